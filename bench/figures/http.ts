@@ -1,0 +1,151 @@
+/** B1, B1a, B2, B3: cached answers against bare node:http. B15: against FastAPI and uvicorn. B14: cost of many keys. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { abba } from '../lib/abba.js';
+import type { Context, Figure, Row } from '../lib/figure.js';
+import { freePort, startChild, untilAnswers, type Child } from '../lib/processes.js';
+import { get, startProduct, startVenues, type Running } from '../lib/product.js';
+import { wrkSlice, type WrkOptions } from '../lib/wrk.js';
+
+const here = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), 'bench-http-'));
+
+export const TICKER = '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT';
+const BOOK = '/v1/markets/orderbook?exchange=binance&symbol=BTC/USDT&limit=100';
+
+const startFloor = async (body: Buffer, extra: readonly string[] = []): Promise<Running> => {
+  const port = await freePort();
+  const file = join(scratch, `${port}.body`);
+  writeFileSync(file, body);
+  const child = startChild([process.execPath, here('floors/http-floor.js'), String(port), file, ...extra], {
+    core: 0,
+  });
+  const url = `http://127.0.0.1:${port}`;
+  await untilAnswers(url);
+  return { ...child, url, port };
+};
+
+interface Case {
+  readonly id: string;
+  readonly what: string;
+  readonly goal: number;
+  readonly path: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Ask with the answer's own ETag, so that every answer is a 304. */
+  readonly conditional?: boolean;
+}
+
+const CASES: readonly Case[] = [
+  { id: 'B1', what: 'cached ticker, every protection, default log', goal: 0.6, path: TICKER },
+  { id: 'B1a', what: 'the same, ACCESS_LOG=all', goal: 0.45, path: TICKER, env: { ACCESS_LOG: 'all' } },
+  {
+    ...{
+      id: 'B1 limited',
+      what: 'the same as B1 with a client limit, which is off by default',
+      path: TICKER,
+    },
+    ...{ goal: Number.NaN, env: { CLIENT_RATE_LIMIT_REQUESTS: '10000000' } },
+  },
+  { id: 'B2', what: 'cached 100-level order book', goal: 0.7, path: BOOK },
+  { id: 'B3', what: '304 on a matching ETag', goal: 0.65, path: TICKER, conditional: true },
+];
+
+/** Long enough that a conditional request keeps matching through a whole comparison. */
+const LONG_TTL = { TICKER_CACHE_TTL: '600', ORDERBOOK_CACHE_TTL: '600' };
+
+const compare = async (
+  context: Context,
+  sides: { floor: Running; product: Running },
+  options: { product: string; floorPath?: string; wrk?: Partial<WrkOptions> },
+) => {
+  let counted = 0;
+  let refused = 0;
+  const slice = (server: Child, url: string) => async () => {
+    const result = await wrkSlice(server, url, { seconds: 1, ...options.wrk });
+    counted += result.requests;
+    refused += result.non2xx;
+    return result.perCpuSecond;
+  };
+  const [floorSlice, productSlice] = [
+    slice(sides.floor, `${sides.floor.url}${options.floorPath ?? '/'}`),
+    slice(sides.product, options.product),
+  ];
+  if (!context.smoke) {
+    // Compiled and warm before it counts, on both sides.
+    await floorSlice();
+    await productSlice();
+  }
+  const comparison = await abba(context.smoke ? 0 : 4, { floor: floorSlice, product: productSlice });
+  if (refused > 0) throw new Error(`${refused} answers were 4xx or 5xx`);
+  return { comparison, counted };
+};
+
+const cachedCase = async (context: Context, venues: Running, test: Case): Promise<Row> => {
+  context.progress(`${test.id} ${test.what}`);
+  const product = await startProduct(venues, { ...(test.conditional ? LONG_TTL : {}), ...test.env });
+  const { body, headers } = await get(`${product.url}${test.path}`);
+  const floor = await startFloor(body, test.conditional ? ['304'] : []);
+  try {
+    const wrk = test.conditional ? { headers: [`If-None-Match: ${headers.get('etag') ?? ''}`] } : {};
+    const { comparison, counted } = await compare(
+      context,
+      { floor, product },
+      { product: `${product.url}${test.path}`, wrk },
+    );
+    const { ratio: figure, control, ...rest } = comparison;
+    return {
+      ...{ id: test.id, what: test.what, unit: 'requests/CPU s', goal: test.goal, sense: 'at least' },
+      ...{ product: rest.product, floor: rest.floor, figure, control: control.median, counted },
+    };
+  } finally {
+    await Promise.all([product.stop(), floor.stop()]);
+  }
+};
+
+export const cachedAnswers: Figure = {
+  ids: CASES.map(({ id }) => id),
+  run: async (context) => {
+    const venues = await startVenues();
+    try {
+      const rows: Row[] = [];
+      for (const test of CASES)
+        if (context.wants(test.id)) rows.push(await cachedCase(context, venues, test));
+      return rows;
+    } finally {
+      await venues.stop();
+    }
+  },
+};
+
+export const peer: Figure = {
+  ids: ['B15'],
+  run: async (context) => {
+    context.progress('B15 cached ticker, to FastAPI and uvicorn');
+    const venues = await startVenues();
+    const product = await startProduct(venues);
+    const port = await freePort();
+    const python = startChild(['/usr/bin/python3', here('peers/fastapi_app.py'), String(port)], { core: 0 });
+    const fastapi = { ...python, port, url: `http://127.0.0.1:${port}` };
+    try {
+      await untilAnswers(`${fastapi.url}${TICKER}`);
+      await get(`${product.url}${TICKER}`);
+      const { comparison, counted } = await compare(
+        context,
+        { floor: fastapi, product },
+        { product: `${product.url}${TICKER}`, floorPath: TICKER },
+      );
+      const { ratio: figure, control, ...rest } = comparison;
+      return [
+        {
+          ...{ id: 'B15', what: 'cached ticker, to FastAPI + uvicorn', unit: 'requests/CPU s' },
+          ...{ goal: 2.5, sense: 'at least', product: rest.product, floor: rest.floor },
+          ...{ figure, control: control.median, counted },
+        },
+      ];
+    } finally {
+      await Promise.all([product.stop(), python.stop(), venues.stop()]);
+    }
+  },
+};

@@ -1,0 +1,163 @@
+/** B8: the venue's send to the client's receipt. B9: event-loop delay of the main thread under its worst load. */
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import WebSocket from 'ws';
+import { Fanout, upgradeRequest } from '../lib/fanout.js';
+import { single, type Context, type Figure, type Row } from '../lib/figure.js';
+import { pause } from '../lib/processes.js';
+import { get, startProduct, startVenues, type Running } from '../lib/product.js';
+import { quantile, spread } from '../lib/statistics.js';
+import { QUERY } from './fanout.js';
+
+const probe = fileURLToPath(new URL('../lib/loop-probe.js', import.meta.url));
+
+const clock = (): number => performance.timeOrigin + performance.now();
+
+/** Venue timestamps are whole milliseconds, cut: on average the true instant lies half a millisecond later. */
+const TRUNCATION_MS = 0.5;
+
+const stampOf = (message: Buffer, pattern: RegExp): number | undefined => {
+  const stamp = pattern.exec(message.toString())?.[1];
+  return stamp === undefined ? undefined : Number(stamp);
+};
+
+/** Milliseconds from the venue's stamp to the receipt of each message that has one, for `ms`. */
+const receipts = async (socket: WebSocket, pattern: RegExp, ms: number): Promise<number[]> => {
+  const latencies: number[] = [];
+  const measure = (data: Buffer): void => {
+    const at = clock();
+    const stamp = stampOf(data, pattern);
+    if (stamp !== undefined) latencies.push(at - stamp - TRUNCATION_MS);
+  };
+  socket.on('message', measure);
+  await pause(ms);
+  socket.off('message', measure);
+  return latencies;
+};
+
+/** The same ticks straight from the venue: its timer's lateness and one socket, which are no doing of ours. */
+const direct = async (venues: Running, ms: number): Promise<number[]> => {
+  const socket = new WebSocket(`ws://127.0.0.1:${venues.port}/stream.binance.com/ws/bench`);
+  await once(socket, 'open');
+  socket.send(JSON.stringify({ method: 'SUBSCRIBE', params: ['btcusdt@ticker'], id: 1 }));
+  const latencies = await receipts(socket, /"E":(\d+)/, ms);
+  socket.terminate();
+  return latencies;
+};
+
+const delivery = async (context: Context): Promise<Row> => {
+  context.progress("B8 venue's send to client's receipt");
+  const ms = context.smoke ? 1000 : 5000;
+  const venues = await startVenues({ ticks: 100 });
+  const floor = spread(await direct(venues, ms));
+  const product = await startProduct(venues);
+  const crowd = { port: product.port, clients: 50, request: upgradeRequest(`/ws/ticker?${QUERY}`) };
+  const before = await Fanout.start(crowd);
+  // The one that is measured stands in the middle of the hundred; the C client reads for the others.
+  const socket = new WebSocket(`ws://127.0.0.1:${product.port}/ws/ticker?${QUERY}`);
+  await once(socket, 'open');
+  const after = await Fanout.start({ ...crowd, clients: 49 });
+  try {
+    await pause(context.smoke ? 500 : 2000);
+    const latencies = await receipts(socket, /"event_type":"ticker".*"timestamp":(\d+)/, ms);
+    const seen = spread(latencies);
+    return {
+      ...{ id: 'B8', what: "venue's send to client's receipt, 100 clients, 100 events/s, p50", unit: 'ms' },
+      ...{ product: seen, floor, figure: single(seen.median - floor.median), goal: 1.5, sense: 'at most' },
+      ...{ counted: latencies.length, note: 'figure: product less floor, a client straight at the venue' },
+    };
+  } finally {
+    socket.terminate();
+    await before.stop();
+    await after.stop();
+    await product.stop();
+    await venues.stop();
+  }
+};
+
+interface LoopDelay {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+  readonly count: number;
+}
+
+const readProbe = async (product: Running, file: string): Promise<LoopDelay> => {
+  product.process.kill('SIGUSR2');
+  await pause(200);
+  return JSON.parse(readFileSync(file, 'utf8')) as LoopDelay;
+};
+
+const SYMBOLS_WATCHED = 50;
+
+/** Milliseconds of one cached answer after the other, for `ms`. */
+const cachedLatencies = async (product: Running, ms: number): Promise<number[]> => {
+  const latencies: number[] = [];
+  const end = performance.now() + ms;
+  while (performance.now() < end) {
+    const begin = performance.now();
+    await get(`${product.url}/v1/markets?exchange=kraken&limit=1`);
+    latencies.push(performance.now() - begin);
+  }
+  return latencies;
+};
+
+/** 50 Kraken symbols at 100 ticks a second each come in while Binance's markets load. */
+const underLoad = async (
+  context: Context,
+  workers: string,
+): Promise<{ delay: LoopDelay; messages: number; cachedP99: number }> => {
+  const file = join(mkdtempSync(join(tmpdir(), 'bench-probe-')), 'delay.json');
+  const venues = await startVenues({ markets: context.smoke ? 100 : 3000, ticks: 100 });
+  const env = { NODE_OPTIONS: `--import ${probe}`, BENCH_PROBE: file, EXCHANGE_WORKERS: workers };
+  const product = await startProduct(venues, env, '0,1');
+  const socket = new WebSocket(`ws://127.0.0.1:${product.port}/ws`);
+  try {
+    await once(socket, 'open');
+    const { body } = await get(`${product.url}/v1/markets?exchange=kraken&limit=1000&quote=USD`);
+    const { markets } = JSON.parse(body.toString()) as { markets: { symbol: string }[] };
+    const symbol = markets.slice(0, SYMBOLS_WATCHED).map((market) => market.symbol);
+    const params = { channel: 'ticker', exchange: 'kraken', symbol, threshold: 0 };
+    let messages = 0;
+    socket.on('message', () => messages++);
+    socket.send(JSON.stringify({ method: 'subscribe', params, req_id: 1 }));
+    await pause(context.smoke ? 1000 : 3000);
+    await readProbe(product, file);
+    messages = 0;
+    const loading = get(`${product.url}/v1/markets/ticker?exchange=binance&symbol=BTC/USDT`);
+    const cachedMs = await cachedLatencies(product, context.smoke ? 500 : 3000);
+    await loading;
+    return { delay: await readProbe(product, file), messages, cachedP99: quantile(cachedMs, 0.99) };
+  } finally {
+    socket.terminate();
+    await product.stop();
+    await venues.stop();
+  }
+};
+
+const loopDelay = async (context: Context): Promise<readonly Row[]> => {
+  const rows: Row[] = [];
+  for (const workers of context.smoke ? ['auto'] : ['auto', '0']) {
+    context.progress(`B9 event-loop delay under load, EXCHANGE_WORKERS=${workers}`);
+    const { delay, messages, cachedP99 } = await underLoad(context, workers);
+    rows.push({
+      id: workers === '0' ? 'B9 contrast' : 'B9',
+      what: `main thread's event-loop delay p99 while Binance's markets load, EXCHANGE_WORKERS=${workers}`,
+      ...{ unit: 'ms', product: single(delay.p99), floor: null, figure: single(delay.p99) },
+      ...{ goal: workers === '0' ? Number.POSITIVE_INFINITY : 20, sense: 'at most', counted: messages },
+      note: `longest ${delay.max.toFixed(0)} ms; cached answers p99 ${cachedP99.toFixed(1)} ms; ${messages} messages meanwhile`,
+    });
+  }
+  return rows;
+};
+
+export const latency: Figure = {
+  ids: ['B8', 'B9'],
+  run: async (context) => [
+    ...(context.wants('B8') ? [await delivery(context)] : []),
+    ...(context.wants('B9') ? await loopDelay(context) : []),
+  ],
+};

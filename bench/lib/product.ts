@@ -1,0 +1,79 @@
+/** The product and its simulated venues, started as their users start them. */
+import { fileURLToPath } from 'node:url';
+import { freePort, startChild, untilAnswers, type Child, type ChildOptions } from './processes.js';
+
+const dist = (path: string): string => fileURLToPath(new URL(`../../dist/${path}`, import.meta.url));
+
+export interface Running extends Child {
+  readonly url: string;
+  readonly port: number;
+}
+
+export interface VenueOptions {
+  readonly markets?: number;
+  /** Ticks a second of each subscribed symbol. */
+  readonly ticks?: number;
+  /** All symbols tick at the same instants. */
+  readonly inStep?: boolean;
+}
+
+/** `npm run sandbox` on the load's core. */
+export const startVenues = async ({
+  markets = 12,
+  ticks = 2,
+  inStep = false,
+}: VenueOptions = {}): Promise<Running> => {
+  const port = await freePort();
+  const child = startChild(
+    [
+      process.execPath,
+      dist('sandbox/main.js'),
+      ...['--port', String(port), '--seed', '7', '--markets', String(markets), '--ticks', String(ticks)],
+      ...['--weight-limit', '0', ...(inStep ? ['--in-step'] : [])],
+    ],
+    { core: 1 },
+  );
+  const url = `http://127.0.0.1:${port}`;
+  await untilAnswers(`${url}/_control/state`);
+  return { ...child, url, port };
+};
+
+/** The built server on its own core, with default settings but for what `env` says. */
+export const startProduct = async (
+  venues: Running,
+  env: Readonly<Record<string, string>> = {},
+  core: ChildOptions['core'] = 0,
+): Promise<Running> => {
+  const { child, url, port } = await launchProduct(venues, env, core);
+  await untilAnswers(`${url}/v1/health`);
+  return { ...child, url, port };
+};
+
+/** As `startProduct`, without waiting for the first answer. */
+export const launchProduct = async (
+  venues: Running,
+  env: Readonly<Record<string, string>> = {},
+  core: ChildOptions['core'] = 0,
+): Promise<{ child: Child; url: string; port: number }> => {
+  const port = await freePort();
+  const child = startChild([process.execPath, dist('server.js')], {
+    core,
+    env: {
+      APP_ENV: 'production',
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      SANDBOX: venues.url,
+      REDIS_ENABLED: 'false',
+      ...env,
+    },
+  });
+  return { child, url: `http://127.0.0.1:${port}`, port };
+};
+
+/** The answer's bytes; throws with the product's words where it is not a 200. */
+export const get = async (url: string): Promise<{ body: Buffer; headers: Headers }> => {
+  const response = await fetch(url);
+  const body = Buffer.from(await response.arrayBuffer());
+  if (response.status !== 200) throw new Error(`${url}: ${response.status} ${body.toString().slice(0, 300)}`);
+  return { body, headers: response.headers };
+};

@@ -1,0 +1,73 @@
+/**
+ * npm run bench [-- B1 B4 …] [--smoke]: every figure with its floor in the same run. Prints the table and writes
+ * bench/results/latest.json. --smoke runs each once, checks that it counts what it claims, and judges nothing.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { fanout } from './figures/fanout.js';
+import { cachedAnswers, peer } from './figures/http.js';
+import { latency } from './figures/latency.js';
+import { memory } from './figures/memory.js';
+import { miss } from './figures/miss.js';
+import { scale } from './figures/scale.js';
+import { start } from './figures/start.js';
+import type { Figure, Row } from './lib/figure.js';
+import { stopAll } from './lib/processes.js';
+import { machine, table } from './lib/report.js';
+
+const FIGURES: readonly Figure[] = [cachedAnswers, fanout, memory, latency, start, miss, peer, scale];
+const NEEDS = [
+  ['wrk', '--version', 'apt-get install wrk'],
+  ['taskset', '--version', 'apt-get install util-linux'],
+  ['cc', '--version', 'apt-get install gcc libc6-dev'],
+] as const;
+
+/** wrk --version exits with 1, so only a missing program counts. */
+const missingNeeds = (): string[] =>
+  NEEDS.flatMap(([program, flag, remedy]) => {
+    try {
+      execFileSync(program, [flag], { stdio: 'ignore' });
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
+        return [`${program} is missing: ${remedy}`];
+    }
+    return [];
+  });
+
+const arguments_ = process.argv.slice(2);
+const smoke = arguments_.includes('--smoke');
+const wanted = arguments_.filter((argument) => !argument.startsWith('--')).map((id) => id.toUpperCase());
+const wants = (id: string): boolean => wanted.length === 0 || wanted.includes(id.toUpperCase());
+const chosen = FIGURES.filter(({ ids }) => ids.some(wants));
+
+const missing = missingNeeds();
+if (missing.length > 0) {
+  console.error(missing.join('\n'));
+  process.exit(2);
+}
+process.once('exit', stopAll);
+process.once('SIGINT', () => process.exit(130));
+
+const begin = performance.now();
+const progress = (text: string): void => {
+  console.error(`[${((performance.now() - begin) / 1000).toFixed(0).padStart(3)} s] ${text}`);
+};
+
+const rows: Row[] = [];
+const failures: string[] = [];
+for (const figure of chosen) {
+  try {
+    rows.push(...(await figure.run({ smoke, progress, wants })));
+  } catch (error) {
+    failures.push(`${figure.ids.join(', ')}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+for (const row of rows) if (row.counted === 0) failures.push(`${row.id}: counted nothing`);
+
+console.log(table(rows));
+mkdirSync(new URL('results/', import.meta.url), { recursive: true });
+const report = { at: new Date().toISOString(), smoke, machine: machine(), rows, failures };
+writeFileSync(new URL('results/latest.json', import.meta.url), `${JSON.stringify(report, null, 2)}\n`);
+if (failures.length > 0) console.error(`\n${failures.join('\n')}`);
+console.log(`\n${rows.length} figures in ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+process.exit(failures.length > 0 ? 1 : 0);

@@ -1,0 +1,148 @@
+/**
+ * Puts the house together. `buildApp` is the one seam for tests: any service can be put in another's place. It neither
+ * listens nor reads the environment.
+ */
+import Fastify, { type FastifyInstance } from 'fastify';
+import { buildServices, type ServiceOverrides, type Services } from './app-services.js';
+import type { Config } from './config.js';
+import { addAccessLog } from './plugins/access-log.js';
+import { addAnswers } from './plugins/answers.js';
+import { addClientLimit } from './plugins/client-limit.js';
+import { addCommonHeaders, steadyHeadersOf } from './plugins/common-headers.js';
+import { addErrorAnswers } from './plugins/errors.js';
+import { addFrontDoor } from './plugins/front-door.js';
+import { createHotAnswers } from './plugins/hot-answers.js';
+import { addLifeCycle } from './plugins/life-cycle.js';
+import { addOpenApi } from './plugins/openapi/openapi.js';
+import { addOriginCheck } from './plugins/origin-check.js';
+import { addOverloadProtection } from './plugins/overload.js';
+import { createRequestIds } from './plugins/request-id.js';
+import { addServerLimits, serverOptions } from './plugins/server-limits.js';
+import { addValidation } from './plugins/validation.js';
+import { addWebSockets } from './plugins/websocket.js';
+import { docsRoutes } from './routes/docs.js';
+import { healthRoutes } from './routes/health.js';
+import { marketRoutes } from './routes/markets.js';
+import { mcpRoutes } from './routes/mcp.js';
+import { metricsRoutes } from './routes/metrics.js';
+import { streamRoutes } from './routes/streams.js';
+import { createClientLimiter, type ClientLimiter } from './services/client-limiter.js';
+import { shareClientLimit, type LimitSharing } from './services/client-limiter-sharing.js';
+import { keyPrefix } from './services/market-data/cache-keys.js';
+import { createReadiness } from './services/readiness.js';
+import type { StdioDependencies } from './services/mcp/stdio.js';
+import { VERSION } from './version.js';
+
+export interface AppOverrides extends ServiceOverrides {
+  /** Requests being answered at once. */
+  readonly maxInFlight?: number;
+}
+
+interface ClientLimit {
+  /** null: off. */
+  readonly limiter: ClientLimiter | null;
+  /** null: this server counts for itself. */
+  readonly sharing: LimitSharing | null;
+}
+
+/** Counted together with the other servers where Redis is enabled. */
+const clientLimitOf = async (config: Config, services: Services): Promise<ClientLimit> => {
+  const { clientRateLimit, redis } = config;
+  const { requests, windowMs } = clientRateLimit;
+  if (requests === 0) return { limiter: null, sharing: null };
+  const limiter = createClientLimiter({ requests, windowMs, shared: redis.enabled });
+  if (!redis.enabled) return { limiter, sharing: null };
+  const { log, now, sandbox } = services;
+  const { createRedisCounts } = await import('./services/client-limiter-redis.js');
+  const counts = createRedisCounts({ url: redis.url, prefix: keyPrefix(sandbox), windowMs, log, now });
+  return { limiter, sharing: shareClientLimit({ limiter, counts, now }) };
+};
+
+/** The finished server, not listening yet. `close()` ends it and every service that it owns. */
+export const buildApp = async (config: Config, overrides: AppOverrides = {}): Promise<FastifyInstance> => {
+  const services = await buildServices(config, overrides);
+  const { log, now, names, exchanges, cache, marketData, hub, connections, gauge, sandbox } = services;
+  const { limiter, sharing } = await clientLimitOf(config, services);
+  const startedAt = performance.now();
+  const requestIds = createRequestIds();
+  const app = Fastify(serverOptions(config, requestIds));
+
+  // The order is the order in which hooks run: everything is counted, then what may be refused is refused early.
+  addAnswers(app);
+  addCommonHeaders(app, { corsOrigins: config.corsOrigins });
+  addErrorAnswers(app, { log });
+  addValidation(app);
+  addOpenApi(app, { version: VERSION });
+  addAccessLog(app, { log, mode: config.accessLog, now });
+  addLifeCycle(app, {
+    async close() {
+      await sharing?.close();
+      await services.close();
+    },
+  });
+  addServerLimits(app, { maxStreams: config.stream.maxConnections });
+  addClientLimit(app, { limiter, ...config.clientRateLimit, now });
+  addOverloadProtection(app, { gauge, maxInFlight: overrides.maxInFlight });
+  const metrics = services.metrics(() => app.inFlight());
+  app.onAnswer((answer) => {
+    metrics.recordAnswer(answer);
+  });
+  await addWebSockets(app, { connections });
+  addOriginCheck(app, { corsOrigins: config.corsOrigins });
+
+  await app.register(healthRoutes, {
+    version: VERSION,
+    uptime: () => (performance.now() - startedAt) / 1000,
+    readiness: createReadiness({
+      cache: () => cache.health(),
+      exchanges: () => exchanges.health(),
+      enabled: names.enabled,
+      sandbox,
+      draining: () => app.lifeCycle.draining,
+      now,
+    }),
+  });
+  const steadyHeaders = steadyHeadersOf(config.corsOrigins);
+  const hotAnswers = createHotAnswers(app, { now, steadyHeaders });
+  // A client limit counts addresses, which Fastify finds behind proxies: then the front door stays shut.
+  const isOpen = () => !app.lifeCycle.draining && !app.isOverloaded();
+  if (limiter === null && steadyHeaders !== null)
+    addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, log, requestId: requestIds.of });
+  await app.register(marketRoutes, { marketData, hotAnswers, live: hub, sandbox, now });
+  await app.register(streamRoutes, { hub, marketData, connections, version: VERSION, now });
+  await app.register(mcpRoutes, {
+    marketData,
+    sandbox,
+    version: VERSION,
+    corsOrigins: config.corsOrigins,
+    log,
+    now,
+  });
+  await app.register(metricsRoutes, { metrics });
+  await app.register(docsRoutes);
+  // After the door is open: health checks need no venue, and the first market request finds its thread running.
+  app.addHook('onListen', (listening) => {
+    services.start();
+    listening();
+  });
+  return app;
+};
+
+/** The same services behind MCP over standard input and output; `close()` ends both. */
+export const buildStdioServer = async (
+  config: Config,
+  overrides: ServiceOverrides & Pick<StdioDependencies, 'stdin' | 'stdout'> = {},
+): Promise<{ readonly closed: Promise<void>; close(): Promise<void> }> => {
+  const services = await buildServices(config, overrides);
+  const { marketData, sandbox, log, now } = services;
+  const { serveStdio } = await import('./services/mcp/stdio.js');
+  const { stdin = process.stdin, stdout = process.stdout } = overrides;
+  const server = serveStdio({ marketData, sandbox, log, now, version: VERSION, stdin, stdout });
+  return {
+    closed: server.closed,
+    async close() {
+      await server.close();
+      await services.close();
+    },
+  };
+};

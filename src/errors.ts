@@ -1,0 +1,113 @@
+/**
+ * The domain's errors: every fault a caller can meet has a stable code, one HTTP status and an honest word on whether
+ * asking again can help. Knows no Fastify and no CCXT.
+ */
+
+/** status: HTTP status of the answer; title: the problem's short name; retryable: may the same request succeed later. */
+interface CodeSpec {
+  readonly status: number;
+  readonly title: string;
+  readonly retryable: boolean;
+}
+
+const spec = (status: number, title: string, retryable = false): CodeSpec => ({ status, title, retryable });
+
+export const ERROR_CODES = {
+  invalid_request: spec(400, 'Invalid request'),
+  unknown_exchange: spec(400, 'Unknown exchange'),
+  exchange_not_enabled: spec(400, 'Exchange not enabled'),
+  symbol_not_found: spec(400, 'Symbol not found'),
+  interval_not_supported: spec(400, 'Interval not supported'),
+  not_supported_by_exchange: spec(400, 'Not supported by exchange'),
+  not_found: spec(404, 'Not found'),
+  method_not_allowed: spec(405, 'Method not allowed'),
+  not_acceptable: spec(406, 'Not acceptable'),
+  payload_too_large: spec(413, 'Payload too large'),
+  uri_too_long: spec(414, 'URI too long'),
+  headers_too_large: spec(431, 'Headers too large'),
+  upstream_rate_limited: spec(429, 'Upstream rate limited', true),
+  upstream_budget_exhausted: spec(429, 'Upstream budget exhausted', true),
+  client_rate_limited: spec(429, 'Client rate limited', true),
+  internal_error: spec(500, 'Internal error'),
+  upstream_error: spec(502, 'Upstream error'),
+  upstream_bad_response: spec(502, 'Upstream bad response', true),
+  upstream_geo_blocked: spec(502, 'Upstream geo-blocked'),
+  upstream_auth_required: spec(502, 'Upstream requires authentication'),
+  upstream_unavailable: spec(503, 'Upstream unavailable', true),
+  upstream_timeout: spec(503, 'Upstream timeout', true),
+  upstream_maintenance: spec(503, 'Upstream maintenance', true),
+  overloaded: spec(503, 'Overloaded', true),
+  shutting_down: spec(503, 'Shutting down', true),
+} as const satisfies Record<string, CodeSpec>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** One faulty parameter of a request: its name and, in a sentence, why it was refused and what would be right. */
+export interface ParameterFault {
+  readonly parameter: string;
+  readonly reason: string;
+}
+
+/** The venue that was involved (CCXT id or `coinmarketcap`) and the HTTP status it answered with, if it answered. */
+export interface UpstreamOrigin {
+  readonly exchange: string;
+  readonly status?: number | undefined;
+}
+
+export interface AppErrorDetails {
+  /** Milliseconds after which asking again makes sense. */
+  readonly retryAfterMs?: number | undefined;
+  readonly upstream?: UpstreamOrigin | undefined;
+  readonly errors?: readonly ParameterFault[] | undefined;
+  readonly cause?: unknown;
+}
+
+/** What crosses a worker's message port in place of an AppError, which structured cloning would strip. */
+export interface PlainError extends Omit<AppErrorDetails, 'cause'> {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** Messages are shown to clients: whoever throws keeps URLs, bodies and keys out of them. Longer ones are cut. */
+const MAX_MESSAGE_LENGTH = 500;
+
+export class AppError extends Error {
+  override readonly name = 'AppError';
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly title: string;
+  readonly retryable: boolean;
+  readonly retryAfterMs: number | undefined;
+  readonly upstream: UpstreamOrigin | undefined;
+  readonly errors: readonly ParameterFault[] | undefined;
+
+  constructor(code: ErrorCode, message: string, details: AppErrorDetails = {}) {
+    const text =
+      message.length > MAX_MESSAGE_LENGTH ? `${message.slice(0, MAX_MESSAGE_LENGTH - 1)}…` : message;
+    super(text, details.cause === undefined ? undefined : { cause: details.cause });
+    const { status, title, retryable } = ERROR_CODES[code];
+    this.code = code;
+    this.status = status;
+    this.title = title;
+    this.retryable = retryable;
+    this.retryAfterMs = details.retryAfterMs;
+    this.upstream = details.upstream;
+    this.errors = details.errors;
+  }
+
+  /** The parts that survive structured cloning; `AppError.fromPlain` is the inverse, without the cause. */
+  toPlain(): PlainError {
+    const { code, message, retryAfterMs, upstream, errors } = this;
+    return { code, message, retryAfterMs, upstream, errors };
+  }
+
+  static fromPlain({ code, message, ...details }: PlainError): AppError {
+    return new AppError(code, message, details);
+  }
+
+  /** Any thrown value as an AppError: what nobody classified is a bug of ours and is named so. */
+  static from(thrown: unknown): AppError {
+    if (thrown instanceof AppError) return thrown;
+    return new AppError('internal_error', 'An unexpected fault occurred.', { cause: thrown });
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * What every answer carries: request id, security headers, CORS and the client limit's state. Made as plain name/value
+ * pairs, so that a hijacked answer (hot path, SSE) carries the very same as one that Fastify sends.
+ */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+
+export type HeaderPair = readonly [name: string, value: string];
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The headers of every answer to this request, for those who write to the socket themselves. */
+    commonHeaders(request: FastifyRequest): HeaderPair[];
+    /** Those of them that are the same for every request from the same origin: neither id nor client limit. */
+    steadyHeaders(request: FastifyRequest): HeaderPair[];
+  }
+  interface FastifyRequest {
+    /** RateLimit fields of this answer; null while the client limit is off. */
+    limitHeaders: readonly HeaderPair[] | null;
+  }
+}
+
+/** Helmet's set, as constants; no answer of ours is a page, except the docs, which bring their own CSP. */
+export const SECURITY_HEADERS: readonly HeaderPair[] = [
+  ['x-content-type-options', 'nosniff'],
+  ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
+  ['referrer-policy', 'no-referrer'],
+  ['x-frame-options', 'DENY'],
+  ['cross-origin-opener-policy', 'same-origin'],
+  ['cross-origin-resource-policy', 'cross-origin'],
+  ['strict-transport-security', 'max-age=31536000'],
+  ['x-permitted-cross-domain-policies', 'none'],
+];
+
+/** Headers of ours that a page on another origin may read. */
+const EXPOSED = [
+  'Age',
+  'ETag',
+  'X-Cache',
+  'Data-Source',
+  'X-Request-Id',
+  'Retry-After',
+  'RateLimit',
+  'RateLimit-Policy',
+  'X-RateLimit-Limit',
+  'X-RateLimit-Remaining',
+  'X-RateLimit-Reset',
+  'Mcp-Session-Id',
+].join(', ');
+
+const EXPOSE: HeaderPair = ['access-control-expose-headers', EXPOSED];
+const ANY_ORIGIN: readonly HeaderPair[] = [['access-control-allow-origin', '*'], EXPOSE];
+const VARY_ORIGIN: HeaderPair = ['vary', 'Origin'];
+
+/** CORS headers by the request's Origin; `origins` true: every origin may read. */
+export const createCors = (
+  origins: true | readonly string[],
+): ((origin: string | undefined) => readonly HeaderPair[]) => {
+  if (origins === true) return () => ANY_ORIGIN;
+  if (origins.length === 0) return () => [];
+  const allowed = new Map(
+    origins.map((origin) => [
+      origin,
+      [['access-control-allow-origin', origin], EXPOSE, VARY_ORIGIN] as const,
+    ]),
+  );
+  return (origin) => (origin === undefined ? undefined : allowed.get(origin)) ?? [VARY_ORIGIN];
+};
+
+/** What every answer carries whoever asks; null where it depends on the request's Origin. */
+export const steadyHeadersOf = (origins: true | readonly string[]): readonly HeaderPair[] | null => {
+  if (origins === true) return [...SECURITY_HEADERS, ...ANY_ORIGIN];
+  return origins.length === 0 ? SECURITY_HEADERS : null;
+};
+
+export interface CommonHeadersOptions {
+  /** true: every origin. */
+  readonly corsOrigins: true | readonly string[];
+}
+
+/** Installed on the root instance, before any route. */
+export const addCommonHeaders = (app: FastifyInstance, { corsOrigins }: CommonHeadersOptions): void => {
+  const cors = createCors(corsOrigins);
+  app.decorateRequest('limitHeaders', null);
+  app.decorate('steadyHeaders', (request: FastifyRequest): HeaderPair[] => [
+    ...SECURITY_HEADERS,
+    ...cors(request.headers.origin),
+  ]);
+  app.decorate('commonHeaders', (request: FastifyRequest): HeaderPair[] => [
+    ['x-request-id', request.id],
+    ...app.steadyHeaders(request),
+    ...(request.limitHeaders ?? []),
+  ]);
+  app.addHook('onSend', async (request, reply, payload) => {
+    // A route's own word (the docs' CSP) wins over the default.
+    for (const [name, value] of app.commonHeaders(request))
+      if (!reply.hasHeader(name)) reply.header(name, value);
+    return payload;
+  });
+};

@@ -1,0 +1,124 @@
+/** For each error code: what a caller reads in an answer, and what to do about it. Shown at /docs/errors. */
+import type { AppErrorDetails, ErrorCode } from '../../errors.js';
+
+export interface Advice {
+  /** Example of `detail`. */
+  readonly detail: string;
+  readonly advice: string;
+  readonly details?: Pick<AppErrorDetails, 'retryAfterMs' | 'upstream' | 'errors'>;
+}
+
+export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
+  invalid_request: {
+    detail: 'limit must be at most 1000.',
+    advice: 'Correct the parameters named in errors.',
+    details: { errors: [{ parameter: 'limit', reason: 'must be at most 1000' }] },
+  },
+  unknown_exchange: {
+    detail: 'No exchange is called binanse. Did you mean binance?',
+    advice: 'Use an id from /v1/exchanges.',
+    details: { errors: [{ parameter: 'exchange', reason: 'Did you mean binance?' }] },
+  },
+  exchange_not_enabled: {
+    detail: 'The exchange okx is not enabled on this server. Enabled: binance, kraken.',
+    advice: 'Use an enabled one, or have it added to ENABLED_EXCHANGES.',
+    details: { errors: [{ parameter: 'exchange', reason: 'must be one of binance, kraken' }] },
+  },
+  symbol_not_found: {
+    detail: 'binance has no market BTC/USTD. Did you mean BTC/USDT?',
+    advice: 'Use a symbol from /v1/markets; the nearest ones are suggested.',
+    details: { upstream: { exchange: 'binance' } },
+  },
+  interval_not_supported: {
+    detail: 'coinbaseexchange has no interval 4h; it has 1m, 5m, 15m, 1h, 6h, 1d.',
+    advice: 'Use one of the intervals that the exchange itself offers; /v1/exchanges lists them.',
+    details: { upstream: { exchange: 'coinbaseexchange' } },
+  },
+  not_supported_by_exchange: {
+    detail: 'This exchange offers no candles.',
+    advice: 'See capabilities in /v1/exchanges, or ask another exchange.',
+    details: { upstream: { exchange: 'bitstamp' } },
+  },
+  not_found: { detail: 'There is nothing here.', advice: 'See /docs for the addresses there are.' },
+  method_not_allowed: {
+    detail: 'POST is not possible here; possible: GET, HEAD, OPTIONS.',
+    advice: 'Use a method of the Allow header.',
+  },
+  not_acceptable: {
+    detail: 'This address answers with application/json only.',
+    advice: 'Accept application/json, or send no Accept header.',
+  },
+  payload_too_large: {
+    detail: 'The body is larger than this server reads.',
+    advice: 'Send less.',
+  },
+  uri_too_long: { detail: 'The URL is longer than 2048 characters.', advice: 'Shorten the query.' },
+  headers_too_large: {
+    detail: 'Request line and headers are longer than 16384 bytes.',
+    advice: 'Send fewer or shorter headers; cookies are often the cause.',
+  },
+  upstream_rate_limited: {
+    detail: 'binance asks for a pause.',
+    advice: 'Wait for Retry-After. If it happens often, lower RATE_LIMIT_REQUESTS or raise the cache TTLs.',
+    details: { retryAfterMs: 30_000, upstream: { exchange: 'binance', status: 429 } },
+  },
+  upstream_budget_exhausted: {
+    detail: 'The budget of requests to kraken is used up for the moment.',
+    advice: 'Wait for Retry-After, or raise RATE_LIMIT_REQUESTS within what the exchange allows.',
+    details: { retryAfterMs: 12_000, upstream: { exchange: 'kraken' } },
+  },
+  client_rate_limited: {
+    detail: 'More than 600 requests within 60 seconds.',
+    advice: 'Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling.',
+    details: { retryAfterMs: 17_000 },
+  },
+  internal_error: {
+    detail: 'An unexpected fault occurred.',
+    advice: 'A bug of this server: report it with the request_id, under which it is logged.',
+  },
+  upstream_error: {
+    detail: 'binance refused the request.',
+    advice: 'The exchange refused for a reason of its own; asking again will not help.',
+    details: { upstream: { exchange: 'binance', status: 400 } },
+  },
+  upstream_bad_response: {
+    detail: 'kraken answered with something that is not market data.',
+    advice: 'Ask again later; if it stays, the exchange has changed its API.',
+    details: { upstream: { exchange: 'kraken', status: 200 } },
+  },
+  upstream_geo_blocked: {
+    detail: "binance does not serve this server's country.",
+    advice: 'Run the server elsewhere, set HTTPS_PROXY, or use another exchange (for example binanceus).',
+    details: { upstream: { exchange: 'binance', status: 451 } },
+  },
+  upstream_auth_required: {
+    detail: 'This exchange gives this data to its customers only.',
+    advice: 'Use another exchange: this server holds no keys.',
+    details: { upstream: { exchange: 'coinbaseexchange', status: 401 } },
+  },
+  upstream_unavailable: {
+    detail: 'kraken cannot be reached.',
+    advice: 'Ask again after Retry-After; /v1/health/ready tells the state of each exchange.',
+    details: { retryAfterMs: 2_000, upstream: { exchange: 'kraken', status: 502 } },
+  },
+  upstream_timeout: {
+    detail: 'binance did not answer in time.',
+    advice: 'Ask again after Retry-After, or raise UPSTREAM_TIMEOUT and REQUEST_TIMEOUT.',
+    details: { upstream: { exchange: 'binance' } },
+  },
+  upstream_maintenance: {
+    detail: 'kraken is under maintenance.',
+    advice: "Ask again after Retry-After; see the exchange's status page.",
+    details: { retryAfterMs: 60_000, upstream: { exchange: 'kraken', status: 503 } },
+  },
+  overloaded: {
+    detail: 'This server has more requests than it can answer in time.',
+    advice: 'Ask again after Retry-After; run more servers behind a balancer if it happens often.',
+    details: { retryAfterMs: 2_000 },
+  },
+  shutting_down: {
+    detail: 'This server is shutting down.',
+    advice: 'Ask again: a balancer sends you to another server.',
+    details: { retryAfterMs: 1_000 },
+  },
+};

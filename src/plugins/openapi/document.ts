@@ -1,0 +1,168 @@
+/**
+ * The OpenAPI document: paths and schemas from the routes' own zod schemas, completed with headers, errors and
+ * examples. Made when it is first asked for, by an instance of its own, so that a start pays nothing for it.
+ */
+import Fastify, { type RouteOptions } from 'fastify';
+import { z } from 'zod';
+import type { ErrorCode } from '../../errors.js';
+import { problem } from '../../schemas/problem.js';
+import { EXAMPLES } from './examples.js';
+import { COMMON_HEADERS, MARKET_HEADERS } from './headers.js';
+import { problemResponses } from './problem-responses.js';
+
+declare module 'fastify' {
+  interface FastifySchema {
+    /** The answer's model. Not Fastify's `response`: answers leave as finished bytes, unchecked and unserialised. */
+    'x-answer'?: z.ZodType;
+    /** Codes of the errors that this operation may answer with, besides those that any may. */
+    'x-errors'?: readonly ErrorCode[];
+    /** It answers with a market's data: the headers of freshness and origin, and 304. */
+    'x-market-answer'?: boolean;
+  }
+}
+
+export type DocumentedRoute = Pick<RouteOptions, 'method' | 'url' | 'schema'>;
+
+const TAGS = [
+  { name: 'markets', description: 'Tickers, candles, order books and trades, and what can be asked for' },
+  { name: 'streams', description: 'Live data; /asyncapi.json describes the events' },
+  { name: 'health', description: 'Is the server alive, and can it do its work' },
+];
+
+const DESCRIPTION = `Normalized crypto market data from any CCXT exchange, read-only. Every answer tells its source
+and age; every error is a problem with a stable \`code\`, explained at [/docs/errors](/docs/errors).`;
+
+/** The parts of @fastify/swagger's document that are completed here. */
+const response = z.looseObject({
+  description: z.string(),
+  content: z.record(z.string(), z.looseObject({})).optional(),
+});
+const parameter = z.looseObject({ schema: z.looseObject({ type: z.string().optional() }).optional() });
+const operation = z.looseObject({
+  operationId: z.string().optional(),
+  summary: z.string().optional(),
+  parameters: z.array(parameter).optional(),
+  'x-errors': z.array(z.string()).optional(),
+  'x-market-answer': z.boolean().optional(),
+  responses: z.record(z.string(), response),
+});
+const generated = z.looseObject({
+  paths: z.record(z.string(), z.record(z.string(), operation)),
+  components: z.looseObject({ schemas: z.record(z.string(), z.unknown()) }),
+});
+type Operation = z.infer<typeof operation>;
+
+const NOT_MODIFIED = 'The answer is the one that If-None-Match names';
+
+/** Numbers arrive as text, whose pattern says nothing to those who read of a number. */
+const numeric = ({ schema = {}, ...rest }: z.infer<typeof parameter>) => {
+  if (schema.type !== 'integer' && schema.type !== 'number') return { ...rest, schema };
+  const { 'x-default': fallback } = schema;
+  return { ...rest, schema: { ...schema, default: fallback, 'x-default': undefined, pattern: undefined } };
+};
+
+const completed = (path: string, op: Operation, codes: readonly ErrorCode[]): Record<string, unknown> => {
+  const { 'x-market-answer': isMarket = false, responses, parameters } = op;
+  const headers = { ...COMMON_HEADERS, ...(isMarket ? MARKET_HEADERS : {}) };
+  const example = EXAMPLES[op.operationId ?? ''];
+  const answers = Object.entries(responses).map(([status, { content, ...told }]) => {
+    const media = Object.entries(content ?? {}).map(
+      ([type, body]) =>
+        [
+          type,
+          { ...body, ...(example === undefined ? {} : { examples: { answer: { value: example } } }) },
+        ] as const,
+    );
+    return [
+      status,
+      {
+        ...told,
+        description: op.summary ?? 'The answer',
+        headers,
+        ...(content === undefined ? {} : { content: Object.fromEntries(media) }),
+      },
+    ];
+  });
+  // What is undefined is not written.
+  return {
+    ...op,
+    'x-errors': undefined,
+    'x-market-answer': undefined,
+    parameters: parameters?.map(numeric),
+    responses: {
+      ...Object.fromEntries(answers),
+      ...(isMarket ? { 304: { description: NOT_MODIFIED, headers } } : {}),
+      ...problemResponses(codes, path),
+    },
+  };
+};
+
+/** Components that are referred to, directly or through others; the registry holds those of every room. */
+const usedSchemas = (paths: unknown, schemas: Readonly<Record<string, unknown>>): Record<string, unknown> => {
+  const used = new Set<string>();
+  const follow = (value: unknown): void => {
+    for (const [, name = ''] of JSON.stringify(value).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+      if (used.has(name) || !Object.hasOwn(schemas, name)) continue;
+      used.add(name);
+      follow(schemas[name]);
+    }
+  };
+  follow(paths);
+  return Object.fromEntries([...used].sort().map((name) => [name, schemas[name]]));
+};
+
+/** The document as JSON text. `routes`: what was registered; hidden ones are left out. */
+export const buildOpenApiDocument = async (
+  routes: readonly DocumentedRoute[],
+  { version }: { readonly version: string },
+): Promise<string> => {
+  const [{ default: swagger }, provider] = await Promise.all([
+    import('@fastify/swagger'),
+    import('fastify-type-provider-zod'),
+  ]);
+  const app = Fastify({ logger: false });
+  app.setValidatorCompiler(() => () => true);
+  app.setSerializerCompiler(() => JSON.stringify);
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'mcp-crypto-data-server',
+        version,
+        description: DESCRIPTION,
+        license: { name: 'MIT', url: 'https://spdx.org/licenses/MIT.html' },
+      },
+      servers: [{ url: '/', description: 'This server' }],
+      security: [],
+      tags: TAGS,
+    },
+    transform: provider.jsonSchemaTransform,
+    transformObject: provider.jsonSchemaTransformObject,
+    convertConstToEnum: false,
+  });
+  const shown = routes.filter(({ schema }) => schema !== undefined && schema.hide !== true);
+  for (const { method, url, schema = {} } of shown) {
+    const { 'x-answer': answer, ...rest } = schema;
+    const described = answer === undefined ? rest : { ...rest, response: { 200: answer } };
+    app.route({ method, url, schema: described, exposeHeadRoute: false, handler: () => '' });
+  }
+  await app.ready();
+  const document = generated.parse(JSON.parse(JSON.stringify(app.swagger())));
+  await app.close();
+
+  const errorsAt = new Map(shown.map(({ url, schema }) => [url, schema?.['x-errors'] ?? []]));
+  const paths = Object.fromEntries(
+    Object.entries(document.paths).map(([path, methods]) => [
+      path,
+      Object.fromEntries(
+        Object.entries(methods).map(([method, op]) => [
+          method,
+          completed(path, op, errorsAt.get(path) ?? []),
+        ]),
+      ),
+    ]),
+  );
+  const problemSchema = z.toJSONSchema(problem, { target: 'draft-2020-12' });
+  const schemas = usedSchemas(paths, { Problem: problemSchema, ...document.components.schemas });
+  return JSON.stringify({ ...document, paths, components: { schemas } });
+};

@@ -1,0 +1,69 @@
+/** One whole answer per operation. Checked against the schemas by the OpenAPI linter. */
+
+const timestamp = 1699000000000;
+
+export const EXAMPLES: Readonly<Record<string, unknown>> = {
+  getHealth: { status: 'ok', uptime: 123.45, version: '0.1.0' },
+  getReadiness: {
+    status: 'ready',
+    checks: {
+      cache: { state: 'ok', since: timestamp, detail: 'Redis is in use.' },
+      binance: {
+        state: 'ok',
+        since: timestamp,
+        markets: 'loaded',
+        circuit: 'closed',
+        cool_down_until: null,
+        budget_remaining: 97,
+        last_error: null,
+      },
+    },
+  },
+  listExchanges: {
+    exchanges: [
+      {
+        id: 'coinbasepro',
+        ccxt_id: 'coinbaseexchange',
+        name: 'Coinbase Exchange',
+        capabilities: { ticker: true, ohlcv: true, orderbook: true, trades: true, stream: 'websocket' },
+        intervals: ['1m', '5m', '15m', '1h', '6h', '1d'],
+      },
+    ],
+  },
+  listMarkets: {
+    exchange: 'binance',
+    markets: [{ symbol: 'BTC/USDT', base: 'BTC', quote: 'USDT', type: 'spot', active: true }],
+    next_cursor: null,
+  },
+  getTicker: {
+    exchange: 'binance',
+    symbol: 'BTC/USDT',
+    bid: 42500,
+    ask: 42510,
+    last: 42505,
+    timestamp,
+    raw: { symbol: 'BTCUSDT', lastPrice: '42505.00' },
+  },
+  getOhlcv: {
+    exchange: 'binance',
+    symbol: 'BTC/USDT',
+    interval: '1m',
+    candles: [
+      { timestamp, open: 42500, high: 42512.5, low: 42498, close: 42505, volume: 3.25, closed: true },
+    ],
+  },
+  getOrderBook: {
+    exchange: 'binance',
+    symbol: 'BTC/USDT',
+    bids: [{ price: 42500, amount: 0.5 }],
+    asks: [{ price: 42510, amount: 0.25 }],
+    timestamp,
+  },
+  getTrades: {
+    exchange: 'binance',
+    symbol: 'BTC/USDT',
+    trades: [{ trade_id: '3752788308', timestamp, price: 42505, amount: 0.01, side: 'buy' }],
+  },
+  streamTicker:
+    'id: 1\ndata: {"event_type":"ticker","exchange":"binance","symbol":"BTC/USDT","bid":42500,"ask":42510,"last":42505,"timestamp":1699000000000,"price_change_percent":0}\n\n',
+};

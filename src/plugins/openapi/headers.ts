@@ -1,0 +1,38 @@
+/** The headers of answers, as the OpenAPI document tells them. */
+
+interface HeaderDoc {
+  readonly description: string;
+  readonly schema: { readonly type: 'string' | 'integer'; readonly example?: string | number };
+}
+
+const text = (description: string, example: string): HeaderDoc => ({
+  description,
+  schema: { type: 'string', example },
+});
+const whole = (description: string, example: number): HeaderDoc => ({
+  description,
+  schema: { type: 'integer', example },
+});
+
+type HeaderDocs = Readonly<Record<string, HeaderDoc>>;
+
+export const COMMON_HEADERS: HeaderDocs = {
+  'X-Request-Id': text('The id of this request; a sane incoming one is kept', '3f9a1c-7k'),
+  RateLimit: text('State of the client limit, where one is set', '"default";r=590;t=42'),
+  'RateLimit-Policy': text(
+    'The client limit: requests (q) per window in seconds (w)',
+    '"default";q=600;w=60',
+  ),
+};
+
+export const MARKET_HEADERS: HeaderDocs = {
+  'Cache-Control': text('How many seconds the answer stays fresh; 0 for STALE and LIVE', 'public, max-age=1'),
+  Age: whole("Seconds since the exchange's answer arrived", 0),
+  ETag: text('Strong validator; send it back in If-None-Match', '"OTVou2TR0Q2aqISSYcgrL_wlieo"'),
+  'X-Cache': text('HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream)', 'HIT'),
+  'Data-Source': text('Where the data came from', 'binance; via=rest'),
+};
+
+export const RETRY_AFTER: HeaderDocs = {
+  'Retry-After': whole('Seconds after which asking again makes sense', 2),
+};

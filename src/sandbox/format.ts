@@ -1,0 +1,16 @@
+// Numbers and times as venues write them.
+import { type Millis } from './intervals.js';
+
+const POWERS = Array.from({ length: 16 }, (_, i) => 10 ** i);
+
+/** Whole units of 10^-decimals as a number: the one nearest to the exact decimal, as a parser would read it. */
+export const toNumber = (units: number, decimals: number): number => units / (POWERS[decimals] ?? 1);
+
+/** Whole units of 10^-decimals as a decimal string with `places` decimals (at least `decimals`). */
+export const toDecimal = (units: number, decimals: number, places = decimals): string =>
+  toNumber(units, decimals).toFixed(places);
+
+/** `2023-09-10T13:47:41.447000Z`: Coinbase and Kraken write microseconds. */
+export const isoMicros = (time: Millis): string => `${new Date(time).toISOString().slice(0, -1)}000Z`;
+/** `2023-09-10T13:47:00.000000000Z`: Kraken writes nanoseconds in candles. */
+export const isoNanos = (time: Millis): string => `${new Date(time).toISOString().slice(0, -1)}000000Z`;

@@ -1,0 +1,93 @@
+// Decides when each market ticks. It runs only while somebody subscribes: an idle sandbox costs nothing.
+import { mix, unit } from './hash.js';
+import { SECOND, type Millis } from './intervals.js';
+import { type Market } from './listings.js';
+
+/** How often due markets are looked for: at once, nearly, while they are few; many would make that dear. */
+const FINE_STEP: Millis = 1;
+const STEP: Millis = 10;
+const FEW_MARKETS = 20;
+export const MAX_TICKS_PER_SECOND = 100;
+
+export interface TickClock {
+  /** Starts the ticks of a market; `onTick` gets the time of the tick, which is a pure function of rate and market. */
+  readonly start: (market: Market, onTick: (time: Millis) => void) => void;
+  readonly stop: (market: Market) => void;
+  /** Ticks a second, for one market or (undefined) for all that have no rate of their own; 0 stands still. */
+  readonly setRate: (market: Market | undefined, perSecond: number) => void;
+  readonly close: () => void;
+}
+
+interface Ticking {
+  readonly market: Market;
+  readonly onTick: (time: Millis) => void;
+  last: Millis;
+}
+
+export interface TickClockOptions {
+  /** The sandbox's clock; ticks that it skips over are left out, not made up for. */
+  readonly now: () => Millis;
+  readonly perSecond: number;
+  /** All markets tick at the same instants, in one burst, instead of spread over the period. */
+  readonly inStep?: boolean;
+}
+
+export function createTickClock(options: TickClockOptions): TickClock {
+  const ticking = new Map<Market, Ticking>();
+  const rates = new Map<Market, number>();
+  let common = options.perSecond;
+  let timer: NodeJS.Timeout | undefined;
+  let step: Millis = STEP;
+
+  /** The time of the latest tick that is due at `now`; ticks of different markets are spread, unless in step. */
+  const due = (market: Market, now: Millis): Millis => {
+    const rate = rates.get(market) ?? common;
+    if (rate <= 0) return -Infinity;
+    const period = SECOND / rate;
+    const phase = options.inStep === true ? 0 : period * unit(mix(market.key, 71));
+    return Math.floor(Math.floor((now - phase) / period) * period + phase);
+  };
+
+  const run = (): void => {
+    const now = options.now();
+    for (const entry of ticking.values()) {
+      const time = due(entry.market, now);
+      if (time <= entry.last) continue;
+      entry.last = time;
+      entry.onTick(time);
+    }
+  };
+
+  /** Keeps the timer that fits the number of ticking markets; none where there is none. */
+  const adjust = (): void => {
+    const fitting = ticking.size <= FEW_MARKETS ? FINE_STEP : STEP;
+    if (timer !== undefined && ticking.size > 0 && fitting === step) return;
+    clearInterval(timer);
+    step = fitting;
+    timer = ticking.size === 0 ? undefined : setInterval(run, step).unref();
+  };
+
+  return {
+    start: (market, onTick) => {
+      ticking.set(market, { market, onTick, last: options.now() });
+      adjust();
+    },
+    stop: (market) => {
+      ticking.delete(market);
+      adjust();
+    },
+    setRate: (market, perSecond) => {
+      const rate = Math.min(perSecond, MAX_TICKS_PER_SECOND);
+      if (market) rates.set(market, rate);
+      else {
+        common = rate;
+        rates.clear();
+      }
+    },
+    close: () => {
+      clearInterval(timer);
+      timer = undefined;
+      ticking.clear();
+    },
+  };
+}

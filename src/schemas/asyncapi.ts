@@ -1,0 +1,168 @@
+/** The streams as an AsyncAPI 3 document (https://www.asyncapi.com/docs/reference/specification/v3.0.0), from zod. */
+import { z } from 'zod';
+import { candle, priceLevel, trade } from './market.js';
+import { problem } from './problem.js';
+import { tickerStreamQuery } from './query.js';
+import {
+  errorEvent,
+  listMessage,
+  listReply,
+  lostEvent,
+  pingMessage,
+  pingReply,
+  subscribeMessage,
+  subscribeParams,
+  subscriptionEntry,
+  symbolReply,
+  unsubscribeMessage,
+  unsubscribeParams,
+} from './stream-protocol.js';
+import {
+  heartbeatEvent,
+  ohlcvEvent,
+  orderBookEvent,
+  statusEvent,
+  tickerEvent,
+  tradesEvent,
+} from './stream.js';
+
+const REQUESTS = {
+  SubscribeMessage: 'Subscribe to one channel of one exchange for one symbol or several',
+  UnsubscribeMessage: 'End subscriptions; a subscription that is not there counts as ended',
+  PingMessage: 'Ask for a sign of life',
+  ListMessage: 'Ask for the subscriptions of this connection',
+};
+const TICKER_EVENTS = {
+  TickerEvent: 'The first is a snapshot; then one whenever last has moved by the threshold',
+  StatusEvent: "The upstream's state has changed; also sent once at the start",
+  HeartbeatEvent: 'Sent at a fixed interval, whatever the market does',
+};
+const OTHER_EVENTS = {
+  TradesEvent: 'New trades, each exactly once; the first event holds the latest ones',
+  OrderBookEvent: 'Snapshot of the top levels whenever they change, at most every 100 ms',
+  OhlcvEvent: 'Candles that have changed or closed',
+  LostEvent: 'This reader was too slow: so many trades were not sent to it',
+  ErrorEvent: 'A message that could not be served, or why the connection is being closed',
+  SymbolReply: 'Answer to subscribe and unsubscribe, one a symbol',
+  PingReply: 'Answer to ping',
+  ListReply: 'Answer to list',
+};
+
+const sent = {
+  TickerEvent: tickerEvent,
+  StatusEvent: statusEvent,
+  HeartbeatEvent: heartbeatEvent,
+  TradesEvent: tradesEvent,
+  OrderBookEvent: orderBookEvent,
+  OhlcvEvent: ohlcvEvent,
+  LostEvent: lostEvent,
+  ErrorEvent: errorEvent,
+  SymbolReply: symbolReply,
+  PingReply: pingReply,
+  ListReply: listReply,
+  Subscription: subscriptionEntry,
+  Problem: problem,
+  Trade: trade,
+  PriceLevel: priceLevel,
+  Candle: candle,
+};
+const received = {
+  SubscribeMessage: subscribeMessage,
+  UnsubscribeMessage: unsubscribeMessage,
+  PingMessage: pingMessage,
+  ListMessage: listMessage,
+  SubscribeParams: subscribeParams,
+  UnsubscribeParams: unsubscribeParams,
+};
+
+const componentRef = (id: string): string => `#/components/schemas/${id}`;
+
+/** A schema inside a document needs neither its dialect nor its own address. */
+const withoutNames = (schema: object): object =>
+  Object.fromEntries(Object.entries(schema).filter(([name]) => name !== '$schema' && name !== '$id'));
+
+/** JSON Schemas that refer to each other by name, as AsyncAPI's components hold them. */
+const jsonSchemas = (named: Record<string, z.ZodType>, io: 'input' | 'output'): Record<string, object> => {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries(named)) registry.add(schema, { id });
+  const { schemas } = z.toJSONSchema(registry, { io, target: 'draft-7', uri: componentRef });
+  return Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, withoutNames(schema)]));
+};
+
+/** The query of the one-symbol streams, as it stands in a URL. */
+const queryJsonSchema = (): object =>
+  withoutNames(z.toJSONSchema(tickerStreamQuery, { io: 'input', target: 'draft-7' }));
+
+const refs = (prefix: string, names: object): { $ref: string }[] =>
+  Object.keys(names).map((name) => ({ $ref: `${prefix}/${name}` }));
+
+const messageRefs = (names: object): Record<string, { $ref: string }> =>
+  Object.fromEntries(Object.keys(names).map((name) => [name, { $ref: `#/components/messages/${name}` }]));
+
+const messages = (names: Record<string, string>): Record<string, object> =>
+  Object.fromEntries(
+    Object.entries(names).map(([name, summary]) => [
+      name,
+      { name, summary, contentType: 'application/json', payload: { $ref: componentRef(name) } },
+    ]),
+  );
+
+/** `version`: of the server. */
+export const asyncApiDocument = ({ version }: { readonly version: string }): object => {
+  const streamEvents = { ...TICKER_EVENTS, ...OTHER_EVENTS };
+  const wsQuery = { ws: { method: 'GET', query: queryJsonSchema(), bindingVersion: '0.1.0' } };
+  const operation = (action: 'send' | 'receive', channel: string, names: object) => ({
+    action,
+    channel: { $ref: `#/channels/${channel}` },
+    messages: refs(`#/channels/${channel}/messages`, names),
+  });
+  return {
+    asyncapi: '3.0.0',
+    info: {
+      title: 'mcp-crypto-data-server streams',
+      version,
+      description:
+        'Live normalized market data over Server-Sent Events and WebSocket. Silence always means a quiet market: heartbeats and status events tell it from a dead feed.',
+      license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
+    },
+    defaultContentType: 'application/json',
+    channels: {
+      tickerEvents: {
+        address: '/v1/stream/ticker',
+        title: 'One ticker as Server-Sent Events',
+        description:
+          "Each message is the data of one unnamed event. A fault before the stream begins is an application/problem+json answer. Last-Event-ID is honoured; a server's restart ends the stream, and the client reconnects.",
+        messages: messageRefs(TICKER_EVENTS),
+      },
+      tickerSocket: {
+        address: '/ws/ticker',
+        title: 'One ticker over WebSocket',
+        description:
+          'One text message an event. Close codes: 1008 policy, 1011 fault, 1012 restart, 1013 try again.',
+        messages: messageRefs(TICKER_EVENTS),
+        bindings: wsQuery,
+      },
+      socket: {
+        address: '/ws',
+        title: 'Many subscriptions over one WebSocket',
+        description:
+          'Requests and answers carry the same req_id. Close codes as on /ws/ticker. Trades are never conflated: a reader that cannot keep up is told how many it lost.',
+        messages: messageRefs({ ...REQUESTS, ...streamEvents }),
+        bindings: { ws: { method: 'GET', bindingVersion: '0.1.0' } },
+      },
+    },
+    operations: {
+      sendTickerEvents: {
+        ...operation('send', 'tickerEvents', TICKER_EVENTS),
+        bindings: { http: { method: 'GET', query: queryJsonSchema(), bindingVersion: '0.3.0' } },
+      },
+      sendTickerSocket: operation('send', 'tickerSocket', TICKER_EVENTS),
+      sendSocketEvents: operation('send', 'socket', streamEvents),
+      receiveSocketRequests: operation('receive', 'socket', REQUESTS),
+    },
+    components: {
+      messages: messages({ ...REQUESTS, ...streamEvents }),
+      schemas: { ...jsonSchemas(sent, 'output'), ...jsonSchemas(received, 'input') },
+    },
+  };
+};

@@ -1,0 +1,57 @@
+/** Health answers. */
+import { z } from 'zod';
+import { timestamp } from './common.js';
+
+export const health = z
+  .object({
+    status: z.literal('ok'),
+    uptime: z.number().meta({ description: 'Seconds since the start', example: 123.45 }),
+    version: z.string().meta({ example: '0.1.0' }),
+  })
+  .meta({ id: 'Health' });
+export type Health = z.infer<typeof health>;
+
+const since = timestamp.meta({ description: 'When this state began, ms since the epoch' });
+
+export const cacheCheck = z
+  .object({
+    state: z.enum(['ok', 'degraded', 'disabled']).meta({
+      description: 'degraded: Redis is not in use, memory alone serves; disabled: it was turned off',
+    }),
+    since,
+    detail: z.string(),
+  })
+  .meta({ id: 'CacheCheck' });
+export type CacheCheck = z.infer<typeof cacheCheck>;
+
+export const exchangeCheck = z
+  .object({
+    state: z.enum(['idle', 'loading', 'ok', 'cooling_down', 'failing', 'restarting']).meta({
+      description: 'idle: nobody has asked for it yet; restarting: its worker thread is being replaced',
+    }),
+    since,
+    markets: z.enum(['not_loaded', 'loading', 'loaded', 'refresh_failed', 'load_failed']),
+    circuit: z.enum(['closed', 'open', 'half_open']),
+    cool_down_until: timestamp.nullable(),
+    budget_remaining: z
+      .int()
+      .meta({ description: 'Requests that the exchange may still get in this window' }),
+    last_error: z
+      .string()
+      .nullable()
+      .meta({ description: 'Code of the latest fault while nothing has succeeded since' }),
+  })
+  .meta({ id: 'ExchangeCheck' });
+export type ExchangeCheck = z.infer<typeof exchangeCheck>;
+
+export const readiness = z
+  .object({
+    status: z.enum(['ready', 'degraded', 'unavailable']),
+    sandbox: z.literal(true).optional().meta({ description: 'Present while the venues are simulated' }),
+    draining: z.literal(true).optional().meta({ description: 'Present while the server shuts down' }),
+    checks: z
+      .record(z.string(), z.union([cacheCheck, exchangeCheck]))
+      .meta({ description: '`cache`, and each enabled exchange under its name' }),
+  })
+  .meta({ id: 'Readiness' });
+export type Readiness = z.infer<typeof readiness>;

@@ -1,0 +1,126 @@
+/** Market models: what every answer about a market looks like. The shapes are fixed by the contract. */
+import { z } from 'zod';
+import { exchangeName, nullableNumber, timestamp, unifiedSymbol } from './common.js';
+
+/** What a caller can ask a venue for. */
+export const MARKET_KINDS = ['ticker', 'ohlcv', 'orderbook', 'trades'] as const;
+export type MarketKind = (typeof MARKET_KINDS)[number];
+
+export const ticker = z
+  .object({
+    exchange: exchangeName,
+    symbol: unifiedSymbol,
+    bid: nullableNumber.meta({ description: 'Best bid price in quote currency' }),
+    ask: nullableNumber.meta({ description: 'Best ask price in quote currency' }),
+    last: nullableNumber.meta({ description: 'Price of the last trade in quote currency' }),
+    timestamp,
+    raw: z.unknown().meta({ description: "The venue's own object for this symbol, untouched" }),
+  })
+  .meta({ id: 'Ticker' });
+export type Ticker = z.infer<typeof ticker>;
+
+export const candle = z
+  .object({
+    timestamp: timestamp.meta({ description: 'Start of the period, ms since the epoch' }),
+    open: nullableNumber,
+    high: nullableNumber,
+    low: nullableNumber,
+    close: nullableNumber,
+    volume: nullableNumber.meta({ description: 'Traded amount in base currency' }),
+    closed: z.boolean().meta({ description: 'false while the period has not ended' }),
+  })
+  .meta({ id: 'Candle' });
+export type Candle = z.infer<typeof candle>;
+
+export const GAP_REASONS = ['not_available_from_exchange', 'no_trades'] as const;
+
+/** A stretch of the asked-for range that the answer does not cover: from (inclusive) to (exclusive). */
+export const gap = z
+  .object({ from: timestamp, to: timestamp, reason: z.enum(GAP_REASONS) })
+  .meta({ id: 'Gap' });
+export type Gap = z.infer<typeof gap>;
+
+export const ohlcv = z
+  .object({
+    exchange: exchangeName,
+    symbol: unifiedSymbol,
+    interval: z.string().meta({ example: '1m' }),
+    candles: z.array(candle).meta({ description: 'Oldest first' }),
+    gaps: z.array(gap).optional().meta({ description: 'Present only where the answer has holes' }),
+  })
+  .meta({ id: 'Ohlcv' });
+export type Ohlcv = z.infer<typeof ohlcv>;
+
+export const priceLevel = z.object({ price: z.number(), amount: z.number() }).meta({ id: 'PriceLevel' });
+export type PriceLevel = z.infer<typeof priceLevel>;
+
+export const orderBook = z
+  .object({
+    exchange: exchangeName,
+    symbol: unifiedSymbol,
+    bids: z.array(priceLevel).meta({ description: 'Best (highest) first' }),
+    asks: z.array(priceLevel).meta({ description: 'Best (lowest) first' }),
+    timestamp,
+  })
+  .meta({ id: 'OrderBook' });
+export type OrderBook = z.infer<typeof orderBook>;
+
+export const trade = z
+  .object({
+    trade_id: z.string().nullable(),
+    timestamp,
+    price: nullableNumber,
+    amount: nullableNumber,
+    side: z.enum(['buy', 'sell']).nullable().meta({ description: "The taker's side" }),
+  })
+  .meta({ id: 'Trade' });
+export type Trade = z.infer<typeof trade>;
+
+export const trades = z
+  .object({
+    exchange: exchangeName,
+    symbol: unifiedSymbol,
+    trades: z.array(trade).meta({ description: 'Oldest first' }),
+  })
+  .meta({ id: 'Trades' });
+export type Trades = z.infer<typeof trades>;
+
+export const market = z
+  .object({
+    symbol: unifiedSymbol,
+    base: z.string(),
+    quote: z.string(),
+    type: z.string().meta({ description: 'spot, swap, future, option, margin …', example: 'spot' }),
+    active: z.boolean().nullable(),
+  })
+  .meta({ id: 'Market' });
+export type Market = z.infer<typeof market>;
+
+export const marketsPage = z
+  .object({ exchange: exchangeName, markets: z.array(market), next_cursor: z.string().nullable() })
+  .meta({ id: 'Markets' });
+export type MarketsPage = z.infer<typeof marketsPage>;
+
+export const capabilities = z
+  .object({
+    ticker: z.boolean(),
+    ohlcv: z.boolean(),
+    orderbook: z.boolean(),
+    trades: z.boolean(),
+    stream: z.enum(['websocket', 'polling']).nullable(),
+  })
+  .meta({ id: 'Capabilities' });
+export type Capabilities = z.infer<typeof capabilities>;
+
+export const exchangeEntry = z
+  .object({
+    id: exchangeName,
+    ccxt_id: z.string(),
+    name: z.string(),
+    capabilities,
+    intervals: z.array(z.string()),
+  })
+  .meta({ id: 'Exchange' });
+export type ExchangeEntry = z.infer<typeof exchangeEntry>;
+
+export const exchangesList = z.object({ exchanges: z.array(exchangeEntry) }).meta({ id: 'Exchanges' });

@@ -1,0 +1,114 @@
+/** What callers may send. Symbols and exchanges are only bounded here; their meaning is checked by the services. */
+import { z } from 'zod';
+import { MAX_EXCHANGE_LENGTH, MAX_SYMBOL_LENGTH } from './common.js';
+
+/** A decimal integer as it stands in a URL; anything else (`1e3`, ` 5`, `NaN`, `0x10`) is refused. */
+const urlInteger = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^-?\d{1,16}$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .pipe(z.int().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`))
+    .meta({ type: 'integer', minimum: min, maximum: max });
+
+/** zod leaves the default out of what it tells of a converted input: `x-default` carries it to the documents. */
+const atMost = (max: number, fallback: number) =>
+  urlInteger(1, max).default(fallback).meta({ 'x-default': fallback });
+
+const exchange = z
+  .string('is required, for example binance')
+  .trim()
+  .min(1, 'must not be empty; for example binance')
+  .max(MAX_EXCHANGE_LENGTH, `must be at most ${MAX_EXCHANGE_LENGTH} characters`)
+  .regex(/^[A-Za-z0-9_]+$/, 'must be a CCXT exchange id such as binance')
+  .transform((id) => id.toLowerCase())
+  .meta({ description: 'CCXT exchange id, any case', example: 'binance' });
+
+/**
+ * `BTC/USDT`, `btc-usdt`, `BTC_USDT`, `BTC/USDT:USDT`: base, separator, quote and an optional settlement part. Some
+ * venues list names in scripts without case (`币安人生/USDT`); letters with case are ASCII everywhere.
+ */
+const SYMBOL_FORM =
+  /^[A-Za-z0-9.$\p{Lo}]{1,24}[/_-][A-Za-z0-9.$\p{Lo}]{1,24}(?::[A-Za-z0-9.$\p{Lo}-]{1,32})?$/u;
+
+const symbol = z
+  .string('is required, for example BTC/USDT')
+  .trim()
+  .max(MAX_SYMBOL_LENGTH, `must be at most ${MAX_SYMBOL_LENGTH} characters`)
+  .regex(SYMBOL_FORM, 'must look like BTC/USDT, BTC-USDT, BTC_USDT or BTC/USDT:USDT')
+  .transform((text) => {
+    const [pair = '', ...settle] = text.toUpperCase().split(':');
+    return [pair.replace(/[_-]/, '/'), ...settle].join(':');
+  })
+  .meta({
+    description: 'Unified symbol; BTC-USDT, BTC_USDT and lower case are accepted',
+    example: 'BTC/USDT',
+  });
+
+const currency = z
+  .string()
+  .trim()
+  .regex(/^[A-Za-z0-9]{1,12}$/, 'must be a currency code such as USD')
+  .transform((code) => code.toUpperCase());
+
+const asset = z
+  .string()
+  .trim()
+  .regex(/^[A-Za-z0-9.$\p{Lo}]{1,24}$/u, 'must be a currency code such as BTC')
+  .transform((code) => code.toUpperCase());
+
+const interval = z
+  .string()
+  .regex(/^\d{1,3}[smhdwMy]$/, 'must look like 1m, 5m, 15m, 1h or 1d')
+  .meta({ example: '1m' });
+
+/** 2100-01-01: later instants are typing errors (seconds for milliseconds, or the reverse). */
+const LATEST_SINCE = 4_102_444_800_000;
+
+export const tickerQuery = z.strictObject({
+  exchange,
+  symbol,
+  convert: currency.optional().meta({
+    description: 'Currency of a CoinMarketCap fallback quote; default: the quote currency',
+    example: 'USD',
+  }),
+});
+export const ohlcvQuery = z.strictObject({
+  exchange,
+  symbol,
+  interval: interval.default('1m'),
+  since: urlInteger(0, LATEST_SINCE)
+    .optional()
+    .meta({ description: 'First candle wanted, ms since the epoch', example: 1699000000000 }),
+  limit: atMost(2000, 500),
+});
+export const orderBookQuery = z.strictObject({ exchange, symbol, limit: atMost(1000, 50) });
+export const tradesQuery = z.strictObject({ exchange, symbol, limit: atMost(1000, 100) });
+export const marketsQuery = z.strictObject({
+  exchange,
+  base: asset.optional(),
+  quote: asset.optional(),
+  search: z.string().trim().min(1).max(32).optional().meta({ description: 'Part of a symbol, any case' }),
+  limit: atMost(1000, 100),
+  cursor: z.string().max(128).optional().meta({ description: 'next_cursor of the page before' }),
+});
+/** A decimal number below 10 in every form in which languages print one, `1e-7` included; no sign, no hex. */
+const SMALL_NUMBER = /^\d(?:\.\d{1,24})?(?:[eE][+-]?\d{1,3})?$/;
+
+export const tickerStreamQuery = z.strictObject({
+  exchange,
+  symbol,
+  threshold: z
+    .string()
+    .regex(SMALL_NUMBER, 'must be a fraction from 0 to 1, for example 0.001')
+    .transform(Number)
+    .pipe(z.number().min(0).max(1, 'must be at most 1'))
+    .optional()
+    .meta({
+      description: 'Fraction that last must move before an event is sent; 0: every tick',
+      type: 'number',
+      minimum: 0,
+      maximum: 1,
+      example: 0.001,
+    }),
+});

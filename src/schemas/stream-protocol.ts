@@ -1,0 +1,142 @@
+/**
+ * What clients and server say to each other on WS /ws, beside the events: requests, their answers, errors and the
+ * notice about lost trades. docs: /asyncapi.json.
+ */
+import { z } from 'zod';
+import { MAX_SYMBOL_LENGTH, exchangeName, timestamp, unifiedSymbol } from './common.js';
+import { problem } from './problem.js';
+import { ohlcvQuery, tickerQuery } from './query.js';
+import { CHANNELS } from './stream.js';
+
+/** Symbols of one request. */
+export const MAX_SYMBOLS_PER_REQUEST = 200;
+const MAX_REQ_ID_LENGTH = 64;
+
+export const reqId = z
+  .union([z.int(), z.string().max(MAX_REQ_ID_LENGTH)])
+  .meta({ description: 'Repeated in the answer', example: 1 });
+export type ReqId = z.infer<typeof reqId>;
+
+/** Only bounded here: each symbol is judged by itself, so that a bad one spoils no good one. */
+const symbolText = z.string().max(MAX_SYMBOL_LENGTH);
+const symbols = z
+  .union([symbolText, z.array(symbolText).min(1).max(MAX_SYMBOLS_PER_REQUEST)])
+  .transform((given) => (typeof given === 'string' ? [given] : [...new Set(given)]))
+  .meta({ description: 'One symbol or several', example: ['BTC/USDT', 'ETH/USDT'] });
+
+/** One symbol of a request, as a client may write it, in the unified form. */
+export const streamSymbol = tickerQuery.shape.symbol;
+
+const topic = { exchange: tickerQuery.shape.exchange, symbol: symbols };
+const interval = ohlcvQuery.shape.interval;
+
+export const subscribeParams = z
+  .discriminatedUnion('channel', [
+    z.strictObject({
+      channel: z.literal('ticker'),
+      ...topic,
+      threshold: z.number().min(0).max(1).optional().meta({
+        description: 'Fraction that last must move before an event is sent; 0: every tick',
+        example: 0.001,
+      }),
+    }),
+    z.strictObject({ channel: z.literal('trades'), ...topic }),
+    z.strictObject({ channel: z.literal('orderbook'), ...topic }),
+    z.strictObject({ channel: z.literal('ohlcv'), ...topic, interval }),
+  ])
+  .meta({ id: 'SubscribeParams' });
+export type SubscribeParams = z.infer<typeof subscribeParams>;
+
+export const unsubscribeParams = z
+  .discriminatedUnion('channel', [
+    z.strictObject({ channel: z.enum(['ticker', 'trades', 'orderbook']), ...topic }),
+    z.strictObject({ channel: z.literal('ohlcv'), ...topic, interval }),
+  ])
+  .meta({ id: 'UnsubscribeParams' });
+
+const req_id = reqId.optional();
+
+export const subscribeMessage = z
+  .strictObject({ method: z.literal('subscribe'), params: subscribeParams, req_id })
+  .meta({ id: 'SubscribeMessage' });
+export const unsubscribeMessage = z
+  .strictObject({ method: z.literal('unsubscribe'), params: unsubscribeParams, req_id })
+  .meta({ id: 'UnsubscribeMessage' });
+export const pingMessage = z.strictObject({ method: z.literal('ping'), req_id }).meta({ id: 'PingMessage' });
+export const listMessage = z.strictObject({ method: z.literal('list'), req_id }).meta({ id: 'ListMessage' });
+
+/** Everything that a client may say. */
+export const clientMessage = z.discriminatedUnion('method', [
+  subscribeMessage,
+  unsubscribeMessage,
+  pingMessage,
+  listMessage,
+]);
+export type ClientMessage = z.infer<typeof clientMessage>;
+
+/** Present and true while the sandbox is the venue; absent otherwise. */
+const sandbox = z.literal(true).optional();
+
+const namedTopic = {
+  channel: z.enum(CHANNELS),
+  exchange: exchangeName,
+  symbol: unifiedSymbol,
+  interval: z.string().optional().meta({ description: 'ohlcv only', example: '1m' }),
+};
+
+export const subscriptionEntry = z
+  .object({ ...namedTopic, threshold: z.number().optional() })
+  .meta({ id: 'Subscription' });
+
+/** The answer to subscribe and unsubscribe: one a symbol, as soon as it is known. */
+export const symbolReply = z
+  .object({
+    event_type: z.literal('reply'),
+    method: z.enum(['subscribe', 'unsubscribe']),
+    req_id,
+    success: z.boolean(),
+    ...namedTopic,
+    problem: problem.optional().meta({ description: 'Why not; present where success is false' }),
+  })
+  .meta({ id: 'SymbolReply' });
+export const pingReply = z
+  .object({
+    event_type: z.literal('reply'),
+    method: z.literal('ping'),
+    req_id,
+    success: z.literal(true),
+    timestamp,
+  })
+  .meta({ id: 'PingReply' });
+export const listReply = z
+  .object({
+    event_type: z.literal('reply'),
+    method: z.literal('list'),
+    req_id,
+    success: z.literal(true),
+    subscriptions: z.array(subscriptionEntry),
+  })
+  .meta({ id: 'ListReply' });
+
+/** A request that could not be read or served as a whole, or the reason of a close that follows. */
+export const errorEvent = z
+  .object({
+    event_type: z.literal('error'),
+    ...problem.shape,
+    method: z.string().optional(),
+    req_id,
+    sandbox,
+  })
+  .meta({ id: 'ErrorEvent' });
+
+/** Trades (or closed candles) that a slow reader did not get. They are gone; REST has the latest. */
+export const lostEvent = z
+  .object({
+    event_type: z.literal('lost'),
+    ...namedTopic,
+    channel: z.enum(['trades', 'ohlcv']),
+    count: z.int().positive().meta({ description: 'Trades (or candles) lost since the event before' }),
+    timestamp,
+    sandbox,
+  })
+  .meta({ id: 'LostEvent' });

@@ -1,0 +1,109 @@
+#!/usr/bin/env node
+/** The process: environment in, a listening server (or MCP over stdio), signals, exit codes. */
+import { constants } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ConfigError, loadConfig, type Config } from './config.js';
+import type { Log } from './services/log.js';
+import { listExchangeIds } from './services/exchange/ccxt/loader.js';
+import { knownExchangeNames } from './services/exchange/exchange-names.js';
+import { createLog } from './services/pino-log.js';
+
+/** EX_CONFIG of sysexits.h. */
+const BAD_CONFIG = 78;
+/** How long readiness is off before the door closes, so that a balancer can look. */
+const DRAIN_NOTICE_MS = 300;
+/** From the signal: then connections that still wait are cut, and then the process ends whatever is left. */
+const CUT_AFTER_MS = 7_000;
+const END_AFTER_MS = 9_000;
+
+const readConfig = (): Config => {
+  try {
+    return loadConfig(process.env, knownExchangeNames(listExchangeIds()));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(BAD_CONFIG);
+  }
+};
+
+const watchFaults = (log: Log): void => {
+  let rejections = 0;
+  process.on('unhandledRejection', (reason) => {
+    rejections += 1;
+    log.error({ err: reason, count: rejections }, 'unhandled rejection');
+  });
+  // State may be broken: whoever supervises this process starts a sound one.
+  process.on('uncaughtException', (error) => {
+    log.error({ err: error }, 'uncaught exception');
+    process.exit(1);
+  });
+};
+
+/** Calls `end` on the first SIGTERM or SIGINT; a second one ends the process at once. */
+const onSignals = (log: Log, end: () => Promise<void>): void => {
+  let stopping = false;
+  const stop = (signal: 'SIGTERM' | 'SIGINT'): void => {
+    if (stopping) process.exit(128 + constants.signals[signal]);
+    stopping = true;
+    log.info({ signal }, 'shutting down');
+    setTimeout(() => {
+      log.warn({}, 'not everything has ended in time');
+      process.exit(0);
+    }, END_AFTER_MS).unref();
+    void end().then(() => {
+      log.info({}, 'shut down');
+      process.exit(0);
+    });
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+};
+
+/** What keeps a server from listening, in words for who started it. */
+const LISTEN_FAULTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program has this port',
+  EACCES: 'this user may not open this port',
+  EADDRNOTAVAIL: 'this machine does not have this address',
+  ENOTFOUND: 'there is no such host',
+};
+
+const whyNot = (error: unknown): string => {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  const words = LISTEN_FAULTS[code];
+  return words === undefined ? code : `${words} (${code})`;
+};
+
+const serveHttp = async (config: Config): Promise<void> => {
+  const log = await createLog(config);
+  watchFaults(log);
+  const { buildApp } = await import('./app.js');
+  const app = await buildApp(config, { log });
+  onSignals(log, async () => {
+    app.lifeCycle.beginDraining();
+    await delay(DRAIN_NOTICE_MS);
+    setTimeout(() => app.server.closeAllConnections(), CUT_AFTER_MS).unref();
+    await app.close();
+  });
+  try {
+    const address = await app.listen({ host: config.host, port: config.port });
+    log.info({ address, exchanges: config.enabledExchanges, sandbox: config.sandbox !== false }, 'listening');
+  } catch (error) {
+    log.error({}, `cannot listen on ${config.host}:${config.port}: ${whyNot(error)}`);
+    process.exit(1);
+  }
+};
+
+/** For desktop clients that start this process as their child: stdout carries the protocol, logs go to stderr. */
+const serveStdio = async (config: Config): Promise<void> => {
+  const log = await createLog(config, { destination: process.stderr, pretty: false });
+  watchFaults(log);
+  const { buildStdioServer } = await import('./app.js');
+  const server = await buildStdioServer(config, { log });
+  onSignals(log, () => server.close());
+  await server.closed;
+  await server.close();
+  process.exit(0);
+};
+
+const config = readConfig();
+await (process.argv.includes('--stdio') ? serveStdio(config) : serveHttp(config));

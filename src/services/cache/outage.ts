@@ -1,0 +1,54 @@
+/** One kind of trouble, told once: a warning when it begins and a line when it is over, however often it flickers. */
+import type { Millis } from '../../schemas/common.js';
+import type { Log } from '../log.js';
+
+/** A trouble that comes back sooner than this after its last warning is the same trouble. */
+const QUIET_MS = 60_000;
+
+export interface Outage {
+  begin(details: object): void;
+  end(): void;
+  readonly active: boolean;
+  /** When `active` last changed. */
+  readonly since: Millis;
+}
+
+export const createOutage = ({
+  log,
+  now,
+  warning,
+  recovery,
+}: {
+  readonly log: Log;
+  readonly now: () => Millis;
+  readonly warning: string;
+  readonly recovery: string;
+}): Outage => {
+  let active = false;
+  let told = false;
+  let warnedAt = -Infinity;
+  let since = now();
+  return {
+    begin(details) {
+      if (active) return;
+      active = true;
+      since = now();
+      told = now() - warnedAt >= QUIET_MS;
+      if (!told) return;
+      warnedAt = now();
+      log.warn(details, warning);
+    },
+    end() {
+      if (!active) return;
+      active = false;
+      since = now();
+      if (told) log.info({}, recovery);
+    },
+    get active() {
+      return active;
+    },
+    get since() {
+      return since;
+    },
+  };
+};

@@ -1,0 +1,272 @@
+/**
+ * What a caller asked for, from the nearest place that has it, with the truth about its age and origin:
+ * live tick → memory → shared tier → one upstream call for everyone → the expired answer → CoinMarketCap → one error.
+ */
+import { LRUCache } from 'lru-cache';
+import { AppError } from '../errors.js';
+import { createSingleFlight } from '../lib/single-flight.js';
+import type { ExchangeId, Millis } from '../schemas/common.js';
+import type { ExchangeEntry, MarketKind } from '../schemas/market.js';
+import type { CacheEntry } from './cache/cache-entry.js';
+import type { TieredCache } from './cache/tiered-cache.js';
+import type { CoinMarketCapClient } from './coinmarketcap/coinmarketcap-api.js';
+import type { ExchangeClient, MarketRequest } from './exchange/exchange-client.js';
+import type { ExchangeNames } from './exchange/exchange-names.js';
+import type { Log } from './log.js';
+import type {
+  CacheState,
+  LiveTickers,
+  MarketData,
+  MarketQuery,
+  ResolvedExchange,
+  ServedAnswer,
+} from './market-data-api.js';
+import { createBadRequests } from './market-data/bad-requests.js';
+import { cacheKey, keyPrefix } from './market-data/cache-keys.js';
+import { createServery } from './market-data/entries.js';
+import { createFallback } from './market-data/fallback.js';
+import type { FreshnessSettings } from './market-data/freshness.js';
+import { createLiveAnswers } from './market-data/live-answers.js';
+import { createRefreshDesk, type StartLoad } from './market-data/refresh-desk.js';
+import { givenUp, isVenueFault } from './market-data/request-faults.js';
+import { createVenueLoad, type Loaded } from './market-data/venue-load.js';
+import { requestOf } from './market-data/venue-request.js';
+import { createMarketDirectory } from './market-directory.js';
+
+/** Symbols whose spelling at the venue differs from the upper case that callers use. */
+const MAX_SPELLINGS = 10_000;
+/** Part of a request's time, and the most of it, that is kept for CoinMarketCap when the venue hangs. */
+const FALLBACK_SHARE = 0.25;
+const MAX_FALLBACK_MS = 5_000;
+
+export interface MarketDataDeps {
+  readonly names: ExchangeNames;
+  readonly cache: TieredCache;
+  readonly exchanges: ExchangeClient;
+  /** null without a key. */
+  readonly coinMarketCap: CoinMarketCapClient | null;
+  /** null without streams. */
+  readonly live: LiveTickers | null;
+  readonly ttl: FreshnessSettings;
+  readonly requestTimeoutMs: Millis;
+  /** The venues are simulated: every answer's source says so. */
+  readonly sandbox: boolean;
+  readonly log: Log;
+  readonly now?: () => Millis;
+}
+
+/** Answers by kind and X-Cache, those that CoinMarketCap gave, and failures; since the start. */
+export interface MarketDataStats {
+  readonly answers: Readonly<Record<MarketKind, Readonly<Record<CacheState, number>>>>;
+  readonly fallbacks: number;
+  readonly failures: number;
+  readonly flights: number;
+}
+
+export interface MarketDataService extends MarketData {
+  stats(): MarketDataStats;
+  /** Ends the refreshes that wait behind stale answers. */
+  close(): void;
+}
+
+/** One request on its way: what is asked for, under which name, until when. */
+interface Call {
+  readonly query: MarketQuery;
+  readonly as: ResolvedExchange;
+  readonly request: MarketRequest;
+  readonly key: string;
+  readonly deadline: Millis;
+  readonly signal: AbortSignal | undefined;
+}
+
+const zeroCounts = (): Record<CacheState, number> => ({ HIT: 0, MISS: 0, STALE: 0, LIVE: 0 });
+
+export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
+  const { names, cache, exchanges, coinMarketCap, live, ttl, requestTimeoutMs, sandbox, log } = deps;
+  const now = deps.now ?? Date.now;
+  const prefix = keyPrefix(sandbox);
+  const servery = createServery();
+  const liveAnswers = createLiveAnswers(sandbox);
+  const badRequests = createBadRequests(now);
+  const desk = createRefreshDesk<Loaded>(now);
+  const flights = createSingleFlight<Loaded>();
+  const venueLoad = createVenueLoad({ cache, exchanges, ttl, sandbox, now });
+  const directory = createMarketDirectory({ exchanges, requestTimeoutMs, now });
+  const fallback =
+    coinMarketCap === null ? null : createFallback({ coinMarketCap, cache, ttl, sandbox, now });
+  const spellings = new LRUCache<string, string>({ max: MAX_SPELLINGS });
+  const described = new Map<ExchangeId, Omit<ExchangeEntry, 'id'>>();
+  const answers = {
+    ticker: zeroCounts(),
+    ohlcv: zeroCounts(),
+    orderbook: zeroCounts(),
+    trades: zeroCounts(),
+  };
+  let fallbacks = 0;
+  let failures = 0;
+
+  /** The symbol as the venue spells it, where that is known to differ. */
+  const spelling = (exchange: ExchangeId, symbol: string): string =>
+    spellings.size === 0 ? symbol : (spellings.get(`${exchange} ${symbol}`) ?? symbol);
+
+  const learnSpelling = (request: MarketRequest, { symbol, entry }: Loaded): void => {
+    if (symbol === undefined || symbol === request.symbol) return;
+    spellings.set(`${request.exchange} ${request.symbol}`, symbol);
+    cache.put(cacheKey(prefix, { ...request, symbol }), entry);
+  };
+
+  const serve = (entry: CacheEntry, cacheState: CacheState, { query, as }: Pick<Call, 'query' | 'as'>) => {
+    answers[query.kind][cacheState] += 1;
+    return servery.serve(entry, as, { cache: cacheState, at: now() });
+  };
+
+  const startLoad =
+    (
+      { key, request }: Call,
+      mode: { deadline: Millis | null; holdsStale: boolean; signal?: AbortSignal | undefined },
+    ): StartLoad<Loaded> =>
+    ({ once }) =>
+      flights.run(
+        key,
+        async (signal) => {
+          const deadline = mode.deadline ?? now() + requestTimeoutMs;
+          try {
+            const loaded = await venueLoad(
+              { key, request, deadline, holdsStale: mode.holdsStale, once },
+              signal,
+            );
+            if (loaded.cache !== 'STALE') desk.succeeded(key);
+            learnSpelling(request, loaded);
+            return loaded;
+          } catch (thrown) {
+            const error = AppError.from(thrown);
+            badRequests.note(request, error);
+            if (isVenueFault(error) && !signal.aborted) desk.failed(key, error);
+            throw error;
+          }
+        },
+        mode.signal,
+      );
+
+  /** Asking now would only wait: the venue cools down, or its circuit is open. */
+  const isHeldBack = (exchange: ExchangeId): boolean => {
+    const health = exchanges.health().find((state) => state.exchange === exchange);
+    return health !== undefined && ((health.coolDownUntil ?? 0) > now() || health.circuit === 'open');
+  };
+
+  const viaFallback = async (call: Call): Promise<ServedAnswer | undefined> => {
+    if (fallback?.standsIn(call.query) !== true) return undefined;
+    try {
+      const query = { ...call.query, symbol: call.request.symbol };
+      const { entry, cache: state } = await fallback.answer(query, {
+        key: call.key,
+        deadline: call.deadline,
+      });
+      fallbacks += 1;
+      return serve(entry, state, call);
+    } catch (thrown) {
+      const { code } = AppError.from(thrown);
+      log.debug({ symbol: call.request.symbol, code }, 'CoinMarketCap could not stand in');
+      return undefined;
+    }
+  };
+
+  /** Nothing usable is held: the venue, with all its attempts; then whoever can stand in. */
+  const loadNew = async (call: Call): Promise<ServedAnswer> => {
+    const { key, request, signal } = call;
+    const standsIn = fallback?.standsIn(call.query) === true;
+    if (standsIn && (desk.isFailing(key) || isHeldBack(request.exchange))) {
+      const quote = await viaFallback(call);
+      if (quote !== undefined) {
+        desk.behind(key, startLoad(call, { deadline: null, holdsStale: false }));
+        return quote;
+      }
+    }
+    const reserve = standsIn ? Math.min(MAX_FALLBACK_MS, requestTimeoutMs * FALLBACK_SHARE) : 0;
+    const start = startLoad(call, { deadline: call.deadline - reserve, holdsStale: false, signal });
+    try {
+      const { entry, cache: state } = await start({ once: false });
+      return state === 'STALE' ? await refresh(call, entry) : serve(entry, state, call);
+    } catch (thrown) {
+      if (signal?.aborted === true) throw givenUp(signal.reason);
+      const error = AppError.from(thrown);
+      const quote = isVenueFault(error) ? await viaFallback(call) : undefined;
+      if (quote !== undefined) return quote;
+      throw error;
+    }
+  };
+
+  /** An expired answer is held: one attempt at a new one, then the old one, marked. */
+  const refresh = async (call: Call, stale: CacheEntry): Promise<ServedAnswer> => {
+    const { key, request } = call;
+    const start = startLoad(call, { deadline: null, holdsStale: true });
+    if (desk.isFailing(key) || isHeldBack(request.exchange)) {
+      desk.behind(key, start);
+      return serve(stale, 'STALE', call);
+    }
+    const result = await desk.ask(key, start);
+    if (result.outcome === 'done') return serve(result.value.entry, result.value.cache, call);
+    if (result.outcome === 'failed' && !isVenueFault(result.error)) throw result.error;
+    return now() < stale.staleUntil ? serve(stale, 'STALE', call) : loadNew(call);
+  };
+
+  const answer = async (call: Call): Promise<ServedAnswer> => {
+    try {
+      const remembered = badRequests.recall(call.request);
+      if (remembered !== undefined) throw remembered;
+      const held = cache.peek(call.key);
+      return await (held === undefined ? loadNew(call) : refresh(call, held));
+    } catch (thrown) {
+      failures += 1;
+      throw AppError.from(thrown);
+    }
+  };
+
+  const describe = async ({ name, exchange }: ResolvedExchange): Promise<ExchangeEntry> => {
+    const known = described.get(exchange);
+    if (known !== undefined) return { id: name, ...known };
+    const { name: title, capabilities, intervals } = await exchanges.describe(exchange);
+    const entry = { ccxt_id: exchange, name: title, capabilities, intervals: [...intervals] };
+    described.set(exchange, entry);
+    return { id: name, ...entry };
+  };
+
+  /** A hit costs two look-ups and no wait. */
+  const get = (query: MarketQuery, signal?: AbortSignal): Promise<ServedAnswer> => {
+    let as: ResolvedExchange;
+    try {
+      as = names.resolve(query.exchange);
+    } catch (thrown) {
+      failures += 1;
+      return Promise.reject(AppError.from(thrown));
+    }
+    const { exchange } = as;
+    const symbol = spelling(exchange, query.symbol);
+    if (live !== null && query.kind === 'ticker') {
+      const tick = live.latest(exchange, symbol);
+      if (tick !== undefined)
+        return Promise.resolve(serve(liveAnswers.of(exchange, tick), 'LIVE', { query, as }));
+    }
+    const request = requestOf(query, exchange, symbol);
+    const key = cacheKey(prefix, request);
+    const held = cache.peek(key);
+    const at = now();
+    if (held !== undefined && at < held.freshUntil) return Promise.resolve(serve(held, 'HIT', { query, as }));
+    return answer({ query, as, request, key, deadline: at + requestTimeoutMs, signal });
+  };
+
+  return {
+    get,
+    async markets(filter, signal) {
+      try {
+        return await directory.page(names.resolve(filter.exchange), filter, signal);
+      } catch (thrown) {
+        throw signal?.aborted === true ? givenUp(signal.reason) : AppError.from(thrown);
+      }
+    },
+    exchanges: () => Promise.all(names.enabled.map(describe)),
+    resolveExchange: (name) => names.resolve(name),
+    stats: () => ({ answers, fallbacks, failures, flights: flights.size }),
+    close: () => desk.close(),
+  };
+};

@@ -1,0 +1,53 @@
+/** Tools that tell what can be asked for: exchanges and their markets. */
+import { provenanceOf, type McpDependencies } from './provenance.js';
+import { exchangesText, marketsText } from './text-twin.js';
+import { defineTool, type Tool } from './tool.js';
+import {
+  listExchangesInput,
+  listExchangesOutput,
+  searchMarketsInput,
+  searchMarketsOutput,
+} from './tool-schemas.js';
+
+export const listExchanges = (deps: McpDependencies): Tool =>
+  defineTool({
+    name: 'list_exchanges',
+    title: 'List exchanges',
+    description:
+      'The exchanges this server can ask, with what each one offers (ticker, ohlcv, orderbook, trades, stream) and its candle intervals. Start here.',
+    input: listExchangesInput,
+    output: listExchangesOutput,
+    openWorld: false,
+    async run() {
+      const exchanges = [...(await deps.marketData.exchanges())];
+      const receivedAt = deps.now();
+      return {
+        structured: { exchanges, ...provenanceOf({ source: 'server', receivedAt }, deps) },
+        text: exchangesText(exchanges),
+        freshUntil: receivedAt,
+      };
+    },
+  });
+
+export const searchMarkets = (deps: McpDependencies): Tool =>
+  defineTool({
+    name: 'search_markets',
+    title: 'Search markets',
+    description:
+      'Markets of one exchange, sorted by symbol, narrowed by base, quote or a part of the symbol. Use it to find the exact symbol.',
+    input: searchMarketsInput,
+    output: searchMarketsOutput,
+    openWorld: true,
+    async run(filter, signal) {
+      const { marketData, sandbox } = deps;
+      const { page, loadedAt } = await marketData.markets(filter, signal);
+      const source = sandbox
+        ? 'sandbox'
+        : `${marketData.resolveExchange(filter.exchange).exchange}; via=rest`;
+      return {
+        structured: { ...page, ...provenanceOf({ source, receivedAt: loadedAt }, deps) },
+        text: marketsText(page),
+        freshUntil: loadedAt,
+      };
+    },
+  });

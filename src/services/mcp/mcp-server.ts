@@ -1,0 +1,85 @@
+/** The MCP server: the tools and resources of this product, in the hands of the official SDK. */
+import { McpServer } from '@modelcontextprotocol/server';
+import { advertise } from './advertised-schema.js';
+import { listExchanges, searchMarkets } from './directory-tools.js';
+import { createMarketTools } from './market-tools.js';
+import { registerMarketResources } from './market-resources.js';
+import { toolError } from './mcp-error.js';
+import { provenanceText, type McpDependencies } from './provenance.js';
+
+export interface McpServerDependencies extends McpDependencies {
+  /** The product's version, from package.json. */
+  readonly version: string;
+}
+
+const INSTRUCTIONS = `Public crypto market data, live from the exchanges, read-only. Every answer says where it came from (source) and how old it is (age_ms); cache STALE means that the exchange is failing and this is its last good answer. A candle with closed=false has not ended. null means that the exchange does not say. Never take one exchange's price for another's.`;
+
+/** Elements that the arguments of one call may have; ours have at most six. */
+const MAX_INPUT_ELEMENTS = 32;
+
+/** `subscriptions/listen` streams: no list changes and no resource is pushed, so none is held open. */
+export const MAX_SUBSCRIPTIONS = 0;
+
+/** What is offered never changes while the process runs: clients may keep the lists for an hour. */
+const LISTS = { ttlMs: 3_600_000, cacheScope: 'public' } as const;
+const CACHE_HINTS = {
+  'tools/list': LISTS,
+  'resources/list': LISTS,
+  'resources/templates/list': LISTS,
+  'server/discover': LISTS,
+} as const;
+
+/** A function that builds a server: the SDK wants a fresh one for every HTTP request and every stdio connection. */
+export const createMcpServerFactory = (deps: McpServerDependencies): (() => McpServer) => {
+  const market = createMarketTools(deps);
+  const tools = [
+    listExchanges(deps),
+    searchMarkets(deps),
+    market.ticker,
+    market.ohlcv,
+    market.orderbook,
+    market.trades,
+  ].map((tool) => ({
+    ...tool,
+    inputSchema: advertise(tool.input, 'input'),
+    outputSchema: advertise(tool.output, 'output'),
+  }));
+
+  return () => {
+    const server = new McpServer(
+      { name: 'mcp-crypto-data-server', title: 'Crypto market data', version: deps.version },
+      {
+        instructions: INSTRUCTIONS,
+        maxToolInputElements: MAX_INPUT_ELEMENTS,
+        cacheHints: CACHE_HINTS,
+        capabilities: { tools: { listChanged: false }, resources: { listChanged: false } },
+      },
+    );
+    for (const { name, title, description, inputSchema, outputSchema, openWorld, run } of tools) {
+      const annotations = {
+        title,
+        readOnlyHint: true,
+        destructiveHint: false,
+        idempotentHint: true,
+        openWorldHint: openWorld,
+      };
+      server.registerTool(
+        name,
+        { title, description, inputSchema, outputSchema, annotations },
+        async (args, context) => {
+          try {
+            const { structured, text } = await run(args, context.mcpReq.signal);
+            return {
+              content: [{ type: 'text', text: `${text}\n${provenanceText(structured)}` }],
+              structuredContent: structured,
+            };
+          } catch (error) {
+            return toolError(error);
+          }
+        },
+      );
+    }
+    registerMarketResources(server, market, deps);
+    return server;
+  };
+};

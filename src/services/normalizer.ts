@@ -1,0 +1,205 @@
+/**
+ * From CCXT's results to the contract's words. The only place where what a venue said is checked on its way in; nothing
+ * checks it again on the way out. Pure: no I/O, no clock; the time of receipt comes in as `now`.
+ *
+ * CCXT answers an odd body with odd results (rows of undefined, tickers without a price) rather than with an error
+ * (CCXT.md §0.4), so everything here refuses with `upstream_bad_response` what makes no sense.
+ */
+import { z } from 'zod';
+import { AppError } from '../errors.js';
+import type { Market, PriceLevel, Trade } from '../schemas/market.js';
+import type { ExchangeId, Millis } from '../schemas/common.js';
+
+/** Who said it and when it arrived. */
+export interface Receipt {
+  readonly exchange: ExchangeId;
+  readonly now: Millis;
+}
+
+export interface TickerFigures {
+  readonly bid: number | null;
+  readonly ask: number | null;
+  readonly last: number | null;
+  readonly timestamp: Millis;
+  /** The venue's own object, untouched. */
+  readonly raw: unknown;
+}
+
+export interface BookFigures {
+  /** Best first. */
+  readonly bids: PriceLevel[];
+  readonly asks: PriceLevel[];
+  readonly timestamp: Millis;
+}
+
+/** A candle before anybody knows whether its period has ended. */
+export interface CandleRow {
+  readonly timestamp: Millis;
+  readonly open: number | null;
+  readonly high: number | null;
+  readonly low: number | null;
+  readonly close: number | null;
+  readonly volume: number | null;
+}
+
+const isFinite = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+/** Amounts and volumes: 0 is a real value. */
+const amountOf = (value: unknown): number | null => (isFinite(value) ? value : null);
+/** Prices: venues write 0 for "none"; nothing is ever traded at it. */
+const priceOf = (value: unknown): number | null => (isFinite(value) && value !== 0 ? value : null);
+
+/** Earlier instants are no milliseconds since the epoch but seconds, or nothing at all. */
+const EARLIEST: Millis = Date.UTC(2009, 0, 1);
+const timeOf = (value: unknown): Millis | null =>
+  isFinite(value) && value >= EARLIEST ? Math.trunc(value) : null;
+
+const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
+const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+// Optional: CCXT leaves members out as often as it sets them to undefined.
+const figure = z.unknown().optional().transform(priceOf);
+
+const tickerSchema = z
+  .object({
+    bid: figure,
+    ask: figure,
+    last: figure,
+    timestamp: z.unknown().optional().transform(timeOf),
+    info: z.unknown().optional(),
+  })
+  .refine(({ bid, ask, last }) => bid !== null || ask !== null || last !== null);
+
+/** `[timestamp, open, high, low, close, volume]`; a hand check, since a tuple schema costs as much as the parsing. */
+const isCandleRow = (row: unknown): row is readonly unknown[] =>
+  isList(row) && timeOf(row[0]) !== null && priceOf(row[4]) !== null;
+const candlesSchema = z.custom<readonly (readonly unknown[])[]>(
+  (value) => isList(value) && value.every(isCandleRow),
+);
+
+const isLevel = (level: unknown): level is readonly [number, number] =>
+  isList(level) && isFinite(level[0]) && isFinite(level[1]);
+const levels = z.custom<readonly (readonly [number, number])[]>(
+  (value) => isList(value) && value.every(isLevel),
+);
+const bookSchema = z
+  .object({ bids: levels, asks: levels, timestamp: z.unknown().optional().transform(timeOf) })
+  // Nobody quotes nothing at all: it is what CCXT makes of an answer that is no book.
+  .refine(({ bids, asks }) => bids.length > 0 || asks.length > 0);
+
+const isTrade = (trade: unknown): trade is Readonly<Record<string, unknown>> =>
+  isTable(trade) && priceOf(trade['price']) !== null && timeOf(trade['timestamp']) !== null;
+const tradesSchema = z.custom<readonly Readonly<Record<string, unknown>>[]>(
+  (value) => isList(value) && value.every(isTrade),
+);
+
+const checked = <Output>(schema: z.ZodType<Output>, value: unknown, exchange: ExchangeId): Output => {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new AppError('upstream_bad_response', `${exchange} gave an answer that makes no sense.`, {
+    upstream: { exchange },
+  });
+};
+
+/** Throws `upstream_bad_response` for a ticker without any price. Without a time of the venue's it is the receipt's. */
+export const normalizeTicker = (value: unknown, { exchange, now }: Receipt): TickerFigures => {
+  const { bid, ask, last, timestamp, info } = checked(tickerSchema, value, exchange);
+  return { bid, ask, last, timestamp: timestamp ?? now, raw: info ?? null };
+};
+
+/** At most `limit` levels a side. Levels of amount 0 are deletions that CCXT kept, not offers. */
+export const normalizeOrderBook = (
+  value: unknown,
+  { exchange, now }: Receipt,
+  limit = Infinity,
+): BookFigures => {
+  const book = checked(bookSchema, value, exchange);
+  const side = (from: readonly (readonly [number, number])[], descending: boolean): PriceLevel[] => {
+    const result: PriceLevel[] = [];
+    let sorted = true;
+    for (const [price, amount] of from) {
+      if (amount <= 0) continue;
+      const before = result.at(-1);
+      if (before !== undefined && (descending ? before.price < price : before.price > price)) sorted = false;
+      else if (result.length >= limit && sorted) break;
+      result.push({ price, amount });
+    }
+    if (!sorted) result.sort((a, b) => (descending ? b.price - a.price : a.price - b.price));
+    return result.slice(0, limit);
+  };
+  return { bids: side(book.bids, true), asks: side(book.asks, false), timestamp: book.timestamp ?? now };
+};
+
+/** Ids that are whole numbers go by size, so that trades of one millisecond keep the venue's order. */
+const compareIds = (a: string | null, b: string | null): number => {
+  if (a === null || b === null || !/^\d+$/.test(a) || !/^\d+$/.test(b)) return 0;
+  return a.length - b.length || (a < b ? -1 : Number(a > b));
+};
+
+const idOf = (value: unknown): string | null => {
+  if (typeof value === 'string' && value !== '') return value;
+  return isFinite(value) ? String(value) : null;
+};
+
+const SIDES = { buy: { taker: 'buy', maker: 'sell' }, sell: { taker: 'sell', maker: 'buy' } } as const;
+
+/**
+ * Oldest first. `sideIs` says whose side CCXT gave: the taker's nearly everywhere, the maker's on some feeds.
+ */
+export const normalizeTrades = (
+  value: unknown,
+  { exchange }: Receipt,
+  sideIs: 'taker' | 'maker' = 'taker',
+): Trade[] =>
+  checked(tradesSchema, value, exchange)
+    .map((trade): Trade => {
+      const side = trade['side'];
+      return {
+        trade_id: idOf(trade['id']),
+        timestamp: timeOf(trade['timestamp']) ?? 0,
+        price: priceOf(trade['price']),
+        amount: amountOf(trade['amount']),
+        side: side === 'buy' || side === 'sell' ? SIDES[side][sideIs] : null,
+      };
+    })
+    .sort((a, b) => a.timestamp - b.timestamp || compareIds(a.trade_id, b.trade_id));
+
+/** Oldest first, one row a period: of two the later one in the list, which was fetched later. */
+export const normalizeCandles = (value: unknown, { exchange }: Receipt): CandleRow[] => {
+  const rows = checked(candlesSchema, value, exchange).map((row): CandleRow => ({
+    timestamp: timeOf(row[0]) ?? 0,
+    open: priceOf(row[1]),
+    high: priceOf(row[2]),
+    low: priceOf(row[3]),
+    close: priceOf(row[4]),
+    volume: amountOf(row[5]),
+  }));
+  const ascending = rows.every(
+    (row, index) => index === 0 || row.timestamp > (rows[index - 1]?.timestamp ?? 0),
+  );
+  return ascending ? rows : sortUnique(rows);
+};
+
+const sortUnique = (rows: readonly CandleRow[]): CandleRow[] =>
+  [...new Map(rows.map((row) => [row.timestamp, row])).values()].sort((a, b) => a.timestamp - b.timestamp);
+
+/** CCXT's `markets` as the contract's list, sorted by symbol. Throws `upstream_bad_response` where there is none. */
+export const normalizeMarkets = (value: unknown, { exchange }: Receipt): Market[] => {
+  const entries = isTable(value) ? Object.values(value) : [];
+  const markets = entries.flatMap((entry): Market[] => {
+    if (!isTable(entry)) return [];
+    const { symbol, base, quote, type, active } = entry;
+    if (typeof symbol !== 'string' || symbol === '' || typeof base !== 'string') return [];
+    return [
+      {
+        symbol,
+        base,
+        quote: typeof quote === 'string' ? quote : '',
+        type: typeof type === 'string' ? type : 'spot',
+        active: typeof active === 'boolean' ? active : null,
+      },
+    ];
+  });
+  if (markets.length === 0) checked(z.never(), value, exchange);
+  return markets.sort((a, b) => (a.symbol < b.symbol ? -1 : Number(a.symbol > b.symbol)));
+};

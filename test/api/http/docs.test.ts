@@ -1,0 +1,144 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import openapiTs, { astToString, COMMENT_HEADER } from 'openapi-typescript';
+import prettier from 'prettier';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { ERROR_CODES } from '../../../src/errors.js';
+import { problem } from '../../../src/schemas/problem.js';
+import { startTestApp, type TestApp } from '../../support/app.js';
+
+let rig: TestApp;
+beforeAll(async () => {
+  rig = await startTestApp();
+});
+afterAll(async () => {
+  await rig.app.close();
+});
+
+const media = z.looseObject({ examples: z.record(z.string(), z.object({ value: z.unknown() })).optional() });
+const document = z.looseObject({
+  openapi: z.string(),
+  info: z.looseObject({ version: z.string() }),
+  paths: z.record(
+    z.string(),
+    z.object({
+      get: z.looseObject({
+        operationId: z.string(),
+        responses: z.record(
+          z.string(),
+          z.looseObject({
+            headers: z.record(z.string(), z.unknown()).optional(),
+            content: z.record(z.string(), media).optional(),
+          }),
+        ),
+      }),
+    }),
+  ),
+});
+const openApi = async () => document.parse((await rig.app.inject('/openapi.json')).json());
+
+describe('the OpenAPI document', () => {
+  test('is version 3.1 and has every endpoint of the contract, and none that is not', async () => {
+    const { openapi, paths } = await openApi();
+    expect(openapi).toMatch(/^3\.1\./);
+    expect(Object.keys(paths).sort()).toEqual([
+      '/v1/exchanges',
+      '/v1/health',
+      '/v1/health/ready',
+      '/v1/markets',
+      '/v1/markets/ohlcv',
+      '/v1/markets/orderbook',
+      '/v1/markets/ticker',
+      '/v1/markets/trades',
+      '/v1/stream/ticker',
+    ]);
+  });
+
+  test('has an example for each answer, and for each error a problem that is one', async () => {
+    const { paths } = await openApi();
+    const codes = new Set<string>();
+    for (const [path, { get }] of Object.entries(paths)) {
+      for (const [status, response] of Object.entries(get.responses)) {
+        const bodies = Object.entries(response.content ?? {});
+        if (status !== '304') expect(bodies, `${path} ${status}`).toHaveLength(1);
+        for (const [type, { examples }] of bodies) {
+          expect(Object.keys(examples ?? {}).length, `${path} ${status}`).toBeGreaterThan(0);
+          if (type !== 'application/problem+json') continue;
+          for (const [code, { value }] of Object.entries(examples ?? {})) {
+            codes.add(code);
+            expect(problem.strict().parse(value)).toMatchObject({
+              code,
+              status: Number(status),
+              instance: path,
+            });
+          }
+        }
+        if (['429', '503'].includes(status)) expect(response.headers).toHaveProperty('Retry-After');
+      }
+    }
+    const elsewhere = ['not_found', 'method_not_allowed', 'payload_too_large'];
+    expect([...codes].sort()).toEqual(
+      Object.keys(ERROR_CODES)
+        .filter((code) => !elsewhere.includes(code))
+        .sort(),
+    );
+  });
+
+  test('gives each operation an id of its own', async () => {
+    const ids = Object.values((await openApi()).paths).map(({ get }) => get.operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test('says what the types in the repository say', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'openapi-')), 'openapi.json');
+    writeFileSync(file, (await rig.app.inject('/openapi.json')).body);
+    const kept = fileURLToPath(new URL('../../support/openapi-types.ts', import.meta.url));
+    const generated = COMMENT_HEADER + astToString(await openapiTs(pathToFileURL(file)));
+    const options = await prettier.resolveConfig(kept);
+    const formatted = await prettier.format(generated, { ...options, filepath: kept });
+    const isCurrent = readFileSync(kept, 'utf8') === formatted;
+    expect(isCurrent, 'npm run openapi:types writes the file anew').toBe(true);
+  });
+});
+
+describe('the pages', () => {
+  test.each([
+    ['/docs', 'swagger-ui-bundle.js'],
+    ['/redoc', 'redoc.standalone.js'],
+    ['/docs/errors', 'client_rate_limited'],
+  ])('%s is a page under a policy that lets nothing in from elsewhere', async (url, needle) => {
+    const { statusCode, headers, body } = await rig.app.inject(url);
+    expect(statusCode).toBe(200);
+    expect(headers['content-type']).toBe('text/html; charset=utf-8');
+    expect(body).toContain(needle);
+    expect(headers['content-security-policy']).toContain("script-src 'self'");
+    expect(headers['content-security-policy']).not.toMatch(/https?:/);
+    expect(body).not.toMatch(/(?:src|href)="(?:https?:)?\/\//);
+  });
+
+  test.each([
+    ['/docs/start.js', 'text/javascript; charset=utf-8', 100],
+    ['/docs/swagger-ui-bundle.js', 'text/javascript; charset=utf-8', 500_000],
+    ['/docs/swagger-ui.css', 'text/css; charset=utf-8', 50_000],
+    ['/redoc/start.js', 'text/javascript; charset=utf-8', 100],
+    ['/redoc/redoc.standalone.js', 'text/javascript; charset=utf-8', 500_000],
+  ])('%s comes from this server, with a validator', async (url, type, atLeast) => {
+    const first = await rig.app.inject(url);
+    expect(first.headers['content-type']).toBe(type);
+    expect(first.rawPayload.length).toBeGreaterThan(atLeast);
+    const again = await rig.app.inject({ url, headers: { 'if-none-match': String(first.headers.etag) } });
+    expect(again.statusCode).toBe(304);
+  });
+
+  test("ReDoc's bundle asks no other host for its logo", async () => {
+    expect((await rig.app.inject('/redoc/redoc.standalone.js')).body).not.toContain('cdn.redoc.ly');
+  });
+
+  test('each error code has its place on the page that problems lead to', async () => {
+    const { body } = await rig.app.inject('/docs/errors');
+    for (const code of Object.keys(ERROR_CODES)) expect(body).toContain(`id="${code}"`);
+  });
+});

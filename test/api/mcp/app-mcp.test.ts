@@ -1,0 +1,86 @@
+import { EventEmitter, once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { expect, test } from 'vitest';
+import { buildApp } from '../../../src/app.js';
+import { loadConfig } from '../../../src/config.js';
+import { silentLog } from '../../../src/services/log.js';
+import { createFakeExchangeClient, venueAnswer } from '../../support/fake-exchange-client.js';
+
+const start = async (settings: Record<string, string> = {}) => {
+  const exchangeClient = createFakeExchangeClient(Date.now);
+  const market = { symbol: 'BTC/USDT', base: 'BTC', quote: 'USDT', type: 'spot', active: true };
+  exchangeClient.list = () => Promise.resolve({ markets: [market], loadedAt: Date.now() });
+  exchangeClient.answer = (request) =>
+    Promise.resolve(
+      venueAnswer(request, Date.now(), { members: { bid: 1, ask: 2, last: 1.5, timestamp: 1, raw: {} } }),
+    );
+  const app = await buildApp(loadConfig({ REDIS_ENABLED: 'false', ...settings }), {
+    exchangeClient,
+    log: silentLog,
+  });
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = app.server.address() as AddressInfo;
+  return { app, exchangeClient, url: new URL(`http://127.0.0.1:${port}/mcp`) };
+};
+
+test('MCP and HTTP share one cache: what one asked the exchange for, the other has', async () => {
+  const { app, exchangeClient, url } = await start({ TICKER_CACHE_TTL: '60' });
+  await app.inject('/v1/markets/ticker?exchange=coinbasepro&symbol=BTC/USDT');
+  const client = new Client({ name: 'test', version: '1' }, { versionNegotiation: { mode: 'auto' } });
+  await client.connect(new StreamableHTTPClientTransport(url));
+  const result = await client.callTool({
+    name: 'get_ticker',
+    arguments: { exchange: 'coinbasepro', symbol: 'btc-usdt' },
+  });
+  expect(result.structuredContent).toMatchObject({
+    exchange: 'coinbasepro',
+    symbol: 'BTC/USDT',
+    cache: 'HIT',
+    source: 'coinbaseexchange; via=rest',
+  });
+  expect(exchangeClient.fetched).toHaveLength(1);
+  await client.close();
+  await app.close();
+});
+
+test('answers of /mcp carry what every answer carries, and count against the client limit', async () => {
+  const { app, url } = await start({ CLIENT_RATE_LIMIT_REQUESTS: '1' });
+  const call = () =>
+    fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
+    });
+  const first = await call();
+  expect(first.status).toBe(200);
+  expect(first.headers.get('x-content-type-options')).toBe('nosniff');
+  expect(first.headers.get('x-request-id')).toBeTruthy();
+  expect((await call()).status).toBe(429);
+  await app.close();
+});
+
+test('a server that shuts down answers the call under way', async () => {
+  const { app, exchangeClient, url } = await start();
+  const events = new EventEmitter();
+  const asked = once(events, 'asked');
+  const inner = exchangeClient.answer;
+  exchangeClient.answer = async (request, options) => {
+    const answered = once(events, 'answer');
+    events.emit('asked');
+    await answered;
+    return inner(request, options);
+  };
+  const client = new Client({ name: 'test', version: '1' }, { versionNegotiation: { mode: 'auto' } });
+  await client.connect(new StreamableHTTPClientTransport(url));
+  const call = client.callTool({
+    name: 'get_ticker',
+    arguments: { exchange: 'binance', symbol: 'BTC/USDT' },
+  });
+  await asked;
+  const closed = app.close();
+  events.emit('answer');
+  expect((await call).structuredContent).toMatchObject({ last: 1.5 });
+  await client.close();
+  await closed;
+});

@@ -1,0 +1,180 @@
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { afterEach, describe, expect, test } from 'vitest';
+import { AppError } from '../../../src/errors.js';
+import type { McpRouteOptions } from '../../../src/routes/mcp.js';
+import { startMcpApp } from './mcp-app.js';
+
+const open: { close(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const resource of open.splice(0).reverse()) await resource.close();
+});
+
+const start = async (overrides?: Partial<McpRouteOptions>) => {
+  const started = await startMcpApp(overrides);
+  open.push(started.app);
+  return started;
+};
+
+const connect = async (url: URL, mode: 'legacy' | 'auto') => {
+  const client = new Client({ name: 'test', version: '1.0.0' }, { versionNegotiation: { mode } });
+  await client.connect(new StreamableHTTPClientTransport(url));
+  open.push(client);
+  return client;
+};
+
+const CALLS = [
+  ['list_exchanges', {}],
+  ['search_markets', { exchange: 'binance', quote: 'USDT' }],
+  ['get_ticker', { exchange: 'binance', symbol: 'BTC/USDT' }],
+  ['get_ohlcv', { exchange: 'binance', symbol: 'BTC/USDT', interval: '1h', limit: 5 }],
+  ['get_orderbook', { exchange: 'binance', symbol: 'BTC/USDT', limit: 5 }],
+  ['get_trades', { exchange: 'binance', symbol: 'BTC/USDT' }],
+] as const;
+
+describe.each([
+  ['auto', '2026-07-28'],
+  ['legacy', '2025-11-25'],
+] as const)('the official client, negotiating %s', (mode, revision) => {
+  test('lists and calls every tool', async () => {
+    const { url } = await start();
+    const client = await connect(url, mode);
+    expect(client.getNegotiatedProtocolVersion()).toBe(revision);
+    const { tools } = await client.listTools();
+    expect(tools.map(({ name }) => name)).toEqual(CALLS.map(([name]) => name));
+    for (const [name, args] of CALLS) {
+      const result = await client.callTool({ name, arguments: args });
+      expect(result.isError, name).toBeFalsy();
+      expect(result.structuredContent, name).toHaveProperty('source');
+    }
+  });
+
+  test('reads every resource', async () => {
+    const { url } = await start();
+    const client = await connect(url, mode);
+    const { resourceTemplates } = await client.listResourceTemplates();
+    expect(resourceTemplates).toHaveLength(4);
+    for (const { uriTemplate } of resourceTemplates) {
+      const uri = uriTemplate.replace('{exchange}', 'binance').replace('{symbol}', 'BTC-USDT');
+      const { contents } = await client.readResource({ uri });
+      expect(contents).toHaveLength(1);
+    }
+  });
+});
+
+test("a resource's time to live is what is left of the answer's freshness, 0 when it is stale", async () => {
+  const { url, marketData } = await start();
+  const client = await connect(url, 'auto');
+  const uri = 'market://binance/BTC-USDT/ticker';
+  expect(await client.readResource({ uri })).toMatchObject({ ttlMs: 1600, cacheScope: 'public' });
+  marketData.answer = { ...marketData.answer, freshUntil: 0 };
+  const other = 'market://binance/ETH-USDT/ticker';
+  expect(await client.readResource({ uri: other })).toMatchObject({ ttlMs: 0 });
+});
+
+const INITIALIZE = JSON.stringify({
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
+});
+const HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+const post = (url: URL, headers: Record<string, string> = {}, body = INITIALIZE) =>
+  fetch(url, { method: 'POST', headers: { ...HEADERS, ...headers }, body });
+
+test('answers programs, and pages of this machine; refuses the pages of others', async () => {
+  const { url } = await start();
+  expect((await post(url)).status).toBe(200);
+  expect((await post(url, { origin: 'http://localhost:3000' })).status).toBe(200);
+  for (const origin of ['https://evil.example', 'null', 'http://127.0.0.1.evil.example']) {
+    const refused = await post(url, { origin });
+    expect(refused.status, origin).toBe(403);
+    expect(await refused.json()).toMatchObject({ jsonrpc: '2.0', error: { code: -32000 } });
+  }
+});
+
+test('answers the pages of origins that the settings name', async () => {
+  const { url } = await start({ corsOrigins: ['https://app.example.com', 'not an origin'] });
+  expect((await post(url, { origin: 'https://app.example.com' })).status).toBe(200);
+  expect((await post(url, { origin: 'https://other.example.com' })).status).toBe(403);
+});
+
+test('the session calls of older revisions are not allowed', async () => {
+  const { url } = await start();
+  expect((await fetch(url, { headers: { accept: 'text/event-stream' } })).status).toBe(405);
+  expect((await fetch(url, { method: 'DELETE' })).status).toBe(405);
+  expect((await fetch(url, { method: 'HEAD' })).status).not.toBe(500);
+});
+
+test('what is not JSON is refused in the words of JSON-RPC', async () => {
+  const { url } = await start();
+  const broken = await post(url, {}, '{"jsonrpc":');
+  expect(broken.status).toBe(400);
+  expect(await broken.json()).toMatchObject({ error: { code: -32700 } });
+  expect((await post(url, { 'content-type': 'text/plain' })).status).toBe(415);
+});
+
+test('a message beyond the bound is refused unread', async () => {
+  const { url, marketData } = await start();
+  const padded = INITIALIZE.replace('"test"', `"${'x'.repeat(300 * 1024)}"`);
+  expect((await post(url, {}, padded)).status).toBe(413);
+  expect(marketData.queries).toEqual([]);
+});
+
+test('no subscription stream is held open', async () => {
+  const { url } = await start();
+  const client = await connect(url, 'auto');
+  await expect(client.listen({ toolsListChanged: true })).rejects.toThrow(/limit/i);
+});
+
+test('a client that leaves ends its upstream call', async () => {
+  const { url, marketData } = await start();
+  const asked = once(marketData.calls, 'get');
+  marketData.gate = new Promise(() => undefined);
+  const call = {
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'tools/call',
+    params: {
+      name: 'get_ticker',
+      arguments: { exchange: 'binance', symbol: 'BTC/USDT' },
+      _meta: {
+        'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+        'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
+        'io.modelcontextprotocol/clientCapabilities': {},
+      },
+    },
+  };
+  const headers = {
+    ...HEADERS,
+    'mcp-protocol-version': '2026-07-28',
+    'mcp-method': 'tools/call',
+    'mcp-name': 'get_ticker',
+  };
+  const request = httpRequest(url, { method: 'POST', headers });
+  request.on('error', () => undefined);
+  request.end(JSON.stringify(call));
+  await asked;
+  const [signal] = marketData.signals;
+  if (signal === undefined) throw new Error('no signal was given');
+  expect(signal.aborted).toBe(false);
+  const aborted = once(signal, 'abort');
+  request.destroy();
+  await aborted;
+  expect(signal.aborted).toBe(true);
+});
+
+test('an exchange that fails is a tool error with a retry time, over HTTP as well', async () => {
+  const { url, marketData } = await start();
+  marketData.fault = new AppError('upstream_rate_limited', 'binance limits us.', { retryAfterMs: 9000 });
+  const client = await connect(url, 'auto');
+  const result = await client.callTool({
+    name: 'get_ticker',
+    arguments: { exchange: 'binance', symbol: 'BTC/USDT' },
+  });
+  expect(result).toMatchObject({
+    isError: true,
+    _meta: { 'mcp-crypto-data-server/error': { code: 'upstream_rate_limited', retry_after_ms: 9000 } },
+  });
+});

@@ -1,0 +1,23 @@
+/** The MCP route alone, listening on loopback, over a fake MarketData. */
+import Fastify from 'fastify';
+import type { AddressInfo } from 'node:net';
+import { mcpRoutes, type McpRouteOptions } from '../../../src/routes/mcp.js';
+import { silentLog } from '../../../src/services/log.js';
+import { FakeMarketData, NOW } from '../../unit/mcp/fake-market-data.js';
+
+export const startMcpApp = async (overrides: Partial<McpRouteOptions> = {}) => {
+  const marketData = new FakeMarketData();
+  const app = Fastify();
+  await app.register(mcpRoutes, {
+    marketData,
+    sandbox: false,
+    version: '1.0.0',
+    now: () => NOW,
+    corsOrigins: true,
+    log: silentLog,
+    ...overrides,
+  });
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = app.server.address() as AddressInfo;
+  return { app, marketData, url: new URL(`http://127.0.0.1:${port}/mcp`) };
+};

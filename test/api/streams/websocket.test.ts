@@ -1,0 +1,196 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { AppError } from '../../../src/errors.js';
+import { tickerEvent } from '../../support/fake-hub.js';
+import {
+  connectWs,
+  openWs,
+  rawExchange,
+  startStreamApp,
+  type Refusal,
+  type StreamApp,
+} from './stream-app.js';
+
+const PATH = '/ws/ticker?exchange=binance&symbol=BTC-USDT';
+let server: StreamApp;
+
+beforeEach(async () => {
+  server = await startStreamApp();
+});
+afterEach(() => server.close());
+
+const refusal = async (path: string): Promise<Refusal> => {
+  const answer = await openWs(server.port, path);
+  if (!('status' in answer)) throw new Error('The upgrade was not refused.');
+  return answer;
+};
+
+describe('/ws/ticker', () => {
+  test('sends the snapshot and every event as one text message each, once and in order', async () => {
+    server.hub.snapshot = () => [tickerEvent({ last: 0 })];
+    const client = await connectWs(server.port, PATH);
+    await client.until((messages) => messages.length === 1);
+    for (let last = 1; last <= 300; last += 1) server.hub.send(tickerEvent({ last }));
+    await client.until((messages) => messages.length === 301);
+    expect(client.messages.map(({ last }) => last)).toEqual(Array.from({ length: 301 }, (_, i) => i));
+    expect(client.messages[0]).toMatchObject({ event_type: 'ticker', symbol: 'BTC/USDT' });
+    expect(server.hub.requests[0]).toMatchObject({ topic: { symbol: 'BTC/USDT' }, name: 'binance' });
+    client.socket.close();
+  });
+
+  test('negotiates no compression', async () => {
+    const client = await connectWs(server.port, PATH);
+    expect(client.socket.extensions).toBe('');
+    client.socket.close();
+  });
+
+  test('heartbeats come at their interval', async () => {
+    const beating = await startStreamApp({ heartbeatMs: 20 });
+    const client = await connectWs(beating.port, PATH);
+    await client.until((messages) => messages.length >= 2);
+    expect(client.messages[1]).toEqual({ event_type: 'heartbeat', timestamp: expect.any(Number) });
+    await beating.close();
+  });
+
+  test('a client that leaves gives its place and its subscription back', async () => {
+    const client = await connectWs(server.port, PATH);
+    expect(server.connections.stats()).toMatchObject({ websocket: 1, opened: { sse: 0, websocket: 1 } });
+    client.socket.close(1000);
+    await server.hub.opened(0);
+    expect((await client.closed).code).toBe(1000);
+    await expect.poll(() => server.connections.stats().websocket).toBe(0);
+  });
+
+  test('a client whose socket is cut gives its place back too', async () => {
+    const client = await connectWs(server.port, PATH);
+    client.socket.terminate();
+    await server.hub.opened(0);
+    await expect.poll(() => server.connections.stats().websocket).toBe(0);
+  });
+
+  test('a client that keeps talking to a stream that takes no messages is closed with 1008', async () => {
+    const client = await connectWs(server.port, PATH);
+    for (let i = 0; i < 25; i += 1) client.send({ method: 'ping' });
+    expect(await client.closed).toMatchObject({ code: 1008 });
+    expect(client.messages).toEqual([]);
+  });
+
+  test('a message above the payload bound closes with 1009', async () => {
+    const client = await connectWs(server.port, PATH);
+    client.socket.send('x'.repeat(17 * 1024));
+    expect(await client.closed).toMatchObject({ code: 1009 });
+    await expect.poll(() => server.connections.stats().websocket).toBe(0);
+  });
+
+  test('a closing server closes every client with 1012', async () => {
+    const clients = [await connectWs(server.port, PATH), await connectWs(server.port, '/ws')];
+    const closing = server.close();
+    for (const client of clients) expect(await client.closed).toMatchObject({ code: 1012 });
+    await closing;
+    expect(server.connections.stats().websocket).toBe(0);
+  });
+
+  test('an upgrade that the shutdown overtakes is closed with 1012 after an error event', async () => {
+    let open = (): void => undefined;
+    server.hub.gate = () => new Promise((resolve) => (open = resolve));
+    const opening = connectWs(server.port, PATH);
+    await expect.poll(() => server.hub.requests.length).toBe(1);
+    await server.connections.close();
+    open();
+    const client = await opening;
+    expect(await client.closed).toMatchObject({ code: 1012 });
+    expect(client.messages).toMatchObject([{ event_type: 'error', code: 'shutting_down', retryable: true }]);
+    expect(server.hub.open.size).toBe(0);
+  });
+
+  test('is counted as one long-lived answer of its route', async () => {
+    const client = await connectWs(server.port, PATH);
+    client.socket.close();
+    await client.closed;
+    expect(server.answers).toMatchObject([{ route: '/ws/ticker', status: 101, longLived: true }]);
+  });
+});
+
+describe('before the upgrade a fault is an HTTP answer', () => {
+  test.each([
+    ['/ws/ticker?exchange=binance', 400, 'invalid_request'],
+    ['/ws/ticker?exchange=nowhere&symbol=BTC/USDT', 400, 'unknown_exchange'],
+    ['/ws?exchange=binance', 400, 'invalid_request'],
+    ['/nothing/here', 404, 'not_found'],
+    ['/plain', 400, 'invalid_request'],
+  ])('%s is refused with %i %s', async (path, status, code) => {
+    const answer = await refusal(path);
+    expect(answer.status).toBe(status);
+    expect(answer.headers['content-type']).toContain('application/problem+json');
+    expect(answer.headers['x-request-id']).toBeDefined();
+    expect(answer.body).toMatchObject({ code, status });
+    expect(server.connections.stats().websocket).toBe(0);
+  });
+
+  test('what the hub rejects with becomes the answer', async () => {
+    server.hub.gate = () =>
+      Promise.reject(new AppError('upstream_unavailable', 'The venue is away.', { retryAfterMs: 2000 }));
+    const answer = await refusal(PATH);
+    expect(answer).toMatchObject({ status: 503, body: { code: 'upstream_unavailable' } });
+    expect(answer.headers['retry-after']).toBe('2');
+    expect(server.connections.stats().websocket).toBe(0);
+  });
+
+  test('above STREAM_MAX_CONNECTIONS SSE and WebSocket clients together get 503', async () => {
+    const small = await startStreamApp({ maxConnections: 1 });
+    const first = await connectWs(small.port, '/ws');
+    const second = await openWs(small.port, '/ws');
+    expect(second).toMatchObject({ status: 503, body: { code: 'overloaded' } });
+    expect(
+      await fetch(`http://127.0.0.1:${small.port}/v1/stream/ticker?exchange=binance&symbol=A/B`),
+    ).toMatchObject({
+      status: 503,
+    });
+    first.socket.close();
+    await small.close();
+  });
+
+  test('a plain GET is told that this address speaks WebSocket', async () => {
+    const response = await fetch(`http://127.0.0.1:${server.port}/ws`);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      code: 'invalid_request',
+      detail: expect.stringMatching(/WebSocket/),
+    });
+  });
+
+  test.each([
+    ['Sec-WebSocket-Key: short', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key'],
+    ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 7', 'Sec-WebSocket-Version'],
+    ['X-No: key', 'X-No: version', 'Sec-WebSocket-Key'],
+  ])('a handshake with %s and %s is refused as a problem', async (key, version, parameter) => {
+    const head = ['GET /ws HTTP/1.1', 'Host: x', 'Connection: Upgrade', 'Upgrade: websocket', key, version];
+    const text = await rawExchange(server.port, `${head.join('\r\n')}\r\n\r\n`, () => false);
+    expect(text).toMatch(/^HTTP\/1.1 400 /);
+    expect(text).toContain(`"parameter":"${parameter}"`);
+    expect(server.connections.stats().websocket).toBe(0);
+  });
+
+  test('a handshake that fails at the very end leaves no subscription behind', async () => {
+    const head = [
+      `GET ${PATH} HTTP/1.1`,
+      'Host: x',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+      'Sec-WebSocket-Protocol: ,,',
+    ];
+    const text = await rawExchange(server.port, `${head.join('\r\n')}\r\n\r\n`, () => false);
+    expect(text).toMatch(/^HTTP\/1.1 400 /);
+    expect(server.hub.requests).toHaveLength(1);
+    await server.hub.opened(0);
+    await expect.poll(() => server.connections.stats().websocket).toBe(0);
+  });
+
+  test('an upgrade to another protocol is passed over, and the request told what this address speaks', async () => {
+    const head = ['GET /ws HTTP/1.1', 'Host: x', 'Connection: Upgrade, close', 'Upgrade: h2c'];
+    const text = await rawExchange(server.port, `${head.join('\r\n')}\r\n\r\n`, () => false);
+    expect(text).toMatch(/^HTTP\/1.1 400 /);
+    expect(text).toContain('This address speaks WebSocket');
+  });
+});

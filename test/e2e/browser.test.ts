@@ -1,0 +1,130 @@
+/** What a page sees, in a real browser: prices that move, heartbeats, and a dead feed that says so. */
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { launchChromium } from '../support/chromium.js';
+import { startRig, type Rig } from './streams-rig.js';
+
+/** Kept as CI artefacts. */
+const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url));
+const WAIT_MS = 30_000;
+
+/** A page of another origin, as a user's own would be. `?mode=sse|ws&base=<server>` */
+const PAGE = `<!doctype html><meta charset="utf-8"><title>streams</title>
+<style>body{font:16px system-ui;margin:2rem}#price{font-size:3rem}li{font:13px monospace}</style>
+<h1 id="mode"></h1><p id="price">–</p><p>heartbeats <b id="heartbeats">0</b>, status <b id="status">–</b></p><ol id="log"></ol>
+<script>
+const query = new URLSearchParams(location.search), mode = query.get('mode'), base = query.get('base');
+const stream = 'exchange=binance&symbol=BTC/USDT&threshold=0';
+const seen = (window.seen = { prices: [], heartbeats: 0, states: [], opens: 0, errors: 0, sandbox: true });
+const show = (id, text) => (document.getElementById(id).textContent = text);
+show('mode', mode === 'sse' ? 'EventSource' : 'WebSocket');
+const take = ({ data }) => {
+  const event = JSON.parse(data);
+  seen.sandbox &&= event.sandbox === true;
+  if (event.event_type === 'ticker') { seen.prices.push(event.last); show('price', event.last + ' USDT'); }
+  if (event.event_type === 'heartbeat') show('heartbeats', ++seen.heartbeats);
+  if (event.event_type === 'status') { seen.states.push(event.state); show('status', event.state); }
+  const line = document.createElement('li');
+  line.textContent = data.slice(0, 150);
+  document.getElementById('log').prepend(line);
+};
+if (mode === 'sse') {
+  const source = new EventSource(base + '/v1/stream/ticker?' + stream);
+  source.onopen = () => seen.opens++;
+  source.onerror = () => seen.errors++;
+  source.onmessage = take;
+} else {
+  const socket = new WebSocket(base.replace('http', 'ws') + '/ws/ticker?' + stream);
+  socket.onopen = () => seen.opens++;
+  socket.onerror = () => seen.errors++;
+  socket.onmessage = take;
+}
+</script>`;
+
+interface Seen {
+  readonly prices: number[];
+  readonly heartbeats: number;
+  readonly states: string[];
+  readonly opens: number;
+  readonly errors: number;
+  readonly sandbox: boolean;
+}
+
+let rig: Rig;
+let pages: Server;
+let browser: Browser;
+
+beforeAll(async () => {
+  mkdirSync(ARTIFACTS, { recursive: true });
+  rig = await startRig({ STREAM_HEARTBEAT_INTERVAL: '0.5' });
+  rig.sandbox.control.setTickRate(5);
+  pages = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(PAGE);
+  }).listen(0, '127.0.0.1');
+  await once(pages, 'listening');
+  browser = await launchChromium();
+});
+
+afterAll(async () => {
+  await browser.close();
+  pages.close();
+  await rig.close();
+});
+
+const seenBy = (page: Page): Promise<Seen> => page.evaluate('window.seen');
+
+test.each(['sse', 'ws'])(
+  'a page with %s shows moving prices, heartbeats and a change of status',
+  async (mode) => {
+    const page = await browser.newPage();
+    const origin = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
+    await page.goto(`${origin}/?mode=${mode}&base=${encodeURIComponent(rig.url)}`);
+    const until = (condition: string): Promise<unknown> =>
+      page.waitForFunction(`(${condition})(window.seen)`, undefined, { timeout: WAIT_MS });
+
+    await until(
+      '(seen) => new Set(seen.prices).size >= 3 && seen.heartbeats >= 2 && seen.states.at(-1) === "live"',
+    );
+    await page.screenshot({ path: `${ARTIFACTS}stream-${mode}-live.png` });
+
+    rig.sandbox.control.setFault({
+      venue: 'binance',
+      match: 'websocket',
+      fault: { type: 'status', status: 503 },
+    });
+    rig.sandbox.control.sockets('binance', { action: 'terminate' });
+    await until('(seen) => ["reconnecting", "polling"].includes(seen.states.at(-1))');
+    await page.screenshot({ path: `${ARTIFACTS}stream-${mode}-feed-lost.png` });
+
+    rig.sandbox.control.clearFaults();
+    await until('(seen) => seen.states.at(-1) === "live"');
+    const before = (await seenBy(page)).prices.length;
+    await until(`(seen) => seen.prices.length > ${before}`);
+    const seen = await seenBy(page);
+    expect(seen).toMatchObject({ opens: 1, errors: 0, sandbox: true });
+    expect(seen.states.filter((state) => state === 'live').length).toBeGreaterThanOrEqual(2);
+    await page.close();
+  },
+);
+
+test('a page whose event stream is ended by a restart comes back by itself', async () => {
+  const first = await startRig();
+  const port = String(first.port);
+  const page = await browser.newPage();
+  const origin = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
+  await page.goto(`${origin}/?mode=sse&base=${encodeURIComponent(first.url)}`);
+  const until = (condition: string): Promise<unknown> =>
+    page.waitForFunction(`(${condition})(window.seen)`, undefined, { timeout: WAIT_MS });
+  await until('(seen) => seen.prices.length > 0');
+  await first.close();
+  await until('(seen) => seen.errors > 0');
+  const second = await startRig({ PORT: port });
+  await until('(seen) => seen.opens === 2');
+  await page.close();
+  await second.close();
+});

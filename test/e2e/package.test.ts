@@ -1,0 +1,134 @@
+/** What `npm pack` makes, installed into an empty folder without this repository, as a stranger would. */
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const BIN = 'mcp-crypto-data-server';
+const INSTALL_LIMIT_MS = 300_000;
+const START_LIMIT_MS = 60_000;
+const run = promisify(execFile);
+
+/** npm's `pack --json`, whose shape has changed with its versions: a list, or an object by package. */
+const packed = z.object({ filename: z.string(), files: z.array(z.object({ path: z.string() })) });
+const packReply = z.union([
+  z.array(packed).transform(([first]) => first),
+  z.record(z.string(), packed).transform((byName) => Object.values(byName)[0]),
+]);
+
+let folder: string;
+let tarball: string;
+let files: string[];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'packed-'));
+  // The tests run on a built tree; `prepack` builds it for everybody else.
+  const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], {
+    cwd: ROOT,
+  });
+  const found = packReply.parse(JSON.parse(stdout));
+  tarball = join(folder, found?.filename ?? '');
+  files = found?.files.map(({ path }) => path) ?? [];
+  await writeFile(join(folder, 'package.json'), '{"private":true}');
+  const install = ['install', '--omit=dev', '--prefer-offline', '--no-audit', '--no-fund', tarball];
+  await run('npm', install, { cwd: folder, timeout: INSTALL_LIMIT_MS });
+}, INSTALL_LIMIT_MS);
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Starts the program, asks for a ticker, ends it by `end`. */
+const tryOut = async (
+  [command, ...args]: readonly [string, ...string[]],
+  end: (child: ChildProcess) => void,
+) => {
+  const env = { ...process.env, SANDBOX: 'true', REDIS_ENABLED: 'false', PORT: '0', HOST: '127.0.0.1' };
+  const child = spawn(command, args, {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true,
+  });
+  const closed = once(child, 'close');
+  const lines: string[] = [];
+  createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
+  const address = (): string | undefined => /"address":"(http:[^"]+)"/.exec(lines.join('\n'))?.[1];
+  try {
+    await expect.poll(address, { timeout: START_LIMIT_MS, interval: 50 }).toBeDefined();
+    const url = address() ?? '';
+    const response = await fetch(`${url}/v1/markets/ticker?exchange=binance&symbol=BTC/USDT`);
+    const ticker = z.object({ symbol: z.string(), last: z.number() }).parse(await response.json());
+    const redoc = await fetch(`${url}/redoc/redoc.standalone.js`);
+    end(child);
+    await expect.poll(() => lines.join('\n'), { timeout: START_LIMIT_MS }).toContain('"msg":"shut down"');
+    await closed;
+    const source = response.headers.get('data-source');
+    return { source, ticker, redoc: redoc.status, code: child.exitCode };
+  } finally {
+    signalGroup(child, 'SIGKILL');
+  }
+};
+
+/** The program and all that it started, as Ctrl-C in a terminal does: npx starts the server through a shell. */
+const signalGroup = ({ pid }: ChildProcess, signal: NodeJS.Signals): void => {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch {
+    // They have ended by themselves.
+  }
+};
+
+const SERVED = { source: 'sandbox', ticker: { symbol: 'BTC/USDT' }, redoc: 200 };
+
+describe('the package', () => {
+  test('runs by its bin and ends with 0 on SIGTERM', async () => {
+    const bin = join(folder, 'node_modules', '.bin', BIN);
+    const tried = await tryOut([bin], (child) => child.kill('SIGTERM'));
+    expect(tried).toMatchObject({ ...SERVED, code: 0 });
+  });
+
+  test('runs by npx from the tarball, and ends in order on Ctrl-C', async () => {
+    const npx = ['npx', '--yes', '--prefer-offline', '--package', tarball, BIN] as const;
+    expect(await tryOut(npx, (child) => signalGroup(child, 'SIGINT'))).toMatchObject(SERVED);
+  });
+
+  test('holds the built program and nothing that was not built from a source of today', () => {
+    const built = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/assets/'));
+    expect(built).toContain('dist/server.js');
+    expect(built).toContain('dist/services/exchange/worker/worker-entry.js');
+    expect(built.filter((path) => !path.endsWith('.js'))).toEqual([]);
+    const sources = built.map((path) => path.replace('dist/', 'src/').replace(/\.js$/, '.ts'));
+    expect(sources.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
+  test('holds no test, no source, no setting of somebody and no lock file', () => {
+    expect(
+      files.filter((path) => /^(src|test|bench|scripts|node_modules)\/|\.env$|lock[^/]*\.json$/.test(path)),
+    ).toEqual([]);
+  });
+
+  test("brings ReDoc's bundle with its licences", () => {
+    expect(files).toEqual(
+      expect.arrayContaining([
+        'LICENSE',
+        'dist/assets/redoc.standalone.js',
+        'dist/assets/redoc.standalone.js.LICENSE.txt',
+        'dist/assets/redoc.LICENSE.txt',
+      ]),
+    );
+  });
+
+  test('holds every file that its README links to', () => {
+    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+    const links = [...readme.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, link = '']) => link);
+    const local = links.filter((link) => !/^[a-z]+:/.test(link) && existsSync(join(ROOT, link)));
+    expect(local.length).toBeGreaterThan(3);
+    expect(local.filter((link) => !files.includes(link))).toEqual([]);
+  });
+});

@@ -1,0 +1,177 @@
+// The README is executable: every curl in it is run against the demo's server and compared with the answer it shows.
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { launchChromium } from '../support/chromium.js';
+import { blocksOf, differences, examplesOf, type Example } from './readme-blocks.js';
+import { run, startDemo, type Demo } from './readme-demo.js';
+
+const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+const blocks = blocksOf(README);
+const examples = examplesOf(blocks);
+const withAnswer = (language: string): Example[] =>
+  examples.filter(({ answer }) => answer.language === language);
+
+/** A generous bound on one answer: the machine may be busy with other tests. */
+const ANSWER_MS = 15_000;
+/** How long a snippet may take to print its first events. */
+const EVENTS_MS = 15_000;
+
+let demo: Demo;
+beforeAll(async () => {
+  demo = await startDemo();
+});
+afterAll(() => demo.stop());
+
+const here = (text: string): string => text.replaceAll('localhost:8000', `127.0.0.1:${demo.port}`);
+
+/** curl as the README has it, quiet, and with the status at the end. */
+const curl = async (command: string): Promise<{ body: string; status: number }> => {
+  const quiet = here(command).replace(/^curl/, "curl -sS --max-time 10 -w '\\n%{http_code}'");
+  const { output } = await run(['bash', '-c', quiet], { limitMs: ANSWER_MS });
+  const cut = output.lastIndexOf('\n');
+  return { body: output.slice(0, cut), status: Number(output.slice(cut + 1)) };
+};
+
+interface Problem {
+  readonly status?: unknown;
+  readonly code?: unknown;
+}
+
+/** Objects printed by `console.log` or `print`, and JSON: all that matters is that a ticker with a price came. */
+const showsTicker = (output: string): boolean =>
+  /event_type['"]?: ['"]ticker/.test(output) && /last['"]?: \d/.test(output);
+const showsTwoTickers = (output: string): boolean => (output.match(/['"]?ticker['"]/g) ?? []).length >= 2;
+
+describe('the README', () => {
+  it('has examples for every endpoint', () => {
+    const commands = examples.map(({ command }) => command).join('\n');
+    for (const path of ['ticker', 'ohlcv', 'orderbook', 'trades'])
+      expect(commands).toContain(`/v1/markets/${path}?`);
+    for (const path of [
+      '/v1/health',
+      '/v1/health/ready',
+      '/v1/exchanges',
+      '/v1/markets?',
+      '/v1/stream/ticker',
+    ])
+      expect(commands).toContain(path);
+  });
+
+  it('has the two commands word for word', () => {
+    const lines = README.split('\n');
+    expect(lines).toContain('npm ci && npm run demo');
+    expect(lines).toContain('npm ci && npm test');
+  });
+});
+
+describe('the answers that the README shows', () => {
+  it.each(withAnswer('json'))('have the shape of the real ones: $name', async ({ command, answer }) => {
+    const shown: unknown = JSON.parse(answer.text);
+    const { body, status } = await curl(command);
+    const actual: unknown = JSON.parse(body);
+    expect(differences(shown, actual)).toEqual([]);
+    const problem = shown as Problem;
+    if (problem.code === undefined) expect(status).toBe(200);
+    else {
+      expect(status).toBe(problem.status);
+      expect((actual as Problem).code).toBe(problem.code);
+    }
+  });
+
+  it.each(withAnswer('http'))('have the headers of the real ones: $name', async ({ command, answer }) => {
+    const [statusLine = '', ...headers] = answer.text.trim().split('\n');
+    const { body } = await curl(command);
+    const [realStatus = '', ...real] = (body.split('\r\n\r\n')[0] ?? '').split('\r\n');
+    const names = real.map((line) => line.split(':', 1)[0]?.toLowerCase());
+    expect(realStatus).toBe(statusLine);
+    for (const header of headers) expect(names).toContain(header.split(':', 1)[0]);
+    expect(real).toContain('data-source: sandbox');
+  });
+
+  it('name metrics that are exported', async () => {
+    const [example] = withAnswer('text').filter(({ command }) => command.includes('/metrics'));
+    const { body } = await curl(example?.command ?? '');
+    const exported = new Set(body.split('\n').map(seriesOf));
+    const shown = (example?.answer.text.trim() ?? '').split('\n').map(seriesOf);
+    expect(shown.length).toBeGreaterThan(3);
+    expect(shown.filter((series) => !exported.has(series))).toEqual([]);
+  });
+
+  it('show the messages of an event stream as they are', async () => {
+    const [example] = withAnswer('text').filter(({ command }) => command.includes('/v1/stream/'));
+    const shown = eventsOf(example?.answer.text ?? '');
+    const ticks = (output: string): number => eventsOf(output).filter(isTicker).length;
+    const command = here(example?.command ?? '').replace(/^curl/, 'curl -sS');
+    const { output } = await run(['bash', '-c', `exec ${command}`], {
+      limitMs: EVENTS_MS,
+      until: (text) => ticks(text) >= 2 && text.includes('"live"'),
+    });
+    expect(output).toContain('retry: 3000\n\nid: ');
+    const actual = eventsOf(output);
+    for (const event of shown) {
+      const type = (event as { event_type?: unknown }).event_type;
+      const alike = actual.find((other) => (other as { event_type?: unknown }).event_type === type);
+      expect(differences(event, alike)).toEqual([]);
+    }
+    expect(shown.length).toBeGreaterThan(2);
+  });
+});
+
+/** Name and label names of a metric's line, without the values. */
+const seriesOf = (line: string): string => line.replace(/="[^"]*"/g, '').replace(/ \S+$/, '');
+
+const eventsOf = (text: string): unknown[] =>
+  [...text.matchAll(/^data: (.*)\n\n?/gm)].map(([, data = '']) => JSON.parse(data) as unknown);
+const isTicker = (event: unknown): boolean => (event as { event_type?: unknown }).event_type === 'ticker';
+
+describe('the snippets of the README', () => {
+  const marked = (marker: string) => blocks.filter((block) => block.marker === marker);
+
+  it.each(marked('node'))('print events under Node.js: $heading', async ({ text }) => {
+    const { output } = await run([process.execPath, '--input-type=module', '-e', here(text)], {
+      limitMs: EVENTS_MS,
+      until: (out) => showsTicker(out) && showsTwoTickers(out),
+    });
+    expect(output).toSatisfy(showsTicker);
+  });
+
+  it.each(marked('python'))('print events under Python, without any package: $heading', async ({ text }) => {
+    const { output } = await run(['python3', '-c', here(text)], {
+      limitMs: EVENTS_MS,
+      until: (out) => showsTicker(out) && showsTwoTickers(out),
+    });
+    expect(output).toSatisfy(showsTicker);
+  });
+
+  it.each(marked('compile'))('compile under Python: $heading', async ({ text }) => {
+    const check = 'import sys; compile(sys.argv[1], "README.md", "exec")';
+    const { code, output } = await run(['python3', '-c', check, text], { limitMs: EVENTS_MS });
+    expect(output).toBe('');
+    expect(code).toBe(0);
+  });
+
+  it('show a moving price in a browser, saved as a page', async () => {
+    const pages = blocks.filter(({ language }) => language === 'html');
+    expect(pages).toHaveLength(2);
+    const browser = await launchChromium();
+    try {
+      for (const { text } of pages) {
+        const page = await browser.newPage();
+        await page.setContent(here(text));
+        const out = page.locator('#out');
+        await expect.poll(() => out.textContent(), { timeout: EVENTS_MS }).toMatch(/^\d+(\.\d+)?$/);
+        const first = await out.textContent();
+        await expect.poll(() => out.textContent(), { timeout: EVENTS_MS }).not.toBe(first);
+      }
+    } finally {
+      await browser.close();
+    }
+  });
+
+  it('are all marked as run', () => {
+    const scripts = blocks.filter(({ language }) => ['js', 'python'].includes(language));
+    expect(scripts.filter(({ marker }) => marker === null)).toEqual([]);
+    expect(marked('node')).toHaveLength(2);
+    expect(marked('python')).toHaveLength(1);
+  });
+});

@@ -1,0 +1,159 @@
+/** The built server as a process: how it starts, what it says when it can't, and how it ends. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, test } from 'vitest';
+
+const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url));
+
+interface Running {
+  readonly child: ChildProcess;
+  /** Standard output and standard error so far. */
+  readonly text: () => string;
+  /** Resolves with the exit code, or the signal that ended it. */
+  readonly ended: Promise<number | string>;
+}
+
+const children: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+const start = (env: Record<string, string>, flags: readonly string[] = []): Running => {
+  const child = spawn(process.execPath, [...flags, SERVER], {
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      HOST: '127.0.0.1',
+      PORT: '0',
+      REDIS_ENABLED: 'false',
+      SANDBOX: 'true',
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(child);
+  let text = '';
+  const collect = (chunk: Buffer) => (text += chunk.toString());
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
+  const ended = once(child, 'close').then(([code, signal]: unknown[]) => (code ?? signal) as number | string);
+  return { child, text: () => text, ended };
+};
+
+/** A module that does `what` once the process listens for `event`. */
+const faultOnce = (event: string, what: string): string =>
+  `data:text/javascript,const t=setInterval(()=>{if(process.listenerCount("${event}")>0){clearInterval(t);${what}}},20)`;
+
+const listening = async ({ text }: Running): Promise<number> => {
+  await expect.poll(text, { timeout: 60_000 }).toContain('"msg":"listening"');
+  return Number(/"address":"http:\/\/127\.0\.0\.1:(\d+)"/.exec(text())?.[1]);
+};
+
+const get = (port: number, path: string) =>
+  new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
+    request({ port, path, agent: false }, (response) => {
+      let body = '';
+      response.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      response.on('end', () => resolve({ status: response.statusCode, body }));
+    })
+      .on('error', reject)
+      .end();
+  });
+
+test('the venues’ threads are up before anybody asks for market data', async () => {
+  const port = await listening(start({}));
+  await expect
+    .poll(async () => (await get(port, '/metrics')).body, { timeout: 30_000 })
+    .toMatch(/^crypto_data_worker_up\{[^}]*\} 1$/m);
+});
+
+describe('a start that cannot succeed', () => {
+  test('bad settings: every fault in one message, exit code 78, nothing else', async () => {
+    const server = start({ PORT: 'http', MAX_RETRIES: '-1', ENABLED_EXCHANGES: 'binance,nowhere' });
+    expect(await server.ended).toBe(78);
+    expect(server.text()).toBe(
+      `The settings are not usable:
+  - PORT: must be a whole number
+  - MAX_RETRIES: must be at least 0
+  - ENABLED_EXCHANGES: nowhere is not an exchange that CCXT knows
+`,
+    );
+  });
+
+  test('a port that is taken: one line and exit code 1', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const server = start({ PORT: String(port) });
+    expect(await server.ended).toBe(1);
+    const lines = server.text().trimEnd().split('\n');
+    expect(lines).toHaveLength(1);
+    const because = 'another program has this port (EADDRINUSE)';
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      level: 'error',
+      msg: `cannot listen on 127.0.0.1:${port}: ${because}`,
+    });
+    taken.close();
+  });
+});
+
+describe('a running server', () => {
+  test('answers health before it knows anything of a venue, then a ticker, and ends with 0 on SIGTERM', async () => {
+    const server = start({});
+    const port = await listening(server);
+    expect((await get(port, '/v1/health')).status).toBe(200);
+    const ready = await get(port, '/v1/health/ready');
+    expect(JSON.parse(ready.body)).toMatchObject({
+      sandbox: true,
+      checks: { binance: { markets: 'not_loaded' } },
+    });
+    const ticker = await get(port, '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT');
+    expect(ticker.status).toBe(200);
+    server.child.kill('SIGTERM');
+    await expect.poll(server.text).toContain('shutting down');
+    expect(await server.ended).toBe(0);
+    expect(server.text()).toContain('"msg":"shut down"');
+  });
+
+  test('readiness goes off before the door closes', async () => {
+    const server = start({});
+    const port = await listening(server);
+    server.child.kill('SIGTERM');
+    const statuses: (number | undefined)[] = [];
+    for (let gone = false; !gone;)
+      await get(port, '/v1/health/ready').then(
+        ({ status }) => statuses.push(status),
+        () => (gone = true),
+      );
+    expect(statuses).toContain(503);
+    expect(await server.ended).toBe(0);
+  });
+
+  test('a second signal ends it at once, whatever it waits for', async () => {
+    const server = start({});
+    await listening(server);
+    server.child.kill('SIGTERM');
+    await expect.poll(server.text).toContain('shutting down');
+    server.child.kill('SIGTERM');
+    expect(await server.ended).toBe(143);
+  });
+
+  test('an unhandled rejection is logged and counted, and it goes on', async () => {
+    const fault = faultOnce('unhandledRejection', 'Promise.reject(new Error("left alone"))');
+    const server = start({}, ['--import', fault]);
+    const port = await listening(server);
+    await expect.poll(server.text).toContain('"count":1');
+    expect(server.text()).toContain('left alone');
+    expect((await get(port, '/v1/health')).status).toBe(200);
+  });
+
+  test('an uncaught exception is logged and ends it with 1', async () => {
+    const fault = faultOnce('uncaughtException', 'throw new Error("broken")');
+    const server = start({}, ['--import', fault]);
+    expect(await server.ended).toBe(1);
+    expect(server.text()).toContain('uncaught exception');
+    expect(server.text()).toContain('broken');
+  });
+});

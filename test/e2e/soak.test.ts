@@ -1,0 +1,112 @@
+// A day of use, by count and with a clock that jumps: whatever was opened for it is closed again in the end.
+import { Agent } from 'undici';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startSoakRig, until, type Reading, type SoakRig } from './soak-rig.js';
+import { cycle, Tally } from './soak-traffic.js';
+
+/** Of eight hours each; one more goes before them, to load and to fill what is filled but once. */
+const CYCLES = 3;
+const DAY_MS = 86_400_000;
+const MB = 1_048_576;
+/** By how much a thread's heap may be larger after a day, and after a cycle that was like the one before. */
+const MAX_GROWTH_OF_DAY = 3 * MB;
+const MAX_GROWTH_OF_LAST_CYCLE = MB;
+/** Far more than anything takes to end by itself: linger, refreshes behind stale answers. */
+const SETTLED_WITHIN_MS = 30_000;
+
+let rig: SoakRig;
+beforeAll(async () => {
+  rig = await startSoakRig();
+});
+afterAll(() => rig.close());
+
+const NOTHING_UNDER_WAY = [
+  'stream_topics',
+  'stream_clients',
+  'stream_subscriptions',
+  'worker_watches',
+  'worker_calls_in_flight',
+  'market_flights',
+];
+
+/** Nothing is under way, and the connections of this test are gone. */
+const quiet = async (): Promise<void> => {
+  for (const name of NOTHING_UNDER_WAY)
+    await until(`${name} is 0`, async () => (await rig.metric(name)) === 0);
+  // The one that asks is one of them.
+  await until('no other request is answered', async () => (await rig.metric('http_requests_in_flight')) <= 1);
+  await rig.agent.close();
+  rig.agent = new Agent({ connections: 32 });
+};
+
+/** With the connections gone that are kept alive for the next call to a venue: they end by themselves, but not soon. */
+const readIdle = async (): Promise<Reading> => {
+  await rig.dropIdle();
+  return rig.read();
+};
+
+const threadsOf = ({ main, workers }: Reading) => [main, ...workers];
+
+/** All that is counted, by a name such as `binance handles tcp`. */
+const openOf = (reading: Reading): Readonly<Record<string, number>> => {
+  const counts: Record<string, number> = { threads: reading.threads };
+  const add = (what: string, of: Readonly<Record<string, number>>): void => {
+    for (const [kind, count] of Object.entries(of)) counts[`${what} ${kind}`] = count;
+  };
+  add('descriptors', reading.descriptors);
+  for (const { thread, handles, resources, timers } of threadsOf(reading)) {
+    add(`${thread} handles`, handles);
+    add(`${thread} resources`, resources);
+    counts[`${thread} timers`] = timers;
+  }
+  return counts;
+};
+
+/** What there is more of than there was. */
+const leftOpen = (reading: Reading, start: Reading): Readonly<Record<string, string>> => {
+  const before = openOf(start);
+  return Object.fromEntries(
+    Object.entries(openOf(reading)).flatMap(([what, count]) => {
+      const was = before[what] ?? 0;
+      return count > was ? [[what, `${was} -> ${count}`]] : [];
+    }),
+  );
+};
+
+const inMb = (bytes: number): string => (bytes / MB).toFixed(1);
+
+test('a day of use leaves handles, sockets, timers, threads and heap where they started', async () => {
+  const tally = new Tally();
+  const traffic = { rig, tally };
+  await cycle(traffic, 0);
+  await quiet();
+  let start = await readIdle();
+  await until('no worker has a socket or a timer for a call any more', async () => {
+    const before = JSON.stringify(openOf(start));
+    start = await readIdle();
+    return (
+      start.workers.every(({ handles }) => !('tcp' in handles)) && JSON.stringify(openOf(start)) === before
+    );
+  });
+  const readings = [start];
+  const startedAt = rig.passedMs();
+
+  for (let i = 1; i <= CYCLES; i += 1) {
+    await cycle(traffic, i);
+    await quiet();
+    const left = async () => leftOpen(await readIdle(), start);
+    await expect.poll(left, { timeout: SETTLED_WITHIN_MS, interval: 200 }).toEqual({});
+    readings.push(await rig.read());
+  }
+
+  console.log(JSON.stringify(tally.counts));
+  console.log(JSON.stringify(openOf(start)));
+  expect(rig.passedMs() - startedAt).toBe(DAY_MS);
+  for (const [place, { thread }] of threadsOf(start).entries()) {
+    const heaps = readings.map((reading) => threadsOf(reading)[place]?.heapBytes ?? NaN);
+    const [first = NaN, last = NaN, lastButOne = NaN] = [heaps[0], heaps.at(-1), heaps.at(-2)];
+    console.log(`heap of ${thread} after each cycle, MB: ${heaps.map(inMb).join(', ')}`);
+    expect(last - first, `${thread}: growth in a day`).toBeLessThan(MAX_GROWTH_OF_DAY);
+    expect(last - lastButOne, `${thread}: growth in the last cycle`).toBeLessThan(MAX_GROWTH_OF_LAST_CYCLE);
+  }
+}, 600_000);

@@ -1,0 +1,153 @@
+/** The built server in front of a sandbox that the test controls, and clients in great numbers. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { WebSocket } from 'ws';
+import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.js';
+
+const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url));
+
+export interface Rig {
+  readonly sandbox: Sandbox;
+  readonly port: number;
+  readonly url: string;
+  readonly process: ChildProcess;
+  /** Value of a metric without its prefix, summed over its labels; those with `label` only. */
+  metric(name: string, label?: string): Promise<number>;
+  /** Resident memory of the server, in bytes (Linux). */
+  residentBytes(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Starts both; resolves when the server listens. `env` goes on top of quiet defaults. */
+export const startRig = async (env: Record<string, string> = {}): Promise<Rig> => {
+  const sandbox = await startSandbox({ ticksPerSecond: 0 });
+  const child = spawn(process.execPath, [SERVER], {
+    env: {
+      PATH: process.env['PATH'],
+      APP_ENV: 'production',
+      PORT: '0',
+      HOST: '127.0.0.1',
+      REDIS_ENABLED: 'false',
+      ENABLED_EXCHANGES: 'binance',
+      SANDBOX: sandbox.url,
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const url = await listeningUrl(child);
+  const metrics = async (): Promise<string> => (await fetch(`${url}/metrics`)).text();
+  return {
+    sandbox,
+    url,
+    port: Number(new URL(url).port),
+    process: child,
+    async metric(name, label = '') {
+      const lines = (await metrics()).split('\n').filter((line) => new RegExp(`^\\w*${name}[ {]`).test(line));
+      return lines
+        .filter((line) => line.includes(label))
+        .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+    },
+    async residentBytes() {
+      return Number(/^\w*process_resident_memory_bytes (\S+)/m.exec(await metrics())?.[1]);
+    },
+    async close() {
+      if (child.exitCode === null) {
+        child.kill('SIGTERM');
+        await once(child, 'exit');
+      }
+      await sandbox.close();
+    },
+  };
+};
+
+const listeningUrl = (child: ChildProcess): Promise<string> =>
+  new Promise((resolve, reject) => {
+    child.once('exit', (code) =>
+      reject(new Error(`The server ended with ${String(code)} before it listened.`)),
+    );
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      const address = /"address":"(http:[^"]+)"/.exec(line)?.[1];
+      if (address !== undefined) resolve(address);
+    });
+  });
+
+export interface Reader {
+  /** The tickers in order of arrival, as they stand on the wire. */
+  readonly tickers: string[];
+  /** performance.now() of each arrival. */
+  readonly times: number[];
+  readonly closed: Promise<number>;
+  close(): void;
+}
+
+const isTicker = (json: string): boolean => json.startsWith('{"event_type":"ticker"');
+
+/** Resolves when the first ticker is there. */
+export const readSse = (port: number, query: string): Promise<Reader> =>
+  new Promise((resolve, reject) => {
+    const socket = net.connect(port, '127.0.0.1', () =>
+      socket.write(`GET /v1/stream/ticker?${query} HTTP/1.1\r\nHost: localhost\r\n\r\n`),
+    );
+    const closed = new Promise<number>((settle) => socket.once('close', () => settle(0)));
+    const reader: Reader = { tickers: [], times: [], closed, close: () => void socket.destroy() };
+    let rest = '';
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      const messages = (rest + chunk).split('\n\n');
+      rest = messages.pop() ?? '';
+      for (const message of messages) {
+        const json = message.split('data: ')[1] ?? '';
+        if (!isTicker(json)) continue;
+        reader.times.push(performance.now());
+        if (reader.tickers.push(json) === 1) resolve(reader);
+      }
+    });
+    socket.once('error', reject);
+  });
+
+/** Resolves when the first ticker is there. */
+export const readWs = (port: number, query: string): Promise<Reader> =>
+  new Promise((resolve, reject) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/ticker?${query}`, { perMessageDeflate: false });
+    const closed = new Promise<number>((settle) => socket.once('close', settle));
+    const reader: Reader = { tickers: [], times: [], closed, close: () => socket.terminate() };
+    socket.on('message', (data) => {
+      const json = (data as Buffer).toString();
+      if (!isTicker(json)) return;
+      reader.times.push(performance.now());
+      if (reader.tickers.push(json) === 1) resolve(reader);
+    });
+    socket.once('error', reject);
+  });
+
+/** Takes its first bytes and then never reads again. */
+export const stall = (port: number, query: string): Promise<net.Socket> =>
+  new Promise((resolve, reject) => {
+    const head = [
+      `GET /ws/ticker?${query} HTTP/1.1`,
+      'Host: localhost',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    ];
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(`${head.join('\r\n')}\r\n\r\n`));
+    socket.once('data', () => {
+      socket.pause();
+      resolve(socket);
+    });
+    socket.once('error', reject);
+  });
+
+/** Opens `count` readers, not all at once: a listen queue is short. */
+export const openMany = async <T>(count: number, open: () => Promise<T>): Promise<T[]> => {
+  const AT_ONCE = 50;
+  const readers: T[] = [];
+  while (readers.length < count)
+    readers.push(
+      ...(await Promise.all(Array.from({ length: Math.min(AT_ONCE, count - readers.length) }, open))),
+    );
+  return readers;
+};

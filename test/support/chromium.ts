@@ -1,0 +1,63 @@
+/** A Chromium for tests: CHROMIUM_PATH, or one that the machine has, or what Debian's package brings. */
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { chromium, type Browser } from 'playwright-core';
+
+const PLACES = [
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/usr/bin/google-chrome-stable',
+  '/snap/bin/chromium',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+];
+
+/** No GPU, no QUIC, and none of the requests that a browser makes on its own account. */
+const ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const INSTALL_TIMEOUT_MS = 300_000;
+
+const isExecutable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** Only root may, and only on Debian and its kin. */
+const installPackage = (): void => {
+  execFileSync('apt-get', ['install', '--yes', '--no-install-recommends', 'chromium'], {
+    stdio: 'ignore',
+    timeout: INSTALL_TIMEOUT_MS,
+  });
+};
+
+const findChromium = (): string => {
+  const named = process.env['CHROMIUM_PATH'];
+  const places = named === undefined || named === '' ? PLACES : [named];
+  const found = places.find(isExecutable);
+  if (found !== undefined) return found;
+  try {
+    installPackage();
+  } catch {
+    // The message below says what to do.
+  }
+  const installed = places.find(isExecutable);
+  if (installed !== undefined) return installed;
+  throw new Error(
+    'The browser tests need Chromium: install it (Debian: apt-get install chromium) or name it in CHROMIUM_PATH.',
+  );
+};
+
+/** Throws one clear line where there is no Chromium and none can be installed. */
+export const launchChromium = (): Promise<Browser> =>
+  chromium.launch({ executablePath: findChromium(), args: ARGUMENTS });

@@ -1,0 +1,55 @@
+/** A TCP proxy in front of a test's server, that delays what comes back or replaces it. */
+import { once } from 'node:events';
+import { createConnection, createServer, type Socket } from 'node:net';
+
+export interface TcpProxy {
+  readonly port: number;
+  /** Added to every chunk on its way back. */
+  delayMs: number;
+  /** What comes back in place of the server's bytes; null: those bytes. */
+  tamper: ((chunk: Buffer) => Buffer) | null;
+  close(): Promise<void>;
+}
+
+export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
+  const sockets = new Set<Socket>();
+  const timers = new Set<NodeJS.Timeout>();
+  const state = { delayMs: 0, tamper: null as TcpProxy['tamper'] };
+  const server = createServer((client) => {
+    const target = createConnection({ port: targetPort, host: '127.0.0.1' });
+    for (const [socket, other] of [
+      [client, target],
+      [target, client],
+    ] as const) {
+      sockets.add(socket);
+      socket.on('error', () => other.destroy());
+      socket.on('close', () => {
+        sockets.delete(socket);
+        other.destroy();
+      });
+    }
+    client.on('data', (chunk) => target.write(chunk));
+    target.on('data', (chunk) => {
+      const bytes = state.tamper === null ? chunk : state.tamper(chunk);
+      if (state.delayMs === 0) return void client.write(bytes);
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        client.write(bytes);
+      }, state.delayMs);
+      timers.add(timer);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return Object.assign(state, {
+    port: address.port,
+    async close() {
+      for (const timer of timers) clearTimeout(timer);
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  });
+};

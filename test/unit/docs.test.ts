@@ -1,0 +1,141 @@
+// The documents are kept in step with the code: settings, error codes, bounds, scripts, and every path they name.
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { loadConfig, SETTINGS } from '../../src/config.js';
+import { ERROR_CODES } from '../../src/errors.js';
+import { ADVICE } from '../../src/plugins/openapi/advice.js';
+import { CHANNELS, STREAM_STATES } from '../../src/schemas/stream.js';
+import { CLOSE } from '../../src/services/stream/connection/peer.js';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+const DOCUMENTS = [
+  ...readdirSync(ROOT).filter((name) => name.endsWith('.md')),
+  ...readdirSync(join(ROOT, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+const README = read('README.md');
+
+/** The cells of each row of the table below `heading`, without head and rule. */
+const tableUnder = (markdown: string, heading: string): string[][] => {
+  const section = markdown.slice(markdown.indexOf(`\n${heading}\n`) + 1);
+  const table = /^\|.*\|\n\|[ |:-]+\|\n((?:\|.*\|\n)+)/m.exec(section)?.[1] ?? '';
+  return table
+    .trim()
+    .split('\n')
+    .map((line) =>
+      line
+        .slice(1, -1)
+        .split(/(?<!\\)\|/)
+        .map((cell) => cell.trim()),
+    );
+};
+
+const bare = (cell: string | undefined): string => (cell ?? '').replace(/^`|`$/g, '');
+
+describe('the README', () => {
+  const settings = tableUnder(README, '## Settings');
+  const codes = tableUnder(README, '## Errors');
+
+  it('lists every setting with its description, and no other', () => {
+    const listed = settings.map(([name, , description]) => ({ name: bare(name), description }));
+    expect(listed).toEqual(SETTINGS.map(({ name, description }) => ({ name, description })));
+  });
+
+  it('gives the true default of every setting', () => {
+    const defaults = loadConfig({});
+    for (const [name, value] of settings) {
+      const written = bare(value) === '(empty)' ? '' : bare(value);
+      expect(loadConfig({ [bare(name)]: written }), bare(name)).toEqual(defaults);
+    }
+  });
+
+  it('lists every error code with its status and whether asking again can help, and no other', () => {
+    const listed = codes.map(([code, status, retryable]) => [bare(code), Number(status), retryable]);
+    const real = Object.entries(ERROR_CODES).map(([code, { status, retryable }]) => [
+      code,
+      status,
+      retryable ? 'yes' : 'no',
+    ]);
+    expect(listed).toEqual(real);
+  });
+
+  it('says of every error code what it means, and the same advice as /docs/errors', () => {
+    for (const [code, , , meaning] of codes) expect(meaning?.length, code).toBeGreaterThan(10);
+    const given = codes.map(([code, , , , advice]) => [bare(code), advice]);
+    expect(given).toEqual(Object.entries(ADVICE).map(([code, { advice }]) => [code, advice]));
+  });
+
+  it('explains every close code, channel and state of the streams', () => {
+    const closeCodes = tableUnder(README, '## Streams').length;
+    expect(closeCodes).toBe(3);
+    for (const code of Object.values(CLOSE)) expect(README).toMatch(new RegExp(`^\\| ${code} +\\|`, 'm'));
+    for (const channel of CHANNELS) expect(README).toMatch(new RegExp(`^\\| \`${channel}\` +\\|`, 'm'));
+    for (const state of STREAM_STATES) expect(README).toContain(`\`${state}\``);
+  });
+
+  it('keeps the place of the benchmark table', () => {
+    expect(README.indexOf('<!-- bench:start -->')).toBeGreaterThan(0);
+    expect(README.indexOf('<!-- bench:end -->')).toBeGreaterThan(README.indexOf('<!-- bench:start -->'));
+  });
+});
+
+describe('SECURITY.md', () => {
+  const bounds = tableUnder(read('SECURITY.md'), '## Bounds').map(([what, constant, value, where]) => ({
+    what,
+    constant: bare(constant),
+    value: bare(value),
+    where: bare(where),
+  }));
+
+  it.each(bounds)('tells the true $constant ($what)', ({ constant, value, where }) => {
+    const [, real] = new RegExp(`\\bconst ${constant}(?:: \\w+)? = ([^;]+);`).exec(read(where)) ?? [];
+    expect(real).toBe(value);
+  });
+
+  it('has a row for every bound on the clients of the streams', () => {
+    const limits = [...read('src/services/stream/connection/limits.ts').matchAll(/const (MAX_\w+) =/g)];
+    // How writes are cut and gathered: no client can reach these.
+    const inner = new Set(['MAX_DUE_EVENTS', 'MAX_HELD_EVENTS']);
+    const names = limits.map(([, name = '']) => name).filter((name) => !inner.has(name));
+    expect(names.filter((name) => !bounds.some(({ constant }) => constant === name))).toEqual([]);
+  });
+});
+
+const packageJson = z.object({ scripts: z.record(z.string(), z.string()) });
+
+describe('all documents', () => {
+  it.each(DOCUMENTS)('%s links to files that exist', (document) => {
+    const links = [...read(document).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, link = '']) => link);
+    const local = links.filter((link) => !/^[a-z]+:/.test(link));
+    expect(local.filter((link) => !existsSync(join(ROOT, dirname(document), link)))).toEqual([]);
+  });
+
+  it.each(DOCUMENTS)('%s names scripts that exist', (document) => {
+    const { scripts } = packageJson.parse(JSON.parse(read('package.json')));
+    const named = [...read(document).matchAll(/\bnpm run ([a-z][a-z:-]*)/g)].map(([, name = '']) => name);
+    expect(named.filter((name) => scripts[name] === undefined)).toEqual([]);
+  });
+
+  /** Written by a recipe's reader, by whoever deploys, or by a run. */
+  const NOT_IN_THE_TREE = new Set([
+    'docker/.env',
+    'bench/results/',
+    'src/sandbox/venues/bitstamp.ts',
+    'src/services/stream/channels/liquidations-state.ts',
+  ]);
+  it.each(DOCUMENTS)('%s names files and folders that exist', (document) => {
+    const named = [...read(document).matchAll(/`((?:src|test|scripts|docs|docker|bench)\/[\w./-]+)`/g)];
+    const paths = named.map(([, path = '']) => path).filter((path) => !NOT_IN_THE_TREE.has(path));
+    expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
+  it.each(DOCUMENTS)('%s names constants and functions of ours that are in the file it says', (document) => {
+    const pairs = [...read(document).matchAll(/`([A-Z][A-Z_]{3,}|\w+Of)` (?:of|in) `(src\/[\w./-]+\.ts)`/g)];
+    for (const [, name = '', path = ''] of pairs) expect(read(path), path).toContain(name);
+  });
+});

@@ -1,0 +1,131 @@
+import Fastify, { type FastifyInstance } from 'fastify';
+import { afterEach, expect, test } from 'vitest';
+import { addAnswers } from '../../../src/plugins/answers.js';
+import { addCommonHeaders, steadyHeadersOf } from '../../../src/plugins/common-headers.js';
+import { createHotAnswers, type HotAnswers } from '../../../src/plugins/hot-answers.js';
+import { sendAnswer } from '../../../src/plugins/json-answer.js';
+import type { ServedAnswer } from '../../../src/services/market-data-api.js';
+
+let app: FastifyInstance;
+afterEach(async () => {
+  await app.close();
+});
+
+/** An app whose only route answers with `next`, and counts how often it was asked. */
+const rig = (options: { maxUrls?: number; maxBytes?: number } = {}) => {
+  const state = {
+    now: 10_000,
+    asked: 0,
+    live: false,
+    next: {
+      body: Buffer.from('{}'),
+      etag: '"e"',
+      cache: 'MISS',
+      receivedAt: 10_000,
+      freshUntil: 13_500,
+      source: 'binance; via=rest',
+    } as ServedAnswer,
+  };
+  const now = () => state.now;
+  app = Fastify({ logger: false });
+  addAnswers(app);
+  addCommonHeaders(app, { corsOrigins: true });
+  const hot: HotAnswers = createHotAnswers(app, { now, steadyHeaders: steadyHeadersOf(true), ...options });
+  app.addHook('onRequest', hot.hook);
+  app.get('/a', (request, reply) => {
+    state.asked += 1;
+    hot.remember(request, { answer: state.next, exchange: 'binance', isLive: () => state.live });
+    return sendAnswer(request, reply, { answer: state.next, at: state.now });
+  });
+  return { state, hot };
+};
+const get = (url = '/a') => app.inject(url);
+
+test('age and max-age are true at every millisecond, and nothing is served at or past freshUntil', async () => {
+  const { state } = rig();
+  await get();
+  for (let elapsed = 0; elapsed < 3500; elapsed += 50) {
+    state.now = 10_000 + elapsed;
+    const { headers } = await get();
+    expect(headers.age, `after ${elapsed} ms`).toBe(String(Math.floor(elapsed / 1000)));
+    expect(headers['cache-control']).toBe(`public, max-age=${Math.floor((3500 - elapsed) / 1000)}`);
+  }
+  expect(state.asked).toBe(1);
+  state.now = 13_500;
+  state.next = { ...state.next, cache: 'STALE' };
+  expect((await get()).headers['x-cache']).toBe('STALE');
+  expect(state.asked).toBe(2);
+});
+
+test.each(['LIVE', 'STALE'] as const)('%s answers are not kept', async (cache) => {
+  const { state, hot } = rig();
+  state.next = { ...state.next, cache };
+  await get();
+  await get();
+  expect(state.asked).toBe(2);
+  expect(hot.size()).toBe(0);
+});
+
+test('it stands aside while a live stream knows better, and serves again after it', async () => {
+  const { state } = rig();
+  await get();
+  state.live = true;
+  await get();
+  expect(state.asked).toBe(2);
+  state.live = false;
+  await get();
+  expect(state.asked).toBe(2);
+});
+
+test('each answer carries its own request id', async () => {
+  rig();
+  const ids = [await get(), await get(), await get()].map(({ headers }) => headers['x-request-id']);
+  expect(new Set(ids).size).toBe(3);
+});
+
+test('every answer is reported with its cache state and exchange', async () => {
+  rig();
+  const seen: unknown[] = [];
+  app.onAnswer(({ cache, exchange, status, route }) => seen.push([cache, exchange, status, route]));
+  await get();
+  await get();
+  expect(seen[1]).toEqual(['HIT', 'binance', 200, '/a']);
+});
+
+test('URLs are bounded in number, the oldest go first', async () => {
+  const { state, hot } = rig({ maxUrls: 2 });
+  for (const url of ['/a?1', '/a?2', '/a?3']) await get(url);
+  expect(hot.size()).toBe(2);
+  await get('/a?3');
+  expect(state.asked).toBe(3);
+  await get('/a?1');
+  expect(state.asked).toBe(4);
+});
+
+test('bodies are bounded in bytes', async () => {
+  const { state, hot } = rig({ maxBytes: 100 });
+  state.next = { ...state.next, body: Buffer.from(`"${'x'.repeat(58)}"`) };
+  await get('/a?1');
+  await get('/a?2');
+  expect(hot.size()).toBe(1);
+  state.next = { ...state.next, body: Buffer.from(`"${'x'.repeat(200)}"`) };
+  await get('/a?3');
+  expect(hot.size()).toBe(1);
+});
+
+test('a large body goes out as it is', async () => {
+  const { state } = rig();
+  state.next = { ...state.next, body: Buffer.from(JSON.stringify('é'.repeat(5000))) };
+  await get();
+  const { rawPayload, headers } = await get();
+  expect(headers['x-cache']).toBe('HIT');
+  expect(rawPayload).toEqual(state.next.body);
+});
+
+test('only GET and HEAD are answered', async () => {
+  const { state } = rig();
+  await get();
+  const { statusCode } = await app.inject({ method: 'POST', url: '/a' });
+  expect(statusCode).toBe(404);
+  expect(state.asked).toBe(1);
+});

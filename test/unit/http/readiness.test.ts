@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest';
+import type { CacheHealth } from '../../../src/services/cache/cache-entry.js';
+import type { ExchangeHealth } from '../../../src/services/exchange/exchange-client.js';
+import { createReadiness } from '../../../src/services/readiness.js';
+
+const NOW = 1000;
+const well = (exchange: string, parts: Partial<ExchangeHealth> = {}): ExchangeHealth => ({
+  exchange,
+  markets: 'loaded',
+  marketsLoadedAt: 0,
+  coolDownUntil: null,
+  circuit: 'closed',
+  budget: { limit: 100, remaining: 41.7, windowMs: 60_000 },
+  worker: 'running',
+  workerRestarts: 0,
+  lastError: null,
+  since: 7,
+  ...parts,
+});
+const fine: CacheHealth = { state: 'ok', detail: 'Redis is in use.', since: 3 };
+
+const readiness = (
+  exchanges: readonly ExchangeHealth[],
+  { cache = fine, draining = false }: { cache?: CacheHealth; draining?: boolean } = {},
+) =>
+  createReadiness({
+    cache: () => cache,
+    exchanges: () => exchanges,
+    enabled: [
+      { name: 'binance', exchange: 'binance' },
+      { name: 'coinbasepro', exchange: 'coinbaseexchange' },
+    ],
+    sandbox: false,
+    draining: () => draining,
+    now: () => NOW,
+  })();
+
+describe('the state of one exchange', () => {
+  test.each([
+    [{}, 'ok'],
+    [{ markets: 'not_loaded' }, 'idle'],
+    [{ markets: 'loading' }, 'loading'],
+    [{ markets: 'not_loaded', worker: 'starting' }, 'loading'],
+    [{ markets: 'refresh_failed' }, 'ok'],
+    [{ markets: 'load_failed' }, 'failing'],
+    [{ circuit: 'open' }, 'failing'],
+    [{ circuit: 'half_open' }, 'failing'],
+    [{ coolDownUntil: NOW + 1 }, 'cooling_down'],
+    [{ coolDownUntil: NOW }, 'ok'],
+    [{ worker: 'restarting' }, 'restarting'],
+  ] as const)('%j is %s', (parts, state) => {
+    const { checks } = readiness([well('binance', parts), well('coinbaseexchange')]);
+    expect(checks['binance']).toMatchObject({ state, since: 7, budget_remaining: 41 });
+  });
+});
+
+test('all well is ready; one exchange or Redis away is degraded; all exchanges away or draining is unavailable', () => {
+  const ill = { circuit: 'open' } as const;
+  expect(readiness([well('binance'), well('coinbaseexchange')]).status).toBe('ready');
+  expect(readiness([well('binance', ill), well('coinbaseexchange')]).status).toBe('degraded');
+  expect(readiness([well('binance')], { cache: { ...fine, state: 'degraded' } }).status).toBe('degraded');
+  expect(readiness([well('binance')], { cache: { ...fine, state: 'disabled' } }).status).toBe('ready');
+  expect(readiness([well('binance', ill), well('coinbaseexchange', ill)]).status).toBe('unavailable');
+  expect(readiness([well('binance')], { draining: true })).toMatchObject({
+    status: 'unavailable',
+    draining: true,
+  });
+});
+
+test('exchanges stand under the names that were enabled', () => {
+  expect(Object.keys(readiness([well('binance'), well('coinbaseexchange')]).checks)).toEqual([
+    'cache',
+    'binance',
+    'coinbasepro',
+  ]);
+});

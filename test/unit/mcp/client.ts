@@ -1,0 +1,22 @@
+/** The official client, connected in memory to a server of ours. */
+import { Client, InMemoryTransport } from '@modelcontextprotocol/client';
+import { createMcpServerFactory } from '../../../src/services/mcp/mcp-server.js';
+import { FakeMarketData, NOW } from './fake-market-data.js';
+
+export const connect = async ({ sandbox = false } = {}) => {
+  const marketData = new FakeMarketData();
+  const server = createMcpServerFactory({ marketData, sandbox, version: '9.8.7', now: () => NOW })();
+  const client = new Client({ name: 'test', version: '1.0.0' });
+  const [clientSide, serverSide] = InMemoryTransport.createLinkedPair();
+  await server.connect(serverSide);
+  await client.connect(clientSide);
+  return { client, marketData };
+};
+
+/** The text of a result's only text block. */
+export const textOf = (result: { content: readonly { type: string }[] }): string => {
+  const [block, ...rest] = result.content;
+  if (block?.type !== 'text' || !('text' in block) || typeof block.text !== 'string' || rest.length > 0)
+    throw new Error('expected one text block');
+  return block.text;
+};

@@ -1,0 +1,126 @@
+/** A MarketData that answers from constants, counts its calls and fails on demand. */
+import { EventEmitter } from 'node:events';
+import { AppError } from '../../../src/errors.js';
+import type { ExchangeEntry } from '../../../src/schemas/market.js';
+import type {
+  MarketData,
+  MarketQuery,
+  MarketsFilter,
+  ServedAnswer,
+} from '../../../src/services/market-data-api.js';
+
+/** The fake's clock: 2023-11-03T08:26:40.000Z. */
+export const NOW = 1_699_000_000_000;
+
+const ENTRY: ExchangeEntry = {
+  id: 'binance',
+  ccxt_id: 'binance',
+  name: 'Binance',
+  capabilities: { ticker: true, ohlcv: true, orderbook: true, trades: false, stream: 'websocket' },
+  intervals: ['1m', '1h'],
+};
+const SILENT: ExchangeEntry = {
+  ...ENTRY,
+  id: 'kraken',
+  ccxt_id: 'kraken',
+  name: 'Kraken',
+  capabilities: { ...ENTRY.capabilities, stream: null },
+};
+
+const candles = (count: number) =>
+  Array.from({ length: count }, (_, index) => ({
+    timestamp: NOW - (count - index) * 60_000,
+    open: 1,
+    high: 3,
+    low: 0.5,
+    close: 2,
+    volume: index === 0 ? null : 10,
+    closed: index < count - 1,
+  }));
+
+const bodyOf = (query: MarketQuery): object => {
+  const head = { exchange: query.exchange, symbol: query.symbol };
+  switch (query.kind) {
+    case 'ticker':
+      return { ...head, bid: 42500, ask: 42510, last: 42505, timestamp: NOW - 100, raw: { s: 'BTCUSDT' } };
+    case 'ohlcv':
+      return {
+        ...head,
+        interval: query.interval,
+        candles: candles(Math.min(query.limit, 150)),
+        ...(query.since === undefined
+          ? {}
+          : { gaps: [{ from: query.since, to: NOW - 9_000_000, reason: 'not_available_from_exchange' }] }),
+      };
+    case 'orderbook':
+      return {
+        ...head,
+        bids: Array.from({ length: query.limit }, (_, level) => ({ price: 42500 - level, amount: 1 })),
+        asks: Array.from({ length: query.limit }, (_, level) => ({ price: 42501 + level, amount: 2 })),
+        timestamp: NOW - 100,
+      };
+    case 'trades':
+      return {
+        ...head,
+        trades: [
+          { trade_id: null, timestamp: NOW - 2000, price: 1, amount: 2, side: null },
+          { trade_id: '7', timestamp: NOW - 1000, price: 1.5, amount: 2, side: 'buy' },
+        ],
+      };
+  }
+};
+
+export class FakeMarketData implements MarketData {
+  readonly queries: MarketQuery[] = [];
+  readonly filters: MarketsFilter[] = [];
+  readonly signals: (AbortSignal | undefined)[] = [];
+  /** Emits `get` at each get(). */
+  readonly calls = new EventEmitter();
+  /** Thrown by every call while set. */
+  fault: unknown = null;
+  /** Awaited by every get() while set. */
+  gate: Promise<void> = Promise.resolve();
+  /** What the next answers say about themselves. */
+  answer: Pick<ServedAnswer, 'cache' | 'source' | 'receivedAt' | 'freshUntil'> = {
+    cache: 'MISS',
+    source: 'binance; via=rest',
+    receivedAt: NOW - 400,
+    freshUntil: NOW + 1600,
+  };
+
+  private check(): void {
+    // eslint-disable-next-line @typescript-eslint/only-throw-error -- a test sets what a faulty service throws
+    if (this.fault !== null) throw this.fault;
+  }
+
+  async get(query: MarketQuery, signal?: AbortSignal): Promise<ServedAnswer> {
+    this.queries.push(query);
+    this.signals.push(signal);
+    this.calls.emit('get');
+    await this.gate;
+    this.check();
+    return { body: Buffer.from(JSON.stringify(bodyOf(query))), etag: '"x"', ...this.answer };
+  }
+
+  markets(filter: MarketsFilter) {
+    this.filters.push(filter);
+    return Promise.resolve().then(() => {
+      this.check();
+      const market = { symbol: 'BTC/USDT', base: 'BTC', quote: 'USDT', type: 'spot', active: true };
+      const next_cursor = filter.limit === 1 ? 'BTC/USDT' : null;
+      return { page: { exchange: filter.exchange, markets: [market], next_cursor }, loadedAt: NOW - 60_000 };
+    });
+  }
+
+  exchanges() {
+    return Promise.resolve().then(() => {
+      this.check();
+      return [ENTRY, SILENT];
+    });
+  }
+
+  resolveExchange(name: string) {
+    if (name === 'nowhere') throw new AppError('unknown_exchange', 'nowhere is not an exchange.');
+    return { name, exchange: name === 'coinbasepro' ? 'coinbaseexchange' : name };
+  }
+}

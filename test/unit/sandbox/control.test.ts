@@ -1,0 +1,132 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { type Sandbox } from '../../../src/sandbox/sandbox.js';
+import { NOON, sandboxAt, whileTicking, type Clock } from './ccxt-clients.js';
+
+let sandbox: Sandbox;
+let clock: Clock;
+beforeAll(async () => {
+  ({ sandbox, clock } = await sandboxAt(NOON, { marketsPerVenue: 40 }));
+});
+afterAll(() => sandbox.close());
+
+async function call(
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<{ status: number; body: unknown }> {
+  const init = { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+  const answer = await fetch(`${sandbox.url}/_control/${path}`, init);
+  return { status: answer.status, body: await answer.json() };
+}
+
+describe('the control API', () => {
+  test('sets, lists and clears faults, and shows the requests they met', async () => {
+    const rule = { venue: 'kraken', match: 'ticker', fault: { type: 'status', status: 503 }, times: 1 };
+    expect(await call('POST', 'faults', rule)).toEqual({ status: 200, body: { id: 1 } });
+    expect(await call('GET', 'faults')).toMatchObject({ body: { faults: [rule] } });
+    expect((await fetch(`${sandbox.url}/api.kraken.com/0/public/Ticker?pair=XBTUSD`)).status).toBe(503);
+    expect(await call('GET', 'requests')).toMatchObject({
+      body: { requests: [{ venue: 'kraken', kind: 'ticker', status: 503, fault: 'status' }] },
+    });
+    await call('POST', 'faults', { fault: { type: 'hang' } });
+    expect(await call('DELETE', 'faults')).toMatchObject({ body: { ok: true } });
+    expect(await call('DELETE', 'requests')).toMatchObject({ body: { ok: true } });
+    expect(await call('GET', 'state')).toMatchObject({
+      body: { now: NOON, faults: [], sockets: [], counters: { requests: 0 } },
+    });
+  });
+
+  test.each([
+    ['faults', { fault: { type: 'nonsense' } }, 'type must be one of'],
+    ['faults', { fault: { type: 'delay' } }, 'ms must be a number'],
+    ['faults', { fault: { type: 'hang', ms: 1 } }, 'has no field "ms"'],
+    ['faults', { venue: 'mtgox', fault: { type: 'hang' } }, 'venue must be one of'],
+    ['faults', { fault: { type: 'status', status: 429, retryAfter: 'soon' } }, 'retryAfter'],
+    ['faults', { fault: { type: 'venue_error', name: 'x' } }, 'name must be one of'],
+    ['faults', 7, 'must be an object'],
+    ['sockets', { action: 'explode' }, 'action must be one of'],
+    ['sockets', { action: 'send' }, 'frame must be a string'],
+    ['ticks', { perSecond: -1 }, 'perSecond must be a number'],
+    ['ticks', { perSecond: 1, venue: 'kraken', symbol: 'NO/PE' }, 'does not list'],
+  ])('refuses POST %s %j', async (path, body, message) => {
+    const answer = await call('POST', path, body);
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { error: expect.stringContaining(message) as string },
+    });
+  });
+
+  test('has no other routes', async () => {
+    expect((await call('GET', 'nothing')).status).toBe(404);
+  });
+
+  test('tells the truth to other programs', async () => {
+    const at = `venue=kraken&symbol=BTC/USD&time=${NOON}`;
+    expect((await call('GET', `truth/ticker?${at}`)).body).toEqual(
+      sandbox.market.ticker('kraken', 'BTC/USD', NOON),
+    );
+    expect((await call('GET', `truth/book?${at}&depth=5`)).body).toEqual(
+      sandbox.market.book('kraken', 'BTC/USD', { time: NOON, depth: 5 }),
+    );
+    const from = NOON - 600_000;
+    const range = { interval: '1m', from, to: NOON, now: NOON };
+    expect((await call('GET', `truth/candles?${at}&from=${from}`)).body).toEqual({
+      candles: sandbox.market.candles('kraken', 'BTC/USD', range),
+    });
+    expect((await call('GET', `truth/trades?${at}&from=${NOON - 1000}`)).body).toMatchObject({
+      trades: { length: 11 },
+    });
+    expect((await call('GET', 'truth/markets?venue=kraken')).body).toMatchObject({ symbols: { length: 40 } });
+    expect((await call('GET', 'truth/ticker?venue=kraken&symbol=NO/PE')).status).toBe(400);
+    expect((await call('GET', 'truth/ticker?venue=mtgox')).status).toBe(400);
+  });
+
+  test('sets the rate of ticks and acts on sockets', async () => {
+    const socket = new WebSocket(`${sandbox.wsUrl}/stream.binance.com/stream?streams=btcusdt@ticker`);
+    const frames: { stream: string }[] = [];
+    socket.on('message', (data: Buffer) => frames.push(JSON.parse(data.toString()) as { stream: string }));
+    await once(socket, 'open');
+    await call('POST', 'ticks', { perSecond: 0, venue: 'binance', symbol: 'BTC/USDT' });
+    clock.now += 10_000;
+    await call('GET', 'state');
+    expect(frames).toEqual([]);
+    await call('POST', 'ticks', { perSecond: 10 });
+    await whileTicking(clock, expect.poll(() => frames.length, { interval: 5 }).toBeGreaterThan(3));
+    expect(frames[0]).toMatchObject({ stream: 'btcusdt@ticker', data: { e: '24hrTicker', s: 'BTCUSDT' } });
+    const closed = once(socket, 'close');
+    expect(await call('POST', 'sockets', { venue: 'binance', action: 'terminate' })).toMatchObject({
+      body: { sockets: 1 },
+    });
+    await closed;
+    expect(sandbox.control.counters().framesSent).toBeGreaterThan(3);
+  });
+});
+
+describe('the sandbox as a process', () => {
+  const run = (...args: string[]) =>
+    spawn(process.execPath, ['--import', 'tsx', 'src/sandbox/main.ts', ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+
+  test('says where it is, serves, and ends cleanly on SIGTERM', async () => {
+    const child = run('--port', '0', '--seed', '7', '--ticks', '5');
+    let out = '';
+    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    await expect.poll(() => out, { interval: 20, timeout: 15_000 }).toContain('_control/state');
+    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(out)?.[0] ?? '';
+    expect((await fetch(`${url}/api.kraken.com/0/public/Time`)).status).toBe(200);
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  }, 20_000);
+
+  test('refuses flags it does not know', async () => {
+    const child = run('--ticks', 'many');
+    let err = '';
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+    expect(await once(child, 'close')).toEqual([64, null]);
+    expect(err).toContain('--ticks must be a number from 0 to 100, not "many"');
+  }, 20_000);
+});

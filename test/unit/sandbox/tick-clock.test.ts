@@ -1,0 +1,35 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { listMarkets } from '../../../src/sandbox/listings.js';
+import { createTickClock } from '../../../src/sandbox/tick-clock.js';
+
+const instantsOfOneSecond = (inStep: boolean): Set<number>[] => {
+  const markets = listMarkets({ seed: 1, perVenue: undefined }).slice(0, 8);
+  const clock = createTickClock({ now: Date.now, perSecond: 2, inStep });
+  const instants = markets.map(() => new Set<number>());
+  markets.forEach((market, i) => clock.start(market, (time) => void instants[i]?.add(time)));
+  vi.advanceTimersByTime(1000);
+  clock.close();
+  return instants;
+};
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_750_000_000_003 });
+});
+afterEach(() => {
+  expect(vi.getTimerCount()).toBe(0);
+  vi.useRealTimers();
+});
+
+describe('ticks of different markets', () => {
+  it('are spread over the period', () => {
+    const all = instantsOfOneSecond(false);
+    expect(all.map((times) => times.size)).toEqual(all.map(() => 2));
+    expect(new Set(all.flatMap((times) => [...times])).size).toBeGreaterThan(8);
+  });
+
+  it('come at the same instants where they go in step', () => {
+    const [first, ...others] = instantsOfOneSecond(true);
+    expect(first?.size).toBe(2);
+    for (const times of others) expect(times).toEqual(first);
+  });
+});
