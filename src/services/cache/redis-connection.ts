@@ -2,6 +2,7 @@
  * A connection to Redis that costs nothing while Redis is not well: every command has a deadline, a few that miss it
  * stop all commands, and a probe notices within PROBE_MS when Redis answers again. Reconnects by itself.
  */
+import { randomUUID } from 'node:crypto';
 import { Redis, ReplyError } from 'ioredis';
 import type { Millis } from '../../schemas/common.js';
 import type { Log } from '../log.js';
@@ -15,9 +16,11 @@ const MAX_FAILURES = 3;
 const PROBE_MS = 500;
 /** A probe must be quicker than a command need be, so that a Redis at the border does not flicker. */
 const PROBE_SHARE = 0.5;
-/** Probes in vain before the socket is taken for dead and replaced. */
-const MAX_PROBES = 10;
+/** Turns of the probe through which a socket may owe an answer, its handshake's or a probe's, before it is replaced. */
+const MAX_SILENT_TURNS = 2;
 const CONNECT_TIMEOUT_MS = 1_000;
+/** A socket that is replaced is closed politely, and destroyed where that takes longer. */
+const CLOSE_TIMEOUT_MS = 100;
 const FIRST_RECONNECT_MS = 50;
 const LONGEST_RECONNECT_MS = 500;
 
@@ -31,6 +34,11 @@ export interface RedisConnection {
   run<T>(command: (redis: Redis) => Promise<T>): Promise<T>;
   /** A command whose reply nobody waits for, sent also while Redis has only just begun to answer again. */
   send(command: (redis: Redis) => Promise<unknown>): void;
+  /**
+   * A reply made no sense: asks whether replies still belong to their commands, and replaces the socket where they
+   * don't. Bytes that were no replies may have left the parser waiting for more, or one reply behind, for good.
+   */
+  doubt(): void;
   /** When `isUp` last changed. */
   readonly since: Millis;
   close(): Promise<void>;
@@ -65,6 +73,7 @@ const within = <T>(reply: Promise<T>, ms: Millis): Promise<T> =>
 const connect = (url: string): Redis =>
   new Redis(url, {
     connectTimeout: CONNECT_TIMEOUT_MS,
+    disconnectTimeout: CLOSE_TIMEOUT_MS,
     enableAutoPipelining: true,
     // A probe must not queue behind a pipeline that hangs.
     autoPipeliningIgnoredCommands: ['ping'],
@@ -90,13 +99,12 @@ export const createRedisConnection = ({
   let since = now();
   let failures = 0;
   let failedAt = -Infinity;
-  let probes = 0;
   let closed = false;
   let probing = false;
+  let silentTurns = 0;
 
   const turn = (up: boolean): void => {
     failures = 0;
-    probes = 0;
     if (isUp === up) return;
     isUp = up;
     since = now();
@@ -115,26 +123,46 @@ export const createRedisConnection = ({
     return 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : thrown.name;
   };
 
-  const probe = async (): Promise<void> => {
-    if (isUp || probing || redis.status !== 'ready') return;
-    probing = true;
-    try {
-      // Typed as 'PONG', but what answers may be anything.
-      const reply: string = await within(redis.ping(), deadlineMs * PROBE_SHARE);
-      if (reply === 'PONG') up();
-    } catch {
-      probes += 1;
-      if (probes >= MAX_PROBES) {
-        probes = 0;
-        redis.disconnect(true);
-      }
-    } finally {
-      probing = false;
-    }
+  const replace = (reason: string): void => {
+    silentTurns = 0;
+    down(reason);
+    redis.disconnect(true);
   };
-  const probeTimer = setInterval(() => void probe(), PROBE_MS).unref();
 
-  redis.on('ready', () => void probe());
+  /** Only the token itself proves that replies belong to their commands. */
+  const probe = (): void => {
+    if (probing || redis.status !== 'ready') return;
+    probing = true;
+    const token = randomUUID();
+    const reply = redis.ping(token);
+    reply
+      .then(
+        (said) => {
+          if (said !== token) replace('out_of_step');
+        },
+        () => undefined,
+      )
+      .finally(() => {
+        probing = false;
+        silentTurns = 0;
+      });
+    within(reply, deadlineMs * PROBE_SHARE).then(
+      (said) => {
+        if (said === token) up();
+      },
+      () => undefined,
+    );
+  };
+  /** ioredis puts no deadline on its handshake: a socket that swallows that is silent like one that swallows a probe. */
+  const turnOfProbe = (): void => {
+    const owesAnswer = probing || redis.status === 'connect';
+    silentTurns = owesAnswer ? silentTurns + 1 : 0;
+    if (silentTurns >= MAX_SILENT_TURNS) replace('silent');
+    else if (!isUp) probe();
+  };
+  const probeTimer = setInterval(turnOfProbe, PROBE_MS).unref();
+
+  redis.on('ready', probe);
   redis.on('error', (error: Error) => down(reasonOf(error)));
   redis.on('close', () => down('connection_closed'));
 
@@ -164,6 +192,7 @@ export const createRedisConnection = ({
     send(command) {
       if (redis.status === 'ready') command(redis).catch(() => undefined);
     },
+    doubt: probe,
     async close() {
       closed = true;
       clearInterval(probeTimer);

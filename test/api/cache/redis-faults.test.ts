@@ -102,7 +102,7 @@ describe('a Redis that', () => {
       },
       { timeout: 5_000 },
     );
-    await new Promise((resolve) => setTimeout(resolve, 7_000));
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
     server.resume();
     await expectBackSoon();
     expect(rig.log.warnings().length).toBe(1);
@@ -168,6 +168,40 @@ describe('a Redis that', () => {
     await load(1);
     proxy.tamper = (chunk) => randomBytes(chunk.length);
     await load(20);
+    proxy.tamper = null;
+    await expectBackSoon();
+    expect(rig.log.warnings().length).toBe(1);
+  });
+
+  it.each([
+    ['began a reply that never ends', () => Buffer.from('$999999999\r\n')],
+    ['left one reply out', () => Buffer.alloc(0)],
+    ['said one reply too many', (chunk: Buffer) => Buffer.concat([Buffer.from('$1\r\nx\r\n'), chunk])],
+  ])('%s is understood again, though all it says from then on is right', async (_name, once) => {
+    await open(`redis://127.0.0.1:${proxy.port}`);
+    await load(1);
+    proxy.tamper = (chunk) => {
+      proxy.tamper = null;
+      return once(chunk);
+    };
+    await load(1);
+    await vi.waitFor(
+      async () => {
+        const { failures, corrupt } = rig.cache.stats().shared!;
+        await load(1);
+        expect(rig.cache.health().state).toBe('ok');
+        expect(rig.cache.stats().shared).toMatchObject({ failures, corrupt });
+      },
+      { timeout: BACK_WITHIN_MS + BUSY_MACHINE_MS },
+    );
+    await expectBackSoon();
+  });
+
+  it('swallows the handshake is tried anew, and used as soon as it answers', async () => {
+    proxy.tamper = () => Buffer.from('$999999999\r\n');
+    rig = createRig({ redisUrl: `redis://127.0.0.1:${proxy.port}`, now });
+    await vi.waitFor(() => expect(rig.log.warnings().length).toBe(1), { timeout: 5_000 });
+    await load(5);
     proxy.tamper = null;
     await expectBackSoon();
     expect(rig.log.warnings().length).toBe(1);
