@@ -165,8 +165,12 @@ describe('a Redis in trouble under load', () => {
   const SYMBOLS = ['BTC/USDT', 'ETH/USDT', 'SOL/USDT', 'XRP/USDT', 'ADA/USDT'];
   const CLIENTS = 10;
   const RUN_MS = 2_500;
-  /** What a busy machine may add to the slowest of a hundred. */
-  const NOISE_MS = 250;
+  /** As the product promises. */
+  const SLOWER_AT_MOST = 3;
+  const BACK_WITHIN_MS = 2_000;
+  /** What a busy machine may add to the slowest of a hundred, and to a probe's turn. */
+  const NOISE_MS = 100;
+  const BUSY_MS = 1_000;
 
   interface Run {
     readonly failed: number;
@@ -263,10 +267,16 @@ describe('a Redis in trouble under load', () => {
       const ended = performance.now();
       const after = load(rig);
       await untilRedisIs('ok');
-      // 2 s, and what a busy machine adds.
-      expect(performance.now() - ended).toBeLessThan(4_000);
-      expect([calm.failed, troubled.failed, (await after).failed]).toEqual([0, 0, 0]);
-      expect(troubled.p99).toBeLessThan(Math.max(3 * calm.p99, calm.p99 + NOISE_MS));
+      const backMs = performance.now() - ended;
+      const calmAgain = await after;
+      const undisturbed = Math.max(calm.p99, calmAgain.p99);
+      console.info(
+        `Redis ${name}: p99 ${troubled.p99.toFixed(1)} ms, undisturbed ${undisturbed.toFixed(1)} ms; ` +
+          `in use again after ${backMs.toFixed(0)} ms`,
+      );
+      expect([calm.failed, troubled.failed, calmAgain.failed]).toEqual([0, 0, 0]);
+      expect(backMs).toBeLessThan(BACK_WITHIN_MS + BUSY_MS);
+      expect(troubled.p99).toBeLessThan(SLOWER_AT_MOST * undisturbed + NOISE_MS);
       expect(warnings.join('\n')).toContain(told);
       // Where the machine is so busy that Redis missed its deadlines by itself, that is told once as well.
       expect(new Set(warnings).size, warnings.join('\n')).toBe(warnings.length);
