@@ -22,6 +22,8 @@ declare module 'fastify' {
 /** 16 bytes in base64 (RFC 6455, section 4.1). */
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 const VERSIONS = ['13', '8'];
+/** A token of RFC 9110, section 5.6.2. */
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 const ELSEWHERE = 'This address does not speak WebSocket; /ws and /ws/ticker do.';
 
 /** Upgrades for the routes of `webSocketRoute`, and the end of all streams before the server closes. */
@@ -46,8 +48,14 @@ export const addWebSockets = async (
   });
 };
 
-/** Throws `invalid_request` for a handshake that could not be completed. */
-const requireHandshake = ({ headers }: FastifyRequest): void => {
+/** Subprotocols are a list of tokens, none of them twice (RFC 6455, section 4.1). */
+const isProtocolList = (list: string): boolean => {
+  const protocols = list.split(',').map((protocol) => protocol.trim());
+  return protocols.every((protocol) => TOKEN.test(protocol)) && new Set(protocols).size === protocols.length;
+};
+
+/** Throws `invalid_request` for a handshake that ws would refuse, in plain text. */
+const requireHandshake = ({ headers }: FastifyRequest, reply: FastifyReply): void => {
   const faults = [
     {
       parameter: 'Upgrade',
@@ -64,9 +72,15 @@ const requireHandshake = ({ headers }: FastifyRequest): void => {
       wrong: !VERSIONS.includes(headers['sec-websocket-version'] ?? ''),
       reason: 'must be 13',
     },
+    {
+      parameter: 'Sec-WebSocket-Protocol',
+      wrong: !isProtocolList(headers['sec-websocket-protocol'] ?? 'none'),
+      reason: 'must be different tokens separated by commas',
+    },
   ].filter(({ wrong }) => wrong);
   if (faults.length === 0) return;
   const errors = faults.map(({ parameter, reason }) => ({ parameter, reason }));
+  reply.header('sec-websocket-version', VERSIONS.join(', '));
   throw new AppError('invalid_request', 'The WebSocket handshake is not valid.', { errors });
 };
 
@@ -114,7 +128,7 @@ export const webSocketRoute = <T>({ prepare, begin }: WebSocketRoute<T>) => {
       reply.header('upgrade', 'websocket');
       throw new AppError('invalid_request', 'This address speaks WebSocket: it needs a WebSocket client.');
     }
-    requireHandshake(request);
+    requireHandshake(request, reply);
     prepared.set(request, { value: await prepare(request), reply });
   };
   return {

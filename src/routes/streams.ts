@@ -69,10 +69,13 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     ...tickerStreamRoute,
     schema: { hide: true },
     config: {},
-    handler: (request, reply) => {
+    // Everything that GET does but the stream: what GET would refuse is refused here, for the same reason.
+    handler: async (request, reply) => {
       requireEventStream(request);
-      const { exchange } = marketData.resolveExchange(readInput(tickerStreamQuery, request.query).exchange);
-      void reply.headers(Object.fromEntries(eventStreamHeaders(request, sourceOf(exchange)))).send();
+      const { connection, exchange } = await openTicker('sse', request);
+      connection.abandon();
+      request.exchangeId = exchange;
+      return reply.headers(Object.fromEntries(eventStreamHeaders(request, sourceOf(exchange)))).send();
     },
   });
 

@@ -252,16 +252,40 @@ describe('before the first byte a fault is a problem', () => {
   });
 });
 
-test('HEAD tells the headers and opens nothing', async () => {
-  const client = await openSse(server.port, PATH, { method: 'HEAD' });
-  await client.ended;
-  expect(client.status).toBe(200);
-  expect(client.headers).toMatchObject({ 'content-type': 'text/event-stream', 'data-source': 'binance' });
-  expect(server.hub.requests).toEqual([]);
-  const refused = await openSse(server.port, '/v1/stream/ticker?exchange=nowhere&symbol=BTC/USDT', {
-    method: 'HEAD',
-  });
-  expect(refused.status).toBe(400);
+test('HEAD tells what GET would, and leaves no stream behind', async () => {
+  const [head, get] = [
+    await openSse(server.port, PATH, { method: 'HEAD' }),
+    await openSse(server.port, PATH),
+  ];
+  await head.ended;
+  expect(head.status).toBe(200);
+  const ownWay = { date: '', connection: '', 'keep-alive': '', 'x-request-id': '' };
+  expect({ ...head.headers, ...ownWay }).toEqual({ ...get.headers, ...ownWay });
+  expect(head.headers).toMatchObject({ 'content-type': 'text/event-stream', 'data-source': 'binance' });
+  expect(head.text()).toBe('');
+  expect(server.hub.requests).toHaveLength(2);
+  expect(server.hub.open.size).toBe(1);
+  expect(server.connections.stats()).toMatchObject({ sse: 1, opened: { sse: 1 } });
+  get.destroy();
+});
+
+test.each([
+  { what: 'an unknown exchange', path: '/v1/stream/ticker?exchange=nowhere&symbol=BTC/USDT', status: 400 },
+  { what: 'an unknown symbol', path: PATH, status: 400 },
+  { what: 'a wrong parameter', path: `${PATH}&threshold=x`, status: 400 },
+  { what: 'an Accept without event streams', path: PATH, headers: { accept: 'text/html' }, status: 406 },
+])('HEAD is refused like GET for $what', async ({ path, headers = {}, status }) => {
+  server.hub.gate = () => Promise.reject(new AppError('symbol_not_found', 'No such symbol.'));
+  const [head, get] = [
+    await openSse(server.port, path, { headers, method: 'HEAD' }),
+    await openSse(server.port, path, { headers }),
+  ];
+  await Promise.all([head.ended, get.ended]);
+  expect([head.status, get.status]).toEqual([status, status]);
+  expect(head.headers['content-type']).toBe('application/problem+json; charset=utf-8');
+  expect(head.headers['content-length']).toBe(get.headers['content-length']);
+  expect(head.text()).toBe('');
+  expect(server.connections.stats().sse).toBe(0);
 });
 
 test('above STREAM_MAX_CONNECTIONS a client gets 503 overloaded with Retry-After, until one leaves', async () => {

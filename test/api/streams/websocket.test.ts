@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import net from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AppError } from '../../../src/errors.js';
 import { tickerEvent } from '../../support/fake-hub.js';
@@ -17,6 +19,19 @@ beforeEach(async () => {
   server = await startStreamApp();
 });
 afterEach(() => server.close());
+
+/** A handshake that the server takes, but for `line`, which replaces the header of its name or comes on top. */
+const handshake = (path: string, line = 'X-Nothing: more'): string => {
+  const [name] = line.split(':');
+  const headers = [
+    'Host: x',
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  ].filter((header) => !header.startsWith(`${name}:`));
+  return `${[`GET ${path} HTTP/1.1`, ...headers, line].join('\r\n')}\r\n\r\n`;
+};
 
 const refusal = async (path: string): Promise<Refusal> => {
   const answer = await openWs(server.port, path);
@@ -159,30 +174,53 @@ describe('before the upgrade a fault is an HTTP answer', () => {
   });
 
   test.each([
-    ['Sec-WebSocket-Key: short', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key'],
-    ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 7', 'Sec-WebSocket-Version'],
-    ['X-No: key', 'X-No: version', 'Sec-WebSocket-Key'],
-  ])('a handshake with %s and %s is refused as a problem', async (key, version, parameter) => {
-    const head = ['GET /ws HTTP/1.1', 'Host: x', 'Connection: Upgrade', 'Upgrade: websocket', key, version];
-    const text = await rawExchange(server.port, `${head.join('\r\n')}\r\n\r\n`, () => false);
+    ['Sec-WebSocket-Key: short', 'Sec-WebSocket-Key'],
+    ['Sec-WebSocket-Version: 7', 'Sec-WebSocket-Version'],
+    ['Sec-WebSocket-Protocol: ,,', 'Sec-WebSocket-Protocol'],
+    ['Sec-WebSocket-Protocol: two words', 'Sec-WebSocket-Protocol'],
+    ['Sec-WebSocket-Protocol: twice, twice', 'Sec-WebSocket-Protocol'],
+    ['Upgrade: websocket, h2c', 'Upgrade'],
+  ])('a handshake with "%s" is refused as a problem before anything is opened', async (line, parameter) => {
+    const text = await rawExchange(server.port, handshake(PATH, line), () => false);
     expect(text).toMatch(/^HTTP\/1.1 400 /);
+    expect(text).toMatch(/^content-type: application\/problem\+json/m);
+    expect(text).toMatch(/^sec-websocket-version: 13/m);
     expect(text).toContain(`"parameter":"${parameter}"`);
+    expect(text.match(/"parameter"/g)).toHaveLength(1);
     expect(server.connections.stats().websocket).toBe(0);
+    expect(server.hub.requests).toEqual([]);
+  });
+
+  test('a handshake without key and version is told of both', async () => {
+    const head = 'GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+    const text = await rawExchange(server.port, head, () => false);
+    expect(text.match(/"parameter"/g)).toHaveLength(2);
+  });
+
+  test('the first subprotocol offered is agreed to', async () => {
+    const text = await rawExchange(
+      server.port,
+      handshake(PATH, 'Sec-WebSocket-Protocol: a.b , c'),
+      (so_far) => so_far.includes('\r\n\r\n'),
+    );
+    expect(text).toMatch(/^HTTP\/1.1 101 /);
+    expect(text).toMatch(/^Sec-WebSocket-Protocol: a\.b\r$/m);
   });
 
   test('a handshake that fails at the very end leaves no subscription behind', async () => {
-    const head = [
-      `GET ${PATH} HTTP/1.1`,
-      'Host: x',
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-      'Sec-WebSocket-Protocol: ,,',
-    ];
-    const text = await rawExchange(server.port, `${head.join('\r\n')}\r\n\r\n`, () => false);
-    expect(text).toMatch(/^HTTP\/1.1 400 /);
-    expect(server.hub.requests).toHaveLength(1);
+    let open: () => void = () => undefined;
+    server.hub.gate = () => new Promise((resolve) => (open = resolve));
+    const accepted = once(server.app.server, 'connection') as Promise<[net.Socket]>;
+    const socket = net.connect(server.port, '127.0.0.1', () => socket.write(handshake(PATH)));
+    const [served] = await accepted;
+    await expect.poll(() => server.hub.requests).toHaveLength(1);
+    const gone = once(socket, 'close');
+    // The client has said its last word; only the upgrade itself looks at that.
+    const ended = once(served.resume(), 'end');
+    socket.resume().end();
+    await ended;
+    open();
+    await gone;
     await server.hub.opened(0);
     await expect.poll(() => server.connections.stats().websocket).toBe(0);
   });
