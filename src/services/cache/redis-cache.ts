@@ -8,7 +8,7 @@ import type { Millis } from '../../schemas/common.js';
 import type { Log } from '../log.js';
 import type { CacheEntry } from './cache-entry.js';
 import { decodeEntry, encodeEntry } from './entry-codec.js';
-import { createOutage } from './outage.js';
+import { createOutage } from '../outage.js';
 import { COMMAND_DEADLINE_MS, createRedisConnection, isRefusal } from './redis-connection.js';
 import type { LoadClaim, SharedTier } from './shared-tier.js';
 

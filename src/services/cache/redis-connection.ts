@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { Redis, ReplyError } from 'ioredis';
 import type { Millis } from '../../schemas/common.js';
 import type { Log } from '../log.js';
-import { createOutage } from './outage.js';
+import { createOutage } from '../outage.js';
 
 /** Redis is there to be faster than the venue: what takes longer than this is a miss. */
 export const COMMAND_DEADLINE_MS = 50;

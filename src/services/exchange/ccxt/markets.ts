@@ -8,6 +8,7 @@ import type { Market } from '../../../schemas/market.js';
 import type { ExchangeId, Millis } from '../../../schemas/common.js';
 import { settleWithin } from '../../../lib/deadline.js';
 import type { Log } from '../../log.js';
+import { createOutage, type Outage } from '../../outage.js';
 import type { CallOptions, MarketsState } from '../exchange-client.js';
 import { withUpstreamCall } from './call-context.js';
 import { timedOut } from './faults.js';
@@ -39,6 +40,8 @@ export interface MarketBookDeps {
 
 export class MarketBook {
   readonly #deps: MarketBookDeps;
+  /** However many attempts fail in a row, the log is told once. */
+  readonly #outage: Outage;
   #loaded: LoadedMarkets | undefined;
   #loading: Promise<LoadedMarkets> | undefined;
   #state: MarketsState = 'not_loaded';
@@ -48,6 +51,9 @@ export class MarketBook {
 
   constructor(deps: MarketBookDeps) {
     this.#deps = deps;
+    const { log, now } = deps;
+    const [warning, recovery] = ['could not load markets', 'markets are loaded again'];
+    this.#outage = createOutage({ log, now, warning, recovery });
     this.#since = deps.now();
   }
 
@@ -91,7 +97,7 @@ export class MarketBook {
   }
 
   async #attempt(): Promise<LoadedMarkets> {
-    const { exchange, load, now, log, onOutcome } = this.#deps;
+    const { exchange, load, now, onOutcome } = this.#deps;
     const priority = this.#loaded === undefined ? 'caller' : 'poll';
     const call = { kind: 'markets', priority, deadline: now() + MARKETS_LOAD_MS } as const;
     try {
@@ -101,12 +107,14 @@ export class MarketBook {
       this.#loaded = { list, symbols: createSymbolIndex(list), loadedAt: now() };
       this.#become('loaded');
       onOutcome(null);
+      this.#outage.end({ exchange, markets: list.length });
       return this.#loaded;
     } catch (thrown) {
       const error = AppError.from(thrown);
       this.#become(this.#loaded === undefined ? 'load_failed' : 'refresh_failed');
       onOutcome(error);
-      log.warn({ exchange, code: error.code, status: error.upstream?.status }, 'could not load markets');
+      // What ends with the server is no outage.
+      if (!this.#closed) this.#outage.begin({ exchange, code: error.code, status: error.upstream?.status });
       throw error;
     }
   }

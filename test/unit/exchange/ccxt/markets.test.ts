@@ -6,8 +6,8 @@ import {
   MARKETS_LOAD_MS,
   MARKETS_REFRESH_MS,
 } from '../../../../src/services/exchange/ccxt/markets.js';
-import { silentLog } from '../../../../src/services/log.js';
 import type { Market } from '../../../../src/schemas/market.js';
+import { recordingLog } from '../../../support/recording-log.js';
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
@@ -21,11 +21,12 @@ const make = () => {
   const loads: (() => Promise<readonly Market[]>)[] = [];
   const calls: unknown[] = [];
   const outcomes: (string | null)[] = [];
+  const log = recordingLog();
   const book = new MarketBook({
     exchange: 'kraken',
     now: Date.now,
     random: () => 0.5,
-    log: silentLog,
+    log,
     load: () => {
       calls.push(currentUpstreamCall());
       return loads.shift()?.() ?? Promise.resolve(LIST);
@@ -33,7 +34,7 @@ const make = () => {
     onOutcome: (error) => outcomes.push(error?.code ?? null),
   });
   const soon = (rest = {}) => ({ deadline: Date.now() + 1000, priority: 'caller' as const, ...rest });
-  return { book, loads, calls, outcomes, soon };
+  return { book, loads, calls, outcomes, soon, log };
 };
 
 describe('the markets of a venue', () => {
@@ -59,6 +60,47 @@ describe('the markets of a venue', () => {
     expect(book.state).toBe('loaded');
     expect(outcomes).toEqual(['upstream_unavailable', null]);
     book.close();
+  });
+
+  it('that can not be loaded are one warning, however often it is tried, and one line when they are back', async () => {
+    const { book, loads, soon, log } = make();
+    const refused = new AppError('upstream_geo_blocked', 'x', {
+      upstream: { exchange: 'kraken', status: 451 },
+    });
+    for (let i = 0; i < 20; i += 1) {
+      loads.push(() => Promise.reject(i === 0 ? refused : failure));
+      await expect(book.get(soon())).rejects.toThrow();
+    }
+    await book.get(soon());
+    loads.push(() => Promise.reject(failure));
+    await vi.advanceTimersByTimeAsync(2 * MARKETS_REFRESH_MS);
+    const told = { exchange: 'kraken', markets: 1 };
+    expect(log.lines).toEqual([
+      {
+        level: 'warn',
+        message: 'could not load markets',
+        details: { exchange: 'kraken', code: 'upstream_geo_blocked', status: 451 },
+      },
+      { level: 'info', message: 'markets are loaded again', details: told },
+      {
+        level: 'warn',
+        message: 'could not load markets',
+        details: { exchange: 'kraken', code: 'upstream_unavailable', status: undefined },
+      },
+      { level: 'info', message: 'markets are loaded again', details: told },
+    ]);
+    book.close();
+  });
+
+  it('whose load ends with the server are no warning', async () => {
+    const { book, loads, soon, log } = make();
+    let fail: (error: AppError) => void = () => undefined;
+    loads.push(() => new Promise((_, reject) => (fail = reject)));
+    const waiting = book.get(soon()).catch((error: unknown) => error);
+    book.close();
+    fail(failure);
+    expect(await waiting).toBe(failure);
+    expect(log.lines).toEqual([]);
   });
 
   it('make nobody wait beyond his own time, and go on loading for the others', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createOutage } from '../../../src/services/cache/outage.js';
-import { recordingLog } from '../../support/recording-log.js';
+import { createOutage } from '../../src/services/outage.js';
+import { recordingLog } from '../support/recording-log.js';
 
 describe('an outage', () => {
   it('is told once when it begins and once when it is over', () => {
@@ -12,9 +12,12 @@ describe('an outage', () => {
     for (let i = 0; i < 1_000; i++) outage.begin({ reason: 'x' });
     expect(outage.active).toBe(true);
     at = 5_000;
+    outage.end({ found: 'y' });
     outage.end();
-    outage.end();
-    expect(log.lines.map(({ message }) => message)).toEqual(['down', 'up']);
+    expect(log.lines.map(({ message, details }) => [message, details])).toEqual([
+      ['down', { reason: 'x' }],
+      ['up', { found: 'y' }],
+    ]);
     expect([outage.active, outage.since]).toEqual([false, 5_000]);
   });
 

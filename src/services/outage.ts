@@ -1,13 +1,14 @@
 /** One kind of trouble, told once: a warning when it begins and a line when it is over, however often it flickers. */
-import type { Millis } from '../../schemas/common.js';
-import type { Log } from '../log.js';
+import type { Millis } from '../schemas/common.js';
+import type { Log } from './log.js';
 
 /** A trouble that comes back sooner than this after its last warning is the same trouble. */
 const QUIET_MS = 60_000;
 
 export interface Outage {
   begin(details: object): void;
-  end(): void;
+  /** `details` go with the line of recovery. */
+  end(details?: object): void;
   readonly active: boolean;
   /** When `active` last changed. */
   readonly since: Millis;
@@ -38,11 +39,11 @@ export const createOutage = ({
       warnedAt = now();
       log.warn(details, warning);
     },
-    end() {
+    end(details = {}) {
       if (!active) return;
       active = false;
       since = now();
-      if (told) log.info({}, recovery);
+      if (told) log.info(details, recovery);
     },
     get active() {
       return active;
