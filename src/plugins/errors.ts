@@ -11,7 +11,6 @@ export interface ErrorAnswersOptions {
 /** Sends `error` as the answer to `request`. */
 export const sendProblem = (request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply => {
   request.errorCode = error.code;
-  if (error.upstream !== undefined) request.exchangeId = error.upstream.exchange;
   const retryAfter = retryAfterSeconds(error);
   if (retryAfter !== null) reply.header('retry-after', retryAfter);
   return reply

@@ -43,13 +43,16 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
   const { hub, marketData, connections, now, version } = options;
   const sourceOf = (exchange: string): string => (connections.sandbox ? 'sandbox' : exchange);
 
-  const openTicker = (kind: 'sse' | 'websocket', request: FastifyRequest) =>
-    openTickerStream(options, {
+  const openTicker = (kind: 'sse' | 'websocket', request: FastifyRequest) => {
+    const query = readInput(tickerStreamQuery, request.query);
+    request.exchangeId = marketData.resolveExchange(query.exchange).exchange;
+    return openTickerStream(options, {
       kind,
       socket: request.raw.socket,
-      ...readInput(tickerStreamQuery, request.query),
+      ...query,
       lastEventId: lastEventIdOf(request),
     });
+  };
 
   app.route({
     method: 'GET',
@@ -58,7 +61,6 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     handler: async (request, reply) => {
       requireEventStream(request);
       const stream = await openTicker('sse', request);
-      request.exchangeId = stream.exchange;
       stream.start(() => openEventStream(request, reply, sourceOf(stream.exchange)));
       return reply.hijack();
     },
@@ -84,7 +86,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     schema: { hide: true },
     config: { longLived: true, webSocket: true },
     ...webSocketRoute({
-      prepare: (request) => openTicker('websocket', request),
+      prepare: async (request) => openTicker('websocket', request),
       begin(socket, { connection, start }) {
         const allowance = new Allowance(now());
         socket.on('pong', () => connection.pong());

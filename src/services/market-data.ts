@@ -12,6 +12,7 @@ import type { TieredCache } from './cache/tiered-cache.js';
 import type { CoinMarketCapClient } from './coinmarketcap/coinmarketcap-api.js';
 import type { ExchangeClient, MarketRequest } from './exchange/exchange-client.js';
 import type { ExchangeNames } from './exchange/exchange-names.js';
+import { errorInWordsOf } from './exchange/named-error.js';
 import type { Log } from './log.js';
 import type {
   CacheState,
@@ -218,14 +219,21 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
       return await (held === undefined ? loadNew(call) : refresh(call, held));
     } catch (thrown) {
       failures += 1;
-      throw AppError.from(thrown);
+      throw errorInWordsOf(call.as, AppError.from(thrown));
     }
   };
 
-  const describe = async ({ name, exchange }: ResolvedExchange): Promise<ExchangeEntry> => {
+  const describe = async (as: ResolvedExchange): Promise<ExchangeEntry> => {
+    const { name, exchange } = as;
     const known = described.get(exchange);
     if (known !== undefined) return { id: name, ...known };
-    const { name: title, capabilities, intervals } = await exchanges.describe(exchange);
+    const {
+      name: title,
+      capabilities,
+      intervals,
+    } = await exchanges.describe(exchange).catch((thrown: unknown) => {
+      throw errorInWordsOf(as, AppError.from(thrown));
+    });
     const entry = { ccxt_id: exchange, name: title, capabilities, intervals: [...intervals] };
     described.set(exchange, entry);
     return { id: name, ...entry };
@@ -258,10 +266,11 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
   return {
     get,
     async markets(filter, signal) {
+      const as = names.resolve(filter.exchange);
       try {
-        return await directory.page(names.resolve(filter.exchange), filter, signal);
+        return await directory.page(as, filter, signal);
       } catch (thrown) {
-        throw signal?.aborted === true ? givenUp(signal.reason) : AppError.from(thrown);
+        throw signal?.aborted === true ? givenUp(signal.reason) : errorInWordsOf(as, AppError.from(thrown));
       }
     },
     exchanges: () => Promise.all(names.enabled.map(describe)),

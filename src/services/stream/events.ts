@@ -2,6 +2,7 @@
 import type { StreamState } from '../../schemas/stream.js';
 import type { Millis } from '../../schemas/common.js';
 import type { StreamItem, StreamTopic } from '../exchange/exchange-client.js';
+import { inWordsOf } from '../exchange/named-error.js';
 import type { SharedEvent } from './hub-api.js';
 import { createSharedEvent } from './shared-event.js';
 
@@ -75,12 +76,12 @@ export interface FeedStatus {
 
 /** Of several states that a slow reader missed only the latest matters. */
 export const statusEventOf = (source: EventSource, { state, detail, at }: FeedStatus): SharedEvent => {
-  const { channel, symbol, interval } = source.topic;
+  const { channel, exchange, symbol, interval } = source.topic;
   return finish(source, 'status', {
     facts: {
       state,
       timestamp: at,
-      detail,
+      detail: inWordsOf({ name: source.name, exchange }, detail),
       ...(channel === 'ticker' ? {} : { channel }),
       ...(interval === undefined ? {} : { interval }),
     },

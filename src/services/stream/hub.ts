@@ -7,6 +7,7 @@ import type { ExchangeId, Millis, UnifiedSymbol } from '../../schemas/common.js'
 import type { Channel } from '../../schemas/stream.js';
 import type { Log } from '../log.js';
 import type { ExchangeClient, ExchangeDescription, StreamTopic } from '../exchange/exchange-client.js';
+import { errorInWordsOf } from '../exchange/named-error.js';
 import type { LiveTicker, LiveTickers, MarketData } from '../market-data-api.js';
 import type {
   HubStats,
@@ -87,7 +88,10 @@ class Hub implements StreamHub, LiveTickers {
   }
 
   async subscribe(request: SubscribeRequest, subscriber: Subscriber): Promise<Subscription> {
-    const entry = await this.#find(request);
+    const entry = await this.#find(request).catch((thrown: unknown) => {
+      const { name, topic } = request;
+      throw errorInWordsOf({ name, exchange: topic.exchange }, AppError.from(thrown));
+    });
     // Nothing is awaited from here on, so that no item falls between the first event and those that follow.
     if (this.#closed) throw shuttingDown();
     entry.cancelLinger?.();
@@ -151,12 +155,13 @@ class Hub implements StreamHub, LiveTickers {
     return opening;
   }
 
-  async #open({ topic: wanted, name }: SubscribeRequest): Promise<Entry> {
+  /** Its faults name the exchange by its CCXT id: callers under several names may share them. */
+  async #open({ topic: wanted }: SubscribeRequest): Promise<Entry> {
     if (this.#closed) throw shuttingDown();
     this.#refuseWhereFull(this.#topics.size + this.#openings.size);
     const [description, snapshot] = await Promise.all([
       this.#options.exchanges.describe(wanted.exchange),
-      this.#snapshot(wanted, name),
+      this.#snapshot(wanted),
     ]);
     if (this.#isClosed()) throw shuttingDown();
     if (!isOffered(wanted.channel, description))
@@ -184,10 +189,10 @@ class Hub implements StreamHub, LiveTickers {
   }
 
   /** Venues only: a CoinMarketCap quote is no first event of a venue's stream. Never rejects. */
-  async #snapshot(topic: StreamTopic, name: string): Promise<RestItem | AppError> {
+  async #snapshot(topic: StreamTopic): Promise<RestItem | AppError> {
     try {
       const request = requestOf(topic);
-      const answer = await this.#options.marketData().get({ ...request, exchange: name, fallback: false });
+      const answer = await this.#options.marketData().get({ ...request, fallback: false });
       return itemOf(topic, answer.body, answer.receivedAt);
     } catch (thrown) {
       return AppError.from(thrown);

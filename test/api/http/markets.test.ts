@@ -44,6 +44,25 @@ describe('what the venue is asked', () => {
     expect(response.headers['data-source']).toBe('coinbaseexchange; via=rest');
     expect(rig.log.lines.at(-1)?.details).toMatchObject({ exchange: 'coinbaseexchange', cache: 'MISS' });
   });
+
+  test.each(['/v1/markets/ticker', '/v1/stream/ticker'])('so do the faults of %s', async (path) => {
+    rig.venue.answer = () =>
+      Promise.reject(
+        new AppError('upstream_geo_blocked', 'coinbaseexchange does not serve this place.', {
+          upstream: { exchange: 'coinbaseexchange', status: 451 },
+        }),
+      );
+    const response = await get(`${path}?exchange=coinbasepro&symbol=BTC/USD`);
+    expect(response.json()).toMatchObject({
+      status: 502,
+      detail: 'coinbasepro does not serve this place.',
+      upstream: { exchange: 'coinbasepro', status: 451 },
+    });
+    expect(rig.log.lines.at(-1)?.details).toMatchObject({
+      exchange: 'coinbaseexchange',
+      code: 'upstream_geo_blocked',
+    });
+  });
 });
 
 describe('what is refused', () => {

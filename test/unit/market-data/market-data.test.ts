@@ -136,6 +136,46 @@ describe('an alias', () => {
     expect((await get(tickerOf('BTC/USD', 'coinbasepro'))).body).toBe(alias.body);
     expect(calls()).toBe(1);
   });
+
+  it('is what faults name too, each in the words of its own caller', async () => {
+    open();
+    const reason = 'coinbaseexchange has no FOO/BAR.';
+    const error = new AppError('symbol_not_found', reason, {
+      upstream: { exchange: 'coinbaseexchange', status: 404 },
+      errors: [{ parameter: 'symbol', reason }],
+    });
+    rig.exchanges.answer = () => Promise.reject(error);
+    const faultFor = (name: string) => get(tickerOf('FOO/BAR', name)).catch((thrown: unknown) => thrown);
+    const [alias, own] = await Promise.all([faultFor('CoinbasePro'), faultFor('coinbaseexchange')]);
+    expect(alias).toMatchObject({
+      code: 'symbol_not_found',
+      message: 'coinbasepro has no FOO/BAR.',
+      upstream: { exchange: 'coinbasepro', status: 404 },
+      errors: [{ parameter: 'symbol', reason: 'coinbasepro has no FOO/BAR.' }],
+    });
+    expect(own).toBe(error);
+    // Remembered by both.
+    expect(await faultFor('coinbasepro')).toEqual(alias);
+    expect(calls()).toBe(1);
+  });
+
+  it('is what faults of lists and descriptions name too, but not those of somebody else', async () => {
+    open({ enabled: ['coinbasepro'] });
+    rig.exchanges.list = () =>
+      Promise.reject(new AppError('upstream_timeout', 'coinbaseexchange did not answer in time.'));
+    rig.exchanges.describe = (exchange) =>
+      Promise.reject(new AppError('upstream_unavailable', `${exchange} is away.`));
+    fail('upstream_rate_limited', 5_000);
+    await expect(rig.marketData.markets({ exchange: 'coinbasepro', limit: 1 })).rejects.toMatchObject({
+      message: 'coinbasepro did not answer in time.',
+    });
+    await expect(rig.marketData.exchanges()).rejects.toMatchObject({ message: 'coinbasepro is away.' });
+    await expect(get(tickerOf('BTC/USD', 'coinbasepro'))).rejects.toMatchObject({
+      message: 'no',
+      retryAfterMs: 5_000,
+      upstream: undefined,
+    });
+  });
 });
 
 describe('an expired answer', () => {

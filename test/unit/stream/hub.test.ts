@@ -111,6 +111,7 @@ describe('the first event', () => {
     const { client, subscription } = await join(ticker({ topic, name: 'coinbasepro' }));
     expect(subscription.symbol).toBe('kPEPE/USDC');
     expect(client.events[0]).toMatchObject({ exchange: 'coinbasepro', symbol: 'kPEPE/USDC' });
+    expect(client.events[1]).toMatchObject({ event_type: 'status', detail: 'Connecting to coinbasepro.' });
     expect(venue.open.topic).toEqual({
       channel: 'ticker',
       exchange: 'coinbaseexchange',
@@ -138,6 +139,19 @@ describe('a subscription that can not be served', () => {
     expect(client.received).toEqual([]);
     expect(venue.watches).toEqual([]);
     expect(hub.stats().topics).toBe(0);
+  });
+
+  it('is refused in the words of each who asked, although they share its opening', async () => {
+    market.answer = new AppError('symbol_not_found', 'coinbaseexchange has no FOO/BAR.');
+    const topic = { channel: 'ticker', exchange: 'coinbaseexchange', symbol: 'FOO/BAR' } as const;
+    const faults = ['coinbasepro', 'coinbaseexchange'].map((name) =>
+      hub.subscribe(ticker({ topic, name }), new FakeClient()).catch((thrown: unknown) => thrown),
+    );
+    expect(await Promise.all(faults)).toMatchObject([
+      { message: 'coinbasepro has no FOO/BAR.' },
+      { message: 'coinbaseexchange has no FOO/BAR.' },
+    ]);
+    expect(market.queries).toHaveLength(1);
   });
 
   it('is opened over WebSocket alone while only REST fails', async () => {
