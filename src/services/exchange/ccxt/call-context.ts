@@ -4,12 +4,15 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Millis } from '../../../schemas/common.js';
+import type { Booking } from '../discipline/upstream-gate.js';
 
 export interface UpstreamCall {
   readonly kind: 'data' | 'markets';
   readonly priority: 'caller' | 'poll';
   readonly deadline: Millis;
   readonly signal?: AbortSignal | undefined;
+  /** Slots that are kept for its requests. */
+  readonly booking?: Booking | undefined;
 }
 
 const storage = new AsyncLocalStorage<UpstreamCall>();

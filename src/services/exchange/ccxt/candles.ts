@@ -14,6 +14,7 @@ import {
   type Interval,
 } from '../../intervals.js';
 import type { CandleRow } from '../../normalizer.js';
+import { findGaps } from './candle-gaps.js';
 import type { VenueQuirks } from './venue-quirks.js';
 
 /** Pages beyond those that a full answer needs, where pages come back with holes. */
@@ -77,9 +78,15 @@ const appended = (rows: Candle[], page: Candle[]): Candle[] => {
   return rows.concat(page.filter(({ timestamp }) => timestamp > last));
 };
 
+/** Where pages begin, and how many rows they are to bring. */
+interface Walk {
+  readonly since: Millis;
+  readonly target: number;
+}
+
 /** Pages from `since` on, until there are `target` rows, the present is reached, or the venue has no more. */
 const collectFrom = async (
-  { since, target }: { readonly since: Millis; readonly target: number },
+  { since, target }: Walk,
   plan: CandlePlan,
   fetchPage: FetchMarked,
 ): Promise<Collected> => {
@@ -100,65 +107,42 @@ const collectFrom = async (
   return { rows, askedTo: from };
 };
 
-const collect = async (plan: CandlePlan, fetchPage: FetchMarked): Promise<Collected> => {
+/** null: one call has all there is. */
+const walkOf = (plan: CandlePlan): Walk | null => {
   const { interval, since, limit, quirks, now } = plan;
-  if (since !== undefined && since > now()) return { rows: [], askedTo: since };
   const onePage = quirks.onlyLatestCandles || (since === undefined && limit <= quirks.candlePage);
-  if (onePage) {
-    // CCXT asks Kraken from a period earlier, and Kraken refuses what lies before the epoch.
-    const from = since === undefined ? undefined : Math.max(since, interval.ms);
-    const rows = await fetchPage({ since: from, limit: Math.min(limit, quirks.candlePage) });
-    return { rows, askedTo: now() };
-  }
+  if (onePage) return null;
   const start = (at: Millis): Millis => (quirks.candleWindows ? nextPeriodStart(interval, at) : at);
-  if (since !== undefined) return collectFrom({ since: start(since), target: limit }, plan, fetchPage);
+  if (since !== undefined) return { since: start(since), target: limit };
   // Where a venue's long periods begin is not certain: one more than asked for fills the answer wherever it is.
   const target = interval.months > 0 || interval.ms > DAY_MS ? limit + 1 : limit;
   const earliest = Math.max(0, addPeriods(interval, periodStart(interval, now()), 1 - target));
-  return collectFrom({ since: start(earliest), target }, plan, fetchPage);
+  return { since: start(earliest), target };
+};
+
+/** Calls to the venue that the candles will take where its pages are full; ≥ 1. */
+export const pagesOf = (plan: CandlePlan): number => {
+  const walk = walkOf(plan);
+  if (walk === null) return 1;
+  const periods = Math.floor((plan.now() - walk.since) / plan.interval.ms) + 1;
+  return Math.max(1, Math.ceil(Math.min(walk.target, periods) / plan.quirks.candlePage));
+};
+
+const collect = async (plan: CandlePlan, fetchPage: FetchMarked): Promise<Collected> => {
+  const { interval, since, limit, quirks, now } = plan;
+  if (since !== undefined && since > now()) return { rows: [], askedTo: since };
+  const walk = walkOf(plan);
+  if (walk !== null) return collectFrom(walk, plan, fetchPage);
+  // CCXT asks Kraken from a period earlier, and Kraken refuses what lies before the epoch.
+  const from = since === undefined ? undefined : Math.max(since, interval.ms);
+  const rows = await fetchPage({ since: from, limit: Math.min(limit, quirks.candlePage) });
+  return { rows, askedTo: now() };
 };
 
 const wanted = (rows: readonly Candle[], { since, limit }: CandleRange): readonly Candle[] =>
   since === undefined
     ? rows.slice(-limit)
     : rows.filter(({ timestamp }) => timestamp >= since).slice(0, limit);
-
-/** Period starts [from, to) that an answer without holes would have. */
-interface Expected {
-  readonly from: Millis;
-  readonly to: Millis;
-}
-
-const expectedOf = (
-  rows: readonly Candle[],
-  plan: CandlePlan,
-  { askedTo, asOf }: { readonly askedTo: Millis; readonly asOf: Millis },
-): Expected => {
-  const { interval, since, limit } = plan;
-  const current = periodStart(interval, asOf);
-  // The present period need not have had a trade yet: it is never missing.
-  const to = rows.length >= limit ? 0 : Math.min(current, periodStart(interval, askedTo));
-  if (since !== undefined) return { from: nextPeriodStart(interval, since), to };
-  const last = rows.at(-1)?.timestamp ?? 0;
-  // The last one may have begun while the answer was on its way: the answer counts back from there.
-  const from =
-    last >= current ? addPeriods(interval, last, 1 - limit) : addPeriods(interval, current, -limit);
-  return { from: Math.max(0, from), to };
-};
-
-const findGaps = (rows: readonly Candle[], expected: Expected, { interval, quirks }: CandlePlan): Gap[] => {
-  const inner = quirks.omitsEmptyCandles ? 'no_trades' : 'not_available_from_exchange';
-  const gaps: Gap[] = [];
-  const note = (from: Millis, to: Millis, reason: Gap['reason']): void => {
-    if (from < to) gaps.push({ from, to, reason });
-  };
-  // Before the first row nobody can tell a quiet market from one that was not there yet.
-  note(expected.from, rows[0]?.timestamp ?? expected.to, 'not_available_from_exchange');
-  rows.forEach(({ timestamp }, index) => {
-    note(periodEnd(interval, timestamp), rows[index + 1]?.timestamp ?? expected.to, inner);
-  });
-  return gaps;
-};
 
 /**
  * Collects at most `limit` candles, oldest first, each period once. Rejects as `fetchPage` does: a page that fails fails
@@ -170,13 +154,11 @@ export const collectCandles = async (plan: CandlePlan, fetchPage: FetchPage): Pr
   const candles = wanted(rows, plan);
   const first = candles[0];
   const interval = first === undefined ? plan.interval : alignedTo(plan.interval, first.timestamp);
-  const aligned = { ...plan, interval };
-  const expected = expectedOf(candles, aligned, { askedTo, asOf });
   const complete =
     plan.since !== undefined && candles.length >= plan.limit && candles.at(-1)?.closed !== false;
   return {
     candles,
-    gaps: findGaps(candles, expected, aligned),
+    gaps: findGaps(candles, { ...plan, interval }, { askedTo, asOf }),
     closesAt: complete ? null : periodEnd(interval, periodStart(interval, asOf)),
   };
 };

@@ -10,6 +10,7 @@ import {
 import type { CallOptions, MarketAnswer, MarketRequest, OhlcvRequest } from '../exchange-client.js';
 import { ohlcvBody, orderBookBody, tickerBody, tradesBody } from './answer-body.js';
 import { collectCandles, type FetchPage } from './candles.js';
+import { withPagesBooked } from './page-booking.js';
 import { askedDepth } from './venue-quirks.js';
 import type { ReadyVenue, Venue } from './venue.js';
 
@@ -40,7 +41,9 @@ const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> 
     return normalizeCandles(rows, receiptOf(asked));
   };
   const plan = { interval, since, limit, quirks: ready.quirks, now: () => clock.now() };
-  const { candles, gaps, closesAt } = await collectCandles(plan, fetchPage);
+  const { candles, gaps, closesAt } = await withPagesBooked(venue, plan, () =>
+    collectCandles(plan, fetchPage),
+  );
   return {
     body: ohlcvBody({ exchange, symbol, interval: text }, candles, gaps),
     symbol,

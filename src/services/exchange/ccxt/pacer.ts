@@ -73,8 +73,7 @@ export class Pacer {
 
   #refusedByGate(call: UpstreamCall | undefined): AppError | null {
     const { exchange, gate } = this.#options;
-    const { kind, priority, deadline } = call ?? OWN_CALL;
-    return gate.refusal({ exchange, kind, priority, deadline });
+    return gate.refusal({ exchange, ...(call ?? OWN_CALL) });
   }
 
   #fill(): void {

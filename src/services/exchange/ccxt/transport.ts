@@ -92,8 +92,8 @@ export const createTransport = (deps: TransportDeps): Transport => {
 
   return async (url, init) => {
     const call = callOrDefault();
-    const { kind, priority, deadline, signal } = call;
-    await gate.admit({ exchange, kind, priority, deadline, signal });
+    const { deadline, signal } = call;
+    await gate.admit({ exchange, ...call });
     const allowed = Math.min(timeoutMs, deadline - now());
     if (allowed <= 0) throw timedOut(exchange);
     const ending = new Ending();

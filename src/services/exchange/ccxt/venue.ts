@@ -83,6 +83,10 @@ export class Venue {
     return this.#deps.exchange;
   }
 
+  get gate(): UpstreamGate {
+    return this.#deps.gate;
+  }
+
   get clock(): VenueClock {
     return this.#deps.clock;
   }

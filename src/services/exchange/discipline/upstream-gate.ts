@@ -14,6 +14,19 @@ export interface AdmitRequest {
   readonly priority: 'caller' | 'poll';
   readonly deadline: Millis;
   readonly signal?: AbortSignal | undefined;
+  /** Of the call that the request belongs to; it then takes one of the booked slots while there are any. */
+  readonly booking?: Booking | undefined;
+}
+
+export interface BookRequest extends Pick<AdmitRequest, 'exchange' | 'priority' | 'deadline'> {
+  /** How many requests the call will make; ≥ 1. */
+  readonly requests: number;
+}
+
+/** Slots kept for the requests of one call. */
+export interface Booking {
+  /** Gives back those that were not used; to be called when the call has ended, however it did. Idempotent. */
+  release(): void;
 }
 
 /** What a venue answered. `status` null: it did not. Header names in lower case. */
@@ -54,6 +67,13 @@ export interface UpstreamGate {
    * taken. For whoever makes requests wait before they come here: there is no use in waiting for a refusal.
    */
   refusal(request: Omit<AdmitRequest, 'signal'>): AppError | null;
+  /**
+   * Keeps slots for all requests of a call, so that it is not refused in the middle, its first ones spent for nothing.
+   * All or nothing: throws as `admit` rejects where the last of them could not leave by the deadline. Spends nothing.
+   */
+  book(request: BookRequest): Booking;
+  /** How many requests the whole budget has room for until the deadline, if nobody else asks. */
+  most(request: Omit<BookRequest, 'requests'>): number;
   /** To be told of every answer, and of every request that got none, before anything else is done with it. */
   report(exchange: ExchangeId, outcome: UpstreamOutcome): void;
   state(exchange: ExchangeId): GateState;
@@ -93,6 +113,8 @@ export const createUpstreamGate = ({
   return {
     admit: (request) => gateOf(request.exchange).admit(request),
     refusal: (request) => gateOf(request.exchange).refusal(request),
+    book: (request) => gateOf(request.exchange).book(request),
+    most: (request) => gateOf(request.exchange).most(request),
     report: (exchange, outcome) => gateOf(exchange).report(outcome),
     state: (exchange) => gateOf(exchange).state(),
   };

@@ -31,6 +31,8 @@ const start = async (listener: RequestListener, timeoutMs = 2000) => {
       return real.admit(request);
     },
     refusal: (request) => real.refusal(request),
+    book: (request) => real.book(request),
+    most: (request) => real.most(request),
     report: (exchange, outcome) => {
       outcomes.push(outcome);
       real.report(exchange, outcome);
