@@ -80,7 +80,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
       await services.close();
     },
   });
-  addServerLimits(app, { maxStreams: config.stream.maxConnections });
+  addServerLimits(app, { maxStreams: config.stream.maxConnections, requestId: requestIds });
   addClientLimit(app, { limiter, ...config.clientRateLimit, now });
   addOverloadProtection(app, { gauge, maxInFlight: overrides.maxInFlight });
   const metrics = services.metrics(() => app.inFlight());

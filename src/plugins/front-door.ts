@@ -9,6 +9,7 @@ import type { Log } from '../services/log.js';
 import type { HeaderPair } from './common-headers.js';
 import type { HotAnswers } from './hot-answers.js';
 import { acceptsJson } from './json-answer.js';
+import { requestFault } from './server-limits.js';
 
 export interface FrontDoorOptions {
   readonly hotAnswers: HotAnswers;
@@ -29,7 +30,8 @@ export const addFrontDoor = (app: FastifyInstance, options: FrontDoorOptions): v
 
   const answered = (request: IncomingMessage, response: ServerResponse): boolean => {
     const entry = hotAnswers.find(request, steadyHeaders);
-    if (entry === undefined || !isOpen() || !acceptsJson(request.headers.accept)) return false;
+    if (entry === undefined || !isOpen() || requestFault(request) !== undefined) return false;
+    if (!acceptsJson(request.headers.accept)) return false;
     const arrivedAt = performance.now();
     const requestId = idOf(request);
     entry.send(response, request, { requestId, more: null });

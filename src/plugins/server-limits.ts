@@ -1,16 +1,15 @@
 /**
- * What one connection and one request may cost: sizes and times of the HTTP server, and the answers of those that
- * Node refuses before Fastify sees them.
+ * What one connection and one request may cost: sizes and times of the HTTP server. What Node refuses for it is answered
+ * in unserved.ts.
  */
-import type { Socket } from 'node:net';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../config.js';
-import { AppError, type ErrorCode } from '../errors.js';
-import { SECURITY_HEADERS } from './common-headers.js';
-import { asAppError, PROBLEM_CONTENT_TYPE, toProblem } from './problem-answer.js';
+import { AppError } from '../errors.js';
+import { asAppError } from './problem-answer.js';
 import { sendProblem } from './errors.js';
 import type { RequestIds } from './request-id.js';
+import { createClientErrorHandler, refuseTunnels, type RequestBounds } from './unserved.js';
 
 /** Request line and headers together, in bytes; beyond it the answer is a 431 (or a 414 where the URL alone is it). */
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -33,56 +32,7 @@ const SPARE_CONNECTIONS = 10_000;
 /** Requests answered over one connection before it is closed: 0, no bound. */
 const MAX_REQUESTS_PER_SOCKET = 0;
 
-const PARSER_FAULTS: Readonly<Record<string, ErrorCode>> = {
-  HPE_HEADER_OVERFLOW: 'headers_too_large',
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 'payload_too_large',
-};
-
-const DETAILS: Partial<Record<ErrorCode, string>> = {
-  headers_too_large: `Request line and headers are longer than ${MAX_HEADER_BYTES} bytes.`,
-  uri_too_long: `The URL is longer than ${MAX_URL_LENGTH} characters.`,
-  payload_too_large: 'The body is larger than this server reads.',
-};
-
-/** A request line that has not ended within the bound: the URL is what is too long. */
-const isEndlessRequestLine = (packet: unknown): boolean =>
-  Buffer.isBuffer(packet) && /^[A-Z]{3,7} /.test(packet.toString('latin1', 0, 8)) && !packet.includes('\r\n');
-
-const parserFault = (error: NodeJS.ErrnoException & { rawPacket?: unknown }): AppError => {
-  const code = PARSER_FAULTS[error.code ?? ''] ?? 'invalid_request';
-  const named = code === 'headers_too_large' && isEndlessRequestLine(error.rawPacket) ? 'uri_too_long' : code;
-  return new AppError(named, DETAILS[named] ?? 'The bytes received are not a well-formed HTTP request.');
-};
-
-/** Answers on a socket whose request Node could not parse, then closes it. */
-const createClientErrorHandler =
-  (requestId: () => string) =>
-  (error: NodeJS.ErrnoException, socket: Socket): void => {
-    if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
-      socket.destroy();
-      return;
-    }
-    // Node's own 408: the request did not arrive in time. Nothing sensible can be said to half a request.
-    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-      socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-      socket.destroySoon();
-      return;
-    }
-    const fault = parserFault(error);
-    const id = requestId();
-    const body = JSON.stringify(toProblem(fault, { url: '/', requestId: id }));
-    const head = [
-      `HTTP/1.1 ${fault.status} ${fault.title}`,
-      `Content-Type: ${PROBLEM_CONTENT_TYPE}`,
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      'Cache-Control: no-store',
-      'Connection: close',
-      `X-Request-Id: ${id}`,
-      ...SECURITY_HEADERS.map(([name, value]) => `${name}: ${value}`),
-    ];
-    socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
-    socket.destroySoon();
-  };
+const BOUNDS: RequestBounds = { maxHeaderBytes: MAX_HEADER_BYTES, maxUrlLength: MAX_URL_LENGTH };
 
 /** Fastify's constructor options. No logger: our own log gets one line an answer at most (access-log.ts). */
 export const serverOptions = (config: Config, requestId: RequestIds): FastifyHttpOptions<Server> => ({
@@ -101,8 +51,10 @@ export const serverOptions = (config: Config, requestId: RequestIds): FastifyHtt
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: HEADERS_TIMEOUT_MS,
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    // Refused by a hook below, with a problem.
+    requireHostHeader: false,
   },
-  clientErrorHandler: createClientErrorHandler(() => requestId.next()),
+  clientErrorHandler: createClientErrorHandler({ bounds: BOUNDS, requestId: requestId.next }),
   frameworkErrors: (error, request, reply) => {
     answerFrameworkError(error, request, reply);
   },
@@ -120,18 +72,34 @@ const answerFrameworkError = (error: unknown, request: FastifyRequest, reply: Fa
   sendProblem(request, reply, asAppError(error));
 };
 
+/** What no address of ours could answer; undefined for all that may be served. */
+export const requestFault = ({ url = '', headers, httpVersion }: IncomingMessage): AppError | undefined => {
+  if (url.length > MAX_URL_LENGTH)
+    return new AppError('uri_too_long', `The URL is longer than ${MAX_URL_LENGTH} characters.`);
+  if (headers.host === undefined && httpVersion === '1.1')
+    return new AppError('invalid_request', 'The Host header is missing.');
+  if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue')
+    return new AppError('expectation_failed', 'No expectation but 100-continue can be met.');
+  return undefined;
+};
+
+export interface ServerLimitsOptions {
+  readonly maxStreams: number;
+  readonly requestId: RequestIds;
+}
+
 /** Installed on the root instance: what only a live server, or only a parsed request, can be measured against. */
 export const addServerLimits = (
   app: FastifyInstance,
-  { maxStreams }: { readonly maxStreams: number },
+  { maxStreams, requestId }: ServerLimitsOptions,
 ): void => {
   app.server.maxConnections = maxStreams + SPARE_CONNECTIONS;
+  // Node would answer these itself, without a body: the hook does it.
+  app.server.on('checkExpectation', (request, response) => {
+    app.server.emit('request', request, response);
+  });
+  refuseTunnels(app, requestId.next);
   app.addHook('onRequest', (request, _reply, done) => {
-    const tooLong = (request.raw.url ?? '').length > MAX_URL_LENGTH;
-    done(
-      tooLong
-        ? new AppError('uri_too_long', `The URL is longer than ${MAX_URL_LENGTH} characters.`)
-        : undefined,
-    );
+    done(requestFault(request.raw));
   });
 };

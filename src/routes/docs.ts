@@ -52,6 +52,9 @@ export const docsRoutes: FastifyPluginCallback = (app, _options, done) => {
       return reply.header('content-type', type).send(body);
     };
     app.get(url, { schema: { hide: true } }, handler);
+    if (type !== HTML) continue;
+    // As people type it, and as other documentation servers have it.
+    app.get(`${url}/`, { schema: { hide: true } }, (_request, reply) => reply.redirect(url, 308));
   }
   done();
 };

@@ -8,11 +8,15 @@ export interface Advice {
   readonly details?: Pick<AppErrorDetails, 'retryAfterMs' | 'upstream' | 'errors'>;
 }
 
+const NO_SUCH_SYMBOL = 'binance has no BTC/USTD. Nearest: BTC/USDC, BTC/USDT, BTC/EUR.';
+const INTERVALS = 'coinbaseexchange offers 1m, 5m, 15m, 1h, 6h, 1d';
+
+/** A test provokes each of these errors: the examples are the server's own words. */
 export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
   invalid_request: {
-    detail: 'limit must be at most 1000.',
+    detail: 'exchange is required, for example binance.',
     advice: 'Correct the parameters named in errors.',
-    details: { errors: [{ parameter: 'limit', reason: 'must be at most 1000' }] },
+    details: { errors: [{ parameter: 'exchange', reason: 'is required, for example binance' }] },
   },
   unknown_exchange: {
     detail: 'No exchange is called binanse. Did you mean binance?',
@@ -20,24 +24,23 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     details: { errors: [{ parameter: 'exchange', reason: 'Did you mean binance?' }] },
   },
   exchange_not_enabled: {
-    detail: 'The exchange okx is not enabled on this server. Enabled: binance, kraken.',
+    detail: 'The exchange okx is not enabled on this server. Enabled: binance, kraken, coinbasepro.',
     advice: 'Use an enabled one, or have it added to ENABLED_EXCHANGES.',
-    details: { errors: [{ parameter: 'exchange', reason: 'must be one of binance, kraken' }] },
+    details: { errors: [{ parameter: 'exchange', reason: 'must be one of binance, kraken, coinbasepro' }] },
   },
   symbol_not_found: {
-    detail: 'binance has no market BTC/USTD. Did you mean BTC/USDT?',
+    detail: NO_SUCH_SYMBOL,
     advice: 'Use a symbol from /v1/markets; the nearest ones are suggested.',
-    details: { upstream: { exchange: 'binance' } },
+    details: { errors: [{ parameter: 'symbol', reason: NO_SUCH_SYMBOL }] },
   },
   interval_not_supported: {
-    detail: 'coinbaseexchange has no interval 4h; it has 1m, 5m, 15m, 1h, 6h, 1d.',
+    detail: `${INTERVALS}.`,
     advice: 'Use one of the intervals that the exchange itself offers; /v1/exchanges lists them.',
-    details: { upstream: { exchange: 'coinbaseexchange' } },
+    details: { errors: [{ parameter: 'interval', reason: INTERVALS }] },
   },
   not_supported_by_exchange: {
-    detail: 'This exchange offers no candles.',
+    detail: 'bitflyer offers no ohlcv data this way.',
     advice: 'See capabilities in /v1/exchanges, or ask another exchange.',
-    details: { upstream: { exchange: 'bitstamp' } },
   },
   not_found: { detail: 'There is nothing here.', advice: 'See /docs for the addresses there are.' },
   method_not_allowed: {
@@ -48,22 +51,30 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     detail: 'This address answers with application/json only.',
     advice: 'Accept application/json, or send no Accept header.',
   },
+  request_timeout: {
+    detail: 'The request did not arrive in time.',
+    advice: 'Send the whole request at once, its headers within 10 seconds.',
+  },
   payload_too_large: {
     detail: 'The body is larger than this server reads.',
     advice: 'Send less.',
   },
   uri_too_long: { detail: 'The URL is longer than 2048 characters.', advice: 'Shorten the query.' },
+  expectation_failed: {
+    detail: 'No expectation but 100-continue can be met.',
+    advice: 'Send no Expect header, or 100-continue.',
+  },
   headers_too_large: {
     detail: 'Request line and headers are longer than 16384 bytes.',
     advice: 'Send fewer or shorter headers; cookies are often the cause.',
   },
   upstream_rate_limited: {
-    detail: 'binance asks for a pause.',
+    detail: 'binance says that it got too many requests.',
     advice: 'Wait for Retry-After. If it happens often, lower RATE_LIMIT_REQUESTS or raise the cache TTLs.',
     details: { retryAfterMs: 30_000, upstream: { exchange: 'binance', status: 429 } },
   },
   upstream_budget_exhausted: {
-    detail: 'The budget of requests to kraken is used up for the moment.',
+    detail: "This server's own request budget for kraken is used up.",
     advice: 'Wait for Retry-After, or raise RATE_LIMIT_REQUESTS within what the exchange allows.',
     details: { retryAfterMs: 12_000, upstream: { exchange: 'kraken' } },
   },
@@ -82,24 +93,24 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     details: { upstream: { exchange: 'binance', status: 400 } },
   },
   upstream_bad_response: {
-    detail: 'kraken answered with something that is not market data.',
+    detail: 'kraken gave an answer that makes no sense.',
     advice: 'Ask again later; if it stays, the exchange has changed its API.',
     details: { upstream: { exchange: 'kraken', status: 200 } },
   },
   upstream_geo_blocked: {
-    detail: "binance does not serve this server's country.",
+    detail: 'binance does not serve the place that this server runs in.',
     advice: 'Run the server elsewhere, set HTTPS_PROXY, or use another exchange (for example binanceus).',
     details: { upstream: { exchange: 'binance', status: 451 } },
   },
   upstream_auth_required: {
-    detail: 'This exchange gives this data to its customers only.',
+    detail: 'coinbaseexchange wants credentials for this.',
     advice: 'Use another exchange: this server holds no keys.',
     details: { upstream: { exchange: 'coinbaseexchange', status: 401 } },
   },
   upstream_unavailable: {
-    detail: 'kraken cannot be reached.',
+    detail: 'kraken can not be reached or fails.',
     advice: 'Ask again after Retry-After; /v1/health/ready tells the state of each exchange.',
-    details: { retryAfterMs: 2_000, upstream: { exchange: 'kraken', status: 502 } },
+    details: { upstream: { exchange: 'kraken', status: 502 } },
   },
   upstream_timeout: {
     detail: 'binance did not answer in time.',

@@ -79,7 +79,13 @@ describe('the OpenAPI document', () => {
         if (['429', '503'].includes(status)) expect(response.headers).toHaveProperty('Retry-After');
       }
     }
-    const elsewhere = ['not_found', 'method_not_allowed', 'payload_too_large'];
+    const elsewhere = [
+      'not_found',
+      'method_not_allowed',
+      'request_timeout',
+      'payload_too_large',
+      'expectation_failed',
+    ];
     expect([...codes].sort()).toEqual(
       Object.keys(ERROR_CODES)
         .filter((code) => !elsewhere.includes(code))
@@ -117,6 +123,12 @@ describe('the pages', () => {
     expect(headers['content-security-policy']).toContain("script-src 'self'");
     expect(headers['content-security-policy']).not.toMatch(/https?:/);
     expect(body).not.toMatch(/(?:src|href)="(?:https?:)?\/\//);
+  });
+
+  test.each(['/docs', '/redoc', '/docs/errors'])('%s/ leads there', async (url) => {
+    const { statusCode, headers } = await rig.app.inject(`${url}/`);
+    expect(statusCode).toBe(308);
+    expect(headers.location).toBe(url);
   });
 
   test.each([

@@ -136,6 +136,12 @@ test.each([
     code: 'uri_too_long',
   },
   {
+    what: 'a URL of more than all headers may have',
+    bytes: `GET /${'y'.repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
+    status: 414,
+    code: 'uri_too_long',
+  },
+  {
     what: 'a body of two lengths',
     bytes: 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n',
     status: 400,
@@ -155,8 +161,66 @@ test.each([
   },
 );
 
-test('HTTP/1.1 without Host is refused', async () => {
-  expect(await raw('GET /v1/health HTTP/1.1\r\n\r\n')).toMatch(/^HTTP\/1.1 400 /);
+test('a tunnel is a problem: this server is no proxy', async () => {
+  const { head, body } = rawProblem(await raw('CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n'));
+  expect(head).toMatch(/^http\/1.1 400 /);
+  expect(body.code).toBe('invalid_request');
+});
+
+test.each([
+  { what: 'no Host', head: 'HTTP/1.1\r\n', code: 'invalid_request' },
+  { what: 'an expectation', head: 'HTTP/1.1\r\nHost: x\r\nExpect: a-pony\r\n', code: 'expectation_failed' },
+] as const)('HTTP/1.1 with $what is a problem, also where the answer is at hand', async ({ head, code }) => {
+  const path = '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT';
+  const ask = async (lines: string) => raw(`GET ${path} ${lines}Connection: close\r\n\r\n`);
+  // Whatever the cache and the way to it: twice well-formed in between.
+  for (let round = 0; round < 2; round++) {
+    const { head: answer, body } = rawProblem(await ask(head));
+    expect(answer).toMatch(new RegExp(`^http/1.1 ${ERROR_CODES[code].status} `));
+    expect(answer).toContain('content-type: application/problem+json');
+    expect(body).toMatchObject({ code, instance: '/v1/markets/ticker' });
+    expect(await ask('HTTP/1.1\r\nHost: x\r\n')).toMatch(/^HTTP\/1.1 200 /);
+  }
+});
+
+test('HTTP/1.0 needs no Host, and 100-continue is an expectation that is met', async () => {
+  expect(await raw('GET /v1/health HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1.1 200 /);
+  const expecting = 'GET /v1/health HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nConnection: close\r\n\r\n';
+  expect(await raw(expecting)).toMatch(/^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 /);
+});
+
+test('nonsense behind a request whose answer has begun ends the connection, and is no part of that answer', async () => {
+  rig.app.get('/test-endless', (_request, reply) => {
+    reply.hijack();
+    reply.raw.writeHead(200).write('begun');
+  });
+  await rig.app.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = rig.app.server.address() as AddressInfo;
+  const socket = connect(port, '127.0.0.1');
+  let received = '';
+  socket.setEncoding('utf8').on('data', (chunk) => (received += String(chunk)));
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.write('GET /test-endless HTTP/1.1\r\nHost: x\r\n\r\n');
+  await expect.poll(() => received).toContain('begun');
+  socket.write('nonsense\r\n\r\n');
+  await closed;
+  expect(received.match(/HTTP\/1\.1 /g)).toHaveLength(1);
+});
+
+test('what Node refuses is logged and counted like any other request', async () => {
+  const { body } = rawProblem(await raw('hello there\r\n\r\n'));
+  expect(rig.log.lines.map(({ details }) => details)).toContainEqual(
+    expect.objectContaining({
+      status: 400,
+      route: 'unmatched',
+      code: 'invalid_request',
+      request_id: body.request_id,
+    }),
+  );
+  const metrics = await rig.app.inject('/metrics');
+  expect(metrics.body).toContain(
+    'crypto_data_http_requests_total{method="other",route="unmatched",status="400"} 1',
+  );
 });
 
 test('a client that resets its connection within a request harms nobody', async () => {
@@ -192,7 +256,9 @@ test('a request whose headers do not arrive is cut off', async () => {
     socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
     socket.on('close', () => resolve(received));
   });
-  expect(answer).toMatch(/^HTTP\/1.1 408 /);
+  const { head, body } = rawProblem(answer);
+  expect(head).toMatch(/^http\/1.1 408 request timeout/);
+  expect(body).toMatchObject({ code: 'request_timeout', retryable: true });
 });
 
 test('a kept-alive connection serves several requests', async () => {

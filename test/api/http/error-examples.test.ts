@@ -1,0 +1,191 @@
+// The errors that the documentation shows are the ones that the server gives: each is provoked, then compared.
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import type { FastifyInstance } from 'fastify';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { buildApp } from '../../../src/app.js';
+import { loadConfig } from '../../../src/config.js';
+import { AppError, ERROR_CODES, type ErrorCode } from '../../../src/errors.js';
+import { ADVICE } from '../../../src/plugins/openapi/advice.js';
+import { isErrorCode, toProblem } from '../../../src/plugins/problem-answer.js';
+import type { Fault } from '../../../src/sandbox/faults.js';
+import { startSandbox, type Sandbox } from '../../../src/sandbox/sandbox.js';
+import type { Problem } from '../../../src/schemas/problem.js';
+import { silentLog } from '../../../src/services/log.js';
+import { calmGauge, startTestApp } from '../../support/app.js';
+
+const TICKER = '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT';
+const tickerOf = (exchange: string, symbol: string): string =>
+  `/v1/markets/ticker?exchange=${exchange}&symbol=${symbol}`;
+
+let sandbox: Sandbox;
+beforeAll(async () => {
+  sandbox = await startSandbox({ marketsPerVenue: 60, ticksPerSecond: 0, weightLimit: Infinity });
+});
+afterAll(() => sandbox.close());
+
+const open: { close(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  sandbox.control.clearFaults();
+  for (const one of open.splice(0)) await one.close();
+});
+
+/** The whole app over the sandbox's venues, without workers. */
+const venueApp = async (env: Readonly<Record<string, string>> = {}): Promise<FastifyInstance> => {
+  const config = loadConfig({
+    SANDBOX: sandbox.url,
+    EXCHANGE_WORKERS: '0',
+    REDIS_ENABLED: 'false',
+    ENABLED_EXCHANGES: 'binance,kraken,coinbaseexchange,bitflyer',
+    // CCXT's own spacing of a second a request would be most of the time.
+    EXCHANGE_OPTIONS: '{"kraken":{"rateLimit":1}}',
+    TICKER_CACHE_TTL: '0',
+    STALE_IF_ERROR: '0',
+    MAX_RETRIES: '0',
+    ...env,
+  });
+  const app = await buildApp(config, { log: silentLog, loadGauge: calmGauge });
+  open.push(app);
+  return app;
+};
+
+const fakeApp = async (...args: Parameters<typeof startTestApp>) => {
+  const rig = await startTestApp(...args);
+  open.push(rig.app);
+  return rig;
+};
+
+const problemAt = async (app: FastifyInstance, url: string): Promise<Problem> =>
+  (await app.inject(url)).json<Problem>();
+
+/** `fault` is committed once the markets are there, so that it strikes the question and not what goes before it. */
+const withFault = async (
+  venue: 'binance' | 'kraken' | 'coinbaseexchange',
+  fault: Fault,
+): Promise<Problem> => {
+  const app = await venueApp({
+    UPSTREAM_TIMEOUT: fault.type === 'hang' ? '2' : '20',
+    REQUEST_TIMEOUT: '60',
+  });
+  expect((await app.inject(`/v1/markets?exchange=${venue}`)).statusCode).toBe(200);
+  sandbox.control.setFault({ venue, match: 'ticker', fault });
+  return problemAt(app, tickerOf(venue, venue === 'binance' ? 'BTC/USDT' : 'BTC/USD'));
+};
+
+const listen = async (app: FastifyInstance): Promise<number> => {
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  return (app.server.address() as AddressInfo).port;
+};
+
+const overHttp = async (port: number, headers: Record<string, string> = {}): Promise<Problem> => {
+  const asked = request({ port, path: TICKER, headers, agent: false }).end();
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  return JSON.parse(await text(response)) as Problem;
+};
+
+/** What a client is told on whose connection Node gives up with `code`. */
+const givenUpBy = async (app: FastifyInstance, code: string): Promise<Problem> => {
+  const port = await listen(app);
+  app.server.once('connection', (socket) => {
+    app.server.emit('clientError', Object.assign(new Error('given up'), { code }), socket);
+  });
+  return overHttp(port);
+};
+
+/** As venues answer behind a content delivery network. */
+const MAINTENANCE: Fault = {
+  type: 'status',
+  status: 503,
+  retryAfter: 60,
+  body: '<html><title>Scheduled maintenance</title></html>',
+  headers: { 'content-type': 'text/html' },
+};
+const busy = { ...calmGauge, overloaded: () => true };
+
+const PROVOKED: Readonly<Record<ErrorCode, () => Promise<Problem>>> = {
+  invalid_request: async () => problemAt((await fakeApp()).app, '/v1/markets/ticker?symbol=BTC/USDT'),
+  unknown_exchange: async () => problemAt((await fakeApp()).app, tickerOf('binanse', 'BTC/USDT')),
+  exchange_not_enabled: async () => problemAt((await fakeApp()).app, tickerOf('okx', 'BTC/USDT')),
+  symbol_not_found: async () => problemAt(await venueApp(), tickerOf('binance', 'BTC/USTD')),
+  interval_not_supported: async () =>
+    problemAt(await venueApp(), '/v1/markets/ohlcv?exchange=coinbaseexchange&symbol=BTC/USD&interval=4h'),
+  not_supported_by_exchange: async () =>
+    problemAt(await venueApp(), '/v1/markets/ohlcv?exchange=bitflyer&symbol=BTC/JPY'),
+  not_found: async () => problemAt((await fakeApp()).app, '/v1/tickers'),
+  method_not_allowed: async () => {
+    const { app } = await fakeApp();
+    return (await app.inject({ method: 'POST', url: TICKER })).json<Problem>();
+  },
+  not_acceptable: async () => {
+    const { app } = await fakeApp();
+    return (await app.inject({ url: TICKER, headers: { accept: 'text/html' } })).json<Problem>();
+  },
+  request_timeout: async () => givenUpBy((await fakeApp()).app, 'ERR_HTTP_REQUEST_TIMEOUT'),
+  payload_too_large: async () => {
+    const { app } = await fakeApp();
+    const payload = 'x'.repeat(300_000);
+    return (await app.inject({ method: 'POST', url: '/mcp', payload })).json<Problem>();
+  },
+  uri_too_long: async () => problemAt((await fakeApp()).app, `${TICKER}&x=${'x'.repeat(2048)}`),
+  expectation_failed: async () => overHttp(await listen((await fakeApp()).app), { expect: 'a-pony' }),
+  headers_too_large: async () => givenUpBy((await fakeApp()).app, 'HPE_HEADER_OVERFLOW'),
+  upstream_rate_limited: () => withFault('binance', { type: 'status', status: 429, retryAfter: 30 }),
+  upstream_budget_exhausted: async () => {
+    const app = await venueApp({ RATE_LIMIT_REQUESTS: '1', RATE_LIMIT_WINDOW: '3600' });
+    expect((await app.inject(tickerOf('kraken', 'BTC/USD'))).statusCode).toBe(200);
+    return problemAt(app, tickerOf('kraken', 'ETH/USD'));
+  },
+  client_rate_limited: async () => {
+    const { app, clock } = await fakeApp({ CLIENT_RATE_LIMIT_REQUESTS: '600' });
+    for (let i = 0; i < 600; i++) await app.inject('/nothing');
+    clock.now += 43_000;
+    return problemAt(app, TICKER);
+  },
+  internal_error: async () => {
+    const { app } = await fakeApp();
+    app.get('/bug', () => {
+      throw new TypeError('x is undefined');
+    });
+    return problemAt(app, '/bug');
+  },
+  upstream_error: () => withFault('binance', { type: 'status', status: 400 }),
+  upstream_bad_response: () => withFault('kraken', { type: 'html' }),
+  upstream_geo_blocked: () => withFault('binance', { type: 'status', status: 451 }),
+  upstream_auth_required: () => withFault('coinbaseexchange', { type: 'status', status: 401 }),
+  upstream_unavailable: () => withFault('kraken', { type: 'status', status: 502 }),
+  upstream_timeout: () => withFault('binance', { type: 'hang' }),
+  upstream_maintenance: () => withFault('kraken', MAINTENANCE),
+  overloaded: async () => problemAt((await fakeApp({}, { loadGauge: busy })).app, TICKER),
+  shutting_down: async () => {
+    const { app } = await fakeApp();
+    let open: (() => void) | undefined;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    app.addHook('preClose', () => gate);
+    const port = await listen(app);
+    const ended = app.close();
+    await expect.poll(() => app.lifeCycle.draining).toBe(true);
+    const late = await overHttp(port);
+    open?.();
+    await ended;
+    return late;
+  },
+};
+
+/** The example as the documents show it, and the answer, without what differs from request to request. */
+const comparable = ({ request_id, instance, retry_after_ms, ...rest }: Problem) => ({
+  ...rest,
+  request_id: typeof request_id,
+  instance: typeof instance,
+  ...(retry_after_ms === undefined ? {} : { retry_after_ms: typeof retry_after_ms }),
+});
+
+describe('the example of', () => {
+  const codes = Object.keys(ERROR_CODES).filter(isErrorCode);
+  test.each(codes)('%s is what the server answers', async (code) => {
+    const { detail, details } = ADVICE[code];
+    const shown = toProblem(new AppError(code, detail, details), { url: TICKER, requestId: 'a-1' });
+    expect(comparable(await PROVOKED[code]())).toEqual(comparable(shown));
+  });
+});
