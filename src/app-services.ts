@@ -9,6 +9,7 @@ import { createTieredCache, type TieredCache } from './services/cache/tiered-cac
 import type { CoinMarketCapClient } from './services/coinmarketcap/coinmarketcap-api.js';
 import { listExchangeIds } from './services/exchange/ccxt/loader.js';
 import { withCircuitBreaker } from './services/exchange/discipline/circuit-breaker.js';
+import { withEnding } from './services/exchange/discipline/ending-client.js';
 import { withRetry } from './services/exchange/discipline/retrying-client.js';
 import type { ExchangeClient } from './services/exchange/exchange-client.js';
 import { byExchangeId, createExchangeNames, type ExchangeNames } from './services/exchange/exchange-names.js';
@@ -59,6 +60,8 @@ export interface Services {
   readonly sandbox: boolean;
   /** Starts the worker threads, so that the first caller need not wait for them; idempotent. */
   start(): void;
+  /** Nobody waits for an exchange (or CoinMarketCap) any longer: such calls reject with `shutting_down`. */
+  giveUpCalls(): void;
   /** In reverse order of construction: users before what they use. Never rejects. */
   close(): Promise<void>;
 }
@@ -190,7 +193,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   const observe: typeof upstream.retried = (retry) => {
     upstream.retried(retry);
   };
-  const exchanges = withRetry(guarded, { settings: config.retry, now, random, observe });
+  const exchanges = withEnding(withRetry(guarded, { settings: config.retry, now, random, observe }));
   const cache =
     overrides.cache ??
     createTieredCache({
@@ -273,6 +276,10 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     metrics,
     sandbox,
     start,
+    giveUpCalls() {
+      exchanges.giveUp();
+      coinMarketCap?.close().catch(() => undefined);
+    },
     async close() {
       for (const { name, close } of closers.splice(0).reverse()) {
         try {

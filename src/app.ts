@@ -75,6 +75,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   addOpenApi(app, { version: VERSION });
   addAccessLog(app, { log, mode: config.accessLog, now });
   addLifeCycle(app, {
+    giveUpCalls: () => services.giveUpCalls(),
     async close() {
       await sharing?.close();
       await services.close();

@@ -12,7 +12,11 @@ import { createLog } from './services/pino-log.js';
 const BAD_CONFIG = 78;
 /** How long readiness is off before the door closes, so that a balancer can look. */
 const DRAIN_NOTICE_MS = 300;
-/** From the signal: then connections that still wait are cut, and then the process ends whatever is left. */
+/**
+ * Once the door is closed: nobody waits for an exchange any longer; connections that are still not done are cut; and,
+ * from the signal, the process ends whatever is left.
+ */
+const GIVE_UP_AFTER_MS = 6_000;
 const CUT_AFTER_MS = 7_000;
 const END_AFTER_MS = 9_000;
 
@@ -81,6 +85,7 @@ const serveHttp = async (config: Config): Promise<void> => {
   onSignals(log, async () => {
     app.lifeCycle.beginDraining();
     await delay(DRAIN_NOTICE_MS);
+    setTimeout(() => app.lifeCycle.giveUpCalls(), GIVE_UP_AFTER_MS).unref();
     setTimeout(() => app.server.closeAllConnections(), CUT_AFTER_MS).unref();
     await app.close();
   });

@@ -1,7 +1,7 @@
 /** Waits that end: by the clock, or because whoever asked has left. Timers never keep the process alive. */
 
 /** Longer delays overflow setTimeout and would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Resolves after `ms`; rejects with the signal's reason as soon as it aborts. */
 export const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>

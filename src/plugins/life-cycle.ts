@@ -8,6 +8,8 @@ export interface LifeCycle {
   readonly draining: boolean;
   /** Readiness turns off and answers close their connections; requests are still answered. Idempotent. */
   beginDraining(): void;
+  /** Requests that wait for an exchange are answered now, with `shutting_down`. Idempotent. */
+  giveUpCalls(): void;
 }
 
 declare module 'fastify' {
@@ -20,12 +22,13 @@ declare module 'fastify' {
 const RETRY_AFTER_MS = 1000;
 
 export interface LifeCycleOptions {
+  readonly giveUpCalls: () => void;
   /** Closes the services, once nothing is under way any more. */
   readonly close: () => Promise<void>;
 }
 
 /** Installed on the root instance. */
-export const addLifeCycle = (app: FastifyInstance, { close }: LifeCycleOptions): void => {
+export const addLifeCycle = (app: FastifyInstance, { giveUpCalls, close }: LifeCycleOptions): void => {
   let draining = false;
   let closing = false;
   app.decorate('lifeCycle', {
@@ -35,6 +38,7 @@ export const addLifeCycle = (app: FastifyInstance, { close }: LifeCycleOptions):
     beginDraining() {
       draining = true;
     },
+    giveUpCalls,
   });
   app.addHook('preClose', (done) => {
     draining = true;

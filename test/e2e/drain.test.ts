@@ -1,6 +1,7 @@
 /** How a server ends that has something to do: SIGTERM while requests are under way. */
 import { once } from 'node:events';
-import { Agent, request } from 'node:http';
+import { Agent, request, type IncomingHttpHeaders } from 'node:http';
+import { connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { readSse, readWs, startRig, type Rig } from './streams-rig.js';
 
@@ -11,15 +12,23 @@ const GRACE_MS = 10_000;
 let rig: Rig | undefined;
 afterEach(() => rig?.close());
 
-/** Status and Connection header of the answer; rejects where the connection is cut. */
+interface Answer {
+  readonly status: number | undefined;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** Rejects where the connection is cut. */
 const get = (port: number, path: string) =>
-  new Promise<{ status: number | undefined; connection: string | undefined }>((resolve, reject) => {
+  new Promise<Answer>((resolve, reject) => {
     const agent = new Agent({ keepAlive: true });
     request({ port, host: '127.0.0.1', path, agent }, (response) => {
       const { statusCode: status, headers } = response;
-      response.resume().on('end', () => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+      response.on('end', () => {
         agent.destroy();
-        resolve({ status, connection: headers.connection });
+        resolve({ status, headers, body });
       });
     })
       .on('error', reject)
@@ -36,11 +45,11 @@ const end = async ({ process: child }: Rig): Promise<{ code: unknown; tookMs: nu
 };
 
 /** The end of a server that has a request which the venue has got and not answered. */
-const beginEnd = async (started: Rig) => {
+const beginEnd = async (started: Rig, match = 'ticker') => {
   const { port, sandbox } = started;
   const waiting = get(port, TICKER);
   waiting.catch(() => undefined);
-  const asked = () => sandbox.control.requestLog().some(({ kind }) => kind === 'ticker');
+  const asked = () => sandbox.control.requestLog().some(({ kind }) => kind === match);
   await expect.poll(asked, { timeout: 60_000 }).toBe(true);
   return { waiting, ended: end(started) };
 };
@@ -49,18 +58,47 @@ test('what is under way is answered, over a connection that then closes, and the
   rig = await startRig();
   rig.sandbox.control.setFault({ venue: 'binance', match: 'ticker', fault: { type: 'delay', ms: 2_000 } });
   const { waiting, ended } = await beginEnd(rig);
-  expect(await waiting).toEqual({ status: 200, connection: 'close' });
+  expect(await waiting).toMatchObject({ status: 200, headers: { connection: 'close' } });
   const { code, tookMs } = await ended;
   expect(code).toBe(0);
   expect(tookMs).toBeLessThan(GRACE_MS);
 });
 
-test('what would never end is cut in time, and the server still ends with 0', async () => {
-  rig = await startRig({ UPSTREAM_TIMEOUT: '100', REQUEST_TIMEOUT: '100' });
-  rig.sandbox.control.setFault({ venue: 'binance', match: 'ticker', fault: { type: 'hang' } });
-  const { waiting, ended } = await beginEnd(rig);
-  await expect(waiting).rejects.toThrow();
-  const { code, tookMs } = await ended;
+test.each([
+  { workers: '1', match: 'ticker' },
+  { workers: '0', match: 'ticker' },
+  { workers: '1', match: 'markets' },
+])(
+  'who waits for an exchange that hangs ($match, $workers workers) hears in time that the server ends',
+  async ({ workers, match }) => {
+    const env = { UPSTREAM_TIMEOUT: '100', REQUEST_TIMEOUT: '100', EXCHANGE_WORKERS: workers };
+    rig = await startRig(env);
+    rig.sandbox.control.setFault({ venue: 'binance', match, fault: { type: 'hang' } });
+    const { waiting, ended } = await beginEnd(rig, match);
+    const { status, headers, body } = await waiting;
+    expect({ status, ...headers }).toMatchObject({
+      status: 503,
+      'content-type': 'application/problem+json; charset=utf-8',
+      'retry-after': '1',
+      connection: 'close',
+    });
+    expect(JSON.parse(body)).toMatchObject({ code: 'shutting_down', retryable: true, retry_after_ms: 1000 });
+    const { code, tookMs } = await ended;
+    expect(code).toBe(0);
+    expect(tookMs).toBeLessThan(GRACE_MS);
+  },
+);
+
+test('a connection that never finishes its request is cut in time, and the server still ends with 0', async () => {
+  rig = await startRig();
+  const socket = connect(rig.port, '127.0.0.1');
+  socket.write('POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n');
+  socket.write('Content-Length: 1000\r\n\r\n{"half":');
+  socket.on('error', () => undefined).resume();
+  const closed = once(socket, 'close');
+  await expect.poll(() => rig!.metric('http_requests_in_flight'), { timeout: 60_000 }).toBeGreaterThan(1);
+  const { code, tookMs } = await end(rig);
+  await closed;
   expect(code).toBe(0);
   expect(tookMs).toBeLessThan(GRACE_MS);
 });
