@@ -129,7 +129,10 @@ export const errorEvent = z
   })
   .meta({ id: 'ErrorEvent' });
 
-/** Trades (or closed candles) that a slow reader did not get. They are gone; REST has the latest. */
+/**
+ * Trades (or closed candles) that a slow reader did not get, or trades that came to light after later ones had been
+ * shown. They are gone; REST has the latest.
+ */
 export const lostEvent = z
   .object({
     event_type: z.literal('lost'),

@@ -88,3 +88,7 @@ export const statusEventOf = (source: EventSource, { state, detail, at }: FeedSt
     conflationKey: `status ${channel} ${source.name} ${symbol} ${interval ?? ''}`,
   });
 };
+
+/** `count` trades that came to light when later ones had been shown: told instead of shown out of order. */
+export const lostEventOf = (source: EventSource, count: number, at: Millis): SharedEvent =>
+  finish(source, 'lost', { facts: { channel: source.topic.channel, count, timestamp: at } });

@@ -14,7 +14,8 @@ export interface SharedEvent {
   readonly frame: Buffer;
   /** Events with the same key replace each other while a reader is slow; null: never dropped silently (trades). */
   readonly conflationKey: string | null;
-  readonly type: 'ticker' | 'status' | 'heartbeat' | 'trades' | 'orderbook' | 'ohlcv' | 'error' | 'reply';
+  readonly type:
+    'ticker' | 'status' | 'heartbeat' | 'trades' | 'orderbook' | 'ohlcv' | 'error' | 'reply' | 'lost';
 }
 
 export interface SubscribeRequest {

@@ -3,7 +3,7 @@ import type { Millis } from '../../schemas/common.js';
 import type { StreamItem, StreamTopic } from '../exchange/exchange-client.js';
 import type { LiveTicker } from '../market-data-api.js';
 import { createChannelState, type ChannelState } from './channels/channel-state.js';
-import { statusEventOf, type FeedStatus } from './events.js';
+import { lostEventOf, statusEventOf, type EventSource, type FeedStatus } from './events.js';
 import { Feed, type FeedListener, type FeedOptions, type ItemSource } from './feed.js';
 import type { SharedEvent, Subscriber } from './hub-api.js';
 import { Paced } from './paced.js';
@@ -142,13 +142,7 @@ export class Topic implements FeedListener {
       else this.#publish(judgement);
     }
     this.#firstItem?.();
-    const gap = this.#state.takeGap?.() ?? null;
-    if (gap !== null) {
-      const [from, to] = [gap.from, gap.to].map((at) => new Date(at).toISOString());
-      this.onGap(
-        `REST does not reach back far enough: some ${this.topic.channel} between ${from} and ${to} may be missing.`,
-      );
-    }
+    this.#tellLosses();
   }
 
   onGap(detail: string): void {
@@ -157,10 +151,7 @@ export class Topic implements FeedListener {
 
   onStatus(status: FeedStatus): void {
     if (status.state === 'reconnecting' || status.state === 'stale') this.#firstFault?.();
-    for (const view of this.#views.values()) {
-      const event = statusEventOf(view.source, status);
-      for (const { subscriber } of view.members) this.#options.deliver(subscriber, event);
-    }
+    this.#tellAll((source) => statusEventOf(source, status));
   }
 
   onInterrupted(): void {
@@ -180,6 +171,26 @@ export class Topic implements FeedListener {
     const { bid, ask, last, timestamp, rawJson } = item;
     const { receivedAt } = this.#source;
     return { symbol: this.topic.symbol, bid, ask, last, timestamp, rawJson, receivedAt };
+  }
+
+  #tellLosses(): void {
+    const lost = this.#state.takeLost?.() ?? 0;
+    const at = this.#options.now();
+    if (lost > 0) this.#tellAll((source) => lostEventOf(source, lost, at));
+    const gap = this.#state.takeGap?.() ?? null;
+    if (gap === null) return;
+    const [from, to] = [gap.from, gap.to].map((time) => new Date(time).toISOString());
+    this.onGap(
+      `REST does not reach back far enough: some ${this.topic.channel} between ${from} and ${to} may be missing.`,
+    );
+  }
+
+  /** One event a view, whatever its members have seen so far. */
+  #tellAll(eventOf: (source: EventSource) => SharedEvent): void {
+    for (const view of this.#views.values()) {
+      const event = eventOf(view.source);
+      for (const { subscriber } of view.members) this.#options.deliver(subscriber, event);
+    }
   }
 
   #publish(item: StreamItem): void {

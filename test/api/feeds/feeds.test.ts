@@ -230,5 +230,6 @@ describe('trades', () => {
       .ofType('trades')
       .flatMap(({ trades }) => (trades as { trade_id: string }[]).map(({ trade_id }) => Number(trade_id)));
     expect(new Set(ids).size).toBe(ids.length);
+    expect(ids).toEqual(ids.toSorted((a, b) => a - b));
   });
 });

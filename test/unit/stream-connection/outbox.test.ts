@@ -128,12 +128,15 @@ describe('while the reader is slow', () => {
     });
   });
 
-  test('a lost event that holds neither counts as one', () => {
+  test.each([
+    ['holds neither counts as one', {}, 1],
+    ['is a notice of seven lost ones counts as seven', { event_type: 'lost', count: 7 }, 7],
+  ])('a lost event that %s', (_what, contents, count) => {
     const { socket, connection, reader } = stalled();
     for (let i = 0; i < MAX_ORDERED_BACKLOG; i += 1) connection.deliver(tradesEvent(['x']), reader);
-    connection.deliver(createSharedEvent({ type: 'trades', json: '{}' }), reader);
+    connection.deliver(createSharedEvent({ type: 'trades', json: JSON.stringify(contents) }), reader);
     socket.drain();
-    expect(socket.events.at(-1)).toMatchObject({ event_type: 'lost', count: 1 });
+    expect(socket.events.at(-1)).toMatchObject({ event_type: 'lost', count });
   });
 
   test('a backlog larger than the socket takes leaves in parts', () => {

@@ -508,6 +508,8 @@ describe('after a break', () => {
           (trades as { timestamp: number }[]).map(({ timestamp }) => timestamp - START),
         );
 
+    const lost = () => client.ofType('lost');
+
     beforeEach(async () => {
       market.answer = { trades: [trade('1', START + 1)] };
       await open('trades');
@@ -568,10 +570,44 @@ describe('after a break', () => {
       say(6);
       answers[0]?.({ trades: [2, 3].map((id) => trade(String(id), START + id)) });
       await settle();
-      expect(times()).toEqual([1, 3, 2]);
+      expect(times()).toEqual([1, 3]);
+      expect(lost()).toMatchObject([{ channel: 'trades', symbol: 'BTC/USDT', count: 1 }]);
       answers[1]?.({ trades: [2, 3, 4, 5].map((id) => trade(String(id), START + id)) });
       await settle();
-      expect(times()).toEqual([1, 3, 2, 4, 5, 6]);
+      expect(times()).toEqual([1, 3, 4, 5, 6]);
+      expect(lost()).toHaveLength(1);
+    });
+
+    it.each([
+      { when: 'the hold is over', happens: () => time.advance(10_000) },
+      {
+        when: 'more came than is held',
+        happens: () => {
+          for (let more = 0; more < 1000; more += 1) say(4, `4-${more}`);
+          return settle();
+        },
+      },
+    ])('are never followed by older ones where REST answers when $when', async ({ happens }) => {
+      say(4);
+      await settle();
+      await happens();
+      say(6);
+      answers[0]?.({ trades: [1, 2, 3, 4, 5, 20].map((id) => trade(String(id), START + id)) });
+      await settle();
+      // Trade 20 the feed has yet to bring.
+      say(20);
+      say(21);
+      expect(times()).toEqual([...times()].sort((a, b) => a - b));
+      expect(times().slice(0, 2)).toEqual([1, 4]);
+      expect(times().slice(-2)).toEqual([20, 21]);
+      expect(lost()).toMatchObject([{ event_type: 'lost', exchange: 'binance', count: 3 }]);
+      // A newcomer gets all in their order.
+      const newcomer = new FakeClient();
+      const topic = { channel: 'trades', exchange: 'binance', symbol: 'BTC/USDT' } as const;
+      await hub.subscribe({ topic, name: 'binance' }, newcomer);
+      const [{ trades } = {}] = newcomer.ofType('trades');
+      const seen = (trades as { timestamp: number }[]).map(({ timestamp }) => timestamp);
+      expect(seen).toEqual([...seen].sort((a, b) => a - b));
     });
 
     it('leave no doubt about what came since when the next break is bridged', async () => {

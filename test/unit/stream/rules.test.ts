@@ -112,6 +112,8 @@ describe('trades', () => {
     state.accept(trades(trade('8', START + 80), trade('9', START + 90)), REST);
     expect(state.takeGap()).toEqual({ from: START + 20, to: START + 80 });
     expect(state.takeGap()).toBeNull();
+    expect(state.takeLost()).toBe(1);
+    expect(state.takeLost()).toBe(0);
     // The newcomer's first event is in order although the older trade came later.
     expect(state.snapshot()?.trades.map(({ trade_id }) => trade_id)).toEqual(['1', '2', '3', '8', '9']);
   });
@@ -129,6 +131,20 @@ describe('trades', () => {
     expect(state.takeGap()).toEqual({ from: START + 20, to: START + 70 });
     state.accept(trades(), REST);
     expect(state.takeGap()).toBeNull();
+  });
+
+  it('that a poll or the first batch after a break brings too late are counted, not shown', () => {
+    const state = new TradesState();
+    state.accept(trades(trade('1', START), trade('4', START + 40)), REST);
+    expect(state.accept(trades(trade('2', START + 20), trade('5', START + 50)), REST)).toEqual(
+      trades(trade('5', START + 50)),
+    );
+    expect(state.accept(trades(trade('3', START + 30)), FEED)).toBe('repeated');
+    expect(state.takeLost()).toBe(2);
+    // From here on the order is the venue's own.
+    expect(state.accept(trades(trade('7', START + 70)), FEED)).toEqual(trades(trade('7', START + 70)));
+    expect(state.accept(trades(trade('6', START + 60)), FEED)).toEqual(trades(trade('6', START + 60)));
+    expect(state.takeLost()).toBe(0);
   });
 
   it('are remembered up to a bound, and none before it comes again', () => {

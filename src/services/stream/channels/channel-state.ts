@@ -37,6 +37,8 @@ export interface ChannelState {
   interrupted(): void;
   /** The hole that a look over REST after an interruption could not close; answered once. */
   takeGap?(): Gap | null;
+  /** How many items came too late to be shown in their order; answered once. */
+  takeLost?(): number;
 }
 
 export const createChannelState = (topic: StreamTopic): ChannelState => {

@@ -13,7 +13,11 @@ const MAX_RECENT_TRADES = 50;
 const keyOf = ({ trade_id, timestamp, price, amount, side }: Trade): string =>
   trade_id ?? `${timestamp}|${String(price)}|${String(amount)}|${String(side)}`;
 
-/** Every trade once, oldest first. Trades older than what was first shown are history, not news. */
+/**
+ * Every trade once, oldest first. Trades older than what was first shown are history, not news. What turns out to have
+ * happened before a trade that was shown already is not shown behind it, but counted as lost; a newcomer's first event
+ * has it in its place.
+ */
 export class TradesState implements ChannelState {
   readonly #seen = new Map<string, Millis>();
   #recent: Trade[] = [];
@@ -28,28 +32,27 @@ export class TradesState implements ChannelState {
   /** Since the last interruption. */
   #feedSpoke = false;
   #gap: Gap | null = null;
+  #lost = 0;
 
   accept(item: StreamItem, { via, seam = false }: ItemOrigin): Judgement {
     if (item.channel !== 'trades') return 'late';
     const overlap = via === 'rest' || this.#overlap;
     if (via === 'rest') this.#judgeGap(item.trades);
-    else this.#feedSpoke = true;
+    // An answer that was overtaken by the feed: what is newer in it the feed brings itself.
+    const overtaken = via === 'rest' && this.#feedSpoke && !seam;
+    if (via === 'feed') this.#feedSpoke = true;
     if (via === 'feed' && !seam) this.#overlap = false;
-    const fresh = item.trades
-      .filter((trade) => this.#isFresh(trade, overlap))
-      .sort((a, b) => a.timestamp - b.timestamp);
-    for (const trade of fresh) this.#remember(trade);
+    const [late, next] = this.#sortOut(item.trades, overlap);
+    this.#lost += late.length;
+    const shown = overtaken ? [] : next;
+    for (const trade of [...late, ...shown]) this.#remember(trade);
     if (via === 'rest') this.#wholeUpTo = this.#feedSpoke || seam ? null : this.#newest;
     if (!this.#primed) {
       this.#primed = true;
-      this.#horizon = fresh[0]?.timestamp ?? 0;
+      this.#horizon = shown[0]?.timestamp ?? 0;
     }
-    if (fresh.length === 0) return 'repeated';
-    // What REST adds after a break may be older than what the feed has brought since.
-    this.#recent = [...this.#recent, ...fresh]
-      .sort((a, b) => a.timestamp - b.timestamp)
-      .slice(-MAX_RECENT_TRADES);
-    return { channel: 'trades', trades: fresh };
+    if (late.length + shown.length > 0) this.#keepRecent([...late, ...shown]);
+    return shown.length === 0 ? 'repeated' : { channel: 'trades', trades: shown };
   }
 
   isNews(item: StreamItem): boolean {
@@ -71,6 +74,27 @@ export class TradesState implements ChannelState {
     const gap = this.#gap;
     this.#gap = null;
     return gap;
+  }
+
+  takeLost(): number {
+    const lost = this.#lost;
+    this.#lost = 0;
+    return lost;
+  }
+
+  /** What is new, oldest first: late trades, and those that can be shown. The feed's own order is the venue's. */
+  #sortOut(trades: readonly Trade[], overlap: boolean): [late: Trade[], next: Trade[]] {
+    const fresh = trades
+      .filter((trade) => this.#isFresh(trade, overlap))
+      .sort((a, b) => a.timestamp - b.timestamp);
+    const next = overlap ? fresh.findIndex(({ timestamp }) => timestamp >= this.#newest) : 0;
+    return next === -1 ? [fresh, []] : [fresh.slice(0, next), fresh.slice(next)];
+  }
+
+  #keepRecent(fresh: readonly Trade[]): void {
+    this.#recent = [...this.#recent, ...fresh]
+      .sort((a, b) => a.timestamp - b.timestamp)
+      .slice(-MAX_RECENT_TRADES);
   }
 
   /** REST looks back over so many trades, not over a time: a break in a busy market may be longer. */

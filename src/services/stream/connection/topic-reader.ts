@@ -19,7 +19,7 @@ export interface TopicName {
 }
 
 const many = z.array(z.unknown()).optional();
-const contents = z.object({ trades: many, candles: many });
+const contents = z.object({ trades: many, candles: many, count: z.int().optional() });
 
 export class TopicReader implements Subscriber, EventSource {
   readonly key: string;
@@ -57,8 +57,8 @@ export class TopicReader implements Subscriber, EventSource {
 
   /** Looks into the event, which nobody does on the way of one that arrives. */
   countLost(event: SharedEvent): number {
-    const { trades, candles } = contents.parse(JSON.parse(event.json));
-    return (trades ?? candles)?.length ?? 1;
+    const { trades, candles, count } = contents.parse(JSON.parse(event.json));
+    return (trades ?? candles)?.length ?? count ?? 1;
   }
 
   lostEvent(count: number, now: Millis): SharedEvent {
@@ -69,7 +69,7 @@ export class TopicReader implements Subscriber, EventSource {
       timestamp: now,
       ...(this.#sandbox ? { sandbox: true } : {}),
     });
-    return createSharedEvent({ type: 'status', json });
+    return createSharedEvent({ type: 'lost', json });
   }
 }
 
