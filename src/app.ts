@@ -116,6 +116,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     sandbox,
     version: VERSION,
     corsOrigins: config.corsOrigins,
+    countMore: app.countMore,
     log,
     now,
   });

@@ -15,6 +15,8 @@ export interface McpRouteOptions extends McpServerDependencies {
    */
   readonly corsOrigins: true | readonly string[];
   readonly log: Log;
+  /** Counts `more` calls beside the request itself; throws where the client has made too many. */
+  readonly countMore: (request: FastifyRequest, more: number) => void;
 }
 
 /** The longest request taken, in bytes; ours are a few hundred. */
@@ -41,6 +43,19 @@ const clientGone = (reply: FastifyReply): AbortSignal => {
     if (!reply.raw.writableFinished) gone.abort();
   });
   return gone.signal;
+};
+
+const utf8 = new TextDecoder();
+
+/** Messages in a body: clients of older revisions may send a batch. What the SDK will refuse counts as one. */
+const messagesIn = (body: unknown): number => {
+  if (!(body instanceof Buffer)) return 1;
+  try {
+    const parsed: unknown = JSON.parse(utf8.decode(body));
+    return Array.isArray(parsed) ? parsed.length : 1;
+  } catch {
+    return 1;
+  }
 };
 
 const openEndpoint = async ({ log, corsOrigins, ...deps }: McpRouteOptions) => {
@@ -82,6 +97,7 @@ export const mcpRoutes: FastifyPluginCallback<McpRouteOptions> = (app: FastifyIn
     exposeHeadRoute: false,
     schema: { hide: true },
     handler: async (request, reply) => {
+      options.countMore(request, messagesIn(request.body) - 1);
       const { handler } = await endpoint();
       const response = await handler.fetch(toWebRequest(request, clientGone(reply)));
       return reply.send(response);

@@ -60,6 +60,52 @@ test('answers of /mcp carry what every answer carries, and count against the cli
   await app.close();
 });
 
+test('each call of a batch counts against the client limit, and a batch of too many is refused whole', async () => {
+  const { app, exchangeClient, url } = await start({
+    CLIENT_RATE_LIMIT_REQUESTS: '5',
+    CLIENT_RATE_LIMIT_WINDOW: '3600',
+    TICKER_CACHE_TTL: '60',
+  });
+  const batch = (size: number) =>
+    Array.from({ length: size }, (_, id) => ({
+      jsonrpc: '2.0',
+      id,
+      method: 'tools/call',
+      params: { name: 'get_ticker', arguments: { exchange: 'binance', symbol: 'BTC/USDT' } },
+    }));
+  const post = (body: string) =>
+    fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+      body,
+    });
+  const first = await post(JSON.stringify(batch(3)));
+  expect(first.status).toBe(200);
+  expect(first.headers.get('x-ratelimit-remaining')).toBe('2');
+  await first.text();
+  expect(exchangeClient.fetched).toHaveLength(1);
+  // A byte order mark is no way around: whoever reads the body passes over it.
+  const second = await post(`\uFEFF ${JSON.stringify(batch(3))}`);
+  expect(second.status).toBe(429);
+  expect(second.headers.get('x-ratelimit-remaining')).toBe('0');
+  expect(await second.json()).toMatchObject({ code: 'client_rate_limited' });
+  await app.close();
+});
+
+test('a body that is no batch counts once, whatever it is', async () => {
+  const { app, url } = await start({ CLIENT_RATE_LIMIT_REQUESTS: '9' });
+  const remaining: (string | null)[] = [];
+  for (const body of ['{"jsonrpc":"2.0","id":1,"method":"ping"}', '[1,', 'nonsense', '[]', undefined]) {
+    const init = body === undefined ? { method: 'GET' } : { method: 'POST', body };
+    const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+    const response = await fetch(url, { ...init, headers });
+    remaining.push(response.headers.get('x-ratelimit-remaining'));
+    await response.text();
+  }
+  expect(remaining).toEqual(['8', '7', '6', '5', '4']);
+  await app.close();
+});
+
 test('a server that shuts down answers the call under way', async () => {
   const { app, exchangeClient, url } = await start();
   const events = new EventEmitter();

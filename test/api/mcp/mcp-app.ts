@@ -14,6 +14,7 @@ export const startMcpApp = async (overrides: Partial<McpRouteOptions> = {}) => {
     version: '1.0.0',
     now: () => NOW,
     corsOrigins: true,
+    countMore: () => undefined,
     log: silentLog,
     ...overrides,
   });
