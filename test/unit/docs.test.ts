@@ -125,7 +125,7 @@ describe('all documents', () => {
   const NOT_IN_THE_TREE = new Set([
     'docker/.env',
     'bench/results/',
-    'src/sandbox/venues/bitstamp.ts',
+    'src/sandbox/venues/bitvavo.ts',
     'src/services/stream/channels/liquidations-state.ts',
   ]);
   it.each(DOCUMENTS)('%s names files and folders that exist', (document) => {

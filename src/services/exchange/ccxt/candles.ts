@@ -91,7 +91,7 @@ const collectFrom = async (
   fetchPage: FetchMarked,
 ): Promise<Collected> => {
   const { interval, quirks, now } = plan;
-  const { candlePage, candleWindows } = quirks;
+  const { candlePage, candleWindows, emptyPageIsLast } = quirks;
   const pages = Math.ceil(target / candlePage) + SPARE_PAGES;
   let rows: Candle[] = [];
   let from = since;
@@ -100,7 +100,7 @@ const collectFrom = async (
     const found = await fetchPage({ since: from, limit: asked });
     rows = appended(rows, found);
     const last = found.at(-1);
-    if (candleWindows) from = addPeriods(interval, from, candlePage);
+    if (candleWindows || (last === undefined && !emptyPageIsLast)) from = addPeriods(interval, from, asked);
     else if (last === undefined) return { rows, askedTo: now() };
     else from = Math.max(from + 1, periodEnd(interval, last.timestamp));
   }

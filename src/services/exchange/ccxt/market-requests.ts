@@ -11,7 +11,7 @@ import type { CallOptions, MarketAnswer, MarketRequest, OhlcvRequest } from '../
 import { ohlcvBody, orderBookBody, tickerBody, tradesBody } from './answer-body.js';
 import { collectCandles, type FetchPage } from './candles.js';
 import { withPagesBooked } from './page-booking.js';
-import { askedDepth } from './venue-quirks.js';
+import { askedDepth } from './venue-sizes.js';
 import type { ReadyVenue, Venue } from './venue.js';
 
 interface AskOptions extends CallOptions {
@@ -40,7 +40,8 @@ const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> 
     const rows = await ready.ccxt.fetchOHLCV(symbol, text, page.since, page.limit);
     return normalizeCandles(rows, receiptOf(asked));
   };
-  const plan = { interval, since, limit, quirks: ready.quirks, now: () => clock.now() };
+  const quirks = venue.quirksOf(ready.ccxt, symbol);
+  const plan = { interval, since, limit, quirks, now: () => clock.now() };
   const { candles, gaps, closesAt } = await withPagesBooked(venue, plan, () =>
     collectCandles(plan, fetchPage),
   );
@@ -56,8 +57,9 @@ const bodyOf = async (
   asked: Asked & { readonly request: Exclude<MarketRequest, OhlcvRequest> },
 ): Promise<Uint8Array> => {
   const { venue, ready, request } = asked;
-  const { ccxt, quirks } = ready;
+  const { ccxt } = ready;
   const { symbol } = request;
+  const quirks = venue.quirksOf(ccxt, symbol);
   const head = { exchange: venue.exchange, symbol };
   switch (request.kind) {
     case 'ticker':

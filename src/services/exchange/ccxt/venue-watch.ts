@@ -51,7 +51,7 @@ const start = async (venue: Venue, { topic, sink }: Watching, deps: VenueWatchDe
   const instance = await venue.streamInstance(options);
   return openWatch(instance, { ...topic, symbol }, sink, {
     exchange,
-    quirks: venue.quirksOf(instance),
+    quirks: venue.quirksOf(instance, symbol),
     now,
     log,
     toAppError: (thrown) => faultOfCcxt(exchange, thrown),

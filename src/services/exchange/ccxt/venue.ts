@@ -52,7 +52,6 @@ const can = ({ has }: CcxtExchange, method: string): boolean => {
 /** A venue as a caller may use it: with its markets, on the instance that loaded them. */
 export interface ReadyVenue {
   readonly ccxt: CcxtExchange;
-  readonly quirks: VenueQuirks;
   readonly markets: LoadedMarkets;
 }
 
@@ -136,8 +135,9 @@ export class Venue {
     }
   }
 
-  quirksOf({ features }: CcxtExchange): VenueQuirks {
-    return venueQuirks(this.exchange, features);
+  /** Those for one of its markets; derivatives have a settlement currency behind a colon. */
+  quirksOf({ features }: CcxtExchange, symbol: UnifiedSymbol): VenueQuirks {
+    return venueQuirks(this.exchange, { features, contract: symbol.includes(':') });
   }
 
   /** Capabilities and intervals from CCXT's tables; asks nobody. */
@@ -147,6 +147,8 @@ export class Venue {
     const watchable = CHANNELS.filter((channel) => can(ccxt, METHODS[channel].watch));
     const stream = watchable.includes('ticker') ? 'websocket' : offered('ticker') ? 'polling' : null;
     const [ticker, ohlcv, orderbook, trades] = MARKET_KINDS.map(offered);
+    // Some have candles in their feeds only.
+    const hasCandles = ohlcv === true || watchable.includes('ohlcv');
     const capabilities: Capabilities = {
       ticker: ticker === true,
       ohlcv: ohlcv === true,
@@ -159,7 +161,7 @@ export class Venue {
       name: typeof ccxt.name === 'string' ? ccxt.name : this.exchange,
       capabilities,
       watchable,
-      intervals: ohlcv === true ? sortIntervals(Object.keys(ccxt.timeframes ?? {})) : [],
+      intervals: hasCandles ? sortIntervals(Object.keys(ccxt.timeframes ?? {})) : [],
     };
   }
 
@@ -175,7 +177,7 @@ export class Venue {
     const { ccxt } = await this.#tables();
     const interval = parseInterval(text);
     if (interval !== undefined && Object.hasOwn(ccxt.timeframes ?? {}, text)) {
-      const odd = this.quirksOf(ccxt).oddIntervals.get(text);
+      const odd = venueQuirks(this.exchange).oddIntervals.get(text);
       return odd === undefined ? interval : { ...interval, ms: odd, origin: 0 };
     }
     const { intervals } = await this.describe();
@@ -191,7 +193,7 @@ export class Venue {
     const rest = this.#rest;
     if (rest === undefined)
       throw new AppError('internal_error', 'Markets without the instance that loaded them.');
-    return { ccxt: rest.ccxt, quirks: this.quirksOf(rest.ccxt), markets };
+    return { ccxt: rest.ccxt, markets };
   }
 
   /** The venue's spelling of a symbol; throws `symbol_not_found` with the nearest ones. */

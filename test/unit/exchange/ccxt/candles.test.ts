@@ -72,6 +72,28 @@ describe('candles in pages', () => {
     expect(asked).toHaveLength(12);
   });
 
+  it('that are empty end the walk where a venue begins with its first candle, and are stepped over elsewhere', async () => {
+    // Listed 250 minutes ago; asked about from 400 minutes ago on.
+    const listed = CURRENT - 250 * MINUTE;
+    const since = CURRENT - 400 * MINUTE;
+    const quirks = { ...venueQuirks('any'), candlePage: 100 };
+    const asked: (number | undefined)[] = [];
+    const windows: FetchPage = ({ since: from = 0, limit }) => {
+      asked.push(from);
+      const starts = Array.from({ length: limit }, (_, index) => from + index * MINUTE);
+      return Promise.resolve(starts.filter((at) => at >= listed && at <= CURRENT).map(row));
+    };
+    const stepped = await collectCandles(plan(quirks, { since, limit: 300 }), windows);
+    expect(stepped.candles).toHaveLength(251);
+    expect(stepped.gaps).toEqual([{ from: since, to: listed, reason: 'not_available_from_exchange' }]);
+    expect(asked).toHaveLength(5);
+    asked.length = 0;
+    const last = { ...quirks, emptyPageIsLast: true };
+    const { candles, gaps } = await collectCandles(plan(last, { since, limit: 300 }), windows);
+    expect([asked.length, candles.length]).toEqual([1, 0]);
+    expect(gaps).toEqual([{ from: since, to: CURRENT, reason: 'not_available_from_exchange' }]);
+  });
+
   it('are all asked for in one call where the venue keeps but the latest', async () => {
     const { quirks, fetchPage, asked } = venue({ candlePage: 20, onlyLatestCandles: true });
     const { candles, gaps } = await collectCandles(plan(quirks, { limit: 50 }), fetchPage);

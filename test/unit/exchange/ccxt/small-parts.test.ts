@@ -5,7 +5,7 @@ import { toSandboxUrls } from '../../../../src/services/exchange/ccxt/sandbox-ur
 import fc from 'fast-check';
 import { createSymbolIndex, editDistance } from '../../../../src/services/exchange/ccxt/symbol-search.js';
 import { createVenueClock, TOLERATED_SKEW_MS } from '../../../../src/services/exchange/ccxt/venue-clock.js';
-import { askedDepth, isHollow, venueQuirks } from '../../../../src/services/exchange/ccxt/venue-quirks.js';
+import { isHollow, venueQuirks } from '../../../../src/services/exchange/ccxt/venue-quirks.js';
 
 const market = (symbol: string) => {
   const [base = '', quote = ''] = symbol.split(/[/:]/);
@@ -150,23 +150,6 @@ describe('a venue’s clock', () => {
 });
 
 describe('the quirks of venues', () => {
-  it('ask for the next depth that the venue takes', () => {
-    const binance = venueQuirks('binance');
-    expect([1, 5, 6, 500, 501, 1000].map((limit) => askedDepth(binance, limit))).toEqual([
-      5, 5, 10, 500, 1000, 1000,
-    ]);
-    expect(askedDepth(venueQuirks('kraken'), 1000)).toBe(500);
-    expect(askedDepth(venueQuirks('okx'), 50)).toBeUndefined();
-  });
-
-  it('take page sizes from CCXT’s tables where nobody has looked at the venue', () => {
-    expect(venueQuirks('okx').candlePage).toBe(100);
-    expect(venueQuirks('okx', { spot: { fetchOHLCV: { limit: 300 } } }).candlePage).toBe(300);
-    expect(venueQuirks('okx', { swap: { fetchOHLCV: { limit: 99_999 } } }).candlePage).toBe(1000);
-    expect(venueQuirks('okx', { spot: { fetchOHLCV: { limit: 'x' } }, default: null }).candlePage).toBe(100);
-    expect(venueQuirks('kraken', { spot: { fetchOHLCV: { limit: 5 } } }).candlePage).toBe(720);
-  });
-
   it('know an answer that holds nothing', () => {
     const kraken = venueQuirks('kraken');
     for (const json of [{ error: [] }, { result: {} }, { result: null }, [], null])
