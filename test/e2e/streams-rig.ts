@@ -21,9 +21,10 @@ export interface Rig {
   close(): Promise<void>;
 }
 
-/** Starts both; resolves when the server listens. `env` goes on top of quiet defaults. */
-export const startRig = async (env: Record<string, string> = {}): Promise<Rig> => {
-  const sandbox = await startSandbox({ ticksPerSecond: 0 });
+/** The built server; resolves when it listens. `env` goes on top of quiet defaults; SANDBOX is the caller's to give. */
+export const startServer = async (
+  env: Record<string, string>,
+): Promise<{ readonly process: ChildProcess; readonly url: string; close(): Promise<void> }> => {
   const child = spawn(process.execPath, [SERVER], {
     env: {
       PATH: process.env['PATH'],
@@ -32,12 +33,24 @@ export const startRig = async (env: Record<string, string> = {}): Promise<Rig> =
       HOST: '127.0.0.1',
       REDIS_ENABLED: 'false',
       ENABLED_EXCHANGES: 'binance',
-      SANDBOX: sandbox.url,
       ...env,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const url = await listeningUrl(child);
+  const close = async (): Promise<void> => {
+    if (child.exitCode !== null) return;
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  };
+  return { process: child, url, close };
+};
+
+/** Starts both; resolves when the server listens. */
+export const startRig = async (env: Record<string, string> = {}): Promise<Rig> => {
+  const sandbox = await startSandbox({ ticksPerSecond: 0 });
+  const server = await startServer({ SANDBOX: sandbox.url, ...env });
+  const { process: child, url } = server;
   const metrics = async (): Promise<string> => (await fetch(`${url}/metrics`)).text();
   return {
     sandbox,
@@ -54,10 +67,7 @@ export const startRig = async (env: Record<string, string> = {}): Promise<Rig> =
       return Number(/^\w*process_resident_memory_bytes (\S+)/m.exec(await metrics())?.[1]);
     },
     async close() {
-      if (child.exitCode === null) {
-        child.kill('SIGTERM');
-        await once(child, 'exit');
-      }
+      await server.close();
       await sandbox.close();
     },
   };
