@@ -74,7 +74,7 @@ describe.each(IDS)('%s', (id) => {
     const agents = createSocketAgents(NO_PROXIES);
     const gate = createUpstreamGate({ budget: BUDGET, now: Date.now });
     for (const sandboxUrl of [null, BOX]) {
-      const { ccxt, close } = createInstance(Exchange, {
+      const instance = createInstance(Exchange, {
         exchange: id,
         transport: unusedTransport,
         gate,
@@ -88,9 +88,10 @@ describe.each(IDS)('%s', (id) => {
           return new Pacer({ exchange: id, rateLimitMs, gate, now: Date.now });
         },
       });
+      const { ccxt } = instance;
       if (ccxt.pro === true) expect(ccxt.client('wss://feeds.test/ws').hardened).toBe(true);
       if (sandboxUrl !== null) expect(JSON.stringify(ccxt.urls)).toContain(BOX);
-      await close();
+      await instance.close();
     }
     agents.close();
   });

@@ -84,7 +84,7 @@ const BOOKS: readonly [string, string, string | null, (depth: number) => boolean
 describe('the depth that a venue is asked for', () => {
   it.each(BOOKS)(
     '%s %s: is one that it takes, whatever the caller wants',
-    async (exchange, symbol, name, takes) => {
+    async (exchange, ...[symbol, name, takes]) => {
       let seen = 0;
       for (const limit of [1, 5, 20, 21, 50, 100, 151, 500, 1000]) {
         const depth = askedDepth(quirksOf(exchange, symbol), limit);
@@ -124,7 +124,7 @@ describe('the number of trades that a venue is asked for', () => {
     ['cryptocom', SPOT, 'count', 150],
     ['bitget', SPOT, 'limit', 1000],
     ['upbit', SPOT, 'count', 500],
-  ])('%s %s: is at most what it takes', async (exchange, symbol, name, most) => {
+  ])('%s %s: is at most what it takes', async (exchange, ...[symbol, name, most]) => {
     const { maxTrades } = quirksOf(exchange, symbol);
     const sent = await queryOf(exchange, (ccxt) => ccxt.fetchTrades(symbol, undefined, maxTrades));
     expect(Number(sent.get(name))).toBe(most);
