@@ -65,7 +65,7 @@ export default tseslint.config(
   },
   forbid(
     ['src/services/**/*.ts'],
-    '^fastify$|^@fastify/|/(plugins|routes|sandbox)/|/(app|server)\\.js$',
+    '^fastify$|^@fastify/|/(plugins|routes|sandbox|config)/|/(app|server)\\.js$',
     'Services know nothing of HTTP.',
   ),
   forbid(
@@ -75,7 +75,7 @@ export default tseslint.config(
   ),
   forbid(
     ['src/plugins/**/*.ts'],
-    '^(ccxt|ioredis|lru-cache)$|/(routes|sandbox)/|/(app|server)\\.js$',
+    '^(ccxt|ioredis|lru-cache)$|/(routes|sandbox|config)/|/(app|server)\\.js$',
     'Plugins serve routes; they do not know them.',
   ),
   forbid(['src/schemas/**/*.ts'], '^(?!zod$|\\./)', 'Schemas import zod and each other only.'),

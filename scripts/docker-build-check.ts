@@ -9,10 +9,10 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../test/support/free-port.js';
 import { parseEnv, parseExec, parseStages, type Stage } from './dockerfile.js';
 
 /** `nobody` and `nogroup`, where this script runs as root; else whoever runs it. */
@@ -106,14 +106,6 @@ const build = (stage: Stage, built: ReadonlyMap<string, string>): Built => {
   }
   return { folder, env, healthcheck, entrypoint };
 };
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 
 const start = async ({ folder, env, healthcheck, entrypoint }: Built): Promise<void> => {
   const port = await freePort();

@@ -13,7 +13,8 @@ import {
   type FanoutOptions,
 } from '../lib/fanout.js';
 import type { Context, Figure, Row } from '../lib/figure.js';
-import { cpuMicros, freePort, pause, startChild } from '../lib/processes.js';
+import { cpuMicros, pause, startChild } from '../lib/processes.js';
+import { freePort } from '../../test/support/free-port.js';
 import { startProduct, startVenues, type Running } from '../lib/product.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'bench-tcp-'));

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { abba } from '../lib/abba.js';
 import type { Context, Figure, Row } from '../lib/figure.js';
-import { freePort, startChild, untilAnswers, type Child } from '../lib/processes.js';
+import { startChild, untilAnswers, type Child } from '../lib/processes.js';
+import { freePort } from '../../test/support/free-port.js';
 import { get, startProduct, startVenues, type Running } from '../lib/product.js';
 import { wrkSlice, type WrkOptions } from '../lib/wrk.js';
 

@@ -2,7 +2,8 @@
 import { fileURLToPath } from 'node:url';
 import { abba } from '../lib/abba.js';
 import type { Context, Figure, Row } from '../lib/figure.js';
-import { freePort, startChild, untilAnswers } from '../lib/processes.js';
+import { startChild, untilAnswers } from '../lib/processes.js';
+import { freePort } from '../../test/support/free-port.js';
 import { launchProduct, startVenues, type Running } from '../lib/product.js';
 import { spread } from '../lib/statistics.js';
 import { TICKER } from './http.js';

@@ -1,6 +1,7 @@
 /** The product and its simulated venues, started as their users start them. */
 import { fileURLToPath } from 'node:url';
-import { freePort, startChild, untilAnswers, type Child, type ChildOptions } from './processes.js';
+import { startChild, untilAnswers, type Child, type ChildOptions } from './processes.js';
+import { freePort } from '../../test/support/free-port.js';
 
 const dist = (path: string): string => fileURLToPath(new URL(`../../dist/${path}`, import.meta.url));
 

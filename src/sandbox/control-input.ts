@@ -39,6 +39,17 @@ function oneOf<T extends string>(value: Fields, name: string, allowed: readonly 
   return found;
 }
 
+/** A close code that may be sent (RFC 6455, 7.4); the socket would throw at another. */
+function closeCode(value: Fields): { code?: number } {
+  if (value['code'] === undefined) return {};
+  const code = number(value, 'code', [1000, 4999]);
+  const reserved =
+    [1004, 1005, 1006].includes(code) || (code > 1014 && code < 3000) || !Number.isInteger(code);
+  if (reserved)
+    throw new TypeError(`code must be one that may be sent: 1000 to 1014 but 1004 to 1006, or 3000 to 4999`);
+  return { code };
+}
+
 const venueOf = (value: Fields): VenueId | undefined =>
   value['venue'] === undefined ? undefined : oneOf(value, 'venue', VENUES);
 
@@ -72,6 +83,8 @@ function parseFault(value: unknown): Fault {
   only(fault, ['type', ...FAULT_FIELDS[type]], `fault ${type}`);
   if (FAULT_FIELDS[type].includes('ms')) number(fault, 'ms', [0, DAY_MS]);
   if (type === 'status') number(fault, 'status', [200, 599]);
+  if (type === 'ws_close') closeCode(fault);
+  if (type === 'ws_garbage' && fault['frame'] !== undefined) text(fault, 'frame');
   if (type === 'venue_error') oneOf(fault, 'name', VENUE_ERRORS);
   if (type === 'reset' && fault['at'] !== undefined) oneOf(fault, 'at', ['headers', 'body']);
   if (type === 'status' && fault['body'] !== undefined) text(fault, 'body');
@@ -85,7 +98,7 @@ function parseFault(value: unknown): Fault {
       throw new TypeError('retryAfter must be a number of seconds or "http-date:<seconds>"');
     }
   }
-  // Checked field by field above; the compiler cannot follow that.
+  // Every member of every type is checked above, field by field, which the compiler can't follow.
   return fault as unknown as Fault;
 }
 
@@ -125,7 +138,7 @@ export function parseAction(value: unknown): { venue: VenueId | undefined; actio
   const name = oneOf(body, 'action', ['close', 'terminate', 'mute', 'unmute', 'send', 'gap']);
   if (name === 'send') return { venue, action: { action: name, frame: text(body, 'frame') } };
   if (name !== 'close') return { venue, action: { action: name } };
-  const code = body['code'] === undefined ? {} : { code: number(body, 'code', [1000, 4999]) };
+  const code = closeCode(body);
   const reason = body['reason'] === undefined ? {} : { reason: text(body, 'reason') };
   return { venue, action: { action: name, ...code, ...reason } };
 }

@@ -12,11 +12,13 @@ export type StreamState = (typeof STREAM_STATES)[number];
 /** Present and true on every event while the sandbox is the venue; absent otherwise. */
 const sandbox = z.literal(true).optional();
 
+/** Which market an event is about. */
+const market = { exchange: exchangeName, symbol: unifiedSymbol };
+
 export const tickerEvent = z
   .object({
     event_type: z.literal('ticker'),
-    exchange: exchangeName,
-    symbol: unifiedSymbol,
+    ...market,
     bid: nullableNumber,
     ask: nullableNumber,
     last: nullableNumber,
@@ -37,8 +39,7 @@ export type HeartbeatEvent = z.infer<typeof heartbeatEvent>;
 export const statusEvent = z
   .object({
     event_type: z.literal('status'),
-    exchange: exchangeName,
-    symbol: unifiedSymbol,
+    ...market,
     state: z.enum(STREAM_STATES),
     timestamp,
     detail: z.string(),
@@ -55,8 +56,7 @@ export type StatusEvent = z.infer<typeof statusEvent>;
 export const tradesEvent = z
   .object({
     event_type: z.literal('trades'),
-    exchange: exchangeName,
-    symbol: unifiedSymbol,
+    ...market,
     trades: z.array(trade).meta({
       description: 'Oldest first; the latest ones in the first event, afterwards every new one exactly once',
     }),
@@ -68,8 +68,7 @@ export type TradesEvent = z.infer<typeof tradesEvent>;
 export const orderBookEvent = z
   .object({
     event_type: z.literal('orderbook'),
-    exchange: exchangeName,
-    symbol: unifiedSymbol,
+    ...market,
     bids: z.array(priceLevel).meta({ description: 'Best (highest) first; the top levels, complete' }),
     asks: z.array(priceLevel).meta({ description: 'Best (lowest) first; the top levels, complete' }),
     timestamp,
@@ -81,8 +80,7 @@ export type OrderBookEvent = z.infer<typeof orderBookEvent>;
 export const ohlcvEvent = z
   .object({
     event_type: z.literal('ohlcv'),
-    exchange: exchangeName,
-    symbol: unifiedSymbol,
+    ...market,
     interval: z.string().meta({ example: '1m' }),
     candles: z.array(candle).meta({ description: 'The candles that are new or changed, oldest first' }),
     sandbox,

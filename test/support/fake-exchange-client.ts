@@ -74,3 +74,15 @@ export const createFakeExchangeClient = (now: () => number): FakeExchangeClient 
   };
   return fake;
 };
+
+/** From now on no fetch of `venue` is answered before the function returned is called. */
+export const holdAnswers = (venue: FakeExchangeClient): (() => void) => {
+  let release: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => (release = resolve));
+  const { answer } = venue;
+  venue.answer = async (request, options) => {
+    await gate;
+    return answer(request, options);
+  };
+  return () => release();
+};

@@ -1,8 +1,9 @@
 /** A real redis-server of the test's own, on a free port, that can be killed, paused, filled and brought back. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createConnection, createServer } from 'node:net';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
+import { freePort } from './free-port.js';
 
 const START_TIMEOUT_MS = 20_000;
 
@@ -28,16 +29,6 @@ const ensureBinary = (): void => {
   }
   if (!isThere())
     throw new Error('These tests need redis-server: install it (Debian: apt-get install redis-server).');
-};
-
-export const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 };
 
 /** One command over a socket of its own; the raw reply. */

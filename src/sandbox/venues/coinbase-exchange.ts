@@ -4,7 +4,7 @@ import { isoMicros, toDecimal, toNumber } from '../format.js';
 import { fixedInterval, HOUR, SECOND, type Millis } from '../intervals.js';
 import { type Market } from '../listings.js';
 import { latestTrades, rawCandles, rawTicker, slotOf, slotOfTrade } from '../market-data.js';
-import { type RawTrade } from '../market-data.js';
+import { type RawCandle, type RawTrade } from '../market-data.js';
 import { type MarketTruth } from '../market.js';
 import { bookAt, BOOK_LEVELS, QUANTITY_DECIMALS, type Level } from '../order-book.js';
 import { coinbaseCurrencies, coinbaseId, coinbaseProduct } from './coinbase-exchange-markets.js';
@@ -71,6 +71,12 @@ function parseTime(text: string | null): Millis | null {
   return Number.isNaN(time) ? null : time;
 }
 
+/** `[time, low, high, open, close]`. */
+function pricesOf(market: Market, candle: RawCandle): number[] {
+  const { start, low, high, open, close } = candle;
+  return [start / SECOND, ...[low, high, open, close].map((ticks) => toNumber(ticks, market.priceDecimals))];
+}
+
 function candles(market: Market, request: VenueRequest): VenueReply {
   const granularity = integer(request.query, 'granularity') ?? 60;
   if (!COINBASE_GRANULARITIES.includes(granularity)) return BAD_GRANULARITY;
@@ -89,18 +95,8 @@ function candles(market: Market, request: VenueRequest): VenueReply {
     );
   }
   const found = rawCandles(market, { interval, from, to, now: request.now }, MAX_CANDLES);
-  const price = (ticks: number): number => toNumber(ticks, market.priceDecimals);
   return json(
-    found
-      .reverse()
-      .map((candle) => [
-        candle.start / SECOND,
-        price(candle.low),
-        price(candle.high),
-        price(candle.open),
-        price(candle.close),
-        toNumber(candle.lots, market.lotDecimals),
-      ]),
+    found.reverse().map((candle) => [...pricesOf(market, candle), toNumber(candle.lots, market.lotDecimals)]),
   );
 }
 
@@ -145,16 +141,9 @@ function book(market: Market, request: VenueRequest): VenueReply {
 function sparkLine(market: Market, now: Millis): number[][] {
   const interval = fixedInterval('1h', HOUR);
   const from = interval.back(interval.start(now), 23);
-  const price = (ticks: number): number => toNumber(ticks, market.priceDecimals);
   return rawCandles(market, { interval, from, to: now, now }, 24)
     .reverse()
-    .map((candle) => [
-      candle.start / SECOND,
-      price(candle.low),
-      price(candle.high),
-      price(candle.open),
-      price(candle.close),
-    ]);
+    .map((candle) => pricesOf(market, candle));
 }
 
 export function createCoinbaseExchange({ truth }: { readonly truth: MarketTruth }): RestVenue {

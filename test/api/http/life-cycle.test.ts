@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { startTestApp } from '../../support/app.js';
+import { holdAnswers } from '../../support/fake-exchange-client.js';
 
 const TICKER = '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT';
 
@@ -35,19 +36,13 @@ test('close lets what is under way finish, then closes the services, users befor
   });
   await app.listen({ port: 0, host: '127.0.0.1' });
   const { port } = app.server.address() as AddressInfo;
-  let release: (() => void) | undefined;
-  const gate = new Promise<void>((resolve) => (release = resolve));
-  const { answer } = venue;
-  venue.answer = async (asked, options) => {
-    await gate;
-    return answer(asked, options);
-  };
+  const release = holdAnswers(venue);
   const waiting = get(port, TICKER);
   await expect.poll(() => app.inFlight()).toBe(1);
   const ended = app.close();
   await expect.poll(() => closed).toEqual(['preClose']);
   expect(app.lifeCycle.draining).toBe(true);
-  release?.();
+  release();
   expect((await waiting).status).toBe(200);
   await ended;
   expect(closed).toEqual(['preClose', 'exchanges']);
@@ -78,13 +73,7 @@ test('what was under way when the end began is answered over a connection that c
   const { app, venue } = await startTestApp();
   await app.listen({ port: 0, host: '127.0.0.1' });
   const { port } = app.server.address() as AddressInfo;
-  let release: (() => void) | undefined;
-  const gate = new Promise<void>((resolve) => (release = resolve));
-  const { answer } = venue;
-  venue.answer = async (asked, options) => {
-    await gate;
-    return answer(asked, options);
-  };
+  const release = holdAnswers(venue);
   const socket = connect(port, '127.0.0.1');
   let received = '';
   socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
@@ -95,7 +84,7 @@ test('what was under way when the end began is answered over a connection that c
   await expect.poll(() => app.lifeCycle.draining).toBe(true);
   socket.write('GET /v1/exchanges HTTP/1.1\r\nHost: x\r\n\r\n');
   await expect.poll(() => app.inFlight()).toBe(2);
-  release?.();
+  release();
   await gone;
   await ended;
   // Nothing follows an answer that closes its connection: the client knows that the rest was not done.

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { createClientLimiter } from '../../../src/services/client-limiter.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
+import { holdAnswers } from '../../support/fake-exchange-client.js';
 
 let rig: TestApp | undefined;
 const start = async (...args: Parameters<typeof startTestApp>): Promise<TestApp> => {
@@ -102,17 +103,11 @@ describe('overload', () => {
 
   test('more requests at once than the bound are refused, those within are answered', async () => {
     const { app, venue } = await start({}, { maxInFlight: 2 });
-    let release: (() => void) | undefined;
-    const gate = new Promise<void>((resolve) => (release = resolve));
-    const { answer } = venue;
-    venue.answer = async (request, options) => {
-      await gate;
-      return answer(request, options);
-    };
+    const release = holdAnswers(venue);
     const waiting = [app.inject(TICKER), app.inject(`${TICKER}&convert=EUR`)];
     await expect.poll(() => app.inFlight()).toBe(2);
     expect((await app.inject(TICKER)).json()).toMatchObject({ code: 'overloaded' });
-    release?.();
+    release();
     expect((await Promise.all(waiting)).map(({ statusCode }) => statusCode)).toEqual([200, 200]);
     expect(app.inFlight()).toBe(0);
   });

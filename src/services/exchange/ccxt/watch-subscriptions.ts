@@ -74,12 +74,11 @@ const noting = (original: Method, instance: CcxtExchange): Method =>
 export const prepareInstance = (instance: CcxtExchange): void => {
   if (prepared.has(instance)) return;
   prepared.add(instance);
-  const members: Table = instance as unknown as Table;
   for (const name of ['watch', 'watchMultiple']) {
-    const original = members[name];
-    if (isMethod(original)) members[name] = noting(original, instance);
+    const original: unknown = Reflect.get(instance, name);
+    if (isMethod(original)) Reflect.set(instance, name, noting(original, instance));
   }
-  members['log'] = () => undefined;
+  Reflect.set(instance, 'log', () => undefined);
 };
 
 /** Runs one call of CCXT's so that what it subscribes is noted as the feed's. */

@@ -69,6 +69,7 @@ export class Connection {
   /** Sends an event; to a thread that is gone it is lost, as it should be. */
   send<K extends (typeof WORKER_EVENTS)[number]>(name: K, ...args: Parameters<WorkerFunctions[K]>): void {
     if (this.#ended) return;
+    // birpc works the arguments out from the name, which the compiler can't follow for a name that is generic itself.
     this.rpc.$callEvent(name, ...(args as never)).catch(() => undefined);
   }
 

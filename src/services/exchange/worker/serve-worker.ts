@@ -57,6 +57,7 @@ export const serveWorker = ({ port, createClient, vitals, now }: ServeWorkerOpti
     name: K,
     ...args: Parameters<ServingFunctions[K]>
   ): void => {
+    // The cast: birpc works the arguments out from the name, which the compiler can't follow for a generic name.
     // Only a closed port or a value that can't be cloned rejects: nobody is left to tell.
     rpc.$callEvent(name, ...(args as never)).catch(() => undefined);
   };

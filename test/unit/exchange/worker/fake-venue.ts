@@ -14,6 +14,16 @@ import type { WorkerLike } from '../../../../src/services/exchange/worker/connec
 import type { WorkerData, WorkerReport } from '../../../../src/services/exchange/worker/protocol.js';
 import { serveWorker } from '../../../../src/services/exchange/worker/serve-worker.js';
 
+/** What the thread would make its client of; the fake venue takes none of it. */
+export const CLIENT_OPTIONS: Omit<WorkerData['clientOptions'], 'exchanges'> = {
+  exchangeOptions: {},
+  budget: { requests: 100, windowMs: 60_000 },
+  upstreamTimeoutMs: 8000,
+  proxy: { https: '', http: '', no: '' },
+  sandboxUrl: null,
+  userAgent: 'test',
+};
+
 /** Turns of the event loop: messages over a port take one or two. Time does not pass. */
 export const turns = async (count = 12): Promise<void> => {
   for (let i = 0; i < count; i += 1) await new Promise((resolve) => setImmediate(resolve));

@@ -7,7 +7,7 @@ import { createSupervisor } from '../../../../src/services/exchange/worker/super
 import { HEARTBEAT_MS } from '../../../../src/services/exchange/worker/venue-worker.js';
 import { MAX_MISSED, MAX_WORKER_BYTES } from '../../../../src/services/exchange/worker/vital-signs.js';
 import { silentLog } from '../../../../src/services/log.js';
-import { fakeThreads, recordingSink, tickerItem, turns } from './fake-venue.js';
+import { CLIENT_OPTIONS, fakeThreads, recordingSink, tickerItem, turns } from './fake-venue.js';
 
 /** A death every two minutes of a day. */
 const DEATHS = 720;
@@ -37,14 +37,7 @@ it('leaves no port, no timer and no memory behind after a day of dying workers',
   const supervisor = createSupervisor({
     workers: 1,
     exchanges: ['binance'],
-    clientOptions: {
-      exchangeOptions: {},
-      budget: { requests: 100, windowMs: 60_000 },
-      upstreamTimeoutMs: 8000,
-      proxy: { https: '', http: '', no: '' },
-      sandboxUrl: null,
-      userAgent: 'test',
-    },
+    clientOptions: CLIENT_OPTIONS,
     log: silentLog,
     now: Date.now,
     spawn,

@@ -15,6 +15,7 @@ import {
 import { silentLog } from '../../../../src/services/log.js';
 import {
   answer,
+  CLIENT_OPTIONS,
   fakeThreads,
   gateState,
   healthOf,
@@ -50,14 +51,7 @@ const start = (
   const supervisor = createSupervisor({
     workers,
     exchanges,
-    clientOptions: {
-      exchangeOptions: {},
-      budget: { requests: 100, windowMs: 60_000 },
-      upstreamTimeoutMs: 8000,
-      proxy: { https: '', http: '', no: '' },
-      sandboxUrl: null,
-      userAgent: 'test',
-    },
+    clientOptions: CLIENT_OPTIONS,
     log,
     now: Date.now,
     spawn,
@@ -339,14 +333,7 @@ describe('a worker that fails', () => {
     const failing = createSupervisor({
       workers: 1,
       exchanges: ['binance'],
-      clientOptions: {
-        exchangeOptions: {},
-        budget: { requests: 1, windowMs: 1 },
-        upstreamTimeoutMs: 1,
-        proxy: { https: '', http: '', no: '' },
-        sandboxUrl: null,
-        userAgent: '',
-      },
+      clientOptions: CLIENT_OPTIONS,
       log: silentLog,
       now: Date.now,
       spawn: () => {

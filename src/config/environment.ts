@@ -1,0 +1,131 @@
+/**
+ * Every variable of the environment that is a setting, described where it is checked; .env.example and the README repeat
+ * the descriptions (tests keep them in step).
+ */
+import { z } from 'zod';
+import {
+  exchangeIds,
+  exchangeOptionsByExchange,
+  flag,
+  isOrigin,
+  isProxyAddress,
+  list,
+  seconds,
+  whole,
+} from './values.js';
+
+const LOG_LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR'] as const;
+
+/** What each variable may be, its default and its meaning. */
+export const environment = z.object({
+  APP_ENV: z
+    .enum(['development', 'test', 'production'], 'must be development, test or production')
+    .default('development')
+    .describe('development prints readable logs on a terminal; production logs JSON'),
+  LOG_LEVEL: z
+    .string()
+    .toUpperCase()
+    .pipe(z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`))
+    .default('INFO')
+    .describe('DEBUG, INFO, WARNING or ERROR'),
+  ACCESS_LOG: z
+    .enum(['all', 'upstream', 'errors'], 'must be all, upstream or errors')
+    .default('upstream')
+    .describe(
+      'which requests get a log line: all; those that failed, were slow or reached a venue; failures only',
+    ),
+  PORT: whole(8000, { min: 0, max: 65_535 }).describe('TCP port to listen on; 0 takes a free one'),
+  HOST: z.string().min(1).default('0.0.0.0').describe('address to listen on'),
+  TRUST_PROXY: z
+    .string()
+    .refine(
+      (text) =>
+        /^(true|false|\d{1,3})$/i.test(text) || text.split(',').every((item) => isProxyAddress(item.trim())),
+      'must be false, true, a number of hops, or IP addresses and networks separated by commas',
+    )
+    .default('false')
+    .describe('false, true, a number of hops, or addresses of proxies whose X-Forwarded-For is believed'),
+  CORS_ORIGIN: z
+    .string()
+    .refine(
+      (text) => text.trim() === '*' || list(text).every(isOrigin),
+      'must be * or origins such as https://app.example, without a path, separated by commas',
+    )
+    .default('*')
+    .describe('origins whose pages may read answers: *, or a list separated by commas, or empty for none'),
+  CLIENT_RATE_LIMIT_REQUESTS: whole(0, { max: 10_000_000 }).describe(
+    'requests a client address may make per CLIENT_RATE_LIMIT_WINDOW; 0 is off',
+  ),
+  CLIENT_RATE_LIMIT_WINDOW: seconds(60, { min: 1 }).describe('window of the client limit, in seconds'),
+  REDIS_ENABLED: flag(true).describe('use Redis as the second cache tier; without it memory alone serves'),
+  REDIS_URL: z
+    .url({ protocol: /^rediss?$/, error: 'must look like redis://host:6379/0' })
+    .default('redis://localhost:6379/0')
+    .describe('where Redis is'),
+  CACHE_MAX_MB: whole(128, { min: 1, max: 65_536 }).describe('bound of the in-memory cache, in MB'),
+  TICKER_CACHE_TTL: seconds(2).describe('how long a ticker is fresh, in seconds'),
+  ORDERBOOK_CACHE_TTL: seconds(1).describe('how long an order book is fresh, in seconds'),
+  TRADES_CACHE_TTL: seconds(1).describe('how long recent trades are fresh, in seconds'),
+  OHLCV_CACHE_TTL: seconds(300).describe(
+    'how long candles are fresh, in seconds; an open candle lives shorter',
+  ),
+  STALE_IF_ERROR: seconds(300).describe(
+    'how old an answer may be that is served, marked STALE, while a venue fails',
+  ),
+  CMC_API_KEY: z.string().default('').describe('CoinMarketCap key; empty turns the fallback off'),
+  CMC_API_URL: z
+    .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
+    .default('https://pro-api.coinmarketcap.com/v1')
+    .describe('CoinMarketCap API, with or without its version'),
+  ENABLED_EXCHANGES: exchangeIds.describe('CCXT exchange ids, separated by commas'),
+  EXCHANGE_OPTIONS: exchangeOptionsByExchange.describe(
+    'JSON by exchange with rateLimit, hostname, userAgent and options for CCXT',
+  ),
+  EXCHANGE_WORKERS: z
+    .union([z.literal('auto'), z.literal('').transform(() => 'auto' as const), whole(0, { max: 64 })])
+    .default('auto')
+    .describe('worker threads for the venues: auto, or a number; 0 runs them in the serving thread'),
+  RATE_LIMIT_REQUESTS: whole(100, { min: 1 }).describe(
+    'requests an exchange gets at most per RATE_LIMIT_WINDOW',
+  ),
+  RATE_LIMIT_WINDOW: seconds(60, { min: 1 }).describe('window of that budget, in seconds'),
+  MAX_RETRIES: whole(3, { max: 20 }).describe('further attempts after a failed upstream call'),
+  INITIAL_BACKOFF: seconds(1).describe('upper bound of the first wait between attempts, in seconds'),
+  MAX_BACKOFF: seconds(60).describe('upper bound of any wait between attempts, in seconds'),
+  BACKOFF_MULTIPLIER: z.coerce
+    .number('must be a number')
+    .min(1, 'must be at least 1')
+    .max(10, 'must be at most 10')
+    .default(2)
+    .describe('growth of that bound per attempt'),
+  UPSTREAM_TIMEOUT: seconds(8, { min: 0.05, max: 120 }).describe(
+    'one upstream attempt with its body, in seconds',
+  ),
+  REQUEST_TIMEOUT: seconds(20, { min: 0.1, max: 300 }).describe(
+    'an answer with all its attempts, waits and pages, in seconds',
+  ),
+  TICKER_DELTA_THRESHOLD: z.coerce
+    .number('must be a fraction')
+    .min(0, 'must be at least 0')
+    .max(1, 'must be at most 1')
+    .default(0.001)
+    .describe('fraction that last must move before a stream event is sent; 0 sends every tick'),
+  STREAM_HEARTBEAT_INTERVAL: seconds(30, { min: 0.1, max: 3600 }).describe('seconds between heartbeats'),
+  STREAM_MAX_CONNECTIONS: whole(10_000, { min: 1 }).describe('open SSE and WebSocket connections at most'),
+  STREAM_LINGER: seconds(10, { max: 3600 }).describe('seconds an upstream feed outlives its last client'),
+  STREAM_IDLE_TIMEOUT: seconds(30, { min: 0.1, max: 3600 }).describe(
+    'seconds of upstream silence after which the venue is asked over REST',
+  ),
+  SANDBOX: z
+    .string()
+    .regex(
+      /^(true|false|1|0|https?:\/\/[^\s]{1,200})$/i,
+      'must be true, false or the URL of a running sandbox',
+    )
+    .default('false')
+    .describe(
+      'true: simulated venues inside the process, no network; or the URL of one started by npm run sandbox',
+    ),
+});
+
+export type Environment = z.output<typeof environment>;
