@@ -89,11 +89,25 @@ export interface Reader {
   readonly tickers: string[];
   /** performance.now() of each arrival. */
   readonly times: number[];
+  /** The states that the stream told, in order, with the time of their arrival (Date.now()). */
+  readonly states: { readonly state: string; readonly at: number }[];
   readonly closed: Promise<number>;
   close(): void;
 }
 
 const isTicker = (json: string): boolean => json.startsWith('{"event_type":"ticker"');
+const STATUS = /^\{"event_type":"status".*"state":"(\w+)"/;
+
+/** Files one event; `first` is called with the first ticker. */
+const receive = (reader: Reader, json: string, first: (reader: Reader) => void): void => {
+  if (isTicker(json)) {
+    reader.times.push(performance.now());
+    if (reader.tickers.push(json) === 1) first(reader);
+    return;
+  }
+  const state = STATUS.exec(json)?.[1];
+  if (state !== undefined) reader.states.push({ state, at: Date.now() });
+};
 
 /** Resolves when the first ticker is there. */
 export const readSse = (port: number, query: string): Promise<Reader> =>
@@ -102,17 +116,13 @@ export const readSse = (port: number, query: string): Promise<Reader> =>
       socket.write(`GET /v1/stream/ticker?${query} HTTP/1.1\r\nHost: localhost\r\n\r\n`),
     );
     const closed = new Promise<number>((settle) => socket.once('close', () => settle(0)));
-    const reader: Reader = { tickers: [], times: [], closed, close: () => void socket.destroy() };
+    const close = (): void => void socket.destroy();
+    const reader: Reader = { tickers: [], times: [], states: [], closed, close };
     let rest = '';
     socket.setEncoding('utf8').on('data', (chunk: string) => {
       const messages = (rest + chunk).split('\n\n');
       rest = messages.pop() ?? '';
-      for (const message of messages) {
-        const json = message.split('data: ')[1] ?? '';
-        if (!isTicker(json)) continue;
-        reader.times.push(performance.now());
-        if (reader.tickers.push(json) === 1) resolve(reader);
-      }
+      for (const message of messages) receive(reader, message.split('data: ')[1] ?? '', resolve);
     });
     socket.once('error', reject);
   });
@@ -122,12 +132,9 @@ export const readWs = (port: number, query: string): Promise<Reader> =>
   new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/ticker?${query}`, { perMessageDeflate: false });
     const closed = new Promise<number>((settle) => socket.once('close', settle));
-    const reader: Reader = { tickers: [], times: [], closed, close: () => socket.terminate() };
+    const reader: Reader = { tickers: [], times: [], states: [], closed, close: () => socket.terminate() };
     socket.on('message', (data) => {
-      const json = (data as Buffer).toString();
-      if (!isTicker(json)) return;
-      reader.times.push(performance.now());
-      if (reader.tickers.push(json) === 1) resolve(reader);
+      receive(reader, (data as Buffer).toString(), resolve);
     });
     socket.once('error', reject);
   });

@@ -26,11 +26,14 @@ let venue: FakeVenue;
 let market: FakeMarketData;
 let hub: ReturnType<typeof createHub>;
 let client: FakeClient;
+/** What chance says of each wait, 0 to 1. */
+let luck: number;
 
 const unavailable = (message = 'binance can not be reached.'): AppError =>
   new AppError('upstream_unavailable', message);
 
 beforeEach(() => {
+  luck = 0.5;
   time = new FakeTime();
   venue = new FakeVenue(time);
   market = new FakeMarketData(time);
@@ -44,7 +47,7 @@ beforeEach(() => {
     sandbox: false,
     log: silentLog,
     now: time.now,
-    random: () => 0.5,
+    random: () => luck,
     timers: time,
   });
 });
@@ -137,6 +140,61 @@ describe('a feed', () => {
     };
     await open();
     expect(closed).toBe(1);
+  });
+});
+
+describe.each([0, 0.5, 0.999])('a venue that refuses its feed for a minute, with luck %f', (chance) => {
+  const LATEST_RECONNECT_MS = 30_000;
+
+  /** Open and live, then refused for the minute; `rest` is what REST says meanwhile. */
+  const refuse = async (rest: object | Error): Promise<void> => {
+    luck = chance;
+    await open();
+    venue.tick(101);
+    venue.answer = rest;
+    venue.watchThrows = unavailable();
+    venue.break();
+    await time.advance(MINUTE_MS);
+  };
+
+  const recover = async (): Promise<void> => {
+    venue.watchThrows = null;
+    const opened = venue.watches.length;
+    const backAt = time.now();
+    while (venue.watches.length === opened) await time.advance(100);
+    expect(time.now() - backAt).toBeLessThanOrEqual(LATEST_RECONNECT_MS);
+    venue.tick(200);
+  };
+
+  const states = () =>
+    client
+      .ofType('status')
+      .slice(2)
+      .map(({ state, timestamp }) => [state, Number(timestamp) - START]);
+
+  it('is polled after 5 s, and live again within 30 s of its return', async () => {
+    await refuse(tickerBody(150, START + 4_000));
+    expect(states()).toEqual([
+      ['reconnecting', 0],
+      ['polling', 5_000],
+    ]);
+    await recover();
+    expect(states().slice(2)).toEqual([['live', time.now() - START]]);
+    expect(client.prices).toEqual([100, 101, 150, 200]);
+  });
+
+  it('and cannot be polled either is stale after the idle timeout to the second, and live again as soon', async () => {
+    await refuse(unavailable());
+    expect(states()).toEqual([
+      ['reconnecting', 0],
+      ['stale', IDLE_MS],
+    ]);
+    expect(lastStatus()?.['detail']).toBe('binance can not be reached.');
+    await recover();
+    expect(states().slice(2)).toEqual([['live', time.now() - START]]);
+    expect(client.prices).toEqual([100, 101, 200]);
+    await time.advance(IDLE_MS - 1);
+    expect(states()).toHaveLength(3);
   });
 });
 

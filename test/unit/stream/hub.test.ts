@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/errors.js';
 import * as schemas from '../../../src/schemas/stream.js';
 import { silentLog } from '../../../src/services/log.js';
-import { createHub, MAX_TOPICS } from '../../../src/services/stream/hub.js';
+import { createHub } from '../../../src/services/stream/hub.js';
+import { MAX_TOPICS } from '../../../src/services/stream/topic-table.js';
 import type { SubscribeRequest, Subscription } from '../../../src/services/stream/hub-api.js';
 import {
   FakeClient,

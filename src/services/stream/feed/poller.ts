@@ -1,7 +1,7 @@
 /** Asks again and again, at an interval that gives way while the venue or our own budget refuses. */
-import type { AppError } from '../../errors.js';
-import type { Millis } from '../../schemas/common.js';
-import type { Timers } from './timers.js';
+import type { AppError } from '../../../errors.js';
+import type { Millis } from '../../../schemas/common.js';
+import type { Timers } from '../timers.js';
 
 /** However often a poll is refused, it is tried again within this time. */
 const MAX_POLL_INTERVAL_MS: Millis = 60_000;
