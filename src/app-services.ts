@@ -1,7 +1,11 @@
-/**
- * The part of app.ts that constructs services from the settings; apart for its length only. Drivers are imported when
- * they are needed, so that a start without Redis, CoinMarketCap or sandbox does not pay for them.
- */
+/** The part of app.ts that constructs services from the settings; apart for its length only. */
+import {
+  createCoinMarketCap,
+  createRawClient,
+  createSharedTier,
+  startSandbox,
+  type Own,
+} from './app-drivers.js';
 import type { Config } from './config.js';
 import { createMemoryCache } from './services/cache/memory-cache.js';
 import type { SharedTier } from './services/cache/shared-tier.js';
@@ -12,8 +16,7 @@ import { withCircuitBreaker } from './services/exchange/discipline/circuit-break
 import { withEnding } from './services/exchange/discipline/ending-client.js';
 import { withRetry } from './services/exchange/discipline/retrying-client.js';
 import type { ExchangeClient } from './services/exchange/exchange-client.js';
-import { byExchangeId, createExchangeNames, type ExchangeNames } from './services/exchange/exchange-names.js';
-import type { WorkerStats } from './services/exchange/worker/venue-worker.js';
+import { createExchangeNames, type ExchangeNames } from './services/exchange/exchange-names.js';
 import type { Log } from './services/log.js';
 import { createMarketData, type MarketDataService } from './services/market-data.js';
 import type { LiveTickers, MarketData } from './services/market-data-api.js';
@@ -66,102 +69,6 @@ export interface Services {
   close(): Promise<void>;
 }
 
-const USER_AGENT = `mcp-crypto-data-server/${VERSION}`;
-
-type Own = (name: string, close: () => Promise<void> | void) => void;
-
-/** URL of the simulated venues; null for the real ones. */
-const startSandbox = async (config: Config, own: Own): Promise<string | null> => {
-  if (typeof config.sandbox === 'string') return config.sandbox;
-  if (!config.sandbox) return null;
-  const { startSandbox: start } = await import('./sandbox/sandbox.js');
-  const sandbox = await start();
-  own('sandbox', () => sandbox.close());
-  return sandbox.url;
-};
-
-interface Base {
-  readonly config: Config;
-  readonly log: Log;
-  readonly now: () => number;
-  readonly names: ExchangeNames;
-  readonly sandboxUrl: string | null;
-}
-
-interface RawClient {
-  readonly client: ExchangeClient;
-  readonly workers: () => readonly WorkerStats[];
-  /** Starts what else would start with the first call. */
-  readonly start: () => void;
-}
-
-/** One worker pool, or the very same client in this thread where EXCHANGE_WORKERS=0. */
-const createRawClient = async ({ config, log, now, names, sandboxUrl }: Base): Promise<RawClient> => {
-  const clientOptions = {
-    exchangeOptions: byExchangeId(config.exchangeOptions),
-    budget: config.budget,
-    upstreamTimeoutMs: config.upstreamTimeoutMs,
-    proxy: config.proxy,
-    sandboxUrl,
-    userAgent: USER_AGENT,
-  };
-  const exchanges = names.exchangeIds;
-  if (config.exchangeWorkers === 0) {
-    const { createCcxtClient } = await import('./services/exchange/ccxt/ccxt-client.js');
-    const { openWatch } = await import('./services/exchange/ccxt/watch.js');
-    const client = createCcxtClient({ ...clientOptions, exchanges, log, now, openWatch });
-    return { client, workers: () => [], start: () => undefined };
-  }
-  const { createSupervisor } = await import('./services/exchange/worker/supervisor.js');
-  const supervisor = createSupervisor({
-    workers: config.exchangeWorkers,
-    exchanges,
-    clientOptions,
-    log,
-    now,
-  });
-  return {
-    client: supervisor,
-    workers: () => supervisor.stats(),
-    start: () => {
-      supervisor.start();
-    },
-  };
-};
-
-const createSharedTier = async ({ config, log, now }: Base): Promise<SharedTier | null> => {
-  if (!config.redis.enabled) return null;
-  const { createRedisCache } = await import('./services/cache/redis-cache.js');
-  return createRedisCache({ url: config.redis.url, log, now });
-};
-
-/** scheme://host/path at the sandbox, which tells its venues apart by the first segment of the path. */
-const sandboxed = (url: string, sandboxUrl: string | null): string => {
-  if (sandboxUrl === null) return url;
-  const { host, pathname } = new URL(url);
-  return `${sandboxUrl}/${host}${pathname}`;
-};
-
-const createCoinMarketCap = async ({
-  config,
-  log,
-  now,
-  sandboxUrl,
-}: Base): Promise<CoinMarketCapClient | null> => {
-  const { apiKey, url } = config.coinMarketCap;
-  if (apiKey === '') return null;
-  const { createCoinMarketCapClient } = await import('./services/coinmarketcap/coinmarketcap-client.js');
-  return createCoinMarketCapClient({
-    apiKey,
-    url: sandboxed(url, sandboxUrl),
-    proxy: sandboxUrl === null ? config.proxy : { https: '', http: '', no: '' },
-    userAgent: USER_AGENT,
-    reuseMs: config.ttl.staleIfErrorMs,
-    log,
-    now,
-  });
-};
-
 export const buildServices = async (config: Config, overrides: ServiceOverrides = {}): Promise<Services> => {
   const { now = Date.now, random = Math.random } = overrides;
   const log = overrides.log ?? (await createLog(config));
@@ -173,7 +80,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   });
   const sandbox = config.sandbox !== false;
   const sandboxUrl = await startSandbox(config, own);
-  const base: Base = { config, log, now, names, sandboxUrl };
+  const base = { config, log, now, names, sandboxUrl };
 
   const gauge = overrides.loadGauge ?? createLoadGauge();
   own('load gauge', () => {

@@ -2,11 +2,8 @@
  * What a caller asked for, from the nearest place that has it, with the truth about its age and origin:
  * live tick → memory → shared tier → one upstream call for everyone → the expired answer → CoinMarketCap → one error.
  */
-import { LRUCache } from 'lru-cache';
 import { AppError } from '../errors.js';
-import { createSingleFlight } from '../lib/single-flight.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
-import type { ExchangeEntry, MarketKind } from '../schemas/market.js';
 import type { CacheEntry } from './cache/cache-entry.js';
 import type { TieredCache } from './cache/tiered-cache.js';
 import type { CoinMarketCapClient } from './coinmarketcap/coinmarketcap-api.js';
@@ -22,20 +19,22 @@ import type {
   ResolvedExchange,
   ServedAnswer,
 } from './market-data-api.js';
+import { createAnswerCounter, type AnswerCounts } from './market-data/answer-counts.js';
 import { createBadRequests } from './market-data/bad-requests.js';
 import { cacheKey, keyPrefix } from './market-data/cache-keys.js';
 import { createServery } from './market-data/entries.js';
+import { createExchangeEntries } from './market-data/exchange-entries.js';
 import { createFallback } from './market-data/fallback.js';
 import type { FreshnessSettings } from './market-data/freshness.js';
 import { createLiveAnswers } from './market-data/live-answers.js';
-import { createRefreshDesk, type StartLoad } from './market-data/refresh-desk.js';
+import { createRefreshDesk } from './market-data/refresh-desk.js';
 import { givenUp, isVenueFault } from './market-data/request-faults.js';
+import { createSharedLoads } from './market-data/shared-loads.js';
+import { createSpellings } from './market-data/spellings.js';
 import { createVenueLoad, type Loaded } from './market-data/venue-load.js';
 import { requestOf } from './market-data/venue-request.js';
 import { createMarketDirectory } from './market-directory.js';
 
-/** Symbols whose spelling at the venue differs from the upper case that callers use. */
-const MAX_SPELLINGS = 10_000;
 /** Part of a request's time, and the most of it, that is kept for CoinMarketCap when the venue hangs. */
 const FALLBACK_SHARE = 0.25;
 const MAX_FALLBACK_MS = 5_000;
@@ -56,11 +55,7 @@ export interface MarketDataDeps {
   readonly now?: () => Millis;
 }
 
-/** Answers by kind and X-Cache, those that CoinMarketCap gave, and failures; since the start. */
-export interface MarketDataStats {
-  readonly answers: Readonly<Record<MarketKind, Readonly<Record<CacheState, number>>>>;
-  readonly fallbacks: number;
-  readonly failures: number;
+export interface MarketDataStats extends AnswerCounts {
   readonly flights: number;
 }
 
@@ -80,8 +75,6 @@ interface Call {
   readonly signal: AbortSignal | undefined;
 }
 
-const zeroCounts = (): Record<CacheState, number> => ({ HIT: 0, MISS: 0, STALE: 0, LIVE: 0 });
-
 export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
   const { names, cache, exchanges, coinMarketCap, live, ttl, requestTimeoutMs, sandbox, log } = deps;
   const now = deps.now ?? Date.now;
@@ -90,64 +83,28 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
   const liveAnswers = createLiveAnswers(sandbox);
   const badRequests = createBadRequests(now);
   const desk = createRefreshDesk<Loaded>(now);
-  const flights = createSingleFlight<Loaded>();
   const venueLoad = createVenueLoad({ cache, exchanges, ttl, sandbox, now });
   const directory = createMarketDirectory({ exchanges, requestTimeoutMs, now });
   const fallback =
     coinMarketCap === null ? null : createFallback({ coinMarketCap, cache, ttl, sandbox, now });
-  const spellings = new LRUCache<string, string>({ max: MAX_SPELLINGS });
-  const described = new Map<ExchangeId, Omit<ExchangeEntry, 'id'>>();
-  const answers = {
-    ticker: zeroCounts(),
-    ohlcv: zeroCounts(),
-    orderbook: zeroCounts(),
-    trades: zeroCounts(),
-  };
-  let fallbacks = 0;
-  let failures = 0;
-
-  /** The symbol as the venue spells it, where that is known to differ. */
-  const spelling = (exchange: ExchangeId, symbol: string): string =>
-    spellings.size === 0 ? symbol : (spellings.get(`${exchange} ${symbol}`) ?? symbol);
-
-  const learnSpelling = (request: MarketRequest, { symbol, entry }: Loaded): void => {
-    if (symbol === undefined || symbol === request.symbol) return;
-    spellings.set(`${request.exchange} ${request.symbol}`, symbol);
-    cache.put(cacheKey(prefix, { ...request, symbol }), entry);
-  };
+  const spellings = createSpellings();
+  const loads = createSharedLoads({
+    cache,
+    prefix,
+    venueLoad,
+    desk,
+    badRequests,
+    spellings,
+    requestTimeoutMs,
+    now,
+  });
+  const describe = createExchangeEntries(exchanges);
+  const counter = createAnswerCounter();
 
   const serve = (entry: CacheEntry, cacheState: CacheState, { query, as }: Pick<Call, 'query' | 'as'>) => {
-    answers[query.kind][cacheState] += 1;
+    counter.answered(query.kind, cacheState);
     return servery.serve(entry, as, { cache: cacheState, at: now() });
   };
-
-  const startLoad =
-    (
-      { key, request }: Call,
-      mode: { deadline: Millis | null; holdsStale: boolean; signal?: AbortSignal | undefined },
-    ): StartLoad<Loaded> =>
-    ({ once }) =>
-      flights.run(
-        key,
-        async (signal) => {
-          const deadline = mode.deadline ?? now() + requestTimeoutMs;
-          try {
-            const loaded = await venueLoad(
-              { key, request, deadline, holdsStale: mode.holdsStale, once },
-              signal,
-            );
-            if (loaded.cache !== 'STALE') desk.succeeded(key);
-            learnSpelling(request, loaded);
-            return loaded;
-          } catch (thrown) {
-            const error = AppError.from(thrown);
-            badRequests.note(request, error);
-            if (isVenueFault(error) && !signal.aborted) desk.failed(key, error);
-            throw error;
-          }
-        },
-        mode.signal,
-      );
 
   /** Asking now would only wait: the venue cools down, or its circuit is open. */
   const isHeldBack = (exchange: ExchangeId): boolean => {
@@ -163,7 +120,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
         key: call.key,
         deadline: call.deadline,
       });
-      fallbacks += 1;
+      counter.stoodIn();
       return serve(entry, state, call);
     } catch (thrown) {
       const { code } = AppError.from(thrown);
@@ -179,12 +136,12 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     if (standsIn && (desk.isFailing(key) || isHeldBack(request.exchange))) {
       const quote = await viaFallback(call);
       if (quote !== undefined) {
-        desk.behind(key, startLoad(call, { deadline: null, holdsStale: false }));
+        desk.behind(key, loads.starter(call, { deadline: null, holdsStale: false }));
         return quote;
       }
     }
     const reserve = standsIn ? Math.min(MAX_FALLBACK_MS, requestTimeoutMs * FALLBACK_SHARE) : 0;
-    const start = startLoad(call, { deadline: call.deadline - reserve, holdsStale: false, signal });
+    const start = loads.starter(call, { deadline: call.deadline - reserve, holdsStale: false, signal });
     try {
       const { entry, cache: state } = await start({ once: false });
       return state === 'STALE' ? await refresh(call, entry) : serve(entry, state, call);
@@ -200,7 +157,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
   /** An expired answer is held: one attempt at a new one, then the old one, marked. */
   const refresh = async (call: Call, stale: CacheEntry): Promise<ServedAnswer> => {
     const { key, request } = call;
-    const start = startLoad(call, { deadline: null, holdsStale: true });
+    const start = loads.starter(call, { deadline: null, holdsStale: true });
     if (desk.isFailing(key) || isHeldBack(request.exchange)) {
       desk.behind(key, start);
       return serve(stale, 'STALE', call);
@@ -218,25 +175,9 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
       const held = cache.peek(call.key);
       return await (held === undefined ? loadNew(call) : refresh(call, held));
     } catch (thrown) {
-      failures += 1;
+      counter.failed();
       throw errorInWordsOf(call.as, AppError.from(thrown));
     }
-  };
-
-  const describe = async (as: ResolvedExchange): Promise<ExchangeEntry> => {
-    const { name, exchange } = as;
-    const known = described.get(exchange);
-    if (known !== undefined) return { id: name, ...known };
-    const {
-      name: title,
-      capabilities,
-      intervals,
-    } = await exchanges.describe(exchange).catch((thrown: unknown) => {
-      throw errorInWordsOf(as, AppError.from(thrown));
-    });
-    const entry = { ccxt_id: exchange, name: title, capabilities, intervals: [...intervals] };
-    described.set(exchange, entry);
-    return { id: name, ...entry };
   };
 
   /** A hit costs two look-ups and no wait. */
@@ -245,11 +186,11 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     try {
       as = names.resolve(query.exchange);
     } catch (thrown) {
-      failures += 1;
+      counter.failed();
       return Promise.reject(AppError.from(thrown));
     }
     const { exchange } = as;
-    const symbol = spelling(exchange, query.symbol);
+    const symbol = spellings.of(exchange, query.symbol);
     if (live !== null && query.kind === 'ticker') {
       const tick = live.latest(exchange, symbol);
       if (tick !== undefined)
@@ -275,7 +216,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     },
     exchanges: () => Promise.all(names.enabled.map(describe)),
     resolveExchange: (name) => names.resolve(name),
-    stats: () => ({ answers, fallbacks, failures, flights: flights.size }),
+    stats: () => ({ ...counter.counts(), flights: loads.size }),
     close: () => desk.close(),
   };
 };
