@@ -39,7 +39,9 @@ const supervisor = createSupervisor({
   },
 });
 
-const app = await buildApp(config, { exchangeClient: supervisor, log });
+// A machine that has no time for this thread would have it refuse requests, whatever workers do: not the matter here.
+const loadGauge = { overloaded: () => false, lagMs: () => 0, close: () => undefined };
+const app = await buildApp(config, { exchangeClient: supervisor, loadGauge, log });
 await app.listen({ port: 0, host: '127.0.0.1' });
 process.on('message', (message) => {
   if (message.fault === undefined) process.send({ stats: supervisor.stats() });

@@ -10,11 +10,14 @@ import type { GateState } from '../discipline/upstream-gate.js';
 import type { CallOptions, ExchangeHealth, StreamTopic, WatchHandle, WatchSink } from '../exchange-client.js';
 import { Connection, type WorkerLike, type WorkerRpc } from './connection.js';
 import { mirroredHealth } from './mirrored-health.js';
-import { VitalSigns, hasMarkets } from './vital-signs.js';
+import { MAX_MISSED, SUSPECT_AFTER, VitalSigns, hasMarkets } from './vital-signs.js';
 import { unwrapReply, type Reply, type WireOptions, type WorkerData, type WorkerReport } from './protocol.js';
 import { RestartBackoff } from './restart-backoff.js';
+import { Spare } from './spare.js';
 
 export const HEARTBEAT_MS = 250;
+/** By so much a spare was started before it is needed: a back-off that is no longer has been waited for already. */
+const SPARE_HEAD_START_MS = (MAX_MISSED - SUSPECT_AFTER) * HEARTBEAT_MS;
 /** Gate states ride on every fourth heartbeat; a cool-down is told at once. */
 const GATES_EVERY = 4;
 /** Calls in flight in one worker. */
@@ -44,12 +47,17 @@ export interface WorkerStats {
   readonly report: Omit<WorkerReport, 'health' | 'gates'> | null;
 }
 
+/** Marks the loss of a thread, which says nothing about the call that it was lost with. */
+const LOST = Symbol('worker lost');
+const isLost = (thrown: unknown): boolean => thrown instanceof AppError && thrown.cause === LOST;
+
 type Invoke<T> = (rpc: WorkerRpc, callId: number, options: WireOptions) => Promise<Reply<T>>;
 
 export class VenueWorker {
   readonly #options: VenueWorkerOptions;
   readonly #backoff = new RestartBackoff();
   readonly #gates = new Map<ExchangeId, GateState>();
+  readonly #spare: Spare;
   /** Exchanges whose markets some predecessor had: a successor loads them at once. */
   readonly #used = new Set<ExchangeId>();
   #connection: Connection | null = null;
@@ -68,6 +76,7 @@ export class VenueWorker {
   constructor(options: VenueWorkerOptions) {
     this.#options = options;
     this.#stateSince = options.now();
+    this.#spare = new Spare((onDeath) => this.#start(onDeath), options.now);
   }
 
   /** Starts the thread if none was started yet; its restarts are its own affair. */
@@ -78,7 +87,17 @@ export class VenueWorker {
     this.#spawn();
   }
 
+  /** A call whose thread is lost goes once more to the successor, where that is there at once. */
   async call<T>(exchange: ExchangeId, options: CallOptions, invoke: Invoke<T>): Promise<T> {
+    try {
+      return await this.#call(exchange, options, invoke);
+    } catch (thrown) {
+      if (!isLost(thrown) || this.#connection === null || options.signal?.aborted === true) throw thrown;
+      return this.#call(exchange, options, invoke);
+    }
+  }
+
+  async #call<T>(exchange: ExchangeId, options: CallOptions, invoke: Invoke<T>): Promise<T> {
     const connection = this.#reach(exchange);
     if (this.#inFlight >= MAX_IN_FLIGHT)
       throw new AppError('overloaded', `Too many calls to ${exchange} are under way.`, {
@@ -169,6 +188,7 @@ export class VenueWorker {
       () => undefined,
     );
     connection.end(shutDown);
+    this.#spare.dismiss();
     this.#connection = null;
   }
 
@@ -183,24 +203,31 @@ export class VenueWorker {
   #lost(exchanges: string, retryAfterMs?: Millis): AppError {
     return new AppError('upstream_unavailable', `The worker for ${exchanges} is being restarted.`, {
       retryAfterMs,
+      cause: LOST,
     });
   }
 
-  #spawn(): void {
+  /** A thread that begins where its predecessor was; throws where none can be started. */
+  #start(onDeath: () => void): Connection {
     const { exchanges, clientOptions, spawn, log, index } = this.#options;
-    this.#vitals = new VitalSigns();
     const data = { clientOptions: { ...clientOptions, exchanges }, gates: [...this.#gates.values()] };
+    const connection: Connection = new Connection({
+      worker: spawn(data),
+      onGateChange: (state) => this.#gates.set(state.exchange, state),
+      onLog: (level, details, message) => log[level]({ ...details, worker: index }, message),
+      onDeath: (reason) => {
+        if (this.#connection === connection) this.#replace(reason);
+        else onDeath();
+      },
+    });
+    if (this.#used.size > 0) connection.send('warm', [...this.#used]);
+    return connection;
+  }
+
+  #spawn(ready: Connection | null = null): void {
+    this.#vitals = new VitalSigns();
     try {
-      const connection: Connection = new Connection({
-        worker: spawn(data),
-        onGateChange: (state) => this.#gates.set(state.exchange, state),
-        onLog: (level, details, message) => log[level]({ ...details, worker: index }, message),
-        onDeath: (reason) => {
-          if (this.#connection === connection) this.#replace(reason);
-        },
-      });
-      this.#connection = connection;
-      if (this.#used.size > 0) connection.send('warm', [...this.#used]);
+      this.#connection = ready ?? this.#start(() => undefined);
     } catch (thrown) {
       this.#replace(thrown instanceof Error ? thrown.message : 'it could not be started');
     }
@@ -210,16 +237,26 @@ export class VenueWorker {
     const { exchanges, index, log, now } = this.#options;
     const connection = this.#connection;
     this.#connection = null;
-    connection?.end(this.#lost(exchanges.join(', ')));
-    if (this.#closed) return;
+    if (this.#closed) {
+      connection?.end(this.#lost(exchanges.join(', ')));
+      return;
+    }
     const wait = this.#backoff.next(now());
     this.#restarts += 1;
     this.#restartAt = now() + wait;
-    this.#vitals = new VitalSigns();
     this.#to('restarting');
     log.warn({ worker: index, exchanges, reason, waitMs: wait }, 'a worker is replaced');
-    this.#restart = setTimeout(() => this.#spawn(), wait);
-    this.#restart.unref();
+    const lost = this.#lost(exchanges.join(', '), wait > 0 ? wait : undefined);
+    if (wait > SPARE_HEAD_START_MS) this.#spare.dismiss();
+    const spare = this.#spare.take();
+    // The successor comes first: what is lost with its predecessor goes there at once.
+    if (wait === 0 || spare !== null) this.#spawn(spare);
+    else {
+      this.#vitals = new VitalSigns();
+      this.#restart = setTimeout(() => this.#spawn(), wait);
+      this.#restart.unref();
+    }
+    connection?.end(lost);
   }
 
   #beat(): void {
@@ -228,6 +265,7 @@ export class VenueWorker {
     const isWaitedFor = this.#inFlight > 0 || connection.watchCount > 0;
     const verdict = this.#vitals.beat(isWaitedFor);
     if (verdict === 'hung') this.#replace('it hangs');
+    if (verdict === 'suspect') this.#spare.prepare();
     if (verdict !== 'ask') return;
     const withGates = this.#beats % GATES_EVERY === 0;
     this.#beats += 1;
@@ -241,6 +279,7 @@ export class VenueWorker {
 
   #take(report: WorkerReport): void {
     const verdict = this.#vitals.answered(report);
+    this.#spare.dismiss();
     for (const gate of report.gates) this.#gates.set(gate.exchange, gate);
     for (const { exchange, markets } of report.health) if (hasMarkets(markets)) this.#used.add(exchange);
     if (this.#state !== 'running') {

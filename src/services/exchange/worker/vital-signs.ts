@@ -4,6 +4,8 @@ import type { WorkerReport } from './protocol.js';
 
 /** Unanswered heartbeats after which a thread counts as hung. Beats, not wall time: a stall of ours is no fault of its. */
 export const MAX_MISSED = 6;
+/** Unanswered heartbeats after which a successor is made ready, in case. */
+export const SUSPECT_AFTER = 3;
 /** The same while it starts or loads markets, which blocks it for as long as a slow machine takes. */
 export const MAX_MISSED_LOADING = 60;
 /** Memory (heap and external) over which a worker is replaced, when two reports in a row say so. */
@@ -22,11 +24,13 @@ export class VitalSigns {
     return this.#report;
   }
 
-  /** At each beat: ask for a report, wait for the one that was asked for, or give the thread up. */
-  beat(isWaitedFor: boolean): 'ask' | 'wait' | 'hung' {
-    if (this.#missed >= (this.#isLoading(isWaitedFor) ? MAX_MISSED_LOADING : MAX_MISSED)) return 'hung';
+  /** At each beat: ask for a report, wait for the one that was asked for, doubt that it comes, or give the thread up. */
+  beat(isWaitedFor: boolean): 'ask' | 'wait' | 'suspect' | 'hung' {
+    const isLoading = this.#isLoading(isWaitedFor);
+    if (this.#missed >= (isLoading ? MAX_MISSED_LOADING : MAX_MISSED)) return 'hung';
     this.#missed += 1;
-    return this.#missed === 1 ? 'ask' : 'wait';
+    if (this.#missed === 1) return 'ask';
+    return this.#missed > SUSPECT_AFTER && !isLoading ? 'suspect' : 'wait';
   }
 
   answered(report: WorkerReport): 'well' | 'outgrown' {

@@ -120,6 +120,8 @@ export interface FakeThread {
   readonly venue: FakeVenue;
   /** It takes no more messages, as a thread in an endless loop. */
   hang(): void;
+  /** It was only late: it takes what came meanwhile. */
+  wake(): void;
   /** It dies by itself. */
   die(error?: Error): void;
   terminated: boolean;
@@ -136,12 +138,17 @@ export const fakeThreads = (prepare: (venue: FakeVenue, place: number) => void =
     venue.healths = data.clientOptions.exchanges.map((exchange) => healthOf(exchange));
     prepare(venue, threads.length);
     let hung = false;
+    const late: unknown[] = [];
     const thread: FakeThread = {
       data,
       venue,
       terminated: false,
       vitals: { memoryBytes: 1000, eventLoopDelayP99Ms: 1, unhandledRejections: 0 },
       hang: () => void (hung = true),
+      wake: () => {
+        hung = false;
+        for (const message of late.splice(0)) mine.postMessage(message);
+      },
       die: (error) => {
         if (error !== undefined) events.emit('error', error);
         events.emit('exit', 1);
@@ -165,7 +172,8 @@ export const fakeThreads = (prepare: (venue: FakeVenue, place: number) => void =
     return {
       on: listen,
       postMessage: (message) => {
-        if (!hung) mine.postMessage(message);
+        if (hung) late.push(message);
+        else mine.postMessage(message);
       },
       terminate: async () => {
         thread.terminated = true;

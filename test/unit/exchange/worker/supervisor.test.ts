@@ -5,12 +5,14 @@ import {
   BATCH_INTERVAL_MS,
   MAX_UNTAKEN_BATCHES,
 } from '../../../../src/services/exchange/worker/item-batcher.js';
+import { CALM_MS } from '../../../../src/services/exchange/worker/spare.js';
 import { createSupervisor, poolSize } from '../../../../src/services/exchange/worker/supervisor.js';
 import { HEARTBEAT_MS, MAX_IN_FLIGHT } from '../../../../src/services/exchange/worker/venue-worker.js';
 import {
   MAX_MISSED,
   MAX_MISSED_LOADING,
   MAX_WORKER_BYTES,
+  SUSPECT_AFTER,
 } from '../../../../src/services/exchange/worker/vital-signs.js';
 import { silentLog } from '../../../../src/services/log.js';
 import {
@@ -218,18 +220,14 @@ describe('the pool', () => {
 });
 
 describe('a worker that fails', () => {
-  it('is replaced at once when it dies; its calls end with an error that may be retried', async () => {
+  it('is replaced at once when it dies, and its calls go on to its successor', async () => {
     const { supervisor, threads, log } = start((venue, place) => {
       if (place === 0) venue.onFetch = never;
     });
     const call = supervisor.fetch(ticker('binance'), within());
     await beats(1);
     threads[0]!.die(new Error('boom'));
-    await expect(call).rejects.toMatchObject({
-      code: 'upstream_unavailable',
-      retryable: true,
-      upstream: undefined,
-    });
+    expect(threads).toHaveLength(2);
     expect(supervisor.health()[0]).toMatchObject({
       worker: 'restarting',
       workerRestarts: 1,
@@ -240,8 +238,31 @@ describe('a worker that fails', () => {
       'a worker is replaced',
     );
     await beats(2);
-    expect(textOf(await supervisor.fetch(ticker('binance'), within()))).toBe('BTC/USDT');
+    expect(textOf(await call)).toBe('BTC/USDT');
     expect(supervisor.health()[0]).toMatchObject({ worker: 'running', workerRestarts: 1, markets: 'loaded' });
+  });
+
+  it('that dies again ends its calls with an error that may be retried', async () => {
+    const { supervisor, threads } = start((venue) => {
+      venue.onFetch = never;
+    });
+    const call = supervisor.fetch(ticker('binance'), within()).catch((error: unknown) => error);
+    const controller = new AbortController();
+    const left = supervisor.fetch(ticker('binance'), within(10_000, { signal: controller.signal }));
+    left.catch(() => undefined);
+    await beats(1);
+    controller.abort();
+    threads[0]!.die();
+    await expect(left).rejects.toMatchObject({ code: 'upstream_timeout' });
+    await beats(1);
+    expect(supervisor.stats()[0]).toMatchObject({ inFlight: 1 });
+    threads[1]!.die();
+    expect(await call).toMatchObject({
+      code: 'upstream_unavailable',
+      retryable: true,
+      retryAfterMs: 100,
+      upstream: undefined,
+    });
   });
 
   it('is replaced when it misses its heartbeats', async () => {
@@ -257,10 +278,111 @@ describe('a worker that fails', () => {
     expect(supervisor.stats()[0]).toMatchObject({ state: 'running', restarts: 1 });
   });
 
+  it('has a successor ready, with its markets, before it is given up for hung', async () => {
+    const { supervisor, threads } = start();
+    supervisor.start();
+    await beats(2);
+    threads[0]!.hang();
+    await beats(SUSPECT_AFTER);
+    expect(threads).toHaveLength(1);
+    await beats(2);
+    expect(threads).toHaveLength(2);
+    expect(threads[0]!.terminated).toBe(false);
+    expect(threads[1]!.venue.loaded).toEqual(['binance']);
+    const call = supervisor.fetch(ticker('binance'), within());
+    await beats(MAX_MISSED - SUSPECT_AFTER + 1);
+    expect(textOf(await call)).toBe('BTC/USDT');
+    expect(threads[0]!.terminated).toBe(true);
+    expect(threads).toHaveLength(2);
+  });
+
+  it('that was only late stays; the one made ready goes, and no other is made for a while', async () => {
+    const { supervisor, threads } = start();
+    supervisor.start();
+    await beats(2);
+    const beLate = async () => {
+      threads[0]!.hang();
+      await beats(SUSPECT_AFTER + 2);
+      threads[0]!.wake();
+      await beats(2);
+    };
+    await beLate();
+    expect(threads.map(({ terminated }) => terminated)).toEqual([false, true]);
+    await beLate();
+    expect(threads).toHaveLength(2);
+    await beats(CALM_MS / HEARTBEAT_MS);
+    await beLate();
+    expect(threads.map(({ terminated }) => terminated)).toEqual([false, true, true]);
+    expect(supervisor.stats()[0]).toMatchObject({ state: 'running', restarts: 0 });
+  });
+
+  it('does without the one made ready where that has died, or could not be started', async () => {
+    for (const fail of [true, false]) {
+      let failures = 0;
+      const { supervisor, threads } = start((_, place) => {
+        if (fail && place === 1 && (failures += 1) === 1) throw new Error('no threads left');
+      });
+      supervisor.start();
+      await beats(2);
+      threads[0]!.hang();
+      await beats(SUSPECT_AFTER + 2);
+      if (!fail) threads[1]!.die();
+      await beats(MAX_MISSED - SUSPECT_AFTER + 1);
+      expect(threads[0]!.terminated).toBe(true);
+      expect(supervisor.stats()[0]).toMatchObject({ state: 'running', restarts: 1 });
+    }
+  });
+
+  it('that keeps hanging waits all the same: what was made ready goes', async () => {
+    const { supervisor, threads } = start();
+    supervisor.start();
+    for (let deaths = 0; deaths < 4; deaths += 1) {
+      await beats(4);
+      threads[deaths]!.die();
+    }
+    await beats(4);
+    expect(threads).toHaveLength(5);
+    threads[4]!.hang();
+    await beats(SUSPECT_AFTER + 2);
+    expect(threads).toHaveLength(6);
+    await beats(MAX_MISSED - SUSPECT_AFTER);
+    expect(threads.map(({ terminated }) => terminated)).toEqual(threads.map(() => true));
+    expect(supervisor.stats()[0]).toMatchObject({ state: 'restarting', restarts: 5 });
+    await beats(6);
+    expect(threads).toHaveLength(7);
+    expect(supervisor.stats()[0]).toMatchObject({ state: 'running', restarts: 5 });
+  });
+
+  it('that hangs after others have died needs no wait where its successor has been ready for longer', async () => {
+    const { supervisor, threads } = start();
+    supervisor.start();
+    for (let deaths = 0; deaths < 3; deaths += 1) {
+      await beats(4);
+      threads[deaths]!.die();
+    }
+    await beats(4);
+    threads[3]!.hang();
+    await beats(MAX_MISSED + 3);
+    expect(threads).toHaveLength(5);
+    expect(supervisor.stats()[0]).toMatchObject({ state: 'running', restarts: 4 });
+  });
+
+  it('is not alone when the server closes: what was made ready goes too', async () => {
+    const { supervisor, threads } = start();
+    supervisor.start();
+    await beats(2);
+    threads[0]!.hang();
+    await beats(SUSPECT_AFTER + 2);
+    const closing = supervisor.close();
+    await vi.advanceTimersByTimeAsync(2000);
+    await closing;
+    expect(threads.map(({ terminated }) => terminated)).toEqual([true, true]);
+  });
+
   it('has longer while somebody waits for its markets to load', async () => {
-    const { supervisor, threads } = start((venue) => {
+    const { supervisor, threads } = start((venue, place) => {
       venue.healths = [healthOf('binance', { markets: 'loading' })];
-      venue.onFetch = never;
+      if (place === 0) venue.onFetch = never;
     });
     const call = supervisor.fetch(ticker('binance'), within(60_000)).catch((error: unknown) => error);
     await beats(2);
@@ -269,7 +391,9 @@ describe('a worker that fails', () => {
     expect(threads[0]!.terminated).toBe(false);
     await beats(5);
     expect(threads[0]!.terminated).toBe(true);
-    expect(await call).toMatchObject({ code: 'upstream_unavailable' });
+    expect(await call).toMatchObject({ symbol: 'BTC/USDT' });
+    // Nobody was made ready for one that has a reason to be late.
+    expect(threads).toHaveLength(2);
   });
 
   it('has a successor that loads its markets before anybody asks, but only those that were in use', async () => {
@@ -496,8 +620,9 @@ describe('closing', () => {
     supervisor.start();
     await turns();
     threads[0]!.die();
+    threads[1]!.die();
     await supervisor.close();
     vi.advanceTimersByTime(60_000);
-    expect(threads).toHaveLength(1);
+    expect(threads).toHaveLength(2);
   });
 });
