@@ -1,5 +1,5 @@
 // Every exchange that CCXT has can be enabled: what is known of it without asking anybody, and that nothing throws.
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { CHANNELS } from '../../../../src/schemas/stream.js';
 import { createCcxtClient } from '../../../../src/services/exchange/ccxt/ccxt-client.js';
 import type { CcxtExchange } from '../../../../src/services/exchange/ccxt/ccxt-exchange.js';
@@ -10,9 +10,6 @@ import { Pacer } from '../../../../src/services/exchange/ccxt/pacer.js';
 import { createUpstreamGate } from '../../../../src/services/exchange/discipline/upstream-gate.js';
 import { parseInterval } from '../../../../src/services/intervals.js';
 import { silentLog } from '../../../../src/services/log.js';
-
-// Modules of CCXT take a while to load on a busy machine.
-vi.setConfig({ testTimeout: 60_000 });
 
 const IDS = listExchangeIds();
 const BUDGET = { requests: 10, windowMs: 60_000 };

@@ -1,12 +1,9 @@
 // What a venue is asked for per call, seen at the last step before the socket: CCXT's own classes, without a network.
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { CcxtExchange } from '../../../../src/services/exchange/ccxt/ccxt-exchange.js';
 import { loadExchangeClass } from '../../../../src/services/exchange/ccxt/loader.js';
 import { venueQuirks } from '../../../../src/services/exchange/ccxt/venue-quirks.js';
 import { askedDepth } from '../../../../src/services/exchange/ccxt/venue-sizes.js';
-
-// Modules of CCXT take a while to load on a busy machine.
-vi.setConfig({ testTimeout: 60_000 });
 
 const STOP = new Error('the request would leave here');
 
