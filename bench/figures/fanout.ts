@@ -71,6 +71,17 @@ export const perEvent = async (
   }
 };
 
+/** V8 compiles what runs for every tick for some twenty seconds; a server that serves for days has that behind it. */
+const WARM_UP_S = 20;
+
+const warmUp = async (context: Context, product: Running): Promise<void> => {
+  context.progress('fan-out: warming up');
+  const tally: Delivery = { events: 0, clientLoad: 0 };
+  const request = upgradeRequest('/ws');
+  const clients = { port: product.port, clients: 200, request, second: subscribeMany(SYMBOLS) };
+  await perEvent(product, clients, { seconds: WARM_UP_S, tally });
+};
+
 interface Case {
   readonly id: string;
   readonly what: string;
@@ -156,6 +167,7 @@ export const fanout: Figure = {
     const product = await startProduct(venues);
     try {
       const rows: Row[] = [];
+      if (!context.smoke) await warmUp(context, product);
       for (const test of CASES)
         if (context.wants(test.id)) rows.push(await withFloor(context, product, test));
       return rows;

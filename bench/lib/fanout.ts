@@ -64,6 +64,8 @@ export interface FanoutCount {
   readonly bytes: number;
   /** CPU of the client itself since its start: shows that it is not the bottleneck. */
   readonly cpu_us: number;
+  /** Median time from the stamp in an event to its receipt, since the last reading; -1 without a stamp. */
+  readonly delay_p50_us: number;
 }
 
 export interface FanoutOptions {
@@ -74,6 +76,8 @@ export interface FanoutOptions {
   /** Sent after the first answer. */
   readonly second?: Buffer;
   readonly marker?: string;
+  /** The text in front of an event's time in Unix milliseconds, to have the delay of its receipt measured. */
+  readonly stamp?: string;
 }
 
 /** `clients` sockets of one process on the load's core. */
@@ -83,12 +87,13 @@ export class Fanout {
     private readonly lines: Interface,
   ) {}
 
-  static async start({ port, clients, request, second, marker }: FanoutOptions): Promise<Fanout> {
+  static async start({ port, clients, request, second, marker, stamp }: FanoutOptions): Promise<Fanout> {
     const file = join(scratch, `request-${port}-${performance.now()}`);
     const parts = [Buffer.from(request ?? ''), ...(second ? [Buffer.from('\n====\n'), second] : [])];
     writeFileSync(file, Buffer.concat(parts));
     const argv = ['-c', '1', compiled(), '127.0.0.1', String(port), String(clients)];
-    const child = spawn('taskset', [...argv, request === undefined ? '-' : file, marker ?? TICKER_MARKER], {
+    const texts = [marker ?? TICKER_MARKER, ...(stamp === undefined ? [] : [stamp])];
+    const child = spawn('taskset', [...argv, request === undefined ? '-' : file, ...texts], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const fanout = new Fanout(child, createInterface({ input: child.stdout }));

@@ -2,12 +2,15 @@
  * The reading side of the fan-out figures: N sockets in one epoll loop, so that the load never is the bottleneck
  * (its own CPU use is printed beside every count).
  *
- *   fanout-client <host> <port> <clients> <request file> <marker>
+ *   fanout-client <host> <port> <clients> <request file> <marker> [<stamp>]
  *
  * Sends the request file's bytes on each socket as soon as it is connected (an HTTP request or upgrade; "-" sends
  * nothing), then one line of the second request file for WebSocket subscriptions where the file has a second part
  * after a line "====" (sent once the first bytes have come back). Counts how often the marker occurs in what arrives.
- * Commands on standard input, one a line: "read" prints `{"open":n,"events":n,"bytes":n,"cpu_us":n}`; "quit" ends.
+ * With <stamp>, the text in front of an event's time in Unix milliseconds, it also notes how long after that time each
+ * event was received. Commands on standard input, one a line: "read" prints
+ * `{"open":n,"events":n,"bytes":n,"cpu_us":n,"delay_p50_us":n}`, the last over what came since the last "read" (-1 for
+ * none); "quit" ends.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -20,10 +23,13 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_MARKER 63
 #define READ_SIZE (256 * 1024)
+#define DELAY_STEP_US 10
+#define DELAY_STEPS 100000 /* up to a second */
 
 struct peer {
   int fd;
@@ -37,6 +43,9 @@ static size_t first_len, second_len;
 static const char *marker;
 static size_t marker_len;
 static unsigned long long events, bytes;
+static const char *stamp;
+static unsigned delays[DELAY_STEPS];
+static unsigned long long delay_count;
 static int open_count, websocket;
 static char buffer[MAX_MARKER + READ_SIZE];
 
@@ -74,6 +83,36 @@ static void count(struct peer *peer, size_t length) {
   peer->tail_len = (int)keep;
 }
 
+/* The time of every event in this read; one whose digits are cut by the read's end is left out. */
+static void note_delays(size_t length) {
+  struct timespec clock;
+  clock_gettime(CLOCK_REALTIME, &clock);
+  long long now = clock.tv_sec * 1000000LL + clock.tv_nsec / 1000;
+  char *at = buffer + MAX_MARKER, *end = at + length;
+  size_t stamp_len = strlen(stamp);
+  while ((at = memmem(at, (size_t)(end - at), stamp, stamp_len)) != NULL) {
+    long long sent = 0;
+    at += stamp_len;
+    while (at < end && *at >= '0' && *at <= '9') sent = sent * 10 + (*at++ - '0');
+    if (at == end) return;
+    long long step = (now - sent * 1000) / DELAY_STEP_US;
+    delays[step < 0 ? 0 : step >= DELAY_STEPS ? DELAY_STEPS - 1 : step]++;
+    delay_count++;
+  }
+}
+
+static long long median_delay(void) {
+  unsigned long long seen = 0;
+  long long median = -1;
+  for (long long step = 0; step < DELAY_STEPS && delay_count > 0; step++) {
+    seen += delays[step];
+    if (seen * 2 >= delay_count) { median = step * DELAY_STEP_US; break; }
+  }
+  memset(delays, 0, sizeof delays);
+  delay_count = 0;
+  return median;
+}
+
 /*
  * Answers pings (0x89, payload of at most 8 bytes), as a live WebSocket client must. Byte 0x89 followed by so small a
  * byte occurs nowhere else in what the server sends: text is ASCII JSON, and a length byte is followed by '{'.
@@ -95,16 +134,18 @@ static void report(void) {
   struct rusage use;
   getrusage(RUSAGE_SELF, &use);
   long long cpu = (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000LL + use.ru_utime.tv_usec + use.ru_stime.tv_usec;
-  printf("{\"open\":%d,\"events\":%llu,\"bytes\":%llu,\"cpu_us\":%lld}\n", open_count, events, bytes, cpu);
+  printf("{\"open\":%d,\"events\":%llu,\"bytes\":%llu,\"cpu_us\":%lld,\"delay_p50_us\":%lld}\n", open_count, events, bytes,
+         cpu, median_delay());
   fflush(stdout);
 }
 
 int main(int argc, char **argv) {
-  if (argc != 6) { fprintf(stderr, "usage: fanout-client host port clients requestfile marker\n"); return 2; }
+  if (argc < 6 || argc > 7) { fprintf(stderr, "usage: fanout-client host port clients requestfile marker [stamp]\n"); return 2; }
   int clients = atoi(argv[3]);
   load(argv[4]);
   websocket = first && strstr(first, "Upgrade: websocket") != NULL;
   marker = argv[5];
+  stamp = argv[6]; /* NULL without */
   marker_len = strlen(marker);
   if (marker_len == 0 || marker_len > MAX_MARKER) { fprintf(stderr, "the marker must have 1..63 bytes\n"); return 2; }
   struct rlimit files = {(rlim_t)clients + 64, (rlim_t)clients + 64};
@@ -152,6 +193,7 @@ int main(int argc, char **argv) {
       if (got <= 0) { epoll_ctl(loop, EPOLL_CTL_DEL, peer->fd, NULL); close(peer->fd); open_count--; continue; }
       bytes += (unsigned long long)got;
       count(peer, (size_t)got);
+      if (stamp) note_delays((size_t)got);
       if (websocket && peer->stage == 2) answer_pings(peer->fd, (size_t)got);
       if (peer->stage == 1) {
         if (second_len) send_all(peer->fd, second, second_len);

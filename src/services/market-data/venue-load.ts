@@ -1,6 +1,7 @@
 /** One load of one key: the shared tier, the right to load, the venue; and what its end means for later requests. */
 import { AppError } from '../../errors.js';
-import type { ExchangeId, Millis, UnifiedSymbol } from '../../schemas/common.js';
+import { settleWithin } from '../../lib/deadline.js';
+import type { Millis, UnifiedSymbol } from '../../schemas/common.js';
 import type { CacheEntry } from '../cache/cache-entry.js';
 import type { TieredCache } from '../cache/tiered-cache.js';
 import type { ExchangeClient, MarketAnswer, MarketRequest } from '../exchange/exchange-client.js';
@@ -29,24 +30,6 @@ export interface LoadJob {
 /** The client keeps the deadline by itself; this is for the call that never settles. */
 const DEADLINE_GRACE_MS = 100;
 
-const settleBy = async <T>(
-  promise: Promise<T>,
-  { ms, exchange }: { readonly ms: Millis; readonly exchange: ExchangeId },
-): Promise<T> => {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<never>((_resolve, reject) => {
-    const error = new AppError('upstream_timeout', `The exchange ${exchange} did not answer in time.`, {
-      upstream: { exchange },
-    });
-    timer = setTimeout(() => reject(error), Math.max(0, ms)).unref();
-  });
-  try {
-    return await Promise.race([promise, tooLate]);
-  } finally {
-    clearTimeout(timer);
-  }
-};
-
 export interface VenueLoadDeps {
   readonly cache: TieredCache;
   readonly exchanges: ExchangeClient;
@@ -62,7 +45,14 @@ export const createVenueLoad = ({ cache, exchanges, ttl, sandbox, now }: VenueLo
   const ask = ({ request, deadline, once }: LoadJob, signal: AbortSignal): Promise<MarketAnswer> => {
     const attempts = once ? 1 : undefined;
     const call = exchanges.fetch(request, { deadline, signal, priority: 'caller', attempts });
-    return settleBy(call, { ms: deadline - now() + DEADLINE_GRACE_MS, exchange: request.exchange });
+    const { exchange } = request;
+    return settleWithin(call, {
+      ms: deadline - now() + DEADLINE_GRACE_MS,
+      giveUp: () =>
+        new AppError('upstream_timeout', `The exchange ${exchange} did not answer in time.`, {
+          upstream: { exchange },
+        }),
+    });
   };
 
   return async (job, signal) => {

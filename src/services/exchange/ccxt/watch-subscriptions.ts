@@ -21,6 +21,10 @@ interface Subscribed {
 export interface FeedSubscriptions {
   readonly topic: StreamTopic;
   readonly noted: Map<string, Subscribed>;
+  /** How many feeds of the instance wait under each message hash; one map for all of them. */
+  readonly waiting: Map<string, number>;
+  /** Nothing that CCXT still does in the feed's name is noted any more. */
+  released: boolean;
 }
 
 /** A feed has one; a venue that answers a call with several has few. */
@@ -50,13 +54,10 @@ const withInterval = ({ symbol, interval }: StreamTopic, hash: unknown): unknown
 const note = (feed: FeedSubscriptions, args: readonly unknown[]): void => {
   const [url, messageHashes, frame, subscribeHashes] = args;
   const key = textsOf(subscribeHashes).join(' ');
-  if (typeof url !== 'string' || feed.noted.has(key) || feed.noted.size >= MAX_NOTED) return;
-  feed.noted.set(key, {
-    url,
-    messageHashes: textsOf(messageHashes),
-    subscribeHashes: textsOf(subscribeHashes),
-    frame,
-  });
+  if (typeof url !== 'string' || feed.released || feed.noted.has(key) || feed.noted.size >= MAX_NOTED) return;
+  const hashes = textsOf(messageHashes);
+  for (const hash of hashes) feed.waiting.set(hash, (feed.waiting.get(hash) ?? 0) + 1);
+  feed.noted.set(key, { url, messageHashes: hashes, subscribeHashes: textsOf(subscribeHashes), frame });
 };
 
 const noting = (original: Method, instance: CcxtExchange): Method =>
@@ -103,29 +104,33 @@ const sendQuietly = (client: Table, frame: Table): void => {
   if (sent instanceof Promise) sent.catch(() => undefined);
 };
 
+/** Takes one feed from those that wait under each hash. Returns the hashes under which none is left. */
+const forsaken = ({ waiting }: FeedSubscriptions, hashes: readonly string[]): string[] =>
+  hashes.filter((hash) => {
+    const left = (waiting.get(hash) ?? 1) - 1;
+    if (left > 0) waiting.set(hash, left);
+    else waiting.delete(hash);
+    return left <= 0;
+  });
+
 /**
  * Undoes a feed's subscriptions: the venue stops sending, CCXT forgets them, and a loop that still waits is rejected
- * with `reason`. Promises that feeds in `others` wait for as well are left alone.
+ * with `reason`. Promises that other feeds wait for as well are left alone.
  */
-export const release = (
-  instance: CcxtExchange,
-  feed: FeedSubscriptions,
-  { others, reason }: { readonly others: Iterable<FeedSubscriptions>; readonly reason: Error },
-): void => {
-  const shared = new Set<string>();
-  for (const other of others)
-    for (const { messageHashes } of other.noted.values()) for (const hash of messageHashes) shared.add(hash);
+export const release = (instance: CcxtExchange, feed: FeedSubscriptions, reason: Error): void => {
   for (const subscribed of feed.noted.values()) {
+    const hashes = forsaken(feed, subscribed.messageHashes);
     const client = instance.clients?.[subscribed.url];
-    if (isTable(client)) releaseOne(client, subscribed, { shared, reason });
+    if (isTable(client)) releaseOne(client, subscribed, { hashes, reason });
   }
   feed.noted.clear();
+  feed.released = true;
 };
 
 const releaseOne = (
   client: Table,
-  { messageHashes, subscribeHashes, frame }: Subscribed,
-  { shared, reason }: { readonly shared: ReadonlySet<string>; readonly reason: Error },
+  { subscribeHashes, frame }: Subscribed,
+  { hashes, reason }: { readonly hashes: readonly string[]; readonly reason: Error },
 ): void => {
   const { futures, subscriptions, reject } = client;
   const open = subscribeHashes.filter((hash) => isTable(subscriptions) && Object.hasOwn(subscriptions, hash));
@@ -133,7 +138,7 @@ const releaseOne = (
   const undo = open.length > 0 ? undoing(frame) : undefined;
   if (undo !== undefined) sendQuietly(client, undo);
   // A rejection that nobody waits for would be kept for the next feed of this key.
-  for (const hash of messageHashes)
-    if (!shared.has(hash) && isTable(futures) && Object.hasOwn(futures, hash) && isMethod(reject))
+  for (const hash of hashes)
+    if (isTable(futures) && Object.hasOwn(futures, hash) && isMethod(reject))
       reject.call(client, reason, hash);
 };

@@ -23,6 +23,7 @@ const STUCK_AFTER_MS: Millis = 5_000;
 /** The feeds of one instance. */
 interface Room {
   readonly open: Set<WatchLoop>;
+  readonly waiting: FeedSubscriptions['waiting'];
   /** Counts items of all feeds, to tell one stuck feed from a stuck instance. */
   heard: number;
 }
@@ -35,7 +36,7 @@ const roomOf = (instance: CcxtExchange, exchange: string): Room => {
   prepareInstance(instance);
   paceDials(instance);
   applyWatchQuirks(instance, exchange);
-  const room: Room = { open: new Set(), heard: 0 };
+  const room: Room = { open: new Set(), waiting: new Map(), heard: 0 };
   rooms.set(instance, room);
   return room;
 };
@@ -65,7 +66,7 @@ class WatchLoop implements WatchHandle {
     this.#room = roomOf(instance, deps.exchange);
     this.#heardBefore = this.#room.heard;
     this.#openedAt = deps.now();
-    this.#subscriptions = { topic, noted: new Map() };
+    this.#subscriptions = { topic, noted: new Map(), waiting: this.#room.waiting, released: false };
     this.#books = new Paced<unknown>({
       intervalMs: BOOK_INTERVAL_MS,
       now: deps.now,
@@ -136,8 +137,7 @@ class WatchLoop implements WatchHandle {
     const { instance, sink, deps } = this.#parts;
     const { open } = this.#room;
     open.delete(this);
-    const others = [...open].map((loop) => loop.#subscriptions);
-    release(instance, this.#subscriptions, { others, reason: new Error('The feed was closed.') });
+    release(instance, this.#subscriptions, new Error('The feed was closed.'));
     // The last feed's sockets are of no use; and where no feed has said a word for long, all are stuck.
     if (open.size === 0 || (error === null && this.#isStuck())) deps.discardInstance();
     sink.onEnd(error);

@@ -2,6 +2,7 @@
 import { createBirpc, type BirpcReturn } from 'birpc';
 import { AppError } from '../../../errors.js';
 import type { WatchSink } from '../exchange-client.js';
+import { TAKEN_AT_ONCE } from './item-batcher.js';
 import { WORKER_EVENTS, type ServingFunctions, type WorkerFunctions } from './protocol.js';
 
 /** The little of node's Worker that is needed, so that a test can put another port in its place. */
@@ -27,6 +28,7 @@ export class Connection {
   readonly rpc: WorkerRpc;
   readonly #worker: WorkerLike;
   readonly #watches = new Map<number, WatchSink>();
+  #taken = 0;
   #ended = false;
 
   constructor({ worker, onGateChange, onLog, onDeath }: ConnectionDeps) {
@@ -46,7 +48,7 @@ export class Connection {
             onLog('error', { error }, 'a reader of a feed failed');
           }
         }
-        this.send('taken');
+        this.#tookBatch();
       },
       ended: (watchId, error) => this.#endWatch(watchId, error === null ? null : AppError.fromPlain(error)),
       gateChanged: onGateChange,
@@ -91,6 +93,13 @@ export class Connection {
     this.rpc.$close(error);
     for (const watchId of [...this.#watches.keys()]) this.#endWatch(watchId, error);
     this.#worker.terminate().catch(() => undefined);
+  }
+
+  #tookBatch(): void {
+    this.#taken += 1;
+    if (this.#taken < TAKEN_AT_ONCE) return;
+    this.send('taken', this.#taken);
+    this.#taken = 0;
   }
 
   #endWatch(watchId: number, error: AppError | null): void {

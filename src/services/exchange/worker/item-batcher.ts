@@ -13,8 +13,10 @@ import type { WatchedItem } from './protocol.js';
 export const COMPANION_WAIT_MS = 1;
 /** Batches are at least this far apart. */
 export const BATCH_INTERVAL_MS = 4;
-/** Batches that may be on their way before the serving thread has taken one. */
+/** Batches that may be on their way before the serving thread has told of those that it took. */
 export const MAX_UNTAKEN_BATCHES = 16;
+/** It tells of so many at once: each message wakes the worker, which costs more than what it says. */
+export const TAKEN_AT_ONCE = MAX_UNTAKEN_BATCHES / 2;
 /** Items of one watch that may wait; only trades and candles, which are never conflated, can reach it. */
 export const MAX_WAITING_ITEMS = 2000;
 
@@ -66,8 +68,8 @@ export class ItemBatcher {
     this.#deps.send(batch);
   }
 
-  taken(): void {
-    this.#untaken = Math.max(0, this.#untaken - 1);
+  taken(batches: number): void {
+    this.#untaken = Math.max(0, this.#untaken - batches);
     if (this.#waiting.size > 0) this.#schedule();
   }
 

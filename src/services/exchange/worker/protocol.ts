@@ -69,8 +69,8 @@ export interface WorkerFunctions {
   warm(exchanges: readonly ExchangeId[]): void;
   watch(watchId: number, topic: StreamTopic): void;
   unwatch(watchId: number): void;
-  /** A batch of items has been taken: room for another. */
-  taken(): void;
+  /** So many more batches of items have been taken: room for as many. */
+  taken(batches: number): void;
 }
 export const WORKER_EVENTS = ['abort', 'warm', 'watch', 'unwatch', 'taken'] as const;
 

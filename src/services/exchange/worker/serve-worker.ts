@@ -132,7 +132,7 @@ export const serveWorker = ({ port, createClient, vitals, now }: ServeWorkerOpti
       }
     },
     unwatch: (watchId) => end(watchId, null),
-    taken: () => batcher.taken(),
+    taken: (batches) => batcher.taken(batches),
     report: (withGates) => ({
       health: client.health(),
       gates: withGates ? client.gateStates() : [],

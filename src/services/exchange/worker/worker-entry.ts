@@ -1,5 +1,6 @@
 /** A worker thread's entry: the CCXT client of its exchanges, served over the thread's port. Loaded by supervisor.ts. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createCcxtClient } from '../ccxt/ccxt-client.js';
 import type { WorkerData } from './protocol.js';
@@ -10,7 +11,8 @@ if (parentPort === null) throw new Error('worker-entry runs in a worker thread o
 // Written by our own supervisor, in this very version.
 const { clientOptions, gates } = workerData as WorkerData;
 
-const EVENT_LOOP_RESOLUTION_MS = 20;
+/** Each reading wakes the thread: often enough to see a blocked one, rarely enough to cost next to nothing. */
+const EVENT_LOOP_RESOLUTION_MS = 100;
 const delay = monitorEventLoopDelay({ resolution: EVENT_LOOP_RESOLUTION_MS });
 delay.enable();
 let unhandledRejections = 0;
@@ -19,7 +21,8 @@ const { log } = serveWorker({
   port: parentPort,
   createClient: (hooks) => createCcxtClient({ ...clientOptions, ...hooks, gates }),
   vitals: () => {
-    const { heapUsed, external } = process.memoryUsage();
+    // Of this isolate; process.memoryUsage() would read the whole process' figures from the kernel besides.
+    const { used_heap_size: heapUsed, external_memory: external } = getHeapStatistics();
     const p99 = delay.percentile(99) / 1e6;
     delay.reset();
     return { memoryBytes: heapUsed + external, eventLoopDelayP99Ms: p99, unhandledRejections };

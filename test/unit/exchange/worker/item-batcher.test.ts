@@ -72,7 +72,7 @@ describe('batches of stream items', () => {
       batcher.add(2, book(i));
       batcher.add(3, trades(i));
       if (i % 10 === 9) vi.advanceTimersByTime(1);
-      batcher.taken();
+      batcher.taken(1);
     }
     batcher.flush();
     expect(batches.length).toBeLessThan(100 / BATCH_INTERVAL_MS + 3);
@@ -92,10 +92,10 @@ describe('batches of stream items', () => {
       vi.advanceTimersByTime(BATCH_INTERVAL_MS);
     }
     expect(batches).toHaveLength(MAX_UNTAKEN_BATCHES);
-    batcher.taken();
+    batcher.taken(1);
     vi.advanceTimersByTime(BATCH_INTERVAL_MS);
     expect(batches.at(-1)).toEqual([[1, tickerItem(MAX_UNTAKEN_BATCHES + 4)]]);
-    for (let i = 0; i < 100; i += 1) batcher.taken(); // more than were sent: no credit beyond the bound
+    for (let i = 0; i < 100; i += 1) batcher.taken(1); // more than were sent: no credit beyond the bound
     for (let i = 0; i < MAX_UNTAKEN_BATCHES + 5; i += 1) {
       batcher.add(1, tickerItem(i));
       vi.advanceTimersByTime(BATCH_INTERVAL_MS);

@@ -160,7 +160,7 @@ describe('the serving thread’s side', () => {
     const pending = connection.rpc.$call('report', false);
     connection.end(gone);
     connection.end(gone);
-    connection.send('taken');
+    connection.send('taken', 1);
     connection.closeWatch(1);
     await expect(pending).rejects.toBe(gone);
     expect(sink.ends).toEqual([gone]);
