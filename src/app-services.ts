@@ -35,6 +35,8 @@ export interface ServiceOverrides {
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
   readonly random?: () => number;
+  /** Rejections that nobody has handled in this process so far; for the metrics. */
+  readonly unhandledRejections?: () => number;
   /** The raw client: circuit breaker and retry still wrap it. */
   readonly exchangeClient?: ExchangeClient;
   /** CCXT ids that exist. */
@@ -158,6 +160,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
       upstream,
       now,
       sources: {
+        unhandledRejections: overrides.unhandledRejections ?? (() => 0),
         inFlight,
         lagMs: () => gauge.lagMs(),
         ...(stats === undefined ? {} : { marketData: stats }),

@@ -30,7 +30,8 @@ const readConfig = (): Config => {
   }
 };
 
-const watchFaults = (log: Log): void => {
+/** Gives the count of rejections that nobody handled. */
+const watchFaults = (log: Log): (() => number) => {
   let rejections = 0;
   process.on('unhandledRejection', (reason) => {
     rejections += 1;
@@ -41,6 +42,7 @@ const watchFaults = (log: Log): void => {
     log.error({ err: error }, 'uncaught exception');
     process.exit(1);
   });
+  return () => rejections;
 };
 
 /** Calls `end` on the first SIGTERM or SIGINT; a second one ends the process at once. */
@@ -79,9 +81,9 @@ const whyNot = (error: unknown): string => {
 
 const serveHttp = async (config: Config): Promise<void> => {
   const log = await createLog(config);
-  watchFaults(log);
+  const unhandledRejections = watchFaults(log);
   const { buildApp } = await import('./app.js');
-  const app = await buildApp(config, { log });
+  const app = await buildApp(config, { log, unhandledRejections });
   onSignals(log, async () => {
     app.lifeCycle.beginDraining();
     await delay(DRAIN_NOTICE_MS);

@@ -147,6 +147,7 @@ describe('a running server', () => {
     await expect.poll(server.text).toContain('"count":1');
     expect(server.text()).toContain('left alone');
     expect((await get(port, '/v1/health')).status).toBe(200);
+    expect((await get(port, '/metrics')).body).toContain('crypto_data_unhandled_rejections_total 1');
   });
 
   test('an uncaught exception is logged and ends it with 1', async () => {

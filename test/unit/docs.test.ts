@@ -126,7 +126,7 @@ describe('all documents', () => {
     'docker/.env',
     'bench/results/',
     'src/sandbox/venues/bitvavo.ts',
-    'src/services/stream/channels/liquidations-state.ts',
+    'src/services/stream/channels/funding-state.ts',
   ]);
   it.each(DOCUMENTS)('%s names files and folders that exist', (document) => {
     const named = [...read(document).matchAll(/`((?:src|test|scripts|docs|docker|bench)\/[\w./-]+)`/g)];

@@ -10,13 +10,15 @@ import type { ConnectionStats } from '../stream/connection/connections.js';
 import type { HubStats } from '../stream/hub-api.js';
 import { createAnswerMeter, type CountedAnswer } from './answer-meter.js';
 import { addCache, addCoinMarketCap, addMarketData } from './data-families.js';
-import { addGauge } from './families.js';
+import { addCounter, addGauge } from './families.js';
 import { addConnections, addHub } from './stream-families.js';
 import type { UpstreamMeter } from './upstream-meter.js';
 import { addExchanges, addWorkers } from './venue-families.js';
 
 /** Called at each scrape; synchronous, from memory. */
 export interface MetricsSources {
+  /** Rejections that nobody has handled in this process, outside of the workers. */
+  readonly unhandledRejections: () => number;
   /** Requests being answered. */
   readonly inFlight: () => number;
   /** Mean lateness of the serving thread's timers over the last second. */
@@ -62,7 +64,24 @@ export const createMetrics = ({ version, upstream, sources, now = Date.now }: Me
     labels: ['version'],
     samples: () => [[1, { version }]],
   });
-  const { inFlight, lagMs, marketData, cache, coinMarketCap, exchanges, workers, hub, connections } = sources;
+  const {
+    unhandledRejections,
+    inFlight,
+    lagMs,
+    marketData,
+    cache,
+    coinMarketCap,
+    exchanges,
+    workers,
+    hub,
+    connections,
+  } = sources;
+  if (unhandledRejections !== undefined)
+    addCounter(registry, {
+      name: 'unhandled_rejections_total',
+      help: 'Rejections that nobody handled in the serving thread: bugs, each with its line in the log.',
+      samples: () => [[unhandledRejections()]],
+    });
   if (inFlight !== undefined)
     addGauge(registry, {
       name: 'http_requests_in_flight',

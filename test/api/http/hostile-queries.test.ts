@@ -125,30 +125,37 @@ const wrongQuery = fc.oneof(
     .map(([kind, size]) => `${kind}?exchange=binance&symbol=${'A'.repeat(size)}`),
 );
 
-test('thousands of wrong queries each get a 4xx problem at once, nothing reaches a venue, the server is unharmed', async () => {
-  sandbox.control.resetLog();
-  const durations: number[] = [];
-  await fc.assert(
-    fc.asyncProperty(wrongQuery, async (query) => {
-      const startedAt = performance.now();
-      const response = await app.inject(`/v1/markets/${query}`);
-      durations.push(performance.now() - startedAt);
-      expect(response.headers['content-type']).toMatch(/^application\/problem\+json/);
-      const body = problem.strict().parse(response.json());
-      expect(body.status).toBe(response.statusCode);
-      expect(response.statusCode, body.detail).toBeGreaterThanOrEqual(400);
-      expect(response.statusCode, body.detail).toBeLessThan(500);
-      expect(response.body.length).toBeLessThan(8000);
-    }),
-    { numRuns: 3000, seed: 1699000000 },
-  );
-  const quick = durations.filter((duration) => duration < QUICK_MS).length;
-  expect(quick / durations.length).toBeGreaterThan(QUICK_SHARE);
-  expect(sandbox.control.requestLog()).toEqual([]);
-  expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
-  expect((await app.inject('/v1/health')).statusCode).toBe(200);
-  expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
-});
+/** 3000 requests and their shrinking, on a machine that does other things too. */
+const PATIENCE_MS = 180_000;
+
+test(
+  'thousands of wrong queries each get a 4xx problem at once, nothing reaches a venue, the server is unharmed',
+  async () => {
+    sandbox.control.resetLog();
+    const durations: number[] = [];
+    await fc.assert(
+      fc.asyncProperty(wrongQuery, async (query) => {
+        const startedAt = performance.now();
+        const response = await app.inject(`/v1/markets/${query}`);
+        durations.push(performance.now() - startedAt);
+        expect(response.headers['content-type']).toMatch(/^application\/problem\+json/);
+        const body = problem.strict().parse(response.json());
+        expect(body.status).toBe(response.statusCode);
+        expect(response.statusCode, body.detail).toBeGreaterThanOrEqual(400);
+        expect(response.statusCode, body.detail).toBeLessThan(500);
+        expect(response.body.length).toBeLessThan(8000);
+      }),
+      { numRuns: 3000, seed: 1699000000 },
+    );
+    const quick = durations.filter((duration) => duration < QUICK_MS).length;
+    expect(quick / durations.length).toBeGreaterThan(QUICK_SHARE);
+    expect(sandbox.control.requestLog()).toEqual([]);
+    expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+    expect((await app.inject('/v1/health')).statusCode).toBe(200);
+    expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+  },
+  PATIENCE_MS,
+);
 
 test('over a real socket too, symbols of a megabyte and broken encodings are refused', async () => {
   const { port } = app.server.address() as AddressInfo;

@@ -69,6 +69,7 @@ test('tells every number of every source', async () => {
     worker_watches: { '{worker="0"}': 26, '{worker="1"}': 0 },
     worker_memory_bytes: { '{worker="0"}': 27 },
     worker_event_loop_delay_p99_seconds: { '{worker="0"}': 0.028 },
+    unhandled_rejections_total: { '': 48 },
     worker_unhandled_rejections: { '{worker="0"}': 29 },
     stream_topics: { '': 3 },
     stream_subscriptions: { '': 30 },

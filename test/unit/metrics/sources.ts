@@ -6,6 +6,7 @@ export const NOW = 1_699_000_000_000;
 const states = { HIT: 1, MISS: 2, STALE: 3, LIVE: 4 };
 
 export const fullSources = (): MetricsSources => ({
+  unhandledRejections: () => 48,
   inFlight: () => 5,
   lagMs: () => 12,
   marketData: () => ({
