@@ -12,12 +12,11 @@ import { createLog } from './services/pino-log.js';
 const BAD_CONFIG = 78;
 /** How long readiness is off before the door closes, so that a balancer can look. */
 const DRAIN_NOTICE_MS = 300;
-/**
- * Once the door is closed: nobody waits for an exchange any longer; connections that are still not done are cut; and,
- * from the signal, the process ends whatever is left.
- */
+/** How long answers may wait for an exchange once the door is closed. */
 const GIVE_UP_AFTER_MS = 6_000;
-const CUT_AFTER_MS = 7_000;
+/** From there: connections that are still not done are cut. */
+const CUT_AFTER_MS = 1_000;
+/** From the signal: the process ends whatever is left. */
 const END_AFTER_MS = 9_000;
 
 const readConfig = (): Config => {
@@ -87,8 +86,11 @@ const serveHttp = async (config: Config): Promise<void> => {
   onSignals(log, async () => {
     app.lifeCycle.beginDraining();
     await delay(DRAIN_NOTICE_MS);
-    setTimeout(() => app.lifeCycle.giveUpCalls(), GIVE_UP_AFTER_MS).unref();
-    setTimeout(() => app.server.closeAllConnections(), CUT_AFTER_MS).unref();
+    setTimeout(() => {
+      app.lifeCycle.giveUpCalls();
+      // Begun only now: however late this thread is, what was given up is answered first.
+      setTimeout(() => app.server.closeAllConnections(), CUT_AFTER_MS).unref();
+    }, GIVE_UP_AFTER_MS).unref();
     await app.close();
   });
   try {
