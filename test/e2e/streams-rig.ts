@@ -9,6 +9,8 @@ import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.js';
 
 const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url));
 
+const STALLED_READERS = fileURLToPath(new URL('stalled-readers.py', import.meta.url));
+
 export interface Rig {
   readonly sandbox: Sandbox;
   readonly port: number;
@@ -113,7 +115,7 @@ const receive = (reader: Reader, json: string, first: (reader: Reader) => void):
 export const readSse = (port: number, query: string): Promise<Reader> =>
   new Promise((resolve, reject) => {
     const socket = net.connect(port, '127.0.0.1', () =>
-      socket.write(`GET /v1/stream/ticker?${query} HTTP/1.1\r\nHost: localhost\r\n\r\n`),
+      socket.write(`${sseHead(query).join('\r\n')}\r\n\r\n`),
     );
     const closed = new Promise<number>((settle) => socket.once('close', () => settle(0)));
     const close = (): void => void socket.destroy();
@@ -139,24 +141,30 @@ export const readWs = (port: number, query: string): Promise<Reader> =>
     socket.once('error', reject);
   });
 
-/** Takes its first bytes and then never reads again. */
-export const stall = (port: number, query: string): Promise<net.Socket> =>
-  new Promise((resolve, reject) => {
-    const head = [
-      `GET /ws/ticker?${query} HTTP/1.1`,
-      'Host: localhost',
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-    ];
-    const socket = net.connect(port, '127.0.0.1', () => socket.write(`${head.join('\r\n')}\r\n\r\n`));
-    socket.once('data', () => {
-      socket.pause();
-      resolve(socket);
-    });
-    socket.once('error', reject);
+/** Clients that are connected and never read (stalled-readers.py). */
+export const stall = async (port: number, count: number, head: readonly string[]): Promise<ChildProcess> => {
+  const child = spawn('python3', [STALLED_READERS, String(port), String(count)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
+  child.stdin.end(`${head.join('\r\n')}\r\n\r\n`);
+  const said = await Promise.race([once(child.stdout, 'data'), once(child, 'exit')]);
+  if (String(said[0]).trim() !== 'ready') throw new Error(`The stalled readers said ${String(said[0])}`);
+  return child;
+};
+
+export const sseHead = (query: string): string[] => [
+  `GET /v1/stream/ticker?${query} HTTP/1.1`,
+  'Host: localhost',
+];
+
+export const wsHead = (query: string): string[] => [
+  `GET /ws/ticker?${query} HTTP/1.1`,
+  'Host: localhost',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+];
 
 /** Opens `count` readers, not all at once: a listen queue is short. */
 export const openMany = async <T>(count: number, open: () => Promise<T>): Promise<T[]> => {
