@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fanout } from './figures/fanout.js';
-import { cachedAnswers, peer } from './figures/http.js';
+import { PYTHON, PYTHON_PACKAGES, cachedAnswers, peer } from './figures/http.js';
 import { latency } from './figures/latency.js';
 import { memory } from './figures/memory.js';
 import { miss } from './figures/miss.js';
@@ -16,25 +16,36 @@ import { stopAll } from './lib/processes.js';
 import { machine, table } from './lib/report.js';
 
 const FIGURES: readonly Figure[] = [cachedAnswers, fanout, memory, latency, start, miss, peer, scale];
+/** A program, what proves that it is there, and Debian's packages that bring it. */
 const NEEDS = [
-  ['wrk', '--version', 'apt-get install wrk'],
-  ['taskset', '--version', 'apt-get install util-linux'],
-  ['cc', '--version', 'apt-get install gcc libc6-dev'],
+  ['wrk', ['--version'], 'wrk'],
+  ['taskset', ['--version'], 'util-linux'],
+  ['cc', ['--version'], 'gcc libc6-dev'],
+  [PYTHON, ['-c', 'import fastapi, uvicorn, uvloop, httptools'], PYTHON_PACKAGES],
 ] as const;
 
-/** wrk --version exits with 1, so only a missing program counts. */
+/** wrk --version exits with 1, so of the others only a missing program counts. */
 const missingNeeds = (): string[] =>
-  NEEDS.flatMap(([program, flag, remedy]) => {
+  NEEDS.flatMap(([program, proof, packages]) => {
     try {
-      execFileSync(program, [flag], { stdio: 'ignore' });
+      execFileSync(program, proof, { stdio: 'ignore' });
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
-        return [`${program} is missing: ${remedy}`];
+      const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+      if (isAbsent || program === PYTHON) return [`missing for ${program}: apt-get install ${packages}`];
     }
     return [];
   });
 
 const arguments_ = process.argv.slice(2);
+const unknown = arguments_.filter(
+  (argument) =>
+    argument !== '--smoke' &&
+    !FIGURES.some(({ ids }) => ids.some((id) => id.toUpperCase() === argument.toUpperCase())),
+);
+if (unknown.length > 0) {
+  console.error(`usage: npm run bench [-- <id> ...]; ids: ${FIGURES.flatMap(({ ids }) => ids).join(' ')}`);
+  process.exit(unknown.includes('--help') ? 0 : 2);
+}
 const smoke = arguments_.includes('--smoke');
 const wanted = arguments_.filter((argument) => !argument.startsWith('--')).map((id) => id.toUpperCase());
 const wants = (id: string): boolean => wanted.length === 0 || wanted.includes(id.toUpperCase());
@@ -53,18 +64,25 @@ const progress = (text: string): void => {
   console.error(`[${((performance.now() - begin) / 1000).toFixed(0).padStart(3)} s] ${text}`);
 };
 
-const rows: Row[] = [];
+/** A smoke run judges no time, so its figures need not have the machine to themselves. */
+const LANES = smoke ? 3 : 1;
+const found = new Map<Figure, readonly Row[]>();
 const failures: string[] = [];
-for (const figure of chosen) {
-  try {
-    rows.push(...(await figure.run({ smoke, progress, wants })));
-  } catch (error) {
-    failures.push(`${figure.ids.join(', ')}: ${error instanceof Error ? error.message : String(error)}`);
+const queue = [...chosen];
+const lane = async (): Promise<void> => {
+  for (let figure = queue.shift(); figure !== undefined; figure = queue.shift()) {
+    try {
+      found.set(figure, await figure.run({ smoke, progress, wants }));
+    } catch (error) {
+      failures.push(`${figure.ids.join(', ')}: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
-}
+};
+await Promise.all(Array.from({ length: LANES }, lane));
+const rows = chosen.flatMap((figure) => found.get(figure) ?? []);
 for (const row of rows) if (row.counted === 0) failures.push(`${row.id}: counted nothing`);
 
-console.log(table(rows));
+console.log(table(rows, { smoke }));
 mkdirSync(new URL('results/', import.meta.url), { recursive: true });
 const report = { at: new Date().toISOString(), smoke, machine: machine(), rows, failures };
 writeFileSync(new URL('results/latest.json', import.meta.url), `${JSON.stringify(report, null, 2)}\n`);

@@ -13,7 +13,7 @@ import {
   type FanoutOptions,
 } from '../lib/fanout.js';
 import type { Context, Figure, Row } from '../lib/figure.js';
-import { cpuMicros, pause, startChild } from '../lib/processes.js';
+import { cpuMicros, pause, startChild, untilListens } from '../lib/processes.js';
 import { freePort } from '../../test/support/free-port.js';
 import { startProduct, startVenues, type Running } from '../lib/product.js';
 
@@ -35,7 +35,7 @@ export const startTcpFloor = async (bytes: Buffer, writes = 1): Promise<Running>
   writeFileSync(file, bytes);
   const argv = [floorScript('tcp-floor'), String(port), file, String(TICKS), String(writes)];
   const child = startChild([process.execPath, ...argv], { core: 0 });
-  await pause(300);
+  await untilListens(port);
   return { ...child, port, url: `http://127.0.0.1:${port}` };
 };
 

@@ -120,6 +120,10 @@ export const cachedAnswers: Figure = {
   },
 };
 
+/** Debian's, since pip is no part of the machine. */
+export const PYTHON = '/usr/bin/python3';
+export const PYTHON_PACKAGES = 'python3-fastapi python3-uvicorn python3-uvloop python3-httptools';
+
 export const peer: Figure = {
   ids: ['B15'],
   run: async (context) => {
@@ -127,7 +131,7 @@ export const peer: Figure = {
     const venues = await startVenues();
     const product = await startProduct(venues);
     const port = await freePort();
-    const python = startChild(['/usr/bin/python3', here('peers/fastapi_app.py'), String(port)], { core: 0 });
+    const python = startChild([PYTHON, here('peers/fastapi_app.py'), String(port)], { core: 0 });
     const fastapi = { ...python, port, url: `http://127.0.0.1:${port}` };
     try {
       await untilAnswers(`${fastapi.url}${TICKER}`);

@@ -244,7 +244,7 @@ export const clients = async (context: Context, counts: readonly number[]): Prom
 const TICKERS = [
   '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT',
   '/v1/markets/ticker?exchange=kraken&symbol=BTC/USD',
-  '/v1/markets/ticker?exchange=coinbase&symbol=BTC/USD',
+  '/v1/markets/ticker?exchange=coinbaseexchange&symbol=BTC/USD',
 ];
 
 /** The sandbox simulates three. Each has its markets loaded, and its cached ticker is asked for in turn. */
@@ -255,7 +255,7 @@ export const exchanges = async (context: Context): Promise<Curve> => {
   try {
     for (let count = 1; count <= TICKERS.length; count++) {
       context.progress(`B14 ${count} exchanges`);
-      const ENABLED_EXCHANGES = ['binance', 'kraken', 'coinbase'].slice(0, count).join(',');
+      const ENABLED_EXCHANGES = ['binance', 'kraken', 'coinbaseexchange'].slice(0, count).join(',');
       const product = await startProduct(venues, { ...UNPACED, ENABLED_EXCHANGES, TICKER_CACHE_TTL: '600' });
       try {
         const paths = TICKERS.slice(0, count);

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { once } from 'node:events';
+import { createConnection } from 'node:net';
 
 const running = new Set<ChildProcess>();
 const LOG_LIMIT = 4000;
@@ -84,6 +85,22 @@ export const untilAnswers = async (url: string, timeoutMs = 30_000): Promise<voi
     );
     if (ok) return;
     if (performance.now() > deadline) throw new Error(`${url} did not answer in ${timeoutMs} ms`);
+    await pause(5);
+  }
+};
+
+/** Resolves once something takes connections on this port of the loopback. */
+export const untilListens = async (port: number, timeoutMs = 30_000): Promise<void> => {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const socket = createConnection(port, '127.0.0.1');
+    const connected = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (connected) return;
+    if (performance.now() > deadline) throw new Error(`nothing listens on ${port} after ${timeoutMs} ms`);
     await pause(5);
   }
 };

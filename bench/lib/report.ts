@@ -21,7 +21,7 @@ const verdict = (row: Row): string => {
 
 const HEAD = ['id', 'what', 'unit', 'product', 'floor', 'figure', 'goal', '', 'control', 'counted'] as const;
 
-const cells = (row: Row): string[] => [
+const cells = (row: Row, smoke: boolean): string[] => [
   row.id,
   row.what,
   row.unit,
@@ -29,14 +29,17 @@ const cells = (row: Row): string[] => [
   quartiles(row.floor),
   quartiles(row.figure),
   Number.isFinite(row.goal) ? `${row.sense === 'at least' ? '≥' : '≤'} ${row.goal}` : '–',
-  verdict(row),
+  smoke ? 'not judged' : verdict(row),
   row.control === undefined ? '–' : digits(row.control),
   String(row.counted),
 ];
 
-/** A GitHub-flavoured Markdown table, padded so that a terminal shows it in columns; medians with quartiles. */
-export const table = (rows: readonly Row[]): string => {
-  const lines = [[...HEAD], ...rows.map(cells)];
+/**
+ * A GitHub-flavoured Markdown table, padded so that a terminal shows it in columns; medians with quartiles. A smoke run
+ * measures nothing that deserves a verdict.
+ */
+export const table = (rows: readonly Row[], { smoke }: { readonly smoke: boolean }): string => {
+  const lines = [[...HEAD], ...rows.map((row) => cells(row, smoke))];
   const widths = HEAD.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));
   const print = (line: readonly string[]): string =>
     `| ${line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
