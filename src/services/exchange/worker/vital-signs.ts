@@ -5,7 +5,7 @@ import type { WorkerReport } from './protocol.js';
 /** Unanswered heartbeats after which a thread counts as hung. Beats, not wall time: a stall of ours is no fault of its. */
 export const MAX_MISSED = 6;
 /** Unanswered heartbeats after which a successor is made ready, in case. */
-export const SUSPECT_AFTER = 3;
+export const SUSPECT_AFTER = 2;
 /** The same while it starts or loads markets, which blocks it for as long as a slow machine takes. */
 export const MAX_MISSED_LOADING = 60;
 /** Memory (heap and external) over which a worker is replaced, when two reports in a row say so. */

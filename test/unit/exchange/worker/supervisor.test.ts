@@ -336,21 +336,21 @@ describe('a worker that fails', () => {
   it('that keeps hanging waits all the same: what was made ready goes', async () => {
     const { supervisor, threads } = start();
     supervisor.start();
-    for (let deaths = 0; deaths < 4; deaths += 1) {
-      await beats(4);
+    for (let deaths = 0; deaths < 5; deaths += 1) {
+      await beats(6);
       threads[deaths]!.die();
     }
-    await beats(4);
-    expect(threads).toHaveLength(5);
-    threads[4]!.hang();
-    await beats(SUSPECT_AFTER + 2);
+    await beats(6);
     expect(threads).toHaveLength(6);
+    threads[5]!.hang();
+    await beats(SUSPECT_AFTER + 2);
+    expect(threads).toHaveLength(7);
     await beats(MAX_MISSED - SUSPECT_AFTER);
     expect(threads.map(({ terminated }) => terminated)).toEqual(threads.map(() => true));
-    expect(supervisor.stats()[0]).toMatchObject({ state: 'restarting', restarts: 5 });
-    await beats(6);
-    expect(threads).toHaveLength(7);
-    expect(supervisor.stats()[0]).toMatchObject({ state: 'running', restarts: 5 });
+    expect(supervisor.stats()[0]).toMatchObject({ state: 'restarting', restarts: 6 });
+    await beats(10);
+    expect(threads).toHaveLength(8);
+    expect(supervisor.stats()[0]).toMatchObject({ state: 'running', restarts: 6 });
   });
 
   it('that hangs after others have died needs no wait where its successor has been ready for longer', async () => {
