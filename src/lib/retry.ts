@@ -25,12 +25,16 @@ export interface RetryQuestion {
   readonly random: number;
 }
 
+/** What must be left for the attempt after a wait that somebody asked for: with less it could only run out of time. */
+export const LEAST_ATTEMPT_MS = 250;
+
 /** The wait before the next attempt, or null where there is to be none. */
 export type RetryDecision = number | null;
 
 /**
  * Exponential back-off with full jitter: anything from nothing to a bound that grows per attempt, but never less than
- * the venue asked for. No attempt where it could only start at or after the deadline.
+ * the venue asked for. No attempt where it could only start at or after the deadline; nor, after a wait that somebody
+ * asked for, shortly before it: who would wait that long in vain is better told at once when to come back.
  */
 export const decideRetry = ({
   error,
@@ -45,8 +49,10 @@ export const decideRetry = ({
     settings.maxBackoffMs,
     settings.initialBackoffMs * settings.multiplier ** (attempt - 1),
   );
-  const wait = Math.max(random * bound, error.retryAfterMs ?? 0);
-  return now + wait < deadline ? wait : null;
+  const asked = error.retryAfterMs ?? 0;
+  const wait = Math.max(random * bound, asked);
+  const room = asked > 0 ? LEAST_ATTEMPT_MS : 0;
+  return now + wait + room < deadline ? wait : null;
 };
 
 /**

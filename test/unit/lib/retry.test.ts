@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { decideRetry, retry, type RetryQuestion } from '../../../src/lib/retry.js';
+import { decideRetry, LEAST_ATTEMPT_MS, retry, type RetryQuestion } from '../../../src/lib/retry.js';
 
 const question = (changes: Partial<RetryQuestion> = {}): RetryQuestion => ({
   error: { retryable: true },
@@ -40,8 +40,14 @@ describe('the decision to retry', () => {
   it('refuses a wait that would end at the deadline or after it', () => {
     const error = { retryable: true, retryAfterMs: 7000 };
     expect(decideRetry(question({ error, deadline: 7000 }))).toBeNull();
-    expect(decideRetry(question({ error, deadline: 7001 }))).toBe(7000);
     expect(decideRetry(question({ deadline: 20_000, now: 20_000, random: 0 }))).toBeNull();
+    expect(decideRetry(question({ deadline: 501 }))).toBe(500);
+  });
+
+  it('refuses a wait that the venue asked for where no time for an attempt would be left', () => {
+    const error = { retryable: true, retryAfterMs: 7000 };
+    expect(decideRetry(question({ error, deadline: 7000 + LEAST_ATTEMPT_MS }))).toBeNull();
+    expect(decideRetry(question({ error, deadline: 7001 + LEAST_ATTEMPT_MS }))).toBe(7000);
   });
 });
 
