@@ -72,7 +72,12 @@ export const environment = z.object({
   STALE_IF_ERROR: seconds(300).describe(
     'how old an answer may be that is served, marked STALE, while a venue fails',
   ),
-  CMC_API_KEY: z.string().default('').describe('CoinMarketCap key; empty turns the fallback off'),
+  CMC_API_KEY: z
+    .string()
+    .trim()
+    .regex(/^[!-~]*$/, 'must be printable ASCII without spaces')
+    .default('')
+    .describe('CoinMarketCap key; empty turns the fallback off'),
   CMC_API_URL: z
     .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
     .default('https://pro-api.coinmarketcap.com/v1')

@@ -53,7 +53,14 @@ export const exchangeOptionsByExchange = z
       return z.NEVER;
     }
   })
-  .pipe(z.record(z.string().regex(/^[a-z0-9]+$/), exchangeOptions))
+  .pipe(
+    z.record(z.string().regex(/^[a-z0-9]+$/), exchangeOptions, {
+      error: (issue) =>
+        issue.code === 'invalid_key'
+          ? 'must be an exchange id in lower case'
+          : 'must be a JSON object by exchange id',
+    }),
+  )
   .default({});
 
 /** CCXT ids in lower case, without repetitions. */

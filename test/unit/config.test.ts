@@ -95,6 +95,13 @@ describe('what is refused, word for word', () => {
       { EXCHANGE_OPTIONS: '{half' },
       'EXCHANGE_OPTIONS: must be JSON, for example {"binance":{"rateLimit":100}}',
     ],
+    [{ EXCHANGE_OPTIONS: '[1]' }, 'EXCHANGE_OPTIONS: must be a JSON object by exchange id'],
+    [
+      { EXCHANGE_OPTIONS: '{"Binance":{}}' },
+      'EXCHANGE_OPTIONS.Binance: must be an exchange id in lower case',
+    ],
+    // Never repeated: it is a secret.
+    [{ CMC_API_KEY: 'key\nkey' }, 'CMC_API_KEY: must be printable ASCII without spaces'],
   ])('%j', (env, fault) => {
     expect(refusal(env)).toBe(`The settings are not usable:\n  - ${fault}`);
   });
@@ -155,6 +162,7 @@ describe('what is understood', () => {
     [{ SANDBOX: 'TRUE' }, { sandbox: true }],
     [{ SANDBOX: 'http://127.0.0.1:9900/' }, { sandbox: 'http://127.0.0.1:9900' }],
     [{ https_proxy: 'http://proxy:1' }, { proxy: { https: 'http://proxy:1', http: '', no: '' } }],
+    [{ CMC_API_KEY: ' key-1\n' }, { coinMarketCap: { apiKey: 'key-1' } }],
     [
       { EXCHANGE_OPTIONS: '{"binance":{"rateLimit":100,"hostname":"api.example","options":{"x":[1]}}}' },
       { exchangeOptions: { binance: { rateLimit: 100, hostname: 'api.example', options: { x: [1] } } } },
