@@ -21,7 +21,11 @@ export interface Curve {
 const scratch = mkdtempSync(join(tmpdir(), 'bench-scale-'));
 const UNPACED = {
   RATE_LIMIT_REQUESTS: '1000000',
-  EXCHANGE_OPTIONS: JSON.stringify({ binance: { rateLimit: 1 }, kraken: { rateLimit: 1 } }),
+  EXCHANGE_OPTIONS: JSON.stringify({
+    binance: { rateLimit: 1 },
+    kraken: { rateLimit: 1 },
+    coinbaseexchange: { rateLimit: 1 },
+  }),
 };
 const FILLERS = 8;
 const SINCE = 1_750_000_020_000;
@@ -82,8 +86,8 @@ export const keys = async (context: Context, counts: readonly number[]): Promise
 };
 
 const SUBSCRIPTIONS_A_SOCKET = 100;
-/** The topics are spread over two, since one venue's list of 10,000 markets is larger than any answer may be. */
-const SPREAD_OVER = ['binance', 'kraken'] as const;
+/** The topics are spread over all: one venue has neither 10,000 markets nor as many feeds. */
+const SPREAD_OVER = ['binance', 'kraken', 'coinbaseexchange'] as const;
 
 interface TopicName {
   readonly exchange: string;
@@ -133,7 +137,7 @@ const openOn = async (socket: WebSocket, exchange: string, symbols: readonly str
   }
 };
 
-/** Opens topics on top of BTC/USDT; their venue symbols tick once in a thousand seconds. */
+/** Opens topics on top of BTC/USDT. */
 const openTopics = async (product: Running, names: readonly TopicName[]): Promise<WebSocket[]> => {
   const sockets: WebSocket[] = [];
   for (const exchange of SPREAD_OVER) {
@@ -179,8 +183,14 @@ const topicNames = async (product: Running, count: number): Promise<TopicName[]>
   return names.slice(0, count);
 };
 
-const setQuiet = async (venues: Running): Promise<void> => {
-  const ticks = [{ perSecond: 0.001 }, { venue: 'binance', symbol: 'BTC/USDT', perSecond: TICKS }];
+/** While topics are opened each symbol ticks once in five seconds: a feed that never speaks is taken for a dead one. */
+const OPENING_TICKS = 0.2;
+const FIRST_TICK_MS = 1000 / OPENING_TICKS;
+const QUIET_TICKS = 0.001;
+
+/** All symbols but BTC/USDT, which goes on at its pace. */
+const setTicks = async (venues: Running, perSecond: number): Promise<void> => {
+  const ticks = [{ perSecond }, { venue: 'binance', symbol: 'BTC/USDT', perSecond: TICKS }];
   for (const body of ticks) {
     const init = {
       method: 'POST',
@@ -193,9 +203,11 @@ const setQuiet = async (venues: Running): Promise<void> => {
 };
 
 export const topics = async (context: Context, counts: readonly number[]): Promise<Curve> => {
-  const venues = await startVenues({ markets: Math.max(...counts) / SPREAD_OVER.length + 50, ticks: TICKS });
-  await setQuiet(venues);
-  const product = await startProduct(venues, UNPACED);
+  const venues = await startVenues({
+    markets: Math.ceil(Math.max(...counts) / SPREAD_OVER.length) + 50,
+    ticks: TICKS,
+  });
+  const product = await startProduct(venues, { ...UNPACED, STREAM_IDLE_TIMEOUT: '3600' });
   const cost: Point[] = [];
   const megabytes: Point[] = [];
   const sockets: WebSocket[] = [];
@@ -204,8 +216,11 @@ export const topics = async (context: Context, counts: readonly number[]): Promi
     let opened = 0;
     for (const count of counts) {
       context.progress(`B14 ${count} topics`);
+      await setTicks(venues, OPENING_TICKS);
       sockets.push(...(await openTopics(product, names.slice(opened, count - 1))));
       opened = count - 1;
+      await pause(FIRST_TICK_MS);
+      await setTicks(venues, QUIET_TICKS);
       const tally: Delivery = { events: 0, clientLoad: 0 };
       const clients = { port: product.port, clients: 500, request: upgradeRequest(`/ws/ticker?${QUERY}`) };
       cost.push([count, await perEvent(product, clients, { seconds: context.smoke ? 1 : 4, tally })]);

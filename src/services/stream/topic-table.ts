@@ -1,6 +1,7 @@
 /** The running topics: started, kept for a linger after their last client, and ended. */
 import { AppError } from '../../errors.js';
 import type { ExchangeDescription, StreamTopic } from '../exchange/exchange-client.js';
+import { FeedOutages } from './feed/feed-outages.js';
 import type { SharedEvent, Subscriber } from './hub-api.js';
 import { DEFAULT_POLL_INTERVALS, type HubOptions } from './hub-options.js';
 import { systemTimers, type Timers } from './timers.js';
@@ -22,6 +23,7 @@ export interface Entry {
 export class TopicTable {
   readonly #options: HubOptions;
   readonly #timers: Timers;
+  readonly #outages: FeedOutages;
   readonly #entries = new Map<string, Entry>();
   /** Tells this process's event ids from those before a restart. */
   readonly #epoch: string;
@@ -34,6 +36,7 @@ export class TopicTable {
   constructor(options: HubOptions) {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
+    this.#outages = new FeedOutages(options);
     this.#epoch = Math.trunc(options.now()).toString(36);
   }
 
@@ -64,6 +67,7 @@ export class TopicTable {
       pollIntervalMs: (pollIntervalMs ?? DEFAULT_POLL_INTERVALS)[topic.channel],
       sandbox,
       log,
+      outages: this.#outages,
       now,
       random,
       timers: this.#timers,

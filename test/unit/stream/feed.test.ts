@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/errors.js';
-import { silentLog } from '../../../src/services/log.js';
 import { createHub } from '../../../src/services/stream/hub.js';
 import type { Channel } from '../../../src/schemas/stream.js';
+import { recordingLog } from '../../support/recording-log.js';
 import {
   FakeClient,
   FakeMarketData,
@@ -26,6 +26,7 @@ let venue: FakeVenue;
 let market: FakeMarketData;
 let hub: ReturnType<typeof createHub>;
 let client: FakeClient;
+let log: ReturnType<typeof recordingLog>;
 /** What chance says of each wait, 0 to 1. */
 let luck: number;
 
@@ -38,6 +39,7 @@ beforeEach(() => {
   venue = new FakeVenue(time);
   market = new FakeMarketData(time);
   client = new FakeClient();
+  log = recordingLog();
   venue.answer = tickerBody(100, START - 1000);
   hub = createHub({
     exchanges: venue,
@@ -45,7 +47,7 @@ beforeEach(() => {
     settings: { deltaThreshold: 0, lingerMs: 0, idleTimeoutMs: IDLE_MS },
     pollIntervalMs: { ticker: POLL_MS, trades: POLL_MS, orderbook: POLL_MS, ohlcv: POLL_MS },
     sandbox: false,
-    log: silentLog,
+    log,
     now: time.now,
     random: () => luck,
     timers: time,
@@ -80,6 +82,18 @@ describe('a feed', () => {
     expect(client.states).toEqual(['reconnecting', 'live', 'reconnecting', 'live']);
     expect(client.prices).toEqual([100, 101, 102]);
     expect(hub.stats().reconnects).toBe(1);
+    expect(log.lines.filter(({ level }) => level !== 'debug').map(({ message }) => message)).toEqual([
+      'feeds of an exchange are lost; they reconnect',
+      'all feeds of the exchange are live again',
+    ]);
+  });
+
+  it('that is closed while it is lost leaves no outage behind', async () => {
+    await open();
+    venue.tick(101);
+    venue.break(unavailable());
+    await hub.close();
+    expect(log.lines.at(-1)).toMatchObject({ level: 'info', details: { exchange: 'binance', feeds: 1 } });
   });
 
   it('that ends without a fault is opened anew as well', async () => {

@@ -58,7 +58,8 @@ export class CatchUp {
     if (signal.aborted) return;
     const seam = hold !== null && this.#hold === hold;
     if (rest instanceof AppError) {
-      log.warn({ ...topic, code: rest.code }, 'a gap in the feed stays open');
+      // Its clients are told; of many feeds at once the log would only repeat what it said of the outage.
+      log.debug({ ...topic, code: rest.code }, 'a gap in the feed stays open');
       listener.onGap(
         `The venue could not be asked for what came before: some ${topic.channel} may be missing. ${rest.message}`,
       );

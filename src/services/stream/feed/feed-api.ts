@@ -4,6 +4,7 @@ import type { ExchangeClient, StreamItem, StreamTopic } from '../../exchange/exc
 import type { Log } from '../../log.js';
 import type { FeedStatus } from '../events.js';
 import type { Timers } from '../timers.js';
+import type { FeedOutages } from './feed-outages.js';
 
 export interface ItemSource {
   readonly via: 'feed' | 'rest';
@@ -37,6 +38,8 @@ export interface FeedOptions {
   readonly pollIntervalMs: Millis;
   readonly listener: FeedListener;
   readonly log: Log;
+  /** Shared by all feeds. */
+  readonly outages: FeedOutages;
   readonly now: () => Millis;
   /** 0 (inclusive) to 1. */
   readonly random: () => number;

@@ -96,6 +96,7 @@ export class Feed {
   /** Ends the feed for good; idempotent. Nothing is heard of it afterwards. */
   close(): void {
     this.#abort.abort();
+    this.#options.outages.over(this, this.#options.topic.exchange);
     this.#fallback.stop();
     this.#catchUp.drop();
     this.#timers.cancelAll();
@@ -136,6 +137,7 @@ export class Feed {
 
   #goLive(session: Session, detail: string): void {
     session.spokeAt = this.#options.now();
+    this.#options.outages.over(this, this.#options.topic.exchange);
     this.#fallback.stop();
     this.#silence.watch(session);
     this.#state.set('live', detail);
@@ -151,11 +153,11 @@ export class Feed {
     this.#reconnects += 1;
     this.#silence.stop();
     this.#catchUp.release();
-    const { now, topic, log, listener } = this.#options;
+    const { now, topic, outages, listener } = this.#options;
     const hopeless = error?.status === BAD_REQUEST;
     const livedFor = session.spokeAt === null ? 0 : now() - session.spokeAt;
     const wait = this.#wait.next({ livedFor, hopeless });
-    log.warn({ ...topic, reason, wait, code: error?.code }, 'feed lost; will reconnect');
+    outages.lost(this, { topic, reason, wait, code: error?.code, kind: hopeless ? 'refused' : 'lost' });
     listener.onInterrupted();
     if (!this.#fallback.active) {
       if (this.status.state !== 'stale') this.#state.set('reconnecting', reason);
