@@ -38,7 +38,7 @@ const CASES: readonly Case[] = [
   {
     what: '1000 candles',
     goal: 4,
-    warmUp: 400,
+    warmUp: 100,
     path: `/v1/markets/ohlcv?exchange=binance&symbol=BTC/USDT&interval=1m&limit=1000&since=${SINCE}`,
     venuePath: `/api.binance.com/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=1000&startTime=${SINCE}`,
   },

@@ -46,7 +46,7 @@ export const scale: Figure = {
     const byKeys = await keys(context, many);
     // More open too, but not within the ten seconds in which a feed must speak: a venue takes so many subscriptions a second.
     const byTopics = await topics(context, context.smoke ? [10, 50] : [10, 100, 1000, 3000]);
-    const byClients = await clients(context, context.smoke ? [10] : [10, 100, 1000, 3000]);
+    const byClients = await clients(context, context.smoke ? [10] : [10, 100, 1000, 5000]);
     const byExchanges = await exchanges(context);
     if (!context.smoke) {
       const drawing = chart([
