@@ -116,7 +116,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     sandbox,
     version: VERSION,
     corsOrigins: config.corsOrigins,
-    countMore: app.countMore,
+    countMore: (request, more) => app.countMore(request, more),
     log,
     now,
   });
