@@ -50,8 +50,11 @@ const utf8 = new TextDecoder();
 /** Messages in a body: clients of older revisions may send a batch. What the SDK will refuse counts as one. */
 const messagesIn = (body: unknown): number => {
   if (!(body instanceof Buffer)) return 1;
+  // The SDK parses it all; here only what may be a batch is worth the time.
+  const text = utf8.decode(body).trimStart();
+  if (!text.startsWith('[')) return 1;
   try {
-    const parsed: unknown = JSON.parse(utf8.decode(body));
+    const parsed: unknown = JSON.parse(text);
     return Array.isArray(parsed) ? parsed.length : 1;
   } catch {
     return 1;

@@ -52,15 +52,11 @@ export const createRedisCounts = ({ url, prefix, windowMs, log, now }: RedisCoun
   const addSome = async (some: readonly Unshared[]): Promise<(SharedCount | undefined)[]> => {
     const keys = some.map(({ key }) => `${prefix}:clients:${windowMs}:${key}`);
     const values = some.flatMap(({ hits, leftMs }) => [hits, Math.max(1, Math.ceil(leftMs))]);
-    const unknown = some.map(() => undefined);
     try {
       const reply = await connection.run((redis) => redis.eval(ADD, keys.length, ...keys, ...values));
-      const counts = replySchema.safeParse(reply);
-      if (counts.success) return counts.data.map(([total, leftMs]) => ({ total, leftMs }));
-      connection.doubt();
-      return unknown;
+      return replySchema.parse(reply).map(([total, leftMs]) => ({ total, leftMs }));
     } catch {
-      return unknown;
+      return some.map(() => undefined);
     }
   };
 

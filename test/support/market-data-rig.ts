@@ -82,7 +82,9 @@ export const createRig = (options: RigOptions = {}): Rig => {
 export const untilRedisIs = (rig: Rig, state: 'ok' | 'degraded', timeout = 20_000): Promise<void> =>
   vi.waitFor(
     () => {
-      if (rig.cache.health().state !== state) throw new Error(`Redis is not ${state}`);
+      const found = rig.cache.health();
+      if (found.state !== state)
+        throw new Error(`Redis is ${found.state} (${found.detail ?? ''}), not ${state}`);
     },
     { timeout, interval: 10 },
   );

@@ -84,7 +84,6 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
     if (decoded === 'corrupt') {
       corrupt += 1;
       foreign.begin({});
-      connection.doubt();
       return undefined;
     }
     foreign.end();
@@ -146,9 +145,7 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
       }
       const reply: unknown = taken.reply;
       if (reply === 'OK') return { state: 'mine', entry, release: releaser(key, token) };
-      if (reply === null) return { state: 'theirs', entry };
-      connection.doubt();
-      return { state: 'unknown' };
+      return reply === null ? { state: 'theirs', entry } : { state: 'unknown' };
     },
     distrustClaims() {
       claimsFrom = now() + DISTRUST_MS;

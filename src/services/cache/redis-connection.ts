@@ -2,7 +2,6 @@
  * A connection to Redis that costs nothing while Redis is not well: every command has a deadline, a few that miss it
  * stop all commands, and a probe notices within PROBE_MS when Redis answers again. Reconnects by itself.
  */
-import { randomUUID } from 'node:crypto';
 import { Redis, ReplyError } from 'ioredis';
 import type { Millis } from '../../schemas/common.js';
 import type { Log } from '../log.js';
@@ -34,11 +33,6 @@ export interface RedisConnection {
   run<T>(command: (redis: Redis) => Promise<T>): Promise<T>;
   /** A command whose reply nobody waits for, sent also while Redis has only just begun to answer again. */
   send(command: (redis: Redis) => Promise<unknown>): void;
-  /**
-   * A reply made no sense: asks whether replies still belong to their commands, and replaces the socket where they
-   * don't. Bytes that were no replies may have left the parser waiting for more, or one reply behind, for good.
-   */
-  doubt(): void;
   /** When `isUp` last changed. */
   readonly since: Millis;
   close(): Promise<void>;
@@ -129,31 +123,27 @@ export const createRedisConnection = ({
     redis.disconnect(true);
   };
 
-  /** Only the token itself proves that replies belong to their commands. */
   const probe = (): void => {
     if (probing || redis.status !== 'ready') return;
     probing = true;
-    const token = randomUUID();
-    const reply = redis.ping(token);
-    reply
-      .then(
-        (said) => {
-          if (said !== token) replace('out_of_step');
-        },
-        () => undefined,
-      )
-      .finally(() => {
-        probing = false;
-        silentTurns = 0;
-      });
+    // Typed as 'PONG', but what answers may be anything.
+    const reply: Promise<string> = redis.ping();
+    const settled = (): void => {
+      probing = false;
+      silentTurns = 0;
+    };
+    reply.then(settled, settled);
     within(reply, deadlineMs * PROBE_SHARE).then(
       (said) => {
-        if (said === token) up();
+        if (said === 'PONG') up();
       },
       () => undefined,
     );
   };
-  /** ioredis puts no deadline on its handshake: a socket that swallows that is silent like one that swallows a probe. */
+  /**
+   * Bytes that were no replies may have left the parser waiting for the rest of one, or a command without its reply: then
+   * nothing that is sent is answered any more. The handshake is watched too, since ioredis puts no deadline on it.
+   */
   const turnOfProbe = (): void => {
     const owesAnswer = probing || redis.status === 'connect';
     silentTurns = owesAnswer ? silentTurns + 1 : 0;
@@ -192,7 +182,6 @@ export const createRedisConnection = ({
     send(command) {
       if (redis.status === 'ready') command(redis).catch(() => undefined);
     },
-    doubt: probe,
     async close() {
       closed = true;
       clearInterval(probeTimer);

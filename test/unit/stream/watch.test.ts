@@ -263,6 +263,19 @@ describe('a watch loop', () => {
     expect(hour.items.at(-1)).toMatchObject({ candles: [{ closed: true }, { closed: true }] });
   });
 
+  it('that is closed before CCXT came to subscribe subscribes nothing, and the next one is not its heir', async () => {
+    open().handle.close();
+    await settle();
+    expect(exchange.socket.subscriptions).toEqual({});
+    expect(exchange.socket.sent).toEqual([]);
+    const { handle } = open();
+    await settle();
+    expect(Object.keys(exchange.socket.futures)).toEqual(['ticker@BTC/USD']);
+    handle.close();
+    expect(exchange.socket.futures).toEqual({});
+    expect(exchange.socket.subscriptions).toEqual({});
+  });
+
   it('forgets candles of an earlier connection, and needs an interval', async () => {
     exchange.ohlcvs['BTC/USD'] = { '1m': [[START, 1, 1, 1, 1, 1]] };
     open({ channel: 'ohlcv', interval: '1m' });

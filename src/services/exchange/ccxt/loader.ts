@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { AppError } from '../../../errors.js';
 import type { ExchangeId } from '../../../schemas/common.js';
 import type { CcxtClass } from './ccxt-exchange.js';
+import { isTable, member } from './tables.js';
 
 const MODULE_NAME = /^([a-z][a-z0-9]{1,31})\.js$/;
 
@@ -34,23 +35,17 @@ export const findModules = (entry: string): Installation => {
 let installation: Installation | undefined;
 const installed = (): Installation => (installation ??= findModules(import.meta.resolve('ccxt')));
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null;
-
 /** Every exchange class has `describe` and the `request` of CCXT's base class on its prototype chain. */
 const isExchangeClass = (value: unknown): value is CcxtClass => {
   if (typeof value !== 'function') return false;
   const prototype: unknown = value.prototype;
   return (
-    isObject(prototype) && typeof prototype['describe'] === 'function' && 'handleRestResponse' in prototype
+    isTable(prototype) && typeof prototype['describe'] === 'function' && 'handleRestResponse' in prototype
   );
 };
 
 const memberOf = (module: unknown, ...path: readonly string[]): unknown =>
-  path.reduce<unknown>(
-    (value, key) => (isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined),
-    module,
-  );
+  path.reduce<unknown>(member, module);
 
 /** The whole package: only where the single modules are not to be found. Ids come from its own list. */
 export const loadFromPackage = async (id: ExchangeId): Promise<CcxtClass> => {

@@ -4,6 +4,7 @@
  */
 import type { ExchangeId, Millis } from '../../../schemas/common.js';
 import { DAY_MS } from '../../intervals.js';
+import { member } from './tables.js';
 import { CAUTIOUS_SIZES, callSizes, candlePageOf, type CallSizes } from './venue-sizes.js';
 
 export interface VenueQuirks extends CallSizes {
@@ -92,11 +93,6 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId
   // It gives its latest candles, as many as it likes, whatever is asked for; CCXT cuts them to size.
   ['gemini', { candlePage: 2000, onlyLatestCandles: true }],
 ]);
-
-const member = (value: unknown, key: string): unknown =>
-  typeof value === 'object' && value !== null && Object.hasOwn(value, key)
-    ? (value as Readonly<Record<string, unknown>>)[key]
-    : undefined;
 
 /** What decides about sizes: the CCXT instance's table `features`, and what kind of market is asked about. */
 export interface QuirksOf {

@@ -3,6 +3,7 @@
  * venues' documentation and the comments in CCXT's classes; venues that are not here are asked cautiously.
  */
 import type { ExchangeId } from '../../../schemas/common.js';
+import { member } from './tables.js';
 
 export interface CallSizes {
   /**
@@ -92,11 +93,6 @@ export const askedDepth = ({ bookDepths }: CallSizes, limit: number): number | u
 
 /** Most venues that keep more give 100 to 1000 candles a call; the bound keeps a wrong table from asking too much. */
 const MAX_CANDLE_PAGE = 1000;
-
-const member = (value: unknown, key: string): unknown =>
-  typeof value === 'object' && value !== null && Object.hasOwn(value, key)
-    ? (value as Readonly<Record<string, unknown>>)[key]
-    : undefined;
 
 const usable = (limit: unknown): limit is number =>
   typeof limit === 'number' && Number.isInteger(limit) && limit > 0;

@@ -13,6 +13,7 @@ import {
 import type { StreamItem, StreamTopic } from '../exchange-client.js';
 import type { CcxtExchange } from './ccxt-exchange.js';
 import type { WatchDeps } from './open-watch.js';
+import { isTable, member } from './tables.js';
 import { isBrokenBook } from './watch-checksum.js';
 import { watchQuirks } from './watch-quirks.js';
 
@@ -38,13 +39,7 @@ export interface ReaderContext {
   readonly deps: Pick<WatchDeps, 'exchange' | 'now'>;
 }
 
-type Table = Readonly<Record<string, unknown>>;
-const isTable = (value: unknown): value is Table => typeof value === 'object' && value !== null;
 const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
-
-/** A member of one of CCXT's tables by symbol or interval, which come from its own lists. */
-const own = (table: unknown, key: string): unknown =>
-  isTable(table) && Object.hasOwn(table, key) ? table[key] : undefined;
 
 const receipt = ({ deps }: ReaderContext) => ({ exchange: deps.exchange, now: deps.now() });
 
@@ -56,7 +51,7 @@ const tickerReader = (context: ReaderContext): ChannelReader => {
   return {
     next: () => instance.watchTicker(topic.symbol),
     read: (result) => {
-      const latest = own(own(instance, 'tickers'), topic.symbol) ?? result;
+      const latest = member(member(instance, 'tickers'), topic.symbol) ?? result;
       const { raw, ...figures } = normalizeTicker(latest, receipt(context));
       return { channel: 'ticker', ...figures, rawJson: JSON.stringify(raw) };
     },
@@ -115,12 +110,12 @@ const ohlcvReader = (context: ReaderContext): ChannelReader => {
   if (interval === undefined || text === undefined)
     throw new AppError('interval_not_supported', 'An ohlcv feed needs an interval of the exchange.');
   // Rows of an earlier connection may lack their last updates.
-  const before = own(own(instance, 'ohlcvs'), topic.symbol);
+  const before = member(member(instance, 'ohlcvs'), topic.symbol);
   if (isTable(before)) Reflect.deleteProperty(before, text);
   return {
     next: () => instance.watchOHLCV(topic.symbol, text),
     read: () => {
-      const stored = own(own(own(instance, 'ohlcvs'), topic.symbol), text);
+      const stored = member(member(member(instance, 'ohlcvs'), topic.symbol), text);
       if (!isList(stored)) return undefined;
       const rows = normalizeCandles(Array.from(stored).slice(-CANDLES), receipt(context));
       const now = deps.now();

@@ -7,15 +7,12 @@
  */
 import { crc32 } from 'node:zlib';
 import type { CcxtExchange } from './ccxt-exchange.js';
+import { isTable, member } from './tables.js';
 
 const CHECKED_LEVELS = 10;
 const MAX_DECIMALS = 20;
 
-type Table = Readonly<Record<string, unknown>>;
-const isTable = (value: unknown): value is Table => typeof value === 'object' && value !== null;
 const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
-const member = (value: unknown, key: string): unknown =>
-  isTable(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 
 /** Order book objects of CCXT's whose last update did not agree with its checksum. */
 const broken = new WeakSet<object>();

@@ -23,7 +23,7 @@ export interface FeedSubscriptions {
   readonly noted: Map<string, Subscribed>;
   /** How many feeds of the instance wait under each message hash; one map for all of them. */
   readonly waiting: Map<string, number>;
-  /** Nothing that CCXT still does in the feed's name is noted any more. */
+  /** What CCXT would still subscribe in its name, it must not: nobody would undo it. */
   released: boolean;
 }
 
@@ -54,7 +54,7 @@ const withInterval = ({ symbol, interval }: StreamTopic, hash: unknown): unknown
 const note = (feed: FeedSubscriptions, args: readonly unknown[]): void => {
   const [url, messageHashes, frame, subscribeHashes] = args;
   const key = textsOf(subscribeHashes).join(' ');
-  if (typeof url !== 'string' || feed.released || feed.noted.has(key) || feed.noted.size >= MAX_NOTED) return;
+  if (typeof url !== 'string' || feed.noted.has(key) || feed.noted.size >= MAX_NOTED) return;
   const hashes = textsOf(messageHashes);
   for (const hash of hashes) feed.waiting.set(hash, (feed.waiting.get(hash) ?? 0) + 1);
   feed.noted.set(key, { url, messageHashes: hashes, subscribeHashes: textsOf(subscribeHashes), frame });
@@ -64,6 +64,7 @@ const noting = (original: Method, instance: CcxtExchange): Method =>
   function (...args) {
     const feed = current.getStore();
     if (feed === undefined) return original.apply(instance, args);
+    if (feed.released) return Promise.reject(new Error('The feed was closed before it subscribed.'));
     const [url, messageHash, frame, subscribeHash, ...rest] = args;
     const named = Array.isArray(subscribeHash) ? subscribeHash : withInterval(feed.topic, subscribeHash);
     const changed = [url, messageHash, frame, named, ...rest];

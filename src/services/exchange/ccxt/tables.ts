@@ -1,0 +1,9 @@
+/** Looking into CCXT's tables and answers, whose types say nothing of what they hold. */
+
+export type Table = Readonly<Record<string, unknown>>;
+
+export const isTable = (value: unknown): value is Table => typeof value === 'object' && value !== null;
+
+/** What `value` itself holds under `key`: never what it inherits, whatever the key. */
+export const member = (value: unknown, key: string): unknown =>
+  isTable(value) && Object.hasOwn(value, key) ? value[key] : undefined;
