@@ -56,8 +56,10 @@ export interface Remembered {
   readonly isLive?: () => boolean;
 }
 
-/** The first line is the request's own id; it is filled in each time. */
+/** Where the values are that change: the request's own id, and what is true for a second only. */
 const REQUEST_ID_AT = 1;
+const CACHE_CONTROL_AT = 3;
+const AGE_AT = 5;
 
 /** Where the seconds of Age or max-age change next. */
 const nextSecond = ({ receivedAt, freshUntil }: ServedAnswer, at: number): number => {
@@ -66,15 +68,14 @@ const nextSecond = ({ receivedAt, freshUntil }: ServedAnswer, at: number): numbe
   return at + Math.min(untilOlder, untilLess + 1);
 };
 
-const makeHead = (answer: ServedAnswer, at: number, steady: readonly HeaderPair[]): string[] =>
+/** Header lines as Node takes them: name, value, name, value … The first three values are filled in when it is sent. */
+const makeHead = (answer: ServedAnswer, more: readonly HeaderPair[]): string[] =>
   [
-    // The slot of the request's own id; see REQUEST_ID_AT.
-    ['x-request-id', ''] as const,
-    ...freshnessHeaders(answer, at),
+    ...(['x-request-id', 'cache-control', 'age'] as const).map((name) => [name, ''] as const),
     ['etag', answer.etag] as const,
     ['x-cache', 'HIT'] as const,
     ['data-source', answer.source] as const,
-    ...steady,
+    ...more,
   ].flat();
 
 class Entry implements HotAnswer {
@@ -83,10 +84,13 @@ class Entry implements HotAnswer {
   readonly answer: ServedAnswer;
   readonly #isLive: (() => boolean) | undefined;
   readonly #body: string | Buffer;
-  /** Header lines of a 200 and of a 304, as Node takes them: name, value, name, value … True until `#headUntil`. */
+  /** Of a 200 and of a 304; made once for the same `#steady`. */
   #head: string[] = [];
   #shortHead: string[] = [];
-  #headUntil = 0;
+  #steady: readonly HeaderPair[] | null = null;
+  #cacheControl = '';
+  #age = '';
+  #freshnessUntil = 0;
 
   constructor({ answer, exchange, isLive }: Remembered, route: string) {
     this.answer = answer;
@@ -101,22 +105,30 @@ class Entry implements HotAnswer {
     return this.#isLive?.() === true;
   }
 
-  /** Makes the header lines anew where a second has passed. `keep` false: they hold for this request only. */
-  freshen(at: number, steady: readonly HeaderPair[], keep: boolean): void {
-    if (at < this.#headUntil) return;
+  /** Makes true for the instant `at` what the head says of freshness. */
+  freshen(at: number, steady: readonly HeaderPair[]): void {
     const { answer } = this;
-    this.#shortHead = makeHead(answer, at, steady);
-    const length = String(answer.body.length);
-    this.#head = [...this.#shortHead, 'content-type', JSON_CONTENT_TYPE, 'content-length', length];
-    this.#headUntil = keep ? nextSecond(answer, at) : 0;
+    if (steady !== this.#steady) {
+      const length = String(answer.body.length);
+      this.#steady = steady;
+      this.#shortHead = makeHead(answer, steady);
+      this.#head = [...this.#shortHead, 'content-type', JSON_CONTENT_TYPE, 'content-length', length];
+    }
+    if (at < this.#freshnessUntil) return;
+    const [[, cacheControl], [, age]] = freshnessHeaders(answer, at);
+    this.#cacheControl = cacheControl;
+    this.#age = age;
+    this.#freshnessUntil = nextSecond(answer, at);
   }
 
   send(response: ServerResponse, request: IncomingMessage, { requestId, more }: OwnHeaders): void {
     const known = isNotModified(request.headers['if-none-match'], this.answer.etag);
-    const steady = known ? this.#shortHead : this.#head;
-    // Shared by all requests of this second: used at once, within this turn.
-    steady[REQUEST_ID_AT] = requestId;
-    response.writeHead(known ? 304 : 200, more === null ? steady : steady.concat(...more));
+    // Shared by all requests: used at once, within this turn.
+    const head = known ? this.#shortHead : this.#head;
+    head[REQUEST_ID_AT] = requestId;
+    head[CACHE_CONTROL_AT] = this.#cacheControl;
+    head[AGE_AT] = this.#age;
+    response.writeHead(known ? 304 : 200, more === null ? head : head.concat(...more));
     if (known) response.end();
     else if (typeof this.#body === 'string') response.end(this.#body, 'latin1');
     else response.end(this.#body);
@@ -142,7 +154,7 @@ export const createHotAnswers = (app: FastifyInstance, options: HotAnswersOption
       return undefined;
     }
     if ((method !== 'GET' && method !== 'HEAD') || entry.standsAside) return undefined;
-    entry.freshen(at, steady, steadyHeaders !== null);
+    entry.freshen(at, steady);
     return entry;
   };
 

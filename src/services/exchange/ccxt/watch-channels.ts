@@ -31,6 +31,8 @@ export interface ChannelReader {
   next(): Promise<unknown>;
   /** undefined where there is nothing for this topic. Throws an AppError for what makes no sense. */
   read(result: unknown): StreamItem | undefined;
+  /** CCXT's table has what `read` gives, whatever `next` settles with: it is enough to know that a message came. */
+  isHeld?(): boolean;
 }
 
 export interface ReaderContext {
@@ -48,13 +50,14 @@ const receipt = ({ deps }: ReaderContext) => ({ exchange: deps.exchange, now: de
  */
 const tickerReader = (context: ReaderContext): ChannelReader => {
   const { instance, topic } = context;
+  const held = (): unknown => member(member(instance, 'tickers'), topic.symbol);
   return {
     next: () => instance.watchTicker(topic.symbol),
     read: (result) => {
-      const latest = member(member(instance, 'tickers'), topic.symbol) ?? result;
-      const { raw, ...figures } = normalizeTicker(latest, receipt(context));
+      const { raw, ...figures } = normalizeTicker(held() ?? result, receipt(context));
       return { channel: 'ticker', ...figures, rawJson: JSON.stringify(raw) };
     },
+    isHeld: () => held() !== undefined,
   };
 };
 
@@ -112,10 +115,11 @@ const ohlcvReader = (context: ReaderContext): ChannelReader => {
   // Rows of an earlier connection may lack their last updates.
   const before = member(member(instance, 'ohlcvs'), topic.symbol);
   if (isTable(before)) Reflect.deleteProperty(before, text);
+  const held = (): unknown => member(member(member(instance, 'ohlcvs'), topic.symbol), text);
   return {
     next: () => instance.watchOHLCV(topic.symbol, text),
     read: () => {
-      const stored = member(member(member(instance, 'ohlcvs'), topic.symbol), text);
+      const stored = held();
       if (!isList(stored)) return undefined;
       const rows = normalizeCandles(Array.from(stored).slice(-CANDLES), receipt(context));
       const now = deps.now();
@@ -125,6 +129,7 @@ const ohlcvReader = (context: ReaderContext): ChannelReader => {
       }));
       return candles.length === 0 ? undefined : { channel: 'ohlcv', candles };
     },
+    isHeld: () => isList(held()),
   };
 };
 

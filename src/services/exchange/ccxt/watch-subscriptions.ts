@@ -87,6 +87,22 @@ export const prepareInstance = (instance: CcxtExchange): void => {
 export const asFeed = <T>(feed: FeedSubscriptions, work: () => Promise<T>): Promise<T> =>
   current.run(feed, work);
 
+/**
+ * The promise of the feed's next message, where it is subscribed on a socket that lives: the same that CCXT's watch call
+ * would come to, whose way there costs as much as the message. undefined: CCXT must be asked.
+ */
+export const nextMessage = (instance: CcxtExchange, { noted }: FeedSubscriptions): unknown => {
+  const [subscribed, another] = noted.values();
+  const [hash, ...moreHashes] = subscribed?.messageHashes ?? [];
+  if (subscribed === undefined || another !== undefined) return undefined;
+  if (hash === undefined || moreHashes.length > 0) return undefined;
+  const client = instance.clients?.[subscribed.url];
+  if (!isTable(client) || !isMethod(client['future'])) return undefined;
+  const { subscriptions } = client;
+  const isSubscribed = (key: string): boolean => isTable(subscriptions) && Object.hasOwn(subscriptions, key);
+  return subscribed.subscribeHashes.every(isSubscribed) ? client['future'](hash) : undefined;
+};
+
 const VERBS = ['method', 'type', 'op', 'event', 'action', 'req_type'];
 
 /** The frame that ends what `frame` began; undefined where it is in no form that we know. */

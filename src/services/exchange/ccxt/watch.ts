@@ -12,7 +12,13 @@ import type { OpenWatch, WatchDeps } from './open-watch.js';
 import { createReader, type ChannelReader } from './watch-channels.js';
 import { forgetDials, paceDials } from './watch-dials.js';
 import { applyWatchQuirks } from './watch-quirks.js';
-import { asFeed, prepareInstance, release, type FeedSubscriptions } from './watch-subscriptions.js';
+import {
+  asFeed,
+  nextMessage,
+  prepareInstance,
+  release,
+  type FeedSubscriptions,
+} from './watch-subscriptions.js';
 
 /** Order books leave at most so often. */
 const BOOK_INTERVAL_MS: Millis = 100;
@@ -93,7 +99,7 @@ class WatchLoop implements WatchHandle {
       const reader = createReader(this.#parts);
       this.#reader = reader;
       for (;;) {
-        const result = await asFeed(this.#subscriptions, () => reader.next());
+        const result: unknown = await this.#next(reader);
         if (this.#isOver()) return;
         if (this.#parts.topic.channel === 'orderbook') this.#books.push(result);
         else this.#emit(result);
@@ -102,6 +108,12 @@ class WatchLoop implements WatchHandle {
     } catch (thrown) {
       this.#finish(this.#parts.deps.toAppError(thrown));
     }
+  }
+
+  #next(reader: ChannelReader): unknown {
+    const mayWait = reader.isHeld?.() === true;
+    const next = mayWait ? nextMessage(this.#parts.instance, this.#subscriptions) : undefined;
+    return next ?? asFeed(this.#subscriptions, () => reader.next());
   }
 
   /** A method, since the flag changes during an await. */
