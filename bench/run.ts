@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fanout } from './figures/fanout.js';
-import { PYTHON, PYTHON_PACKAGES, cachedAnswers, peer } from './figures/http.js';
+import { PYTHON, PYTHON_PACKAGES, cachedAnswers } from './figures/http.js';
 import { latency } from './figures/latency.js';
 import { memory } from './figures/memory.js';
 import { miss } from './figures/miss.js';
@@ -15,7 +15,7 @@ import type { Figure, Row } from './lib/figure.js';
 import { stopAll } from './lib/processes.js';
 import { machine, table } from './lib/report.js';
 
-const FIGURES: readonly Figure[] = [cachedAnswers, fanout, memory, latency, start, miss, peer, scale];
+const FIGURES: readonly Figure[] = [cachedAnswers, fanout, memory, latency, start, miss, scale];
 /** A program, what proves that it is there, and Debian's packages that bring it. */
 const NEEDS = [
   ['wrk', ['--version'], 'wrk'],
@@ -80,7 +80,8 @@ const lane = async (): Promise<void> => {
   }
 };
 await Promise.all(Array.from({ length: LANES }, lane));
-const rows = chosen.flatMap((figure) => found.get(figure) ?? []);
+const numberOf = ({ id }: Row): number => Number(/\d+/.exec(id)?.[0]);
+const rows = chosen.flatMap((figure) => found.get(figure) ?? []).sort((a, b) => numberOf(a) - numberOf(b));
 for (const row of rows) if (row.counted === 0) failures.push(`${row.id}: counted nothing`);
 
 console.log(table(rows, { smoke }));

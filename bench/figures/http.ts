@@ -1,4 +1,4 @@
-/** B1, B1a, B2, B3: cached answers against bare node:http. B15: against FastAPI and uvicorn. B14: cost of many keys. */
+/** B1, B1a, B2, B3: cached answers against bare node:http. B15: against FastAPI and uvicorn. */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,11 +36,19 @@ interface Case {
   readonly env?: Readonly<Record<string, string>>;
   /** Ask with the answer's own ETag, so that every answer is a 304. */
   readonly conditional?: boolean;
+  /** FastAPI with the same ticker instead of bare node:http. */
+  readonly peer?: boolean;
 }
 
+/** Long enough that a conditional request keeps matching through a whole comparison. */
+const LONG_TTL = { TICKER_CACHE_TTL: '600', ORDERBOOK_CACHE_TTL: '600' };
+
+/** Cases with the same settings follow each other: they share a server. */
 const CASES: readonly Case[] = [
   { id: 'B1', what: 'cached ticker, every protection, default log', goal: 0.6, path: TICKER },
-  { id: 'B1a', what: 'the same, ACCESS_LOG=all', goal: 0.45, path: TICKER, env: { ACCESS_LOG: 'all' } },
+  { id: 'B2', what: 'cached 100-level order book', goal: 0.7, path: BOOK },
+  { id: 'B15', what: 'cached ticker, to FastAPI + uvicorn', goal: 2.5, path: TICKER, peer: true },
+  { id: 'B1a', what: 'the same as B1, ACCESS_LOG=all', goal: 0.45, path: TICKER, env: { ACCESS_LOG: 'all' } },
   {
     ...{
       id: 'B1 limited',
@@ -49,12 +57,20 @@ const CASES: readonly Case[] = [
     },
     ...{ goal: Number.NaN, env: { CLIENT_RATE_LIMIT_REQUESTS: '10000000' } },
   },
-  { id: 'B2', what: 'cached 100-level order book', goal: 0.7, path: BOOK },
-  { id: 'B3', what: '304 on a matching ETag', goal: 0.65, path: TICKER, conditional: true },
+  { id: 'B3', what: '304 on a matching ETag', goal: 0.65, path: TICKER, conditional: true, env: LONG_TTL },
 ];
 
-/** Long enough that a conditional request keeps matching through a whole comparison. */
-const LONG_TTL = { TICKER_CACHE_TTL: '600', ORDERBOOK_CACHE_TTL: '600' };
+/** Debian's, since pip is no part of the machine. */
+export const PYTHON = '/usr/bin/python3';
+export const PYTHON_PACKAGES = 'python3-fastapi python3-uvicorn python3-uvloop python3-httptools';
+
+const startFastapi = async (): Promise<Running> => {
+  const port = await freePort();
+  const child = startChild([PYTHON, here('peers/fastapi_app.py'), String(port)], { core: 0 });
+  const url = `http://127.0.0.1:${port}`;
+  await untilAnswers(`${url}${TICKER}`);
+  return { ...child, url, port };
+};
 
 const compare = async (
   context: Context,
@@ -83,17 +99,19 @@ const compare = async (
   return { comparison, counted };
 };
 
-const cachedCase = async (context: Context, venues: Running, test: Case): Promise<Row> => {
+const cachedCase = async (context: Context, product: Running, test: Case): Promise<Row> => {
   context.progress(`${test.id} ${test.what}`);
-  const product = await startProduct(venues, { ...(test.conditional ? LONG_TTL : {}), ...test.env });
   const { body, headers } = await get(`${product.url}${test.path}`);
-  const floor = await startFloor(body, test.conditional ? ['304'] : []);
+  const floor = test.peer ? await startFastapi() : await startFloor(body, test.conditional ? ['304'] : []);
   try {
-    const wrk = test.conditional ? { headers: [`If-None-Match: ${headers.get('etag') ?? ''}`] } : {};
     const { comparison, counted } = await compare(
       context,
       { floor, product },
-      { product: `${product.url}${test.path}`, wrk },
+      {
+        product: `${product.url}${test.path}`,
+        ...(test.peer ? { floorPath: TICKER } : {}),
+        ...(test.conditional ? { wrk: { headers: [`If-None-Match: ${headers.get('etag') ?? ''}`] } } : {}),
+      },
     );
     const { ratio: figure, control, ...rest } = comparison;
     return {
@@ -101,7 +119,7 @@ const cachedCase = async (context: Context, venues: Running, test: Case): Promis
       ...{ product: rest.product, floor: rest.floor, figure, control: control.median, counted },
     };
   } finally {
-    await Promise.all([product.stop(), floor.stop()]);
+    await floor.stop();
   }
 };
 
@@ -109,48 +127,21 @@ export const cachedAnswers: Figure = {
   ids: CASES.map(({ id }) => id),
   run: async (context) => {
     const venues = await startVenues();
+    let running: { env: Case['env']; product: Running } | undefined;
     try {
       const rows: Row[] = [];
-      for (const test of CASES)
-        if (context.wants(test.id)) rows.push(await cachedCase(context, venues, test));
+      for (const test of CASES) {
+        if (!context.wants(test.id)) continue;
+        if (running === undefined || running.env !== test.env) {
+          await running?.product.stop();
+          running = { env: test.env, product: await startProduct(venues, test.env) };
+        }
+        rows.push(await cachedCase(context, running.product, test));
+      }
       return rows;
     } finally {
+      await running?.product.stop();
       await venues.stop();
-    }
-  },
-};
-
-/** Debian's, since pip is no part of the machine. */
-export const PYTHON = '/usr/bin/python3';
-export const PYTHON_PACKAGES = 'python3-fastapi python3-uvicorn python3-uvloop python3-httptools';
-
-export const peer: Figure = {
-  ids: ['B15'],
-  run: async (context) => {
-    context.progress('B15 cached ticker, to FastAPI and uvicorn');
-    const venues = await startVenues();
-    const product = await startProduct(venues);
-    const port = await freePort();
-    const python = startChild([PYTHON, here('peers/fastapi_app.py'), String(port)], { core: 0 });
-    const fastapi = { ...python, port, url: `http://127.0.0.1:${port}` };
-    try {
-      await untilAnswers(`${fastapi.url}${TICKER}`);
-      await get(`${product.url}${TICKER}`);
-      const { comparison, counted } = await compare(
-        context,
-        { floor: fastapi, product },
-        { product: `${product.url}${TICKER}`, floorPath: TICKER },
-      );
-      const { ratio: figure, control, ...rest } = comparison;
-      return [
-        {
-          ...{ id: 'B15', what: 'cached ticker, to FastAPI + uvicorn', unit: 'requests/CPU s' },
-          ...{ goal: 2.5, sense: 'at least', product: rest.product, floor: rest.floor },
-          ...{ figure, control: control.median, counted },
-        },
-      ];
-    } finally {
-      await Promise.all([product.stop(), python.stop(), venues.stop()]);
     }
   },
 };

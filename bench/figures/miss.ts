@@ -69,60 +69,45 @@ const perAnswer = async (
   }
 };
 
-const measure = async (context: Context, venues: Running, test: Case): Promise<Row> => {
+interface Sides {
+  readonly venues: Running;
+  /** Every answer is a MISS, and every one a HIT. */
+  readonly cold: Running;
+  readonly warm: Running;
+}
+
+const measure = async (context: Context, { venues, cold, warm }: Sides, test: Case): Promise<Row> => {
   context.progress(`B13 a miss: ${test.what}`);
   const count = context.smoke ? 30 : 300;
-  const cold = await startProduct(venues, { ...UNPACED, TICKER_CACHE_TTL: '0', OHLCV_CACHE_TTL: '0' });
-  const warm = await startProduct(venues, { ...UNPACED, TICKER_CACHE_TTL: '600', OHLCV_CACHE_TTL: '600' });
-  try {
-    await fetch(`${warm.url}${test.path}`).then((response) => response.arrayBuffer());
-    const { path } = test;
-    const warmUp = context.smoke ? 20 : test.warmUp;
-    const hit = await perAnswer(warm, { path, count, state: 'HIT', warmUp });
-    await perAnswer(cold, { path, count, state: 'MISS', warmUp });
-    const { ratio, product, floor, control } = await abba(context.smoke ? 0 : 3, {
-      floor: async () => {
-        const argv = [
-          '-c',
-          '0',
-          process.execPath,
-          bareScript,
-          `${venues.url}${test.venuePath}`,
-          String(count),
-          String(warmUp),
-        ];
-        return Number((await run('taskset', argv)).stdout);
-      },
-      product: async () => (await perAnswer(cold, { path, count, state: 'MISS' })) - hit,
-    });
-    return {
-      ...{ id: 'B13', what: `a miss, added CPU to undici + JSON.parse: ${test.what}`, unit: 'µs CPU' },
-      ...{
-        product,
-        floor,
-        figure: ratio,
-        control: control.median,
-        goal: test.goal,
-        sense: 'at most',
-        counted: count,
-      },
-    };
-  } finally {
-    await cold.stop();
-    await warm.stop();
-  }
+  await fetch(`${warm.url}${test.path}`).then((response) => response.arrayBuffer());
+  const { path } = test;
+  const warmUp = context.smoke ? 20 : test.warmUp;
+  const hit = await perAnswer(warm, { path, count, state: 'HIT', warmUp });
+  await perAnswer(cold, { path, count, state: 'MISS', warmUp });
+  const bare = ['-c', '0', process.execPath, bareScript, `${venues.url}${test.venuePath}`];
+  const { ratio, product, floor, control } = await abba(context.smoke ? 0 : 3, {
+    floor: async () => Number((await run('taskset', [...bare, String(count), String(warmUp)])).stdout),
+    product: async () => (await perAnswer(cold, { path, count, state: 'MISS' })) - hit,
+  });
+  return {
+    ...{ id: 'B13', what: `a miss, added CPU to undici + JSON.parse: ${test.what}`, unit: 'µs CPU' },
+    ...{ goal: test.goal, sense: 'at most', product, floor, figure: ratio },
+    ...{ control: control.median, counted: count },
+  };
 };
 
 export const miss: Figure = {
   ids: ['B13'],
   run: async (context) => {
     const venues = await startVenues();
+    const cold = await startProduct(venues, { ...UNPACED, TICKER_CACHE_TTL: '0', OHLCV_CACHE_TTL: '0' });
+    const warm = await startProduct(venues, { ...UNPACED, TICKER_CACHE_TTL: '600', OHLCV_CACHE_TTL: '600' });
     try {
       const rows: Row[] = [];
-      for (const test of CASES) rows.push(await measure(context, venues, test));
+      for (const test of CASES) rows.push(await measure(context, { venues, cold, warm }, test));
       return rows;
     } finally {
-      await venues.stop();
+      await Promise.all([cold.stop(), warm.stop(), venues.stop()]);
     }
   },
 };

@@ -7,7 +7,7 @@ import WebSocket from 'ws';
 import { upgradeRequest } from '../lib/fanout.js';
 import type { Context } from '../lib/figure.js';
 import { pause, residentBytes } from '../lib/processes.js';
-import { get, startProduct, startVenues, type Running } from '../lib/product.js';
+import { get, startProduct, startVenues, untilMetric, type Running } from '../lib/product.js';
 import { quantile } from '../lib/statistics.js';
 import { wrkSlice } from '../lib/wrk.js';
 import { QUERY, TICKS, perEvent, type Delivery } from './fanout.js';
@@ -86,8 +86,11 @@ export const keys = async (context: Context, counts: readonly number[]): Promise
 };
 
 const SUBSCRIPTIONS_A_SOCKET = 100;
-/** The topics are spread over two: the server keeps at most 4,000 feeds of Binance. */
-const SPREAD_OVER = ['binance', 'kraken'] as const;
+/** Of every three topics one is Binance's, of which the server keeps at most 4,000 live. */
+const SHARES = [
+  ['binance', 1],
+  ['kraken', 2],
+] as const;
 
 interface TopicName {
   readonly exchange: string;
@@ -140,7 +143,7 @@ const openOn = async (socket: WebSocket, exchange: string, symbols: readonly str
 /** Opens topics on top of BTC/USDT. */
 const openTopics = async (product: Running, names: readonly TopicName[]): Promise<WebSocket[]> => {
   const sockets: WebSocket[] = [];
-  for (const exchange of SPREAD_OVER) {
+  for (const [exchange] of SHARES) {
     const symbols = names.filter((name) => name.exchange === exchange).map(({ symbol }) => symbol);
     for (let from = 0; from < symbols.length; from += SUBSCRIPTIONS_A_SOCKET) {
       const socket = new WebSocket(`ws://127.0.0.1:${product.port}/ws`);
@@ -167,25 +170,23 @@ const symbolsOf = async (product: Running, exchange: string): Promise<string[]> 
   return symbols;
 };
 
-/** `count` topics beside BTC/USDT, of all venues in turn. */
+/** `count` topics beside BTC/USDT, of both venues by their shares. */
 const topicNames = async (product: Running, count: number): Promise<TopicName[]> => {
-  const lists = await Promise.all(
-    SPREAD_OVER.map(async (exchange) =>
-      (await symbolsOf(product, exchange)).map((symbol) => ({ exchange, symbol })),
-    ),
-  );
-  const names: TopicName[] = [];
-  for (let i = 0; names.length < count && lists.some((list) => i < list.length); i++)
-    for (const list of lists) {
-      const name = list[i];
-      if (name !== undefined && name.symbol !== 'BTC/USDT') names.push(name);
-    }
-  return names.slice(0, count);
+  const lists: TopicName[][] = [];
+  for (const [exchange, share] of SHARES) {
+    const symbols = (await symbolsOf(product, exchange)).filter((symbol) => symbol !== 'BTC/USDT');
+    for (let first = 0; first < share; first++)
+      lists.push(symbols.filter((_, i) => i % share === first).map((symbol) => ({ exchange, symbol })));
+  }
+  const longest = Math.max(...lists.map((list) => list.length));
+  const inTurn = Array.from({ length: longest }, (_, i) => lists.flatMap((list) => list[i] ?? []));
+  return inTurn.flat().slice(0, count);
 };
 
 /** While topics are opened each symbol ticks once in five seconds: a feed that never speaks is taken for a dead one. */
 const OPENING_TICKS = 0.2;
-const FIRST_TICK_MS = 1000 / OPENING_TICKS;
+/** A few symbols may tick more often: nobody waits five seconds then. */
+const OPENING_TICKS_OF_FEW = 2;
 const QUIET_TICKS = 0.001;
 
 /** All symbols but BTC/USDT, which goes on at its pace. */
@@ -202,29 +203,36 @@ const setTicks = async (venues: Running, perSecond: number): Promise<void> => {
   }
 };
 
+/** Subscriptions leave at the venue's pace, and then the first tick is awaited. */
+const untilLive = (product: Running, count: number): Promise<void> =>
+  untilMetric(product, /^crypto_data_stream_feeds\{.*state="live"\}/, (live) => live >= count);
+
+/** As in fanout.ts: what runs for every tick is compiled before the first figure counts. */
+const WARM_UP_S = 15;
+
 export const topics = async (context: Context, counts: readonly number[]): Promise<Curve> => {
-  const venues = await startVenues({
-    markets: Math.ceil(Math.max(...counts) / SPREAD_OVER.length) + 50,
-    ticks: TICKS,
-  });
+  const most = Math.max(...counts);
+  const [, krakens] = SHARES[1];
+  const venues = await startVenues({ markets: Math.ceil((most * krakens) / 3) + 50, ticks: TICKS });
   const product = await startProduct(venues, { ...UNPACED, STREAM_IDLE_TIMEOUT: '3600' });
+  const clients = { port: product.port, clients: 500, request: upgradeRequest(`/ws/ticker?${QUERY}`) };
+  const measured = (seconds: number): Promise<number> =>
+    perEvent(product, clients, { seconds, tally: { events: 0, clientLoad: 0 } });
   const cost: Point[] = [];
   const megabytes: Point[] = [];
   const sockets: WebSocket[] = [];
   try {
-    const names = await topicNames(product, Math.max(...counts) - 1);
+    const names = await topicNames(product, most - 1);
+    if (!context.smoke) await measured(WARM_UP_S);
     let opened = 0;
     for (const count of counts) {
       context.progress(`B14 ${count} topics`);
-      await setTicks(venues, OPENING_TICKS);
+      await setTicks(venues, count > 100 ? OPENING_TICKS : OPENING_TICKS_OF_FEW);
       sockets.push(...(await openTopics(product, names.slice(opened, count - 1))));
       opened = count - 1;
-      // Subscriptions leave at the venue's pace, and then the first tick is awaited.
-      await pause(FIRST_TICK_MS + 2 * count);
+      await untilLive(product, opened);
       await setTicks(venues, QUIET_TICKS);
-      const tally: Delivery = { events: 0, clientLoad: 0 };
-      const clients = { port: product.port, clients: 500, request: upgradeRequest(`/ws/ticker?${QUERY}`) };
-      cost.push([count, await perEvent(product, clients, { seconds: context.smoke ? 1 : 4, tally })]);
+      cost.push([count, await measured(context.smoke ? 1 : 6)]);
       megabytes.push([count, residentBytes(product.pid) / 1e6]);
     }
     return { cost, megabytes };
@@ -264,12 +272,12 @@ const TICKERS = [
 ];
 
 /** The sandbox simulates three. Each has its markets loaded, and its cached ticker is asked for in turn. */
-export const exchanges = async (context: Context): Promise<Curve> => {
+export const exchanges = async (context: Context, counts: readonly number[]): Promise<Curve> => {
   const venues = await startVenues({ markets: context.smoke ? 100 : 3000 });
   const cost: Point[] = [];
   const megabytes: Point[] = [];
   try {
-    for (let count = 1; count <= TICKERS.length; count++) {
+    for (const count of counts) {
       context.progress(`B14 ${count} exchanges`);
       const ENABLED_EXCHANGES = ['binance', 'kraken', 'coinbaseexchange'].slice(0, count).join(',');
       const product = await startProduct(venues, { ...UNPACED, ENABLED_EXCHANGES, TICKER_CACHE_TTL: '600' });

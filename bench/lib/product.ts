@@ -1,6 +1,6 @@
 /** The product and its simulated venues, started as their users start them. */
 import { fileURLToPath } from 'node:url';
-import { startChild, untilAnswers, type Child, type ChildOptions } from './processes.js';
+import { pause, startChild, untilAnswers, type Child, type ChildOptions } from './processes.js';
 import { freePort } from '../../test/support/free-port.js';
 
 const dist = (path: string): string => fileURLToPath(new URL(`../../dist/${path}`, import.meta.url));
@@ -77,4 +77,23 @@ export const get = async (url: string): Promise<{ body: Buffer; headers: Headers
   const body = Buffer.from(await response.arrayBuffer());
   if (response.status !== 200) throw new Error(`${url}: ${response.status} ${body.toString().slice(0, 300)}`);
   return { body, headers: response.headers };
+};
+
+/** Longest wait for a metric, in seconds. */
+const METRIC_S = 60;
+
+/** Until the sum of the server's own figures of this metric (a line's beginning) is as wanted. */
+export const untilMetric = async (
+  product: Running,
+  metric: RegExp,
+  wanted: (sum: number) => boolean,
+): Promise<void> => {
+  for (let waited = 0; ; waited++) {
+    const lines = (await get(`${product.url}/metrics`)).body.toString().split('\n');
+    const values = lines.filter((line) => metric.test(line)).map((line) => Number(line.split(' ').at(-1)));
+    const sum = values.reduce((total, value) => total + value, 0);
+    if (wanted(sum)) return;
+    if (waited === METRIC_S) throw new Error(`${metric.source} is still ${sum}`);
+    await pause(1000);
+  }
 };

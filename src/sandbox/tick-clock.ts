@@ -22,6 +22,8 @@ interface Ticking {
   readonly market: Market;
   readonly onTick: (time: Millis) => void;
   last: Millis;
+  /** No tick is due before. */
+  next: Millis;
 }
 
 export interface TickClockOptions {
@@ -39,22 +41,28 @@ export function createTickClock(options: TickClockOptions): TickClock {
   let timer: NodeJS.Timeout | undefined;
   let step: Millis = STEP;
 
-  /** The time of the latest tick that is due at `now`; ticks of different markets are spread, unless in step. */
-  const due = (market: Market, now: Millis): Millis => {
+  /** The times of the latest tick that is due at `now` and of the next; ticks of markets are spread, unless in step. */
+  const due = (market: Market, now: Millis): { latest: Millis; next: Millis } => {
     const rate = rates.get(market) ?? common;
-    if (rate <= 0) return -Infinity;
+    if (rate <= 0) return { latest: -Infinity, next: Infinity };
     const period = SECOND / rate;
     const phase = options.inStep === true ? 0 : period * unit(mix(market.key, 71));
-    return Math.floor(Math.floor((now - phase) / period) * period + phase);
+    const count = Math.floor((now - phase) / period);
+    return {
+      latest: Math.floor(count * period + phase),
+      next: Math.floor((count + 1) * period + phase),
+    };
   };
 
   const run = (): void => {
     const now = options.now();
     for (const entry of ticking.values()) {
-      const time = due(entry.market, now);
-      if (time <= entry.last) continue;
-      entry.last = time;
-      entry.onTick(time);
+      if (now < entry.next) continue;
+      const { latest, next } = due(entry.market, now);
+      entry.next = next;
+      if (latest <= entry.last) continue;
+      entry.last = latest;
+      entry.onTick(latest);
     }
   };
 
@@ -69,7 +77,7 @@ export function createTickClock(options: TickClockOptions): TickClock {
 
   return {
     start: (market, onTick) => {
-      ticking.set(market, { market, onTick, last: options.now() });
+      ticking.set(market, { market, onTick, last: options.now(), next: 0 });
       adjust();
     },
     stop: (market) => {
@@ -83,6 +91,7 @@ export function createTickClock(options: TickClockOptions): TickClock {
         common = rate;
         rates.clear();
       }
+      for (const entry of ticking.values()) entry.next = 0;
     },
     close: () => {
       clearInterval(timer);

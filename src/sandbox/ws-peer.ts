@@ -6,7 +6,7 @@ import { type FeedSocket, type FeedVenue } from './venues/venue.js';
 
 /** A reader that lets this much pile up is cut off. */
 const MAX_BUFFERED_BYTES = 16_000_000;
-const MAX_CHANNELS = 2_000;
+const MAX_CHANNELS = 10_000;
 
 /** What can be done to open sockets from outside. */
 export type SocketAction =

@@ -57,6 +57,8 @@ class FakeExchange {
   readonly options: Record<string, unknown> = { ws: { cost: 2 } };
   readonly tickers: Record<string, unknown> = {};
   readonly ohlcvs: Record<string, Record<string, unknown>> = {};
+  /** Calls of a watch method. */
+  readonly calls: string[] = [];
 
   watch(_url: string, ...[hash, frame, subscribed]: [string, unknown, string]): Promise<unknown> {
     if (!Object.hasOwn(this.socket.subscriptions, subscribed)) this.socket.sent.push(frame);
@@ -65,6 +67,7 @@ class FakeExchange {
   }
 
   async #subscribe(channel: string, symbol: string): Promise<unknown> {
+    this.calls.push(channel);
     await Promise.resolve();
     const hash = `${channel}@${symbol}`;
     return this.watch(URL, hash, { method: 'subscribe', params: { channel, symbol } }, hash);
@@ -133,6 +136,45 @@ describe('a watch loop', () => {
     exchange.socket.resolve('ticker@BTC/USD', ticker(1));
     await settle();
     expect(items).toMatchObject([{ last: 3, rawJson: '{"p":3}' }]);
+  });
+
+  it("asks CCXT once, and then waits for the next message itself where CCXT's table has what came", async () => {
+    const { items, handle, ends } = open();
+    await settle();
+    for (const last of [1, 2, 3]) {
+      exchange.tickers['BTC/USD'] = ticker(last);
+      exchange.socket.resolve('ticker@BTC/USD', 'whatever');
+      await settle();
+    }
+    expect(items).toMatchObject([{ last: 1 }, { last: 2 }, { last: 3 }]);
+    expect(exchange.calls).toEqual(['ticker']);
+    // Where CCXT has forgotten the subscription, waiting would be for ever.
+    Reflect.deleteProperty(exchange.socket.subscriptions, 'ticker@BTC/USD');
+    exchange.socket.resolve('ticker@BTC/USD', 'whatever');
+    await settle();
+    expect(exchange.calls).toEqual(['ticker', 'ticker']);
+    // As well on a socket that is no more.
+    Reflect.deleteProperty(exchange.clients, URL);
+    exchange.socket.resolve('ticker@BTC/USD', 'whatever');
+    await settle();
+    expect(exchange.calls).toEqual(['ticker', 'ticker', 'ticker']);
+    exchange.clients[URL] = exchange.socket;
+    exchange.socket.resolve('ticker@BTC/USD', 'whatever');
+    await settle();
+    exchange.socket.reject(new Error('gone'), 'ticker@BTC/USD');
+    await settle();
+    expect(ends).toMatchObject([{ message: 'gone' }]);
+    handle.close();
+  });
+
+  it('asks CCXT for every message whose result is in no table', async () => {
+    open({ channel: 'trades' });
+    await settle();
+    for (let round = 0; round < 2; round++) {
+      exchange.socket.resolve('trade@BTC/USD', []);
+      await settle();
+    }
+    expect(exchange.calls).toEqual(['trade', 'trade', 'trade']);
   });
 
   it('subscribes once, unsubscribes when it is closed, and leaves nothing that waits', async () => {

@@ -61,7 +61,6 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId
           // Without it `watchTicker` subscribes to the mini ticker, which has neither bid nor ask.
           watchTickers: { name: 'ticker' },
           watchTicker: { name: 'ticker' },
-          streamLimits: { spot: 4 },
         },
       },
     },

@@ -3,15 +3,13 @@
  * from dialling a venue that is down a hundred times. CCXT counts every dial as a failure until it is forgotten.
  */
 import type { CcxtExchange } from './ccxt-exchange.js';
+import { isTable } from './tables.js';
 
 /** In ms; `max` is below the time that a feed has for its first message. */
 const BACKOFF = { base: 250, factor: 2, max: 5_000, stableAfter: 30_000 };
 
 /** By URL, of which a venue has a handful. Outlives instances: each loss of a last feed makes a new one. */
 const dials: Record<string, unknown> = {};
-
-const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null;
 
 /** Once per instance. CCXT writes into the table that it is given, so each instance gets its own but for the count. */
 export const paceDials = (instance: CcxtExchange): void => {

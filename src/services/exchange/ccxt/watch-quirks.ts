@@ -2,6 +2,7 @@
 import type { ExchangeId } from '../../../schemas/common.js';
 import type { CcxtExchange } from './ccxt-exchange.js';
 import { checkBooks } from './watch-checksum.js';
+import { giveOutPlaces, type Places } from './watch-places.js';
 
 export interface WatchQuirks {
   /** Extra parameters of `watchOrderBook`. */
@@ -10,17 +11,17 @@ export interface WatchQuirks {
   readonly checksums: boolean;
   /** Public feeds for which CCXT asks for keys all the same. */
   readonly keyless: boolean;
-  /** Set over CCXT's options of these names, where it has them. */
-  readonly options: Readonly<Record<string, unknown>>;
+  /** How many feeds the venue takes on how many sockets, where CCXT spreads them. */
+  readonly places: Places | null;
 }
 
-const PLAIN: WatchQuirks = { bookParams: {}, checksums: false, keyless: false, options: {} };
+const PLAIN: WatchQuirks = { bookParams: {}, checksums: false, keyless: false, places: null };
 
 const VENUES: ReadonlyMap<ExchangeId, Partial<WatchQuirks>> = new Map<ExchangeId, Partial<WatchQuirks>>([
   [
     'binance',
-    // The venue takes 1024 streams a connection; CCXT counts 200 and never gives one back.
-    { options: { subscriptionLimitByStream: { spot: 1000, margin: 1000, future: 200, delivery: 200 } } },
+    // The venue takes 1024 streams a connection (developers.binance.com, "WebSocket Streams").
+    { places: { sockets: 4, each: 1000 } },
   ],
   [
     'kraken',
@@ -41,8 +42,9 @@ const TRADES_LIMIT = 5_000;
 
 /** Once per instance, before its first feed. */
 export const applyWatchQuirks = (instance: CcxtExchange, exchange: ExchangeId): void => {
-  const { checksums, keyless, options } = watchQuirks(exchange);
-  Object.assign(instance.options, { tradesLimit: TRADES_LIMIT }, options);
+  const { checksums, keyless, places } = watchQuirks(exchange);
+  Object.assign(instance.options, { tradesLimit: TRADES_LIMIT });
+  if (places !== null) giveOutPlaces(instance, { exchange, ...places });
   if (checksums) checkBooks(instance);
   if (keyless) Object.assign(instance, { authenticate: () => ({}) });
 };

@@ -23,6 +23,8 @@ export interface FeedSubscriptions {
   readonly noted: Map<string, Subscribed>;
   /** How many feeds of the instance wait under each message hash; one map for all of them. */
   readonly waiting: Map<string, number>;
+  /** Called once, when it is released. */
+  readonly onRelease: (() => void)[];
   /** What CCXT would still subscribe in its name, it must not: nobody would undo it. */
   released: boolean;
 }
@@ -83,6 +85,9 @@ export const prepareInstance = (instance: CcxtExchange): void => {
   Reflect.set(instance, 'log', () => undefined);
 };
 
+/** The feed in whose name CCXT's present call runs, through all that it awaits. */
+export const feedOfCall = (): FeedSubscriptions | undefined => current.getStore();
+
 /** Runs one call of CCXT's so that what it subscribes is noted as the feed's. */
 export const asFeed = <T>(feed: FeedSubscriptions, work: () => Promise<T>): Promise<T> =>
   current.run(feed, work);
@@ -142,6 +147,7 @@ export const release = (instance: CcxtExchange, feed: FeedSubscriptions, reason:
   }
   feed.noted.clear();
   feed.released = true;
+  for (const done of feed.onRelease.splice(0)) done();
 };
 
 const releaseOne = (

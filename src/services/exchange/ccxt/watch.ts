@@ -72,7 +72,13 @@ class WatchLoop implements WatchHandle {
     this.#room = roomOf(instance, deps.exchange);
     this.#heardBefore = this.#room.heard;
     this.#openedAt = deps.now();
-    this.#subscriptions = { topic, noted: new Map(), waiting: this.#room.waiting, released: false };
+    this.#subscriptions = {
+      topic,
+      noted: new Map(),
+      waiting: this.#room.waiting,
+      onRelease: [],
+      released: false,
+    };
     this.#books = new Paced<unknown>({
       intervalMs: BOOK_INTERVAL_MS,
       now: deps.now,
