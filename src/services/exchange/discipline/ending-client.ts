@@ -1,4 +1,5 @@
 /** An ExchangeClient whose calls end with the server: whoever still waits for a venue then hears the truth in time. */
+import { setMaxListeners } from 'node:events';
 import { AppError } from '../../../errors.js';
 import { MAX_TIMER_MS, settleWithin } from '../../../lib/deadline.js';
 import type { Millis } from '../../../schemas/common.js';
@@ -24,6 +25,8 @@ const shuttingDown = (): AppError =>
 /** To be the outermost wrapper: what it rejects with is not retried. */
 export const withEnding = (client: ExchangeClient): EndingClient => {
   const ending = new AbortController();
+  // Every call under way listens, and stops listening when it is over: many are no leak.
+  setMaxListeners(0, ending.signal);
   /** A function, since it may change during an await. */
   const hasEnded = (): boolean => ending.signal.aborted;
 

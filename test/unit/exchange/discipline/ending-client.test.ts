@@ -61,6 +61,20 @@ describe('a client that ends with the server', () => {
     expect([client.watch.mock.calls.length, client.close.mock.calls.length]).toEqual([1, 1]);
   });
 
+  it('lets many calls wait at once without Node taking them for a leak', async () => {
+    const warnings: unknown[] = [];
+    const onWarning = (warning: unknown): void => void warnings.push(warning);
+    process.on('warning', onWarning);
+    const ending = withEnding(silent().hanging);
+    const waiting = Array.from({ length: 20 }, () => errorOf(ending.fetch(TICKER, within())));
+    ending.giveUp();
+    await Promise.all(waiting);
+    // Warnings come with the next turn of the loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', onWarning);
+    expect(warnings).toEqual([]);
+  });
+
   it('aborts every call that still waits, and refuses later ones without asking anybody', async () => {
     const { hanging, reasons } = silent();
     const ending = withEnding(hanging);
