@@ -19,6 +19,8 @@ const CUT_AFTER_MS = 1_000;
 /** From the signal: the process ends whatever is left. */
 const END_AFTER_MS = 9_000;
 
+const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+
 const readConfig = (): Config => {
   try {
     return loadConfig(process.env, knownExchangeNames(listExchangeIds()));
@@ -44,10 +46,10 @@ const watchFaults = (log: Log): (() => number) => {
   return () => rejections;
 };
 
-/** Calls `end` on the first SIGTERM or SIGINT; a second one ends the process at once. */
+/** Calls `end` on the first of these; a second one ends the process at once. SIGHUP: its terminal has gone. */
 const onSignals = (log: Log, end: () => Promise<void>): void => {
   let stopping = false;
-  const stop = (signal: 'SIGTERM' | 'SIGINT'): void => {
+  const stop = (signal: (typeof ENDING_SIGNALS)[number]): void => {
     if (stopping) process.exit(128 + constants.signals[signal]);
     stopping = true;
     log.info({ signal }, 'shutting down');
@@ -60,8 +62,7 @@ const onSignals = (log: Log, end: () => Promise<void>): void => {
       process.exit(0);
     });
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  for (const signal of ENDING_SIGNALS) process.on(signal, stop);
 };
 
 /** What keeps a server from listening, in words for who started it. */

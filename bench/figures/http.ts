@@ -94,7 +94,7 @@ const compare = async (
     await floorSlice();
     await productSlice();
   }
-  const comparison = await abba(context.smoke ? 0 : 4, { floor: floorSlice, product: productSlice });
+  const comparison = await abba(context.smoke ? 0 : 3, { floor: floorSlice, product: productSlice });
   if (refused > 0) throw new Error(`${refused} answers were 4xx or 5xx`);
   return { comparison, counted };
 };

@@ -100,22 +100,25 @@ describe('a start that cannot succeed', () => {
 });
 
 describe('a running server', () => {
-  test('answers health before it knows anything of a venue, then a ticker, and ends with 0 on SIGTERM', async () => {
-    const server = start({});
-    const port = await listening(server);
-    expect((await get(port, '/v1/health')).status).toBe(200);
-    const ready = await get(port, '/v1/health/ready');
-    expect(JSON.parse(ready.body)).toMatchObject({
-      sandbox: true,
-      checks: { binance: { markets: 'not_loaded' } },
-    });
-    const ticker = await get(port, '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT');
-    expect(ticker.status).toBe(200);
-    server.child.kill('SIGTERM');
-    await expect.poll(server.text).toContain('shutting down');
-    expect(await server.ended).toBe(0);
-    expect(server.text()).toContain('"msg":"shut down"');
-  });
+  test.each(['SIGTERM', 'SIGHUP'] as const)(
+    'answers health before it knows anything of a venue, then a ticker, and ends with 0 on %s',
+    async (signal) => {
+      const server = start({});
+      const port = await listening(server);
+      expect((await get(port, '/v1/health')).status).toBe(200);
+      const ready = await get(port, '/v1/health/ready');
+      expect(JSON.parse(ready.body)).toMatchObject({
+        sandbox: true,
+        checks: { binance: { markets: 'not_loaded' } },
+      });
+      const ticker = await get(port, '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT');
+      expect(ticker.status).toBe(200);
+      server.child.kill(signal);
+      await expect.poll(server.text).toContain('shutting down');
+      expect(await server.ended).toBe(0);
+      expect(server.text()).toContain('"msg":"shut down"');
+    },
+  );
 
   test('readiness goes off before the door closes', async () => {
     const server = start({});
