@@ -63,6 +63,15 @@ describe('places on the sockets of a venue', () => {
     await expect(socketOf(newFeed())).rejects.toThrow('all taken');
   });
 
+  it('are not taken by a feed that has ended', async () => {
+    for (let round = 0; round < 5; round++) {
+      const feed = newFeed();
+      release(instance(), feed, new Error('closed'));
+      await expect(socketOf(feed)).rejects.toThrow('closed before it took a place');
+    }
+    expect(await Promise.all([newFeed(), newFeed(), newFeed(), newFeed()].map(socketOf))).toHaveLength(4);
+  });
+
   it('are no matter of calls that no feed makes, nor of instances without such sockets', () => {
     expect(venue.stream('spot', 'hash')).toBe('7');
     expect(venue.asked).toEqual([['spot', 'hash']]);

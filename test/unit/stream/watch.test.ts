@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/errors.js';
 import {
@@ -60,7 +61,13 @@ class FakeExchange {
   /** Calls of a watch method. */
   readonly calls: string[] = [];
 
+  /** What a handler of messages does on some venues; a socket's handlers run in the context in which it was dialled. */
+  askForSnapshot: (() => Promise<unknown>) | undefined;
+
   watch(_url: string, ...[hash, frame, subscribed]: [string, unknown, string]): Promise<unknown> {
+    this.askForSnapshot ??= AsyncResource.bind(() =>
+      this.watch(URL, 'snapshot', { action: 'getBook' }, 'snapshot'),
+    );
     if (!Object.hasOwn(this.socket.subscriptions, subscribed)) this.socket.sent.push(frame);
     this.socket.subscriptions[subscribed] = true;
     return this.socket.future(hash);
@@ -316,6 +323,20 @@ describe('a watch loop', () => {
     handle.close();
     expect(exchange.socket.futures).toEqual({});
     expect(exchange.socket.subscriptions).toEqual({});
+  });
+
+  it('leaves alone what CCXT asks for on a socket that it dialled, also once it has ended', async () => {
+    const dialler = open();
+    await settle();
+    open({ symbol: 'ETH/USD' });
+    await settle();
+    dialler.handle.close();
+    const snapshot = exchange.askForSnapshot!();
+    expect(exchange.socket.sent.at(-1)).toEqual({ action: 'getBook' });
+    exchange.socket.resolve('snapshot', 'a book');
+    expect(await snapshot).toBe('a book');
+    // It is nobody's subscription, to be undone with a feed.
+    expect(Object.keys(exchange.socket.subscriptions)).toEqual(['ticker@ETH/USD', 'snapshot']);
   });
 
   it('forgets candles of an earlier connection, and needs an interval', async () => {

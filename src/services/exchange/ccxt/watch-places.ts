@@ -31,6 +31,7 @@ export const giveOutPlaces = (
   const placeOf = new WeakMap<FeedSubscriptions, number>();
 
   const take = (feed: FeedSubscriptions): number => {
+    if (feed.released) throw new Error('The feed was closed before it took a place.');
     const emptiest = taken.indexOf(Math.min(...taken));
     const count = taken[emptiest] ?? 0;
     if (count >= each)

@@ -35,7 +35,7 @@ const MAX_NOTED = 16;
 type Table = Record<string, unknown>;
 type Method = (...args: unknown[]) => unknown;
 
-const current = new AsyncLocalStorage<FeedSubscriptions>();
+const current = new AsyncLocalStorage<FeedSubscriptions | undefined>();
 const prepared = new WeakSet<CcxtExchange>();
 
 const isTable = (value: unknown): value is Table =>
@@ -71,7 +71,8 @@ const noting = (original: Method, instance: CcxtExchange): Method =>
     const named = Array.isArray(subscribeHash) ? subscribeHash : withInterval(feed.topic, subscribeHash);
     const changed = [url, messageHash, frame, named, ...rest];
     note(feed, changed);
-    return original.apply(instance, changed);
+    // A socket that is dialled now, and all that CCXT does later about its messages, is no matter of this feed alone.
+    return current.run(undefined, () => original.apply(instance, changed));
   };
 
 /** Once per instance: notes subscriptions, and keeps CCXT from printing frames that it can't parse. */
