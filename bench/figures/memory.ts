@@ -27,7 +27,7 @@ const perClient = async (context: Context, venues: Running, request: string): Pr
     const before = await settledBytes(product.pid, context.smoke ? 1 : 3);
     const clients = context.smoke ? 200 : 5000;
     const crowd = await Fanout.start({ port: product.port, clients, request });
-    const after = await settledBytes(product.pid, context.smoke ? 1 : 6);
+    const after = await settledBytes(product.pid, context.smoke ? 1 : 8);
     const { open } = await crowd.read();
     if (open < clients) throw new Error(`only ${open} of ${clients} clients stayed`);
     await crowd.stop();
@@ -70,7 +70,7 @@ const largeVenues = async (context: Context): Promise<readonly Row[]> => {
       await get(`${product.url}/v1/markets/ticker?exchange=${exchange}&symbol=${symbol}`);
     const { body } = await get(`${product.url}/v1/markets?exchange=binance&limit=1000`);
     const counted = (JSON.parse(body.toString()) as { markets: unknown[] }).markets.length;
-    const megabytes = single((await settledBytes(product.pid, context.smoke ? 1 : 10)) / 1e6);
+    const megabytes = single((await settledBytes(product.pid, context.smoke ? 1 : 6)) / 1e6);
     return [
       {
         ...{

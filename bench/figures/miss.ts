@@ -33,7 +33,7 @@ const CASES: readonly Case[] = [
   {
     what: 'ticker',
     goal: 3,
-    warmUp: 4000,
+    warmUp: 3000,
     count: 300,
     path: '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT',
     venuePath: '/api.binance.com/api/v3/ticker/24hr?symbol=BTCUSDT',

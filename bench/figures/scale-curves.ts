@@ -59,7 +59,7 @@ const keyScript = (count: number): string =>
 /** Microseconds of the server's CPU an answer. */
 const perAnswer = async (context: Context, product: Running, script: string): Promise<number> => {
   const slices: number[] = [];
-  for (let i = 0; i < (context.smoke ? 1 : 4); i++)
+  for (let i = 0; i < (context.smoke ? 1 : 3); i++)
     slices.push(1e6 / (await wrkSlice(product, product.url, { seconds: 1, script })).perCpuSecond);
   return quantile(slices, 0.5);
 };
@@ -208,7 +208,7 @@ const untilLive = (product: Running, count: number): Promise<void> =>
   untilMetric(product, /^crypto_data_stream_feeds\{.*state="live"\}/, (live) => live >= count);
 
 /** As in fanout.ts: what runs for every tick is compiled before the first figure counts. */
-const WARM_UP_S = 15;
+const WARM_UP_S = 10;
 
 export const topics = async (context: Context, counts: readonly number[]): Promise<Curve> => {
   const most = Math.max(...counts);
@@ -232,7 +232,7 @@ export const topics = async (context: Context, counts: readonly number[]): Promi
       opened = count - 1;
       await untilLive(product, opened);
       await setTicks(venues, QUIET_TICKS);
-      cost.push([count, await measured(context.smoke ? 1 : 6)]);
+      cost.push([count, await measured(context.smoke ? 1 : 5)]);
       megabytes.push([count, residentBytes(product.pid) / 1e6]);
     }
     return { cost, megabytes };
@@ -253,7 +253,7 @@ export const clients = async (context: Context, counts: readonly number[]): Prom
       context.progress(`B14 ${count} clients`);
       const tally: Delivery = { events: 0, clientLoad: 0 };
       const crowd = { port: product.port, clients: count, request: upgradeRequest(`/ws/ticker?${QUERY}`) };
-      const measured = perEvent(product, crowd, { seconds: context.smoke ? 1 : 3, tally });
+      const measured = perEvent(product, crowd, { seconds: context.smoke ? 1 : 2, tally });
       cost.push([count, await measured]);
       megabytes.push([count, residentBytes(product.pid) / 1e6]);
       await pause(200);
@@ -273,7 +273,7 @@ const TICKERS = [
 
 /** The sandbox simulates three. Each has its markets loaded, and its cached ticker is asked for in turn. */
 export const exchanges = async (context: Context, counts: readonly number[]): Promise<Curve> => {
-  const venues = await startVenues({ markets: context.smoke ? 100 : 3000 });
+  const venues = await startVenues({ markets: context.smoke ? 100 : 1000 });
   const cost: Point[] = [];
   const megabytes: Point[] = [];
   try {

@@ -52,7 +52,7 @@ const firstHealth = async (context: Context, venues: Running): Promise<Row> => {
 
 const firstTicker = async (context: Context, venues: Running): Promise<Row> => {
   context.progress('B11 start to first ticker');
-  const rounds = context.smoke ? 1 : 5;
+  const rounds = context.smoke ? 1 : 3;
   const seconds: number[] = [];
   for (let round = 0; round < rounds; round++) seconds.push((await productStart(venues, TICKER)) / 1000);
   return {
