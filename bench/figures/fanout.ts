@@ -1,4 +1,4 @@
-/** B4, B5, B6: CPU of one delivered stream event, against the same bytes written to raw TCP sockets. */
+/** B4, B5, B6: CPU of one delivered stream event, against the same bytes written to raw TCP sockets and @fastify/sse. */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,6 +34,16 @@ export const startTcpFloor = async (bytes: Buffer, writes = 1): Promise<Running>
   const file = join(scratch, `${port}.event`);
   writeFileSync(file, bytes);
   const argv = [floorScript('tcp-floor'), String(port), file, String(TICKS), String(writes)];
+  const child = startChild([process.execPath, ...argv], { core: 0 });
+  await untilListens(port);
+  return { ...child, port, url: `http://127.0.0.1:${port}` };
+};
+
+const startSsePlugin = async (): Promise<Running> => {
+  const port = await freePort();
+  const file = join(scratch, `${port}.event`);
+  writeFileSync(file, EVENT);
+  const argv = [floorScript('fastify-sse'), String(port), file, String(TICKS)];
   const child = startChild([process.execPath, ...argv], { core: 0 });
   await untilListens(port);
   return { ...child, port, url: `http://127.0.0.1:${port}` };
@@ -99,7 +109,8 @@ interface Case {
   readonly what: string;
   readonly goal: number;
   readonly clients: number;
-  readonly floorBytes: Buffer;
+  /** What raw TCP writes; without it the floor is @fastify/sse. */
+  readonly floorBytes?: Buffer;
   readonly floorWrites?: number;
   readonly connect: Pick<FanoutOptions, 'request' | 'second'>;
 }
@@ -131,7 +142,7 @@ const measure = async (
       { seconds, tally, settle: context.smoke ? 100 : 700 },
     );
   const { ratio, product, floor, control } = await abba(context.smoke ? 0 : 3, {
-    floor: slice(sides.floor, {}),
+    floor: slice(sides.floor, test.floorBytes ? {} : { request: sseRequest('/events') }),
     product: slice(sides.product, test.connect),
   });
   return {
@@ -142,7 +153,8 @@ const measure = async (
 };
 
 const withFloor = async (context: Context, product: Running, test: Case): Promise<Row> => {
-  const floor = await startTcpFloor(test.floorBytes, test.floorWrites);
+  const { floorBytes, floorWrites } = test;
+  const floor = floorBytes ? await startTcpFloor(floorBytes, floorWrites) : await startSsePlugin();
   try {
     return await measure(context, test, { product, floor });
   } finally {
@@ -175,10 +187,14 @@ const CASES: readonly Case[] = [
     floorBytes: sseChunk,
     connect: { request: sseRequest(`/v1/stream/ticker?${QUERY}`) },
   },
+  {
+    ...{ id: 'B6', what: 'SSE, one symbol to 1000 clients, to @fastify/sse', goal: 0.55, clients: 1000 },
+    connect: { request: sseRequest(`/v1/stream/ticker?${QUERY}`) },
+  },
 ];
 
 export const fanout: Figure = {
-  ids: CASES.map(({ id }) => id),
+  ids: [...new Set(CASES.map(({ id }) => id))],
   run: async (context) => {
     const venues = await startVenues({ ticks: TICKS, markets: 60, inStep: true });
     const product = await startProduct(venues);

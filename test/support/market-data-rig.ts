@@ -83,8 +83,7 @@ export const untilRedisIs = (rig: Rig, state: 'ok' | 'degraded', timeout = 20_00
   vi.waitFor(
     () => {
       const found = rig.cache.health();
-      if (found.state !== state)
-        throw new Error(`Redis is ${found.state} (${found.detail ?? ''}), not ${state}`);
+      if (found.state !== state) throw new Error(`Redis is ${found.state} (${found.detail}), not ${state}`);
     },
     { timeout, interval: 10 },
   );
