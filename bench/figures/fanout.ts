@@ -49,8 +49,8 @@ const startSsePlugin = async (): Promise<Running> => {
   return { ...child, port, url: `http://127.0.0.1:${port}` };
 };
 
-/** Longest wait for the first event of a slice. */
-const FIRST_EVENT_S = 20;
+/** Longest wait for the first event of a slice, in seconds. */
+export const FIRST_EVENT_S = 20;
 
 export interface Delivery {
   events: number;
@@ -58,7 +58,7 @@ export interface Delivery {
   clientLoad: number;
 }
 
-/** Connects, lets it settle for so many ms, and measures microseconds of the server's CPU per delivered event for `seconds`. */
+/** Connects, waits for `settle` ms, and measures microseconds of the server's CPU per delivered event for `seconds`. */
 export const perEvent = async (
   server: Running,
   clients: FanoutOptions,

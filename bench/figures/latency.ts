@@ -10,7 +10,7 @@ import { single, type Context, type Figure, type Row } from '../lib/figure.js';
 import { pause } from '../lib/processes.js';
 import { get, startProduct, startVenues, type Running } from '../lib/product.js';
 import { quantile, spread, type Spread } from '../lib/statistics.js';
-import { QUERY } from './fanout.js';
+import { FIRST_EVENT_S, QUERY } from './fanout.js';
 
 const probe = fileURLToPath(new URL('../lib/loop-probe.js', import.meta.url));
 
@@ -20,8 +20,6 @@ const SUBSCRIBERS = 100;
 /** Long enough for V8 to have compiled what runs for every tick. */
 const WARM_UP_MS = 10_000;
 const SLICES = 5;
-/** Longest wait for the first event. */
-const FIRST_EVENT_S = 20;
 
 interface Receipts {
   /** Median delay in milliseconds from the venue's stamp to the receipt of an event, by slices of a second each. */

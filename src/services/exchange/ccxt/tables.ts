@@ -1,4 +1,4 @@
-/** Looking into CCXT's tables and answers, whose types say nothing of what they hold. */
+/** Looking into CCXT's instances, tables and answers, whose types say nothing of what they hold. */
 
 export type Table = Readonly<Record<string, unknown>>;
 
@@ -7,3 +7,7 @@ export const isTable = (value: unknown): value is Table => typeof value === 'obj
 /** What `value` itself holds under `key`: never what it inherits, whatever the key. */
 export const member = (value: unknown, key: string): unknown =>
   isTable(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+
+export type Method = (...args: unknown[]) => unknown;
+
+export const isMethod = (value: unknown): value is Method => typeof value === 'function';

@@ -6,6 +6,7 @@
 import { AppError } from '../../../errors.js';
 import type { ExchangeId } from '../../../schemas/common.js';
 import type { CcxtExchange } from './ccxt-exchange.js';
+import { isMethod } from './tables.js';
 import { feedOfCall, type FeedSubscriptions } from './watch-subscriptions.js';
 
 export interface Places {
@@ -13,9 +14,6 @@ export interface Places {
   /** Subscriptions that one socket takes. */
   readonly each: number;
 }
-
-type Method = (...args: unknown[]) => unknown;
-const isMethod = (value: unknown): value is Method => typeof value === 'function';
 
 /**
  * Once per instance. CCXT's `stream` answers with the socket's number, which becomes the end of its URL; it throws

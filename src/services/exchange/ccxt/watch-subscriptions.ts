@@ -6,6 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { StreamTopic } from '../exchange-client.js';
 import type { CcxtExchange } from './ccxt-exchange.js';
+import { isMethod, type Method } from './tables.js';
 
 /** One subscription of one feed on one socket. */
 interface Subscribed {
@@ -33,14 +34,12 @@ export interface FeedSubscriptions {
 const MAX_NOTED = 16;
 
 type Table = Record<string, unknown>;
-type Method = (...args: unknown[]) => unknown;
 
 const current = new AsyncLocalStorage<FeedSubscriptions | undefined>();
 const prepared = new WeakSet<CcxtExchange>();
 
 const isTable = (value: unknown): value is Table =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-const isMethod = (value: unknown): value is Method => typeof value === 'function';
 const textsOf = (value: unknown): string[] =>
   (Array.isArray(value) ? value : [value]).filter((item): item is string => typeof item === 'string');
 
