@@ -55,34 +55,29 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/server.ts', 'src/config.ts', 'src/sandbox/main.ts'],
+    ignores: ['src/server.ts', 'src/config/config.ts', 'src/sandbox/main.ts'],
     rules: {
       'no-restricted-properties': [
         'error',
-        { object: 'process', property: 'env', message: 'Settings enter through config.ts only.' },
+        { object: 'process', property: 'env', message: 'Settings enter through config/ only.' },
       ],
     },
   },
   forbid(
-    ['src/services/**/*.ts'],
-    '^fastify$|^@fastify/|/(plugins|routes|sandbox|config)/|/(app|server)\\.js$',
-    'Services know nothing of HTTP.',
+    ['src/{access,cache,coinmarketcap,exchanges,log,market-data,mcp,metrics,streams}/**/*.ts'],
+    '^fastify$|^@fastify/|/sandbox/|/(app/app|server)\\.js$',
+    'Only http/ and app/ know Fastify.',
   ),
   forbid(
-    ['src/routes/**/*.ts'],
-    '^(ccxt|ioredis|lru-cache)$|^\\./|/sandbox/|/(app|server)\\.js$',
-    'Routes call services; they import no driver and not each other.',
-  ),
-  forbid(
-    ['src/plugins/**/*.ts'],
-    '^(ccxt|ioredis|lru-cache)$|/(routes|sandbox|config)/|/(app|server)\\.js$',
-    'Plugins serve routes; they do not know them.',
+    ['src/http/**/*.ts'],
+    '^(ccxt|ioredis)$|/sandbox/|/(app/app|server)\\.js$',
+    'http/ calls services and imports no driver.',
   ),
   forbid(['src/schemas/**/*.ts'], '^(?!zod$|\\./)', 'Schemas import zod and each other only.'),
   forbid(['src/lib/**/*.ts'], '^\\.\\./', 'lib knows nothing else of src.'),
   forbid(
     ['src/sandbox/**/*.ts'],
-    '/(lib|schemas|services|plugins|routes)/|/(app|server|config|errors)\\.js$',
+    '/(lib|schemas|http|streams|exchanges|market-data|cache|config|app)/|/(server|errors)\\.js$',
     'The sandbox is a product of its own: it imports nothing of the server.',
   ),
   {

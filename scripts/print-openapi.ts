@@ -1,7 +1,7 @@
 /** `npm run openapi`: prints the OpenAPI document of this version. It needs no exchange, no Redis and no network. */
-import { buildApp } from '../src/app.js';
-import { loadConfig } from '../src/config.js';
-import { silentLog } from '../src/services/log.js';
+import { buildApp } from '../src/app/app.js';
+import { loadConfig } from '../src/config/config.js';
+import { silentLog } from '../src/log/log.js';
 
 const config = loadConfig({ REDIS_ENABLED: 'false' });
 const app = await buildApp(config, { log: silentLog, redis: null });

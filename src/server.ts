@@ -2,11 +2,11 @@
 /** The process: environment in, a listening server (or MCP over stdio), signals, exit codes. */
 import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ConfigError, loadConfig, type Config } from './config.js';
-import type { Log } from './services/log.js';
-import { listExchangeIds } from './services/exchange/ccxt/loader.js';
-import { knownExchangeNames } from './services/exchange/exchange-names.js';
-import { createLog } from './services/pino-log.js';
+import { ConfigError, loadConfig, type Config } from './config/config.js';
+import type { Log } from './log/log.js';
+import { listExchangeIds } from './exchanges/ccxt/loader.js';
+import { knownExchangeNames } from './exchanges/exchange-names.js';
+import { createLog } from './log/pino-log.js';
 
 /** EX_CONFIG of sysexits.h. */
 const BAD_CONFIG = 78;
@@ -82,7 +82,7 @@ const whyNot = (error: unknown): string => {
 const serveHttp = async (config: Config): Promise<void> => {
   const log = await createLog(config);
   const unhandledRejections = watchFaults(log);
-  const { buildApp } = await import('./app.js');
+  const { buildApp } = await import('./app/app.js');
   const app = await buildApp(config, { log, unhandledRejections });
   onSignals(log, async () => {
     app.lifeCycle.beginDraining();
@@ -107,7 +107,7 @@ const serveHttp = async (config: Config): Promise<void> => {
 const serveStdio = async (config: Config): Promise<void> => {
   const log = await createLog(config, { destination: process.stderr, pretty: false });
   watchFaults(log);
-  const { buildStdioServer } = await import('./app.js');
+  const { buildStdioServer } = await import('./app/app.js');
   const server = await buildStdioServer(config, { log });
   onSignals(log, () => server.close());
   await server.closed;

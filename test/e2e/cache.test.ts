@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { buildApp } from '../../src/app.js';
-import { loadConfig } from '../../src/config.js';
+import { buildApp } from '../../src/app/app.js';
+import { loadConfig } from '../../src/config/config.js';
 import { startSandbox } from '../../src/sandbox/sandbox.js';
-import { createRedisCache } from '../../src/services/cache/redis-cache.js';
-import { silentLog } from '../../src/services/log.js';
+import { createRedisCache } from '../../src/cache/redis-cache.js';
+import { silentLog } from '../../src/log/log.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
 import { startTcpProxy } from '../support/tcp-proxy.js';
 import { startRig, type Rig } from './streams-rig.js';

@@ -101,7 +101,7 @@ describe('the package', () => {
   test('holds the built program and nothing that was not built from a source of today', () => {
     const built = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/assets/'));
     expect(built).toContain('dist/server.js');
-    expect(built).toContain('dist/services/exchange/worker/worker-entry.js');
+    expect(built).toContain('dist/exchanges/worker/worker-entry.js');
     expect(built.filter((path) => !path.endsWith('.js'))).toEqual([]);
     const sources = built.map((path) => path.replace('dist/', 'src/').replace(/\.js$/, '.ts'));
     expect(sources.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);

@@ -27,4 +27,4 @@ const { faultPort } = workerData;
 faultPort.on('message', (name) => faults[name]());
 faultPort.unref();
 
-await import('../../dist/services/exchange/worker/worker-entry.js');
+await import('../../dist/exchanges/worker/worker-entry.js');

@@ -1,8 +1,8 @@
 // The built server around a supervisor whose workers can be told to misbehave: `{ fault, exchange }` over IPC. Tests only.
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { buildApp } from '../../dist/app.js';
-import { loadConfig } from '../../dist/config.js';
-import { createSupervisor } from '../../dist/services/exchange/worker/supervisor.js';
+import { buildApp } from '../../dist/app/app.js';
+import { loadConfig } from '../../dist/config/config.js';
+import { createSupervisor } from '../../dist/exchanges/worker/supervisor.js';
 
 const config = loadConfig(process.env);
 const faultPorts = new Map();

@@ -1,7 +1,7 @@
 /** The whole app in this process, over a venue and a clock that the test holds in its hands. */
 import type { FastifyInstance } from 'fastify';
-import { buildApp, type AppOverrides } from '../../src/app.js';
-import { loadConfig } from '../../src/config.js';
+import { buildApp, type AppOverrides } from '../../src/app/app.js';
+import { loadConfig } from '../../src/config/config.js';
 import { createFakeExchangeClient, type FakeExchangeClient } from './fake-exchange-client.js';
 import { recordingLog } from './recording-log.js';
 

@@ -1,6 +1,6 @@
 /** Cache entries for tests. */
-import { etagOf } from '../../src/services/cache/etag.js';
-import type { CacheEntry } from '../../src/services/cache/cache-entry.js';
+import { etagOf } from '../../src/cache/etag.js';
+import type { CacheEntry } from '../../src/cache/cache-entry.js';
 
 /** Fresh for 2 s and usable for 300 s after `receivedAt`, unless told otherwise. */
 export const entryOf = (text: string, receivedAt: number, more: Partial<CacheEntry> = {}): CacheEntry => {

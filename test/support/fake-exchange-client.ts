@@ -6,7 +6,7 @@ import type {
   MarketAnswer,
   MarketList,
   MarketRequest,
-} from '../../src/services/exchange/exchange-client.js';
+} from '../../src/exchanges/exchange-client.js';
 import { AppError } from '../../src/errors.js';
 
 export interface FakeExchangeClient extends ExchangeClient {

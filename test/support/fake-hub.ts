@@ -6,8 +6,8 @@ import type {
   SubscribeRequest,
   Subscriber,
   Subscription,
-} from '../../src/services/stream/hub-api.js';
-import { createSharedEvent } from '../../src/services/stream/shared-event.js';
+} from '../../src/streams/hub-api.js';
+import { createSharedEvent } from '../../src/streams/shared-event.js';
 
 export interface TickerFields {
   readonly symbol?: string;

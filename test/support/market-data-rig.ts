@@ -1,12 +1,12 @@
 /** A market-data service over a fake venue and, where wanted, a real Redis. */
 import { vi } from 'vitest';
-import { createMemoryCache } from '../../src/services/cache/memory-cache.js';
-import { createRedisCache } from '../../src/services/cache/redis-cache.js';
-import { createTieredCache, type TieredCache } from '../../src/services/cache/tiered-cache.js';
-import type { CoinMarketCapClient } from '../../src/services/coinmarketcap/coinmarketcap-api.js';
-import { createExchangeNames } from '../../src/services/exchange/exchange-names.js';
-import { createMarketData, type MarketDataService } from '../../src/services/market-data.js';
-import type { LiveTickers, MarketQuery } from '../../src/services/market-data-api.js';
+import { createMemoryCache } from '../../src/cache/memory-cache.js';
+import { createRedisCache } from '../../src/cache/redis-cache.js';
+import { createTieredCache, type TieredCache } from '../../src/cache/tiered-cache.js';
+import type { CoinMarketCapClient } from '../../src/coinmarketcap/coinmarketcap-api.js';
+import { createExchangeNames } from '../../src/exchanges/exchange-names.js';
+import { createMarketData, type MarketDataService } from '../../src/market-data/market-data.js';
+import type { LiveTickers, MarketQuery } from '../../src/market-data/market-data-api.js';
 import { createFakeExchangeClient, type FakeExchangeClient } from './fake-exchange-client.js';
 import { recordingLog } from './recording-log.js';
 

@@ -1,5 +1,5 @@
 /** A log that keeps its lines for the test to read. */
-import type { Log } from '../../src/services/log.js';
+import type { Log } from '../../src/log/log.js';
 
 export interface LogLine {
   readonly level: keyof Log;

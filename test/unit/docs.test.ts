@@ -4,11 +4,11 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { loadConfig, SETTINGS } from '../../src/config.js';
+import { loadConfig, SETTINGS } from '../../src/config/config.js';
 import { ERROR_CODES } from '../../src/errors.js';
-import { ADVICE } from '../../src/plugins/openapi/advice.js';
+import { ADVICE } from '../../src/http/openapi/advice.js';
 import { CHANNELS, STREAM_STATES } from '../../src/schemas/stream.js';
-import { CLOSE } from '../../src/services/stream/connection/peer.js';
+import { CLOSE } from '../../src/streams/clients/peer.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
@@ -98,7 +98,7 @@ describe('SECURITY.md', () => {
   });
 
   it('has a row for every bound on the clients of the streams', () => {
-    const limits = [...read('src/services/stream/connection/limits.ts').matchAll(/const (MAX_\w+) =/g)];
+    const limits = [...read('src/streams/clients/limits.ts').matchAll(/const (MAX_\w+) =/g)];
     // How writes are cut and gathered: no client can reach these.
     const inner = new Set(['MAX_DUE_EVENTS', 'MAX_HELD_EVENTS']);
     const names = limits.map(([, name = '']) => name).filter((name) => !inner.has(name));
@@ -126,7 +126,7 @@ describe('all documents', () => {
     'docker/.env',
     'bench/results/',
     'src/sandbox/venues/bitvavo.ts',
-    'src/services/stream/channels/funding-state.ts',
+    'src/streams/channels/funding-state.ts',
   ]);
   it.each(DOCUMENTS)('%s names files and folders that exist', (document) => {
     const named = [...read(document).matchAll(/`((?:src|test|scripts|docs|docker|bench)\/[\w./-]+)`/g)];

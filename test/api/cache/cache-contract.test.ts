@@ -1,11 +1,11 @@
 /** The same promises, kept by memory, by Redis and by both together. */
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Cache } from '../../../src/services/cache/cache-entry.js';
-import { createMemoryCache } from '../../../src/services/cache/memory-cache.js';
-import { createRedisCache } from '../../../src/services/cache/redis-cache.js';
-import type { SharedTier } from '../../../src/services/cache/shared-tier.js';
-import { createTieredCache } from '../../../src/services/cache/tiered-cache.js';
-import { silentLog } from '../../../src/services/log.js';
+import type { Cache } from '../../../src/cache/cache-entry.js';
+import { createMemoryCache } from '../../../src/cache/memory-cache.js';
+import { createRedisCache } from '../../../src/cache/redis-cache.js';
+import type { SharedTier } from '../../../src/cache/shared-tier.js';
+import { createTieredCache } from '../../../src/cache/tiered-cache.js';
+import { silentLog } from '../../../src/log/log.js';
 import { entryOf } from '../../support/cache-entries.js';
 import { startRedis, type RedisServer } from '../../support/redis-server.js';
 

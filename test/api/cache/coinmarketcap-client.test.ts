@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/errors.js';
 import { startSandbox, type Sandbox } from '../../../src/sandbox/sandbox.js';
-import { createCoinMarketCapClient } from '../../../src/services/coinmarketcap/coinmarketcap-client.js';
-import type { CoinMarketCapClient } from '../../../src/services/coinmarketcap/coinmarketcap-api.js';
+import { createCoinMarketCapClient } from '../../../src/coinmarketcap/coinmarketcap-client.js';
+import type { CoinMarketCapClient } from '../../../src/coinmarketcap/coinmarketcap-api.js';
 import { recordingLog } from '../../support/recording-log.js';
 
 const KEY = 'a-very-secret-key';

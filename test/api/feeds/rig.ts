@@ -1,13 +1,13 @@
 /** The hub over the real CCXT client and the sandbox, in this process; a client that can be waited for. */
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../../src/sandbox/sandbox.js';
-import { createCcxtClient, type CcxtClient } from '../../../src/services/exchange/ccxt/ccxt-client.js';
-import { openWatch } from '../../../src/services/exchange/ccxt/watch.js';
-import type { StreamItem, StreamTopic, WatchHandle } from '../../../src/services/exchange/exchange-client.js';
-import { silentLog } from '../../../src/services/log.js';
-import type { ServedAnswer } from '../../../src/services/market-data-api.js';
-import { createHub } from '../../../src/services/stream/hub.js';
-import type { SharedEvent, Subscriber, Subscription } from '../../../src/services/stream/hub-api.js';
-import { systemTimers, type Timers } from '../../../src/services/stream/timers.js';
+import { createCcxtClient, type CcxtClient } from '../../../src/exchanges/ccxt/ccxt-client.js';
+import { openWatch } from '../../../src/exchanges/ccxt/feeds/watch.js';
+import type { StreamItem, StreamTopic, WatchHandle } from '../../../src/exchanges/exchange-client.js';
+import { silentLog } from '../../../src/log/log.js';
+import type { ServedAnswer } from '../../../src/market-data/market-data-api.js';
+import { createHub } from '../../../src/streams/hub.js';
+import type { SharedEvent, Subscriber, Subscription } from '../../../src/streams/hub-api.js';
+import { systemTimers, type Timers } from '../../../src/lib/timers.js';
 import type { AppError } from '../../../src/errors.js';
 
 export type StreamEvent = Readonly<Record<string, unknown>>;

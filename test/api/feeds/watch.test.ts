@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { StreamItem } from '../../../src/services/exchange/exchange-client.js';
+import type { StreamItem } from '../../../src/exchanges/exchange-client.js';
 import { eventually, isTrueBook, startRig, VENUES, watchRejections, type Rig } from './rig.js';
 
 const MINUTE_MS = 60_000;

@@ -2,9 +2,9 @@
 import { PassThrough } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, expect, test } from 'vitest';
-import { buildApp, buildStdioServer } from '../../../src/app.js';
-import { loadConfig } from '../../../src/config.js';
-import { silentLog } from '../../../src/services/log.js';
+import { buildApp, buildStdioServer } from '../../../src/app/app.js';
+import { loadConfig } from '../../../src/config/config.js';
+import { silentLog } from '../../../src/log/log.js';
 import { calmGauge } from '../../support/app.js';
 import { recordingLog } from '../../support/recording-log.js';
 

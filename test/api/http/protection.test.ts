@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { createClientLimiter } from '../../../src/services/client-limiter.js';
+import { createClientLimiter } from '../../../src/access/client-limiter.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
 import { holdAnswers } from '../../support/fake-exchange-client.js';
 

@@ -2,9 +2,9 @@ import { EventEmitter, once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { expect, test } from 'vitest';
-import { buildApp } from '../../../src/app.js';
-import { loadConfig } from '../../../src/config.js';
-import { silentLog } from '../../../src/services/log.js';
+import { buildApp } from '../../../src/app/app.js';
+import { loadConfig } from '../../../src/config/config.js';
+import { silentLog } from '../../../src/log/log.js';
 import { createFakeExchangeClient, venueAnswer } from '../../support/fake-exchange-client.js';
 
 const start = async (settings: Record<string, string> = {}) => {

@@ -3,7 +3,7 @@ import { request as httpRequest } from 'node:http';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { afterEach, describe, expect, test } from 'vitest';
 import { AppError } from '../../../src/errors.js';
-import type { McpRouteOptions } from '../../../src/routes/mcp.js';
+import type { McpRouteOptions } from '../../../src/http/routes/mcp.js';
 import { startMcpApp } from './mcp-app.js';
 
 const open: { close(): Promise<unknown> }[] = [];

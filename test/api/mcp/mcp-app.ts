@@ -1,8 +1,8 @@
 /** The MCP route alone, listening on loopback, over a fake MarketData. */
 import Fastify from 'fastify';
 import type { AddressInfo } from 'node:net';
-import { mcpRoutes, type McpRouteOptions } from '../../../src/routes/mcp.js';
-import { silentLog } from '../../../src/services/log.js';
+import { mcpRoutes, type McpRouteOptions } from '../../../src/http/routes/mcp.js';
+import { silentLog } from '../../../src/log/log.js';
 import { FakeMarketData, NOW } from '../../unit/mcp/fake-market-data.js';
 
 export const startMcpApp = async (overrides: Partial<McpRouteOptions> = {}) => {

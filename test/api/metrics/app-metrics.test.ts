@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { buildApp } from '../../../src/app.js';
-import { loadConfig } from '../../../src/config.js';
+import { buildApp } from '../../../src/app/app.js';
+import { loadConfig } from '../../../src/config/config.js';
 import { AppError } from '../../../src/errors.js';
-import { silentLog } from '../../../src/services/log.js';
+import { silentLog } from '../../../src/log/log.js';
 import { createFakeExchangeClient, venueAnswer } from '../../support/fake-exchange-client.js';
 
 const start = async (settings: Record<string, string> = {}) => {

@@ -3,9 +3,9 @@ import { parse } from 'yaml';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { buildApp } from '../../../src/app.js';
-import { loadConfig } from '../../../src/config.js';
-import { silentLog } from '../../../src/services/log.js';
+import { buildApp } from '../../../src/app/app.js';
+import { loadConfig } from '../../../src/config/config.js';
+import { silentLog } from '../../../src/log/log.js';
 import { createFakeExchangeClient } from '../../support/fake-exchange-client.js';
 
 const read = (file: string) => readFileSync(new URL(`../../../docker/${file}`, import.meta.url), 'utf8');

@@ -1,8 +1,8 @@
 import Fastify from 'fastify';
 import { expect, test } from 'vitest';
-import { metricsRoutes } from '../../../src/routes/metrics.js';
-import { createMetrics } from '../../../src/services/metrics/metrics.js';
-import { createUpstreamMeter } from '../../../src/services/metrics/upstream-meter.js';
+import { metricsRoutes } from '../../../src/http/routes/metrics.js';
+import { createMetrics } from '../../../src/metrics/metrics.js';
+import { createUpstreamMeter } from '../../../src/metrics/upstream-meter.js';
 import { fullSources } from '../../unit/metrics/sources.js';
 
 test('GET /metrics answers what Prometheus reads, fresh each time', async () => {

@@ -5,13 +5,13 @@ import net, { type AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { WebSocket } from 'ws';
 import { AppError } from '../../../src/errors.js';
-import { addAnswers, type AnswerRecord } from '../../../src/plugins/answers.js';
-import { addCommonHeaders } from '../../../src/plugins/common-headers.js';
-import { addErrorAnswers } from '../../../src/plugins/errors.js';
-import { addWebSockets } from '../../../src/plugins/websocket.js';
-import { streamRoutes } from '../../../src/routes/streams.js';
-import { silentLog } from '../../../src/services/log.js';
-import { createConnections, type Connections } from '../../../src/services/stream/connection/connections.js';
+import { addAnswers, type AnswerRecord } from '../../../src/http/answers.js';
+import { addCommonHeaders } from '../../../src/http/common-headers.js';
+import { addErrorAnswers } from '../../../src/http/errors.js';
+import { addWebSockets } from '../../../src/http/websocket.js';
+import { streamRoutes } from '../../../src/http/routes/streams.js';
+import { silentLog } from '../../../src/log/log.js';
+import { createConnections, type Connections } from '../../../src/streams/clients/connections.js';
 import { FakeHub } from '../../support/fake-hub.js';
 
 export interface StreamApp {

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { addWebSockets } from '../../../src/plugins/websocket.js';
+import { addWebSockets } from '../../../src/http/websocket.js';
 import { rawExchange } from './stream-app.js';
 
 /** What Java's HttpClient and `curl --http2` send with their first request over plain HTTP. */

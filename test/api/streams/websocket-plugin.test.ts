@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { AppError, type ErrorCode } from '../../../src/errors.js';
-import { addWebSockets, textOf, webSocketRoute } from '../../../src/plugins/websocket.js';
+import { addWebSockets, textOf, webSocketRoute } from '../../../src/http/websocket.js';
 import { connectWs } from './stream-app.js';
 
 let app: FastifyInstance;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeEntry, encodeEntry } from '../../../src/services/cache/entry-codec.js';
+import { decodeEntry, encodeEntry } from '../../../src/cache/entry-codec.js';
 import { entryOf } from '../../support/cache-entries.js';
 
 const T = 1_700_000_000_000;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createMemoryCache } from '../../../src/services/cache/memory-cache.js';
-import { createTieredCache } from '../../../src/services/cache/tiered-cache.js';
+import { createMemoryCache } from '../../../src/cache/memory-cache.js';
+import { createTieredCache } from '../../../src/cache/tiered-cache.js';
 import { entryOf } from '../../support/cache-entries.js';
 
 const now = (): number => 1_000;

@@ -1,10 +1,10 @@
 /** Memory over a shared tier that the test plays. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { CacheEntry } from '../../../src/services/cache/cache-entry.js';
-import { createMemoryCache } from '../../../src/services/cache/memory-cache.js';
-import { LOAD_CLAIM_MS } from '../../../src/services/cache/shared-load.js';
-import type { LoadClaim, SharedTier } from '../../../src/services/cache/shared-tier.js';
-import { createTieredCache, type TieredCache } from '../../../src/services/cache/tiered-cache.js';
+import type { CacheEntry } from '../../../src/cache/cache-entry.js';
+import { createMemoryCache } from '../../../src/cache/memory-cache.js';
+import { LOAD_CLAIM_MS } from '../../../src/cache/shared-load.js';
+import type { LoadClaim, SharedTier } from '../../../src/cache/shared-tier.js';
+import { createTieredCache, type TieredCache } from '../../../src/cache/tiered-cache.js';
 import { entryOf } from '../../support/cache-entries.js';
 
 const T = 1_700_000_000_000;

@@ -1,16 +1,16 @@
 /** What CoinMarketCap's answers mean, without asking it. */
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/errors.js';
-import { createAllowance, REQUESTS_PER_MINUTE } from '../../../src/services/coinmarketcap/allowance.js';
+import { createAllowance, REQUESTS_PER_MINUTE } from '../../../src/coinmarketcap/allowance.js';
 import {
   historyAnswer,
   instantOf,
   mapAnswer,
   quoteIn,
   quotesAnswer,
-} from '../../../src/services/coinmarketcap/answers.js';
-import { chooseCoin, createCurrencyIds } from '../../../src/services/coinmarketcap/currency-ids.js';
-import { failureOf, faultOf } from '../../../src/services/coinmarketcap/faults.js';
+} from '../../../src/coinmarketcap/answers.js';
+import { chooseCoin, createCurrencyIds } from '../../../src/coinmarketcap/currency-ids.js';
+import { failureOf, faultOf } from '../../../src/coinmarketcap/faults.js';
 
 const coin = (id: number, name: string, more: object = {}) => ({
   id,

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { SETTINGS } from '../../../src/config.js';
+import { SETTINGS } from '../../../src/config/config.js';
 
 const at = (file: string) => new URL(`../../../docker/${file}`, import.meta.url);
 const read = (file: string) => readFileSync(at(file), 'utf8');

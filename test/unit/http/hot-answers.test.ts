@@ -1,10 +1,10 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, expect, test } from 'vitest';
-import { addAnswers } from '../../../src/plugins/answers.js';
-import { addCommonHeaders, steadyHeadersOf } from '../../../src/plugins/common-headers.js';
-import { createHotAnswers, type HotAnswers } from '../../../src/plugins/hot-answers.js';
-import { sendAnswer } from '../../../src/plugins/json-answer.js';
-import type { ServedAnswer } from '../../../src/services/market-data-api.js';
+import { addAnswers } from '../../../src/http/answers.js';
+import { addCommonHeaders, steadyHeadersOf } from '../../../src/http/common-headers.js';
+import { createHotAnswers, type HotAnswers } from '../../../src/http/hot-answers.js';
+import { sendAnswer } from '../../../src/http/json-answer.js';
+import type { ServedAnswer } from '../../../src/market-data/market-data-api.js';
 
 let app: FastifyInstance;
 afterEach(async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { acceptsJson, freshnessHeaders, isNotModified } from '../../../src/plugins/json-answer.js';
+import { acceptsJson, freshnessHeaders, isNotModified } from '../../../src/http/json-answer.js';
 
 describe('Accept', () => {
   test.each([

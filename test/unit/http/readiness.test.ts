@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { CacheHealth } from '../../../src/services/cache/cache-entry.js';
-import type { ExchangeHealth } from '../../../src/services/exchange/exchange-client.js';
-import { createReadiness } from '../../../src/services/readiness.js';
+import type { CacheHealth } from '../../../src/cache/cache-entry.js';
+import type { ExchangeHealth } from '../../../src/exchanges/exchange-client.js';
+import { createReadiness } from '../../../src/http/readiness.js';
 
 const NOW = 1000;
 const well = (exchange: string, parts: Partial<ExchangeHealth> = {}): ExchangeHealth => ({

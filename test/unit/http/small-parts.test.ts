@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createRequestIds } from '../../../src/plugins/request-id.js';
-import { asAppError, instanceOf, retryAfterSeconds } from '../../../src/plugins/problem-answer.js';
-import { faultsOf } from '../../../src/plugins/validation.js';
+import { createRequestIds } from '../../../src/http/request-id.js';
+import { asAppError, instanceOf, retryAfterSeconds } from '../../../src/http/problem-answer.js';
+import { faultsOf } from '../../../src/http/validation.js';
 import { AppError } from '../../../src/errors.js';
-import { clientKey } from '../../../src/services/client-limiter.js';
-import { createLoadGauge } from '../../../src/services/load-gauge.js';
+import { clientKey } from '../../../src/access/client-limiter.js';
+import { createLoadGauge } from '../../../src/http/load-gauge.js';
 
 test('ids of one process differ, and carry its prefix', () => {
   const ids = createRequestIds('host');

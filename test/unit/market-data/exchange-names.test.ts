@@ -4,7 +4,7 @@ import {
   byExchangeId,
   createExchangeNames,
   knownExchangeNames,
-} from '../../../src/services/exchange/exchange-names.js';
+} from '../../../src/exchanges/exchange-names.js';
 
 const knownIds = [
   'binance',

@@ -1,8 +1,8 @@
 /** CoinMarketCap in a venue's place. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../../src/errors.js';
-import type { CoinMarketCapClient } from '../../../src/services/coinmarketcap/coinmarketcap-api.js';
-import type { MarketQuery } from '../../../src/services/market-data-api.js';
+import type { CoinMarketCapClient } from '../../../src/coinmarketcap/coinmarketcap-api.js';
+import type { MarketQuery } from '../../../src/market-data/market-data-api.js';
 import { venueAnswer } from '../../support/fake-exchange-client.js';
 import { createRig, tickerOf, type Rig, type RigOptions } from '../../support/market-data-rig.js';
 

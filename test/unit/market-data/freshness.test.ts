@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { MarketRequest } from '../../../src/services/exchange/exchange-client.js';
-import { freshnessOf } from '../../../src/services/market-data/freshness.js';
+import type { MarketRequest } from '../../../src/exchanges/exchange-client.js';
+import { freshnessOf } from '../../../src/market-data/freshness.js';
 import { TTL } from '../../support/market-data-rig.js';
 
 const T = 1_700_000_000_000;

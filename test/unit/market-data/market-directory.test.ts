@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../../src/errors.js';
 import type { Market } from '../../../src/schemas/market.js';
-import type { MarketsFilter } from '../../../src/services/market-data-api.js';
+import type { MarketsFilter } from '../../../src/market-data/market-data-api.js';
 import { createRig, type Rig } from '../../support/market-data-rig.js';
 
 const START = 1_700_000_000_000;

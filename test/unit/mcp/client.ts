@@ -1,6 +1,6 @@
 /** The official client, connected in memory to a server of ours. */
 import { Client, InMemoryTransport } from '@modelcontextprotocol/client';
-import { createMcpServerFactory } from '../../../src/services/mcp/mcp-server.js';
+import { createMcpServerFactory } from '../../../src/mcp/mcp-server.js';
 import { FakeMarketData, NOW } from './fake-market-data.js';
 
 export const connect = async ({ sandbox = false } = {}) => {

@@ -7,7 +7,7 @@ import type {
   MarketQuery,
   MarketsFilter,
   ServedAnswer,
-} from '../../../src/services/market-data-api.js';
+} from '../../../src/market-data/market-data-api.js';
 
 /** The fake's clock: 2023-11-03T08:26:40.000Z. */
 export const NOW = 1_699_000_000_000;

@@ -1,8 +1,8 @@
 import { PassThrough } from 'node:stream';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { serveStdio } from '../../../src/services/mcp/stdio.js';
-import { silentLog, type Log } from '../../../src/services/log.js';
+import { serveStdio } from '../../../src/mcp/stdio.js';
+import { silentLog, type Log } from '../../../src/log/log.js';
 import { FakeMarketData, NOW } from './fake-market-data.js';
 
 const start = (log: Log = silentLog) => {

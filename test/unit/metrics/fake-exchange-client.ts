@@ -1,5 +1,5 @@
 /** An ExchangeClient that notes what it is asked, and fails on demand. */
-import type { ExchangeClient } from '../../../src/services/exchange/exchange-client.js';
+import type { ExchangeClient } from '../../../src/exchanges/exchange-client.js';
 
 export class FakeExchangeClient implements ExchangeClient {
   readonly calls: string[] = [];

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { AppError } from '../../../src/errors.js';
-import type { CountedAnswer } from '../../../src/services/metrics/answer-meter.js';
-import { createMetrics, type MetricsSources } from '../../../src/services/metrics/metrics.js';
-import { createUpstreamMeter } from '../../../src/services/metrics/upstream-meter.js';
+import type { CountedAnswer } from '../../../src/metrics/answer-meter.js';
+import { createMetrics, type MetricsSources } from '../../../src/metrics/metrics.js';
+import { createUpstreamMeter } from '../../../src/metrics/upstream-meter.js';
 import { FakeExchangeClient } from './fake-exchange-client.js';
 import { fullSources, NOW } from './sources.js';
 

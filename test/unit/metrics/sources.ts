@@ -1,5 +1,5 @@
 /** Sources as a busy server would have them, each with a number of its own. */
-import type { MetricsSources } from '../../../src/services/metrics/metrics.js';
+import type { MetricsSources } from '../../../src/metrics/metrics.js';
 
 export const NOW = 1_699_000_000_000;
 

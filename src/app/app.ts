@@ -1,0 +1,150 @@
+/**
+ * Puts the house together. `buildApp` is the one seam for tests: any service can be put in another's place. It neither
+ * listens nor reads the environment.
+ */
+import Fastify, { type FastifyInstance } from 'fastify';
+import { buildServices, type ServiceOverrides, type Services } from './services.js';
+import type { Config } from '../config/config.js';
+import { addAccessLog } from '../http/access-log.js';
+import { addAnswers } from '../http/answers.js';
+import { addClientLimit } from '../http/client-limit.js';
+import { addCommonHeaders, steadyHeadersOf } from '../http/common-headers.js';
+import { addErrorAnswers } from '../http/errors.js';
+import { addFrontDoor } from '../http/front-door.js';
+import { createHotAnswers } from '../http/hot-answers.js';
+import { addLifeCycle } from '../http/life-cycle.js';
+import { addOpenApi } from '../http/openapi/openapi.js';
+import { addOriginCheck } from '../http/origin-check.js';
+import { addOverloadProtection } from '../http/overload.js';
+import { createRequestIds } from '../http/request-id.js';
+import { addServerLimits, serverOptions } from '../http/server-limits.js';
+import { addValidation } from '../http/validation.js';
+import { addWebSockets } from '../http/websocket.js';
+import { docsRoutes } from '../http/routes/docs.js';
+import { healthRoutes } from '../http/routes/health.js';
+import { marketRoutes } from '../http/routes/markets.js';
+import { mcpRoutes } from '../http/routes/mcp.js';
+import { metricsRoutes } from '../http/routes/metrics.js';
+import { streamRoutes } from '../http/routes/streams.js';
+import { createClientLimiter, type ClientLimiter } from '../access/client-limiter.js';
+import { shareClientLimit, type LimitSharing } from '../access/client-limiter-sharing.js';
+import { keyPrefix } from '../market-data/cache-keys.js';
+import { createReadiness } from '../http/readiness.js';
+import type { StdioDependencies } from '../mcp/stdio.js';
+import { VERSION } from '../config/version.js';
+
+export interface AppOverrides extends ServiceOverrides {
+  /** Requests being answered at once. */
+  readonly maxInFlight?: number;
+}
+
+interface ClientLimit {
+  /** null: off. */
+  readonly limiter: ClientLimiter | null;
+  /** null: this server counts for itself. */
+  readonly sharing: LimitSharing | null;
+}
+
+/** Counted together with the other servers where Redis is enabled. */
+const clientLimitOf = async (config: Config, services: Services): Promise<ClientLimit> => {
+  const { clientRateLimit, redis } = config;
+  const { requests, windowMs } = clientRateLimit;
+  if (requests === 0) return { limiter: null, sharing: null };
+  const limiter = createClientLimiter({ requests, windowMs, shared: redis.enabled });
+  if (!redis.enabled) return { limiter, sharing: null };
+  const { log, now, sandbox } = services;
+  const { createRedisCounts } = await import('../access/client-limiter-redis.js');
+  const counts = createRedisCounts({ url: redis.url, prefix: keyPrefix(sandbox), windowMs, log, now });
+  return { limiter, sharing: shareClientLimit({ limiter, counts, now }) };
+};
+
+/** The finished server, not listening yet. `close()` ends it and every service that it owns. */
+export const buildApp = async (config: Config, overrides: AppOverrides = {}): Promise<FastifyInstance> => {
+  const services = await buildServices(config, overrides);
+  const { log, now, names, exchanges, cache, marketData, hub, connections, gauge, sandbox } = services;
+  const { limiter, sharing } = await clientLimitOf(config, services);
+  const startedAt = performance.now();
+  const requestIds = createRequestIds();
+  const app = Fastify(serverOptions(config, requestIds));
+
+  // The order is the order in which hooks run: everything is counted, then what may be refused is refused early.
+  addAnswers(app);
+  addCommonHeaders(app, { corsOrigins: config.corsOrigins });
+  addErrorAnswers(app, { log });
+  addValidation(app);
+  addOpenApi(app, { version: VERSION });
+  addAccessLog(app, { log, mode: config.accessLog, now });
+  addLifeCycle(app, {
+    giveUpCalls: () => services.giveUpCalls(),
+    async close() {
+      await sharing?.close();
+      await services.close();
+    },
+  });
+  addServerLimits(app, { maxStreams: config.stream.maxConnections, requestId: requestIds });
+  addClientLimit(app, { limiter, ...config.clientRateLimit, now });
+  addOverloadProtection(app, { gauge, maxInFlight: overrides.maxInFlight });
+  const metrics = services.metrics(() => app.inFlight());
+  app.onAnswer((answer) => {
+    metrics.recordAnswer(answer);
+  });
+  await addWebSockets(app, { connections });
+  addOriginCheck(app, { corsOrigins: config.corsOrigins });
+
+  await app.register(healthRoutes, {
+    version: VERSION,
+    uptime: () => (performance.now() - startedAt) / 1000,
+    readiness: createReadiness({
+      cache: () => cache.health(),
+      exchanges: () => exchanges.health(),
+      enabled: names.enabled,
+      sandbox,
+      draining: () => app.lifeCycle.draining,
+      now,
+    }),
+  });
+  const steadyHeaders = steadyHeadersOf(config.corsOrigins);
+  const hotAnswers = createHotAnswers(app, { now, steadyHeaders });
+  // A client limit counts addresses, which Fastify finds behind proxies: then the front door stays shut.
+  const isOpen = () => !app.lifeCycle.draining && !app.isOverloaded();
+  if (limiter === null && steadyHeaders !== null)
+    addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, log, requestId: requestIds.of });
+  await app.register(marketRoutes, { marketData, hotAnswers, live: hub, sandbox, now });
+  await app.register(streamRoutes, { hub, marketData, connections, version: VERSION, now });
+  await app.register(mcpRoutes, {
+    marketData,
+    sandbox,
+    version: VERSION,
+    corsOrigins: config.corsOrigins,
+    countMore: (request, more) => app.countMore(request, more),
+    log,
+    now,
+  });
+  await app.register(metricsRoutes, { metrics });
+  await app.register(docsRoutes);
+  // After the door is open: health checks need no venue, and the first market request finds its thread running.
+  app.addHook('onListen', (listening) => {
+    services.start();
+    listening();
+  });
+  return app;
+};
+
+/** The same services behind MCP over standard input and output; `close()` ends both. */
+export const buildStdioServer = async (
+  config: Config,
+  overrides: ServiceOverrides & Pick<StdioDependencies, 'stdin' | 'stdout'> = {},
+): Promise<{ readonly closed: Promise<void>; close(): Promise<void> }> => {
+  const services = await buildServices(config, overrides);
+  const { marketData, sandbox, log, now } = services;
+  const { serveStdio } = await import('../mcp/stdio.js');
+  const { stdin = process.stdin, stdout = process.stdout } = overrides;
+  const server = serveStdio({ marketData, sandbox, log, now, version: VERSION, stdin, stdout });
+  return {
+    closed: server.closed,
+    async close() {
+      await server.close();
+      await services.close();
+    },
+  };
+};

@@ -1,0 +1,197 @@
+/** The part of app.ts that constructs services from the settings; apart for its length only. */
+import { createCoinMarketCap, createRawClient, createSharedTier, startSandbox, type Own } from './drivers.js';
+import type { Config } from '../config/config.js';
+import { createMemoryCache } from '../cache/memory-cache.js';
+import type { SharedTier } from '../cache/shared-tier.js';
+import { createTieredCache, type TieredCache } from '../cache/tiered-cache.js';
+import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
+import { listExchangeIds } from '../exchanges/ccxt/loader.js';
+import { withCircuitBreaker } from '../exchanges/resilience/circuit-breaker.js';
+import { withEnding } from '../exchanges/resilience/ending-client.js';
+import { withRetry } from '../exchanges/resilience/retrying-client.js';
+import type { ExchangeClient } from '../exchanges/exchange-client.js';
+import { createExchangeNames, type ExchangeNames } from '../exchanges/exchange-names.js';
+import type { Log } from '../log/log.js';
+import { createMarketData, type MarketDataService } from '../market-data/market-data.js';
+import type { LiveTickers, MarketData } from '../market-data/market-data-api.js';
+import { createMetrics, type Metrics } from '../metrics/metrics.js';
+import { createUpstreamMeter } from '../metrics/upstream-meter.js';
+import { createLoadGauge, type LoadGauge } from '../http/load-gauge.js';
+import { createLog } from '../log/pino-log.js';
+import { createConnections, type Connections } from '../streams/clients/connections.js';
+import type { StreamHub } from '../streams/hub-api.js';
+import { createHub } from '../streams/hub.js';
+import { VERSION } from '../config/version.js';
+
+/** What stands in another's place; tests give some, the server gives its log. */
+export interface ServiceOverrides {
+  readonly log?: Log;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+  readonly random?: () => number;
+  /** Rejections that nobody has handled in this process so far; for the metrics. */
+  readonly unhandledRejections?: () => number;
+  /** The raw client: circuit breaker and retry still wrap it. */
+  readonly exchangeClient?: ExchangeClient;
+  /** CCXT ids that exist. */
+  readonly knownExchangeIds?: readonly string[];
+  readonly cache?: TieredCache;
+  /** The second tier, instead of the Redis of the settings; null: none. */
+  readonly redis?: SharedTier | null;
+  readonly coinMarketCap?: CoinMarketCapClient | null;
+  readonly marketData?: MarketData;
+  readonly hub?: StreamHub & LiveTickers;
+  readonly loadGauge?: LoadGauge;
+}
+
+export interface Services {
+  readonly log: Log;
+  readonly now: () => number;
+  readonly names: ExchangeNames;
+  readonly exchanges: ExchangeClient;
+  readonly cache: TieredCache;
+  readonly marketData: MarketData;
+  readonly hub: StreamHub & LiveTickers;
+  readonly connections: Connections;
+  readonly gauge: LoadGauge;
+  /** `inFlight`: requests being answered now. */
+  metrics(inFlight: () => number): Metrics;
+  readonly sandbox: boolean;
+  /** Starts the worker threads, so that the first caller need not wait for them; idempotent. */
+  start(): void;
+  /** Nobody waits for an exchange (or CoinMarketCap) any longer: such calls reject with `shutting_down`. */
+  giveUpCalls(): void;
+  /** In reverse order of construction: users before what they use. Never rejects. */
+  close(): Promise<void>;
+}
+
+export const buildServices = async (config: Config, overrides: ServiceOverrides = {}): Promise<Services> => {
+  const { now = Date.now, random = Math.random } = overrides;
+  const log = overrides.log ?? (await createLog(config));
+  const closers: { readonly name: string; readonly close: () => Promise<void> | void }[] = [];
+  const own: Own = (name, close) => closers.push({ name, close });
+  const names = createExchangeNames({
+    enabled: config.enabledExchanges,
+    knownIds: overrides.knownExchangeIds ?? listExchangeIds(),
+  });
+  const sandbox = config.sandbox !== false;
+  const sandboxUrl = await startSandbox(config, own);
+  const base = { config, log, now, names, sandboxUrl };
+
+  const gauge = overrides.loadGauge ?? createLoadGauge();
+  own('load gauge', () => {
+    gauge.close();
+  });
+  const {
+    client: raw,
+    workers,
+    start,
+  } = overrides.exchangeClient === undefined
+    ? await createRawClient(base)
+    : { client: overrides.exchangeClient, workers: () => [], start: () => undefined };
+  own('exchanges', () => raw.close());
+  // Measured inside: each attempt counts by itself, and a refusal by the circuit is none.
+  const upstream = createUpstreamMeter();
+  const guarded = withCircuitBreaker(upstream.measure(raw), { now, log });
+  const observe: typeof upstream.retried = (retry) => {
+    upstream.retried(retry);
+  };
+  const exchanges = withEnding(withRetry(guarded, { settings: config.retry, now, random, observe }));
+  const cache =
+    overrides.cache ??
+    createTieredCache({
+      memory: createMemoryCache({ maxBytes: config.cacheMaxBytes, now }),
+      redis: overrides.redis === undefined ? await createSharedTier(base) : overrides.redis,
+      now,
+    });
+  own('cache', () => cache.close());
+  const coinMarketCap =
+    overrides.coinMarketCap === undefined ? await createCoinMarketCap(base) : overrides.coinMarketCap;
+  own('CoinMarketCap', () => coinMarketCap?.close());
+
+  // Streams ask for their first ticker over REST; REST is answered from live streams.
+  const hub: StreamHub & LiveTickers =
+    overrides.hub ??
+    createHub({
+      exchanges,
+      marketData: () => marketData,
+      settings: config.stream,
+      sandbox,
+      log,
+      now,
+      random,
+    });
+  const { ttl, requestTimeoutMs } = config;
+  const ownMarketData = (): MarketData & Partial<MarketDataService> => {
+    const deps = {
+      names,
+      cache,
+      exchanges,
+      coinMarketCap,
+      live: hub,
+      ttl,
+      requestTimeoutMs,
+      sandbox,
+      log,
+      now,
+    };
+    const service = createMarketData(deps);
+    own('market data', () => {
+      service.close();
+    });
+    return service;
+  };
+  const marketData: MarketData & Partial<MarketDataService> = overrides.marketData ?? ownMarketData();
+  const { stats } = marketData;
+  own('hub', () => hub.close());
+  const { maxConnections, heartbeatMs } = config.stream;
+  const connections = createConnections({ maxConnections, heartbeatMs, sandbox, now, log });
+  own('stream connections', () => connections.close());
+
+  const metrics = (inFlight: () => number): Metrics =>
+    createMetrics({
+      version: VERSION,
+      upstream,
+      now,
+      sources: {
+        unhandledRejections: overrides.unhandledRejections ?? (() => 0),
+        inFlight,
+        lagMs: () => gauge.lagMs(),
+        ...(stats === undefined ? {} : { marketData: stats }),
+        cache: () => cache.stats(),
+        coinMarketCap: () => coinMarketCap?.stats() ?? null,
+        exchanges: () => exchanges.health(),
+        workers,
+        hub: () => hub.stats(),
+        connections: () => connections.stats(),
+      },
+    });
+
+  return {
+    log,
+    now,
+    names,
+    exchanges,
+    cache,
+    marketData,
+    hub,
+    connections,
+    gauge,
+    metrics,
+    sandbox,
+    start,
+    giveUpCalls() {
+      exchanges.giveUp();
+      coinMarketCap?.close().catch(() => undefined);
+    },
+    async close() {
+      for (const { name, close } of closers.splice(0).reverse()) {
+        try {
+          await close();
+        } catch (error) {
+          log.warn({ service: name, err: error }, 'a service did not close cleanly');
+        }
+      }
+    },
+  };
+};

@@ -1,0 +1,34 @@
+/** What the cache holds: finished bytes with the times and the origin that its headers are made of. */
+import type { Millis } from '../schemas/common.js';
+
+export interface CacheEntry {
+  /** The complete JSON answer. */
+  readonly body: Buffer;
+  /** Strong validator of the body, with its quotes. Made once, when the entry is made. */
+  readonly etag: string;
+  /** When the venue's answer arrived. */
+  readonly receivedAt: Millis;
+  /** Served as it is before this instant. */
+  readonly freshUntil: Millis;
+  /** Served marked STALE, while a refresh fails, before this instant. */
+  readonly staleUntil: Millis;
+  /** Value of the Data-Source header: `binance; via=rest`, `coinmarketcap`, `sandbox`. */
+  readonly source: string;
+  /** OHLCV whose last candle is open: the end of its period, past which `closed:false` must not be served. */
+  readonly closesAt: Millis | null;
+}
+
+/** One tier, or several behind one face. Neither call ever rejects: a cache that fails is a cache that missed. */
+export interface Cache {
+  /** The entry while it is not older than its `staleUntil`; freshness is the caller's judgement. */
+  get(key: string): Promise<CacheEntry | undefined>;
+  set(key: string, entry: CacheEntry): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** State of the cache as /v1/health/ready tells it. */
+export interface CacheHealth {
+  readonly state: 'ok' | 'degraded' | 'disabled';
+  readonly detail: string;
+  readonly since: Millis;
+}

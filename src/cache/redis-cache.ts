@@ -1,0 +1,163 @@
+/**
+ * The second tier, shared between servers. Nothing that Redis does or fails to do reaches a caller as an error: a
+ * fault is a miss. Memory full, wrong types and foreign values are told once, like an outage.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { Millis } from '../schemas/common.js';
+import type { Log } from '../log/log.js';
+import type { CacheEntry } from './cache-entry.js';
+import { decodeEntry, encodeEntry } from './entry-codec.js';
+import { createOutage } from '../log/outage.js';
+import { COMMAND_DEADLINE_MS, createRedisConnection, isRefusal } from './redis-connection.js';
+import type { LoadClaim, SharedTier } from './shared-tier.js';
+
+/** Larger answers stay in memory: moving them would hold up every other command on the connection. */
+const MAX_VALUE_BYTES = 1024 * 1024;
+/** After a refused write (memory full, read-only replica) none is tried for this long. */
+const WRITE_PAUSE_MS = 1_000;
+/** Redis drops a value up to this much after its time, so that what was written together does not go together. */
+const EXPIRY_JITTER_MS = 5_000;
+/** After a wait for another server's value that never came, claims are left aside for this long. */
+const DISTRUST_MS = 10_000;
+
+/** Compare and delete in one step: a claim that expired and now belongs to another server is not released. */
+const RELEASE = `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0`;
+
+export interface RedisCacheDeps {
+  readonly url: string;
+  readonly log: Log;
+  readonly now?: () => Millis;
+  readonly random?: () => number;
+  /** Deadline of a command. */
+  readonly commandTimeoutMs?: Millis;
+}
+
+export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
+  const { url, log, now = Date.now, random = Math.random } = deps;
+  const deadlineMs = deps.commandTimeoutMs ?? COMMAND_DEADLINE_MS;
+  const connection = createRedisConnection({ url, log, now, deadlineMs });
+  const writes = createOutage({
+    log,
+    now,
+    warning: 'Redis refuses writes; it serves what it has',
+    recovery: 'Redis takes writes again',
+  });
+  const foreign = createOutage({
+    log,
+    now,
+    warning: 'Redis holds values that this version did not write; they count as misses',
+    recovery: 'Redis holds sound values again',
+  });
+  let [hits, misses, failures, corrupt] = [0, 0, 0, 0];
+  let writesFrom: Millis = 0;
+  let claimsFrom: Millis = 0;
+
+  /** `write`: a refusal pauses all writes. Resolves with undefined where it failed. */
+  const write = async <T>(command: (redis: Redis) => Promise<T>): Promise<{ reply: T } | undefined> => {
+    if (!connection.isUp || now() < writesFrom) return undefined;
+    try {
+      const reply = await connection.run(command);
+      writes.end();
+      return { reply };
+    } catch (thrown) {
+      failures += 1;
+      if (isRefusal(thrown)) {
+        writesFrom = now() + WRITE_PAUSE_MS;
+        // The first word of Redis' refusal is its code: OOM, READONLY, MISCONF.
+        writes.begin({ reason: thrown.message.split(' ', 1)[0] });
+      }
+      return undefined;
+    }
+  };
+
+  /** What the parser hands over is not trusted to be of the type that the command calls for. */
+  const read = (key: string, value: unknown): CacheEntry | undefined => {
+    if (value === null) {
+      misses += 1;
+      return undefined;
+    }
+    const decoded =
+      Buffer.isBuffer(value) && value.length <= 2 * MAX_VALUE_BYTES
+        ? decodeEntry(key, value, now())
+        : 'corrupt';
+    if (decoded === 'corrupt') {
+      corrupt += 1;
+      foreign.begin({});
+      return undefined;
+    }
+    foreign.end();
+    if (decoded.entry === undefined) misses += 1;
+    else hits += 1;
+    return decoded.entry;
+  };
+
+  const get = async (key: string): Promise<CacheEntry | undefined> => {
+    if (!connection.isUp) return undefined;
+    try {
+      return read(key, await connection.run((redis) => redis.getBuffer(key)));
+    } catch {
+      failures += 1;
+      return undefined;
+    }
+  };
+
+  const claimOf = (key: string): string => `${key}:claim`;
+
+  const release = (key: string, token: string): void => {
+    connection.send((redis) => redis.eval(RELEASE, 1, claimOf(key), token));
+  };
+  const releaser = (key: string, token: string): (() => void) => {
+    let released = false;
+    return () => {
+      if (released) return;
+      released = true;
+      release(key, token);
+    };
+  };
+
+  return {
+    get,
+    async set(key, entry) {
+      const left = entry.staleUntil - now();
+      if (left <= 0 || entry.body.length > MAX_VALUE_BYTES || !connection.isUp) return;
+      const life = Math.ceil(left + random() * EXPIRY_JITTER_MS);
+      await write((redis) => redis.set(key, encodeEntry(key, entry), 'PX', life));
+    },
+    async claim(key, holdMs): Promise<LoadClaim> {
+      if (now() < claimsFrom) return { state: 'unknown' };
+      const token = randomUUID();
+      // Both leave in one pipeline, in this order: a value set before the claim was free is seen.
+      let tooLate = false;
+      const taking = write((redis) => {
+        const reply = redis.set(claimOf(key), token, 'PX', holdMs, 'NX');
+        // A slow Redis may grant the claim after we gave up on it: nobody would release it, and others would wait.
+        const giveBack = (granted: unknown): void => {
+          if (tooLate && granted === 'OK') release(key, token);
+        };
+        reply.then(giveBack, () => undefined);
+        return reply;
+      });
+      const [taken, entry] = await Promise.all([taking, get(key)]);
+      if (taken === undefined) {
+        tooLate = true;
+        return { state: 'unknown' };
+      }
+      const reply: unknown = taken.reply;
+      if (reply === 'OK') return { state: 'mine', entry, release: releaser(key, token) };
+      return reply === null ? { state: 'theirs', entry } : { state: 'unknown' };
+    },
+    distrustClaims() {
+      claimsFrom = now() + DISTRUST_MS;
+    },
+    health() {
+      const { since } = connection;
+      if (!connection.isUp)
+        return { state: 'degraded', detail: 'Redis does not answer; memory serves.', since };
+      if (writes.active) return { state: 'degraded', detail: 'Redis refuses writes.', since: writes.since };
+      return { state: 'ok', detail: 'Memory and Redis.', since };
+    },
+    stats: () => ({ hits, misses, failures, corrupt }),
+    close: () => connection.close(),
+  };
+};

@@ -1,0 +1,130 @@
+/** CoinMarketCap as a substitute for a venue that fails: quotes, and candles where the plan has them. */
+import { LRUCache } from 'lru-cache';
+import { AppError } from '../errors.js';
+import { createSingleFlight } from '../lib/single-flight.js';
+import type { Millis } from '../schemas/common.js';
+import type { Log } from '../log/log.js';
+import { createAllowance } from './allowance.js';
+import { instantOf, mapAnswer, quoteIn, quotesAnswer } from './answers.js';
+import type { CoinMarketCapClient, CoinMarketCapQuote } from './coinmarketcap-api.js';
+import { createCurrencyIds } from './currency-ids.js';
+import { CoinMarketCapFault, failureOf } from './faults.js';
+import { createHistory } from './history.js';
+import { createTransport, type TransportDeps } from './transport.js';
+
+/** CoinMarketCap publishes once a minute. */
+const QUOTE_LIFE_MS = 60_000;
+const MAX_QUOTES = 5_000;
+export interface CoinMarketCapDeps extends Omit<TransportDeps, 'now'> {
+  /** A quote is used again for a minute, or for this long where it is less. */
+  readonly reuseMs: Millis;
+  readonly log: Log;
+  readonly now?: () => Millis;
+  readonly random?: () => number;
+}
+
+type Remembered = ({ readonly quote: CoinMarketCapQuote } | { readonly error: AppError }) & {
+  readonly until: Millis;
+};
+
+export const createCoinMarketCapClient = (deps: CoinMarketCapDeps): CoinMarketCapClient => {
+  const { log, now = Date.now, random = Math.random } = deps;
+  const quoteLife = Math.min(QUOTE_LIFE_MS, deps.reuseMs);
+  const transport = createTransport({ ...deps, now });
+  const allowance = createAllowance({ now, random });
+  const ids = createCurrencyIds(now);
+  const quotes = new LRUCache<string, Remembered>({ max: MAX_QUOTES });
+  const idFlights = createSingleFlight<number>();
+  const quoteFlights = createSingleFlight<CoinMarketCapQuote>();
+  const count = { requests: 0, failures: 0, reused: 0 };
+
+  const note = ({ fault }: CoinMarketCapFault): void => {
+    count.failures += 1;
+    const alreadyPaused = allowance.pausedUntil !== null;
+    allowance.failed(fault.pauseMs);
+    if (fault.error.code === 'upstream_auth_required' && fault.pauseMs !== 0 && !alreadyPaused)
+      log.warn({ cmcCode: fault.code }, `${fault.error.message} It is not asked for an hour.`);
+  };
+
+  const get: typeof transport.get = async (call, shape) => {
+    allowance.take();
+    count.requests += 1;
+    try {
+      const answer = await transport.get(call, shape);
+      allowance.succeeded();
+      return answer;
+    } catch (thrown) {
+      if (thrown instanceof CoinMarketCapFault) note(thrown);
+      throw thrown;
+    }
+  };
+
+  const history = createHistory({ get, log, now });
+
+  const idOf = (base: string, deadline: Millis): Promise<number> =>
+    idFlights.run(base, () =>
+      ids.idOf(base, async () => {
+        const query = { symbol: base };
+        try {
+          return (await get({ path: '/v1/cryptocurrency/map', query, deadline }, mapAnswer)).data;
+        } catch (thrown) {
+          // An unknown code is a bad request to them, and an empty list to us.
+          if (thrown instanceof CoinMarketCapFault && thrown.fault.error.code === 'symbol_not_found')
+            return [];
+          throw thrown;
+        }
+      }),
+    );
+
+  const loadQuote = async (id: number, convert: string, deadline: Millis): Promise<CoinMarketCapQuote> => {
+    const call = { path: '/v2/cryptocurrency/quotes/latest', query: { id, convert }, deadline };
+    const { data } = await get(call, quotesAnswer);
+    const receivedAt = now();
+    const raw = data.find((currency) => currency.id === id);
+    const quote = raw && quoteIn(raw.quote, convert);
+    if (raw === undefined || typeof quote?.price !== 'number') throw failureOf('upstream_bad_response');
+    const timestamp = instantOf(quote.last_updated) ?? instantOf(raw.last_updated) ?? receivedAt;
+    return { last: quote.price, timestamp, receivedAt, raw };
+  };
+
+  /** Every rejection as an AppError. */
+  const settled = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (thrown) {
+      throw thrown instanceof CoinMarketCapFault ? thrown.fault.error : AppError.from(thrown);
+    }
+  };
+
+  const quote = async (id: number, convert: string, deadline: Millis): Promise<CoinMarketCapQuote> => {
+    const key = `${id} ${convert}`;
+    const known = quotes.get(key);
+    if (known !== undefined && now() < known.until) {
+      if ('error' in known) throw known.error;
+      count.reused += 1;
+      return known.quote;
+    }
+    return quoteFlights.run(key, async () => {
+      try {
+        const loaded = await loadQuote(id, convert, deadline);
+        quotes.set(key, { quote: loaded, until: loaded.receivedAt + quoteLife });
+        return loaded;
+      } catch (thrown) {
+        // A currency that it cannot convert to costs a request once a minute at most.
+        if (thrown instanceof CoinMarketCapFault && thrown.fault.error.code === 'symbol_not_found')
+          quotes.set(key, { error: thrown.fault.error, until: now() + QUOTE_LIFE_MS });
+        throw thrown;
+      }
+    });
+  };
+
+  return {
+    quote: ({ base, convert }, { deadline }) =>
+      settled(async () => quote(await idOf(base, deadline), convert, deadline)),
+    offersCandles: history.offers,
+    candles: (request, { deadline }) =>
+      settled(async () => history.candles(request, await idOf(request.base, deadline), deadline)),
+    stats: () => ({ ...count, pausedUntil: allowance.pausedUntil, historical: history.isAllowed() }),
+    close: () => transport.close(),
+  };
+};

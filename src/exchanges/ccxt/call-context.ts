@@ -1,0 +1,25 @@
+/**
+ * What a call carries through CCXT to the pacer and the transport, where CCXT has no parameter for it: how urgent it is,
+ * until when, and whether it was given up.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Millis } from '../../schemas/common.js';
+import type { Booking } from '../rate-limit/upstream-gate.js';
+
+export interface UpstreamCall {
+  readonly kind: 'data' | 'markets';
+  readonly priority: 'caller' | 'poll';
+  readonly deadline: Millis;
+  readonly signal?: AbortSignal | undefined;
+  /** Slots that are kept for its requests. */
+  readonly booking?: Booking | undefined;
+}
+
+const storage = new AsyncLocalStorage<UpstreamCall>();
+
+/** Runs `work` so that every request it makes, now or later, belongs to `call`. */
+export const withUpstreamCall = <T>(call: UpstreamCall, work: () => Promise<T>): Promise<T> =>
+  storage.run(call, work);
+
+/** The call that the current request belongs to; undefined for requests that CCXT makes on its own (WebSocket feeds). */
+export const currentUpstreamCall = (): UpstreamCall | undefined => storage.getStore();

@@ -1,0 +1,177 @@
+/** The ExchangeClient over CCXT, in whichever thread it runs: answers finished JSON, opens raw feeds, tells its health. */
+import { AppError } from '../../errors.js';
+import type { ExchangeOptions } from '../../config/config.js';
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import { settleWithin } from '../../lib/deadline.js';
+import type { Log } from '../../log/log.js';
+import { createUpstreamGate, type GateState, type GateStates } from '../rate-limit/upstream-gate.js';
+import type {
+  CallOptions,
+  ExchangeClient,
+  ExchangeHealth,
+  MarketAnswer,
+  MarketRequest,
+} from '../exchange-client.js';
+import type { CcxtClass } from './ccxt-exchange.js';
+import { createDispatcher, createSocketAgents, NO_PROXIES, type ProxySettings } from './http/dispatcher.js';
+import { faultOfCcxt, timedOut } from './faults.js';
+import { loadExchangeClass } from './loader.js';
+import { answerRequest } from './market-requests.js';
+import type { OpenWatch } from './feeds/open-watch.js';
+import { createTransport } from './http/transport.js';
+import { createLocalClock, createVenueClock } from './venue-clock.js';
+import { Venue } from './venue.js';
+import { openVenueWatch } from './feeds/venue-watch.js';
+import { openWatch as openCcxtWatch } from './feeds/watch.js';
+import { withUpstreamCall } from './call-context.js';
+
+export interface CcxtClientOptions {
+  /** CCXT ids; nothing else is ever loaded or asked. */
+  readonly exchanges: readonly ExchangeId[];
+  readonly exchangeOptions: Readonly<Record<ExchangeId, ExchangeOptions>>;
+  /** Requests per exchange and window. */
+  readonly budget: { readonly requests: number; readonly windowMs: Millis };
+  /** One attempt with its body. */
+  readonly upstreamTimeoutMs: Millis;
+  readonly proxy: ProxySettings;
+  /** null: the real venues. */
+  readonly sandboxUrl: string | null;
+  readonly userAgent: string;
+  readonly log: Log;
+  readonly now?: (() => Millis) | undefined;
+  readonly random?: (() => number) | undefined;
+  /** Of the client that this one replaces. */
+  readonly gates?: readonly GateState[] | undefined;
+  /** At once when a cool-down or a brake starts or is extended. */
+  readonly onGateChange?: ((state: GateState) => void) | undefined;
+  /** Default: watch.ts. */
+  readonly openWatch?: OpenWatch | undefined;
+  /** Default: the module of CCXT's package. */
+  readonly loadClass?: ((id: ExchangeId) => Promise<CcxtClass>) | undefined;
+}
+
+export type CcxtClient = ExchangeClient & GateStates;
+
+/** Makes nothing but plain objects: modules, instances and markets come with the first call that needs them. */
+export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
+  const { exchanges, budget, upstreamTimeoutMs, sandboxUrl, userAgent, log } = options;
+  const {
+    now = Date.now,
+    random = Math.random,
+    loadClass = loadExchangeClass,
+    openWatch = openCcxtWatch,
+  } = options;
+  // The sandbox is on this machine: no proxy stands between.
+  const proxy = sandboxUrl === null ? options.proxy : NO_PROXIES;
+  const dispatcher = createDispatcher(proxy, upstreamTimeoutMs);
+  const socketAgents = createSocketAgents(proxy);
+  const gate = createUpstreamGate({
+    budget,
+    now,
+    onChange: options.onGateChange,
+    restored: options.gates,
+  });
+
+  const createVenue = (exchange: ExchangeId): Venue => {
+    const clock = sandboxUrl === null ? createVenueClock(now) : createLocalClock(now);
+    const own = Object.hasOwn(options.exchangeOptions, exchange)
+      ? options.exchangeOptions[exchange]
+      : undefined;
+    const agentName = own?.userAgent ?? userAgent;
+    const transport = createTransport({
+      exchange,
+      dispatcher,
+      gate,
+      clock,
+      timeoutMs: upstreamTimeoutMs,
+      userAgent: agentName,
+      now,
+    });
+    return new Venue({
+      exchange,
+      loadClass,
+      transport,
+      gate,
+      clock,
+      socketAgents,
+      options: own,
+      sandboxUrl,
+      userAgent: agentName,
+      log,
+      now,
+      random,
+    });
+  };
+  const venues = new Map(exchanges.map((exchange) => [exchange, createVenue(exchange)]));
+
+  const venueOf = (exchange: ExchangeId): Venue => {
+    const venue = venues.get(exchange);
+    if (venue !== undefined) return venue;
+    throw new AppError('exchange_not_enabled', `${exchange.slice(0, 32)} is not enabled on this server.`);
+  };
+
+  /** Runs a call so that it settles in time and only ever rejects with an AppError. */
+  const call = async <T>(
+    venue: Venue,
+    { deadline, signal, priority }: CallOptions,
+    work: () => Promise<T>,
+  ): Promise<T> => {
+    const { exchange } = venue;
+    try {
+      const context = { kind: 'data', priority, deadline, signal } as const;
+      const outcome = await settleWithin(withUpstreamCall(context, work), {
+        ms: deadline - now(),
+        signal,
+        giveUp: ({ reason }) => (reason instanceof AppError ? reason : timedOut(exchange)),
+      });
+      venue.note(null);
+      return outcome;
+    } catch (thrown) {
+      const error = faultOfCcxt(exchange, thrown);
+      venue.note(error);
+      throw error;
+    }
+  };
+
+  const healthOf = (venue: Venue): ExchangeHealth => {
+    const { coolDownUntil, budget: left } = gate.state(venue.exchange);
+    return {
+      exchange: venue.exchange,
+      markets: venue.markets.state,
+      marketsLoadedAt: venue.markets.loadedAt,
+      coolDownUntil,
+      circuit: 'closed',
+      budget: left,
+      worker: 'inline',
+      workerRestarts: 0,
+      lastError: venue.lastError,
+      since: venue.markets.since,
+    };
+  };
+
+  return {
+    describe: async (exchange) => venueOf(exchange).describe(),
+    markets: async (exchange, callOptions) => {
+      const venue = venueOf(exchange);
+      return call(venue, callOptions, async () => {
+        const { markets } = await venue.ready(callOptions);
+        return { markets: markets.list, loadedAt: markets.loadedAt };
+      });
+    },
+    fetch: async (request: MarketRequest, callOptions): Promise<MarketAnswer> => {
+      const venue = venueOf(request.exchange);
+      return call(venue, callOptions, () =>
+        answerRequest(venue, request, { ...callOptions, receivedAt: now }),
+      );
+    },
+    watch: (topic, sink) =>
+      openVenueWatch(venues.get(topic.exchange), { topic, sink }, { openWatch, now, log, upstreamTimeoutMs }),
+    health: () => [...venues.values()].map(healthOf),
+    gateStates: () => exchanges.map((exchange) => gate.state(exchange)),
+    close: async () => {
+      await Promise.all([...venues.values()].map((venue) => venue.close()));
+      socketAgents.close();
+      await dispatcher.destroy();
+    },
+  };
+};

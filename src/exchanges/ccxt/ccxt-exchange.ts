@@ -1,0 +1,84 @@
+/**
+ * The little of a CCXT exchange that we use, as CCXT 4.5.84 has it. What its calls resolve to is `unknown`: the
+ * normalizer checks it. Everything in exchanges/ccxt sees CCXT through this interface.
+ */
+import type { Millis } from '../../schemas/common.js';
+
+/** One entry of `markets`; checked where the market list is made. */
+export type CcxtMarkets = Readonly<Record<string, unknown>>;
+
+export interface CcxtExchange {
+  readonly id: string;
+  readonly name?: unknown;
+  readonly pro?: unknown;
+  /** `true`, `false`, `undefined` or `'emulated'` by method. */
+  readonly has: Readonly<Record<string, unknown>>;
+  readonly timeframes?: Readonly<Record<string, unknown>> | undefined;
+  /** CCXT's own table of page sizes and limits, by market type. */
+  readonly features?: unknown;
+  readonly options: Record<string, unknown>;
+  readonly rateLimit: Millis;
+  readonly quoteJsonNumbers: boolean;
+
+  urls: Record<string, unknown>;
+  markets?: CcxtMarkets | undefined;
+  markets_by_id?: Readonly<Record<string, unknown>> | undefined;
+  /** The cached promise of the last load; a rejected one poisons every later call until it is reset. */
+  marketsLoading?: Promise<unknown> | undefined;
+  /** Agents for WebSocket connections; read when a connection is made. */
+  agent?: unknown;
+  httpAgent?: unknown;
+  /** WebSocket clients by URL. */
+  clients?: Record<string, unknown>;
+
+  throttle: (cost?: number) => Promise<void>;
+  client: (url: string) => CcxtWsClient;
+  handleRestResponse: (response: unknown, url: string, ...rest: unknown[]) => Promise<unknown>;
+
+  getResponseHeaders(response: unknown): Record<string, string>;
+  handleErrors(...args: unknown[]): unknown;
+  handleHttpStatusCode(...args: unknown[]): void;
+  hasUnsafeInteger(value: unknown): boolean;
+  parseJson(text: string): unknown;
+
+  loadMarkets(reload?: boolean): Promise<unknown>;
+  setMarketsFromExchange(source: CcxtExchange): unknown;
+
+  fetchTicker(symbol: string): Promise<unknown>;
+  fetchOHLCV(
+    symbol: string,
+    timeframe: string,
+    ...rest: readonly [since?: Millis, limit?: number, params?: Readonly<Record<string, unknown>>]
+  ): Promise<unknown>;
+  fetchOrderBook(symbol: string, limit?: number): Promise<unknown>;
+  fetchTrades(symbol: string, since?: Millis, limit?: number): Promise<unknown>;
+
+  watchTicker(symbol: string, params?: Readonly<Record<string, unknown>>): Promise<unknown>;
+  watchTrades(
+    symbol: string,
+    ...rest: readonly [since?: Millis, limit?: number, params?: Readonly<Record<string, unknown>>]
+  ): Promise<unknown>;
+  watchOrderBook(
+    symbol: string,
+    limit?: number,
+    params?: Readonly<Record<string, unknown>>,
+  ): Promise<unknown>;
+  watchOHLCV(
+    symbol: string,
+    timeframe: string,
+    ...rest: readonly [since?: Millis, limit?: number, params?: Readonly<Record<string, unknown>>]
+  ): Promise<unknown>;
+  /** Closes the WebSocket connections; REST goes on. */
+  close(): Promise<unknown>;
+}
+
+/** CCXT's WebSocket client of one URL. */
+export interface CcxtWsClient {
+  readonly url: string;
+  send(message: unknown): Promise<unknown>;
+  /** Dials; at once, or after the back-off that `connect` was given. */
+  createConnection(): void;
+  hardened?: boolean;
+}
+
+export type CcxtClass = new (config: Readonly<Record<string, unknown>>) => CcxtExchange;

@@ -1,0 +1,204 @@
+/**
+ * What went wrong at a venue, as one of DESIGN.md's codes. The answer's status and body decide wherever they say
+ * something certain; CCXT's class only where the venue worded its refusal in JSON, since CCXT blurs the rest (a geo-block
+ * is "not available", a 429 is "DDoS protection"; the tables are in CCXT.md §2). Messages are ours: CCXT's carry URLs
+ * and whole bodies.
+ */
+import { AppError, type ErrorCode } from '../../errors.js';
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import { parseRetryAfter } from '../rate-limit/cool-down.js';
+import { NOT_JSON, UnreadableBodyError } from './http/response-body.js';
+import type { VenueResponse } from './http/transport.js';
+
+/** Body text that is searched for words; block pages and JSON errors say it at their start. */
+const SEARCHED_LENGTH = 4096;
+
+const MESSAGES = {
+  symbol_not_found: 'does not know this symbol.',
+  not_supported_by_exchange: 'does not offer this.',
+  upstream_rate_limited: 'says that it got too many requests.',
+  upstream_error: 'refused the request.',
+  upstream_bad_response: 'gave an answer that makes no sense.',
+  upstream_geo_blocked: 'does not serve the place that this server runs in.',
+  upstream_auth_required: 'wants credentials for this.',
+  upstream_unavailable: 'can not be reached or fails.',
+  upstream_timeout: 'did not answer in time.',
+  upstream_maintenance: 'is under maintenance.',
+} as const satisfies Partial<Record<ErrorCode, string>>;
+export type FaultCode = keyof typeof MESSAGES;
+
+interface FaultDetails {
+  readonly status?: number | undefined;
+  readonly retryAfterMs?: Millis | undefined;
+  readonly cause?: unknown;
+}
+
+/** CCXT's messages hold whole bodies, megabytes perhaps: what goes into a log is cut. */
+const MAX_CAUSE_LENGTH = 300;
+const bounded = (cause: unknown): unknown =>
+  cause instanceof Error && cause.message.length > MAX_CAUSE_LENGTH
+    ? new Error(`${cause.constructor.name}: ${cause.message.slice(0, MAX_CAUSE_LENGTH)}…`)
+    : cause;
+
+const fault = (exchange: ExchangeId, code: FaultCode, details: FaultDetails = {}): AppError => {
+  const { status, retryAfterMs, cause } = details;
+  return new AppError(code, `${exchange} ${MESSAGES[code]}`, {
+    upstream: { exchange, status },
+    retryAfterMs,
+    cause: bounded(cause),
+  });
+};
+
+export const timedOut = (exchange: ExchangeId): AppError => fault(exchange, 'upstream_timeout');
+
+/** No answer: refused, reset, cut, unresolved, TLS, not HTTP, too slow, too large. */
+export const faultOfConnection = (exchange: ExchangeId, cause: unknown): AppError => {
+  if (cause instanceof AppError) return cause;
+  if (cause instanceof UnreadableBodyError) return fault(exchange, 'upstream_bad_response', { cause });
+  const code = codeOf(cause);
+  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH')
+    return fault(exchange, 'upstream_bad_response', { cause });
+  const slow = code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' || nameOf(cause) === 'AbortError';
+  return fault(exchange, slow ? 'upstream_timeout' : 'upstream_unavailable', { cause });
+};
+
+const memberText = (value: unknown, key: 'code' | 'name'): string => {
+  if (typeof value !== 'object' || value === null || !(key in value)) return '';
+  const member: unknown = (value as Readonly<Record<string, unknown>>)[key];
+  return typeof member === 'string' ? member : '';
+};
+const codeOf = (value: unknown): string => memberText(value, 'code');
+const nameOf = (value: unknown): string => memberText(value, 'name');
+
+const isEmptyObject = (json: unknown): boolean =>
+  typeof json === 'object' && json !== null && !Array.isArray(json) && Object.keys(json).length === 0;
+
+/** What an answer is whatever CCXT says of it; null where CCXT is to judge. */
+export const codeOfAnswer = ({ status, body, json }: VenueResponse): FaultCode | null => {
+  if (status === 418 || status === 429) return 'upstream_rate_limited';
+  if (status === 451) return 'upstream_geo_blocked';
+  if (status === 401) return 'upstream_auth_required';
+  if (status === 408) return 'upstream_timeout';
+  if (status >= 300 && status < 400) return 'upstream_bad_response';
+  if (json !== NOT_JSON && status >= 300) return null;
+  if (json !== NOT_JSON && !isEmptyObject(json)) return null;
+  if (status >= 200 && status < 300) return 'upstream_bad_response';
+  if (status === 403) return 'upstream_geo_blocked';
+  if (status === 503 && /maintenance/i.test(body.slice(0, SEARCHED_LENGTH))) return 'upstream_maintenance';
+  return status >= 500 && status < 600 ? 'upstream_unavailable' : 'upstream_error';
+};
+
+/** How an answer became a fault. `coolDownMs`: how long the gate now keeps requests back, where it does. */
+export interface FaultContext {
+  readonly response: VenueResponse;
+  readonly coolDownMs: Millis | undefined;
+  readonly now: Millis;
+  /** What CCXT threw; for the log, never for callers. */
+  readonly cause?: unknown;
+}
+
+const retryAfterOf = (code: FaultCode, { response, coolDownMs, now }: FaultContext): Millis | undefined => {
+  if (code === 'upstream_rate_limited') return coolDownMs;
+  const waits = code === 'upstream_unavailable' || code === 'upstream_maintenance';
+  return waits ? (parseRetryAfter(response.headers, now) ?? undefined) : undefined;
+};
+
+export const faultOfAnswer = (exchange: ExchangeId, code: FaultCode, context: FaultContext): AppError =>
+  fault(exchange, code, {
+    status: context.response.status,
+    retryAfterMs: retryAfterOf(code, context),
+    cause: context.cause,
+  });
+
+/** By CCXT's class, nearest first along the prototype chain: the first name of a thrown error's chain that is here. */
+const CODES_BY_CLASS: ReadonlyMap<string, FaultCode> = new Map<string, FaultCode>([
+  ['BadSymbol', 'symbol_not_found'],
+  // Nobody asks for orders here: Coinbase's "NotFound" for a product.
+  ['OrderNotFound', 'symbol_not_found'],
+  ['RestrictedLocation', 'upstream_geo_blocked'],
+  ['AuthenticationError', 'upstream_auth_required'],
+  ['NotSupported', 'not_supported_by_exchange'],
+  ['ArgumentsRequired', 'not_supported_by_exchange'],
+  ['DDoSProtection', 'upstream_rate_limited'],
+  ['RateLimitExceeded', 'upstream_rate_limited'],
+  ['OnMaintenance', 'upstream_maintenance'],
+  ['InvalidNonce', 'upstream_bad_response'],
+  ['RequestTimeout', 'upstream_timeout'],
+  ['ExchangeClosedByUser', 'upstream_unavailable'],
+  ['NetworkError', 'upstream_unavailable'],
+  ['OperationFailed', 'upstream_bad_response'],
+  ['BaseError', 'upstream_error'],
+]);
+
+const classNames = (thrown: unknown): string[] => {
+  const names: string[] = [];
+  let prototype: unknown = typeof thrown === 'object' ? thrown : null;
+  while (typeof prototype === 'object' && prototype !== null) {
+    prototype = Object.getPrototypeOf(prototype);
+    const named: unknown = (prototype as { readonly constructor?: unknown } | null)?.constructor;
+    if (typeof named === 'function') names.push(named.name);
+  }
+  return names;
+};
+
+const codeByClass = (thrown: unknown): FaultCode | undefined => {
+  for (const name of classNames(thrown)) {
+    const code = CODES_BY_CLASS.get(name);
+    if (code !== undefined) return code;
+  }
+  return undefined;
+};
+
+/** Refusals that keep CCXT's word whatever the status is. */
+const CERTAIN = new Set<FaultCode>([
+  'symbol_not_found',
+  'upstream_geo_blocked',
+  'upstream_auth_required',
+  'upstream_rate_limited',
+  'upstream_maintenance',
+]);
+
+const codeOfRefusal = (
+  thrown: unknown,
+  { status, body }: VenueResponse,
+  unknownSymbol: RegExp | null,
+): FaultCode => {
+  const code = codeByClass(thrown) ?? 'upstream_bad_response';
+  if (unknownSymbol?.test(body.slice(0, SEARCHED_LENGTH)) === true) return 'symbol_not_found';
+  if (CERTAIN.has(code)) return code;
+  if (status >= 500) {
+    const maintenance = status === 503 && /maintenance/i.test(body.slice(0, SEARCHED_LENGTH));
+    return maintenance ? 'upstream_maintenance' : 'upstream_unavailable';
+  }
+  if (status === 403) return 'upstream_geo_blocked';
+  // A venue that words its refusal in JSON is there and has understood: CCXT takes any bare 400 for an outage.
+  if (status >= 400) return code === 'upstream_timeout' ? code : 'upstream_error';
+  return code;
+};
+
+/** What a JSON answer is that CCXT refused with `thrown`; with undefined CCXT took it, but its status is no success. */
+export const codeOfRefused = (
+  thrown: unknown,
+  response: VenueResponse,
+  unknownSymbol: RegExp | null,
+): FaultCode =>
+  thrown === undefined ? codeOfStatus(response.status) : codeOfRefusal(thrown, response, unknownSymbol);
+
+const codeOfStatus = (status: number): FaultCode => {
+  if (status === 403) return 'upstream_geo_blocked';
+  return status >= 500 && status < 600 ? 'upstream_unavailable' : 'upstream_error';
+};
+
+/**
+ * Anything that CCXT threw without an answer behind it: its WebSocket side, its checks of arguments, and its parsers
+ * falling over an answer that they did not expect.
+ */
+export const faultOfCcxt = (exchange: ExchangeId, thrown: unknown): AppError => {
+  if (thrown instanceof AppError) return thrown;
+  const code = codeByClass(thrown);
+  if (code !== undefined) return fault(exchange, code, { cause: thrown });
+  // Raw socket and TLS errors have codes; a parser that fell over has none.
+  return codeOf(thrown) === ''
+    ? fault(exchange, 'upstream_bad_response', { cause: thrown })
+    : faultOfConnection(exchange, thrown);
+};

@@ -1,0 +1,92 @@
+/** Opens one raw feed of a venue: symbol resolved, markets loaded, then watch.ts takes over. */
+import { AppError } from '../../../errors.js';
+import type { Millis } from '../../../schemas/common.js';
+import type { Log } from '../../../log/log.js';
+import type { StreamTopic, WatchHandle, WatchSink } from '../../exchange-client.js';
+import { faultOfCcxt } from '../faults.js';
+import type { OpenWatch } from './open-watch.js';
+import type { Venue } from '../venue.js';
+
+export interface Watching {
+  readonly topic: StreamTopic;
+  readonly sink: WatchSink;
+}
+
+export interface VenueWatchDeps {
+  readonly openWatch: OpenWatch;
+  readonly now: () => Millis;
+  readonly log: Log;
+  /** The markets' load has this long, thrice. */
+  readonly upstreamTimeoutMs: Millis;
+}
+
+const START_ATTEMPTS_WORTH = 3;
+
+/** Makes sure of WatchSink's promise: one end, nothing after it. */
+const once = (sink: WatchSink): WatchSink & { readonly ended: boolean } => {
+  let ended = false;
+  return {
+    get ended() {
+      return ended;
+    },
+    onItem: (item) => {
+      if (!ended) sink.onItem(item);
+    },
+    onEnd: (error) => {
+      if (ended) return;
+      ended = true;
+      sink.onEnd(error);
+    },
+  };
+};
+
+const start = async (venue: Venue, { topic, sink }: Watching, deps: VenueWatchDeps): Promise<WatchHandle> => {
+  const { openWatch, now, log, upstreamTimeoutMs } = deps;
+  const { exchange } = venue;
+  await venue.requireMethod(topic.channel, 'watch');
+  if (topic.interval !== undefined) await venue.requireInterval(topic.interval);
+  const options = { deadline: now() + START_ATTEMPTS_WORTH * upstreamTimeoutMs, priority: 'caller' } as const;
+  const { markets } = await venue.ready(options);
+  const symbol = venue.resolveSymbol(topic.symbol, markets);
+  const instance = await venue.streamInstance(options);
+  return openWatch(instance, { ...topic, symbol }, sink, {
+    exchange,
+    quirks: venue.quirksOf(instance, symbol),
+    now,
+    log,
+    toAppError: (thrown) => faultOfCcxt(exchange, thrown),
+    discardInstance: () => venue.discardStreams(instance),
+  });
+};
+
+/** Never throws: what goes wrong before the feed runs ends it like anything later. */
+export const openVenueWatch = (
+  venue: Venue | undefined,
+  { topic, sink: outer }: Watching,
+  deps: VenueWatchDeps,
+): WatchHandle => {
+  const sink = once(outer);
+  let handle: WatchHandle | undefined;
+  if (venue === undefined) {
+    const error = new AppError(
+      'exchange_not_enabled',
+      `${topic.exchange.slice(0, 32)} is not enabled on this server.`,
+    );
+    queueMicrotask(() => sink.onEnd(error));
+    return { close: () => sink.onEnd(null) };
+  }
+  start(venue, { topic, sink }, deps).then(
+    (opened) => {
+      // Closed while it was being opened: nobody wants it any more.
+      if (sink.ended) opened.close();
+      else handle = opened;
+    },
+    (thrown: unknown) => sink.onEnd(faultOfCcxt(topic.exchange, thrown)),
+  );
+  return {
+    close: () => {
+      if (handle === undefined) sink.onEnd(null);
+      else handle.close();
+    },
+  };
+};

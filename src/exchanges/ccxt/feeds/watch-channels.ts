@@ -1,0 +1,148 @@
+/** One CCXT watch call per channel, and what of CCXT's state is the item once it woke us. */
+import { AppError } from '../../../errors.js';
+import type { Candle } from '../../../schemas/market.js';
+import type { ExchangeId, Millis } from '../../../schemas/common.js';
+import { parseInterval, periodEnd, type Interval } from '../../../lib/intervals.js';
+import {
+  normalizeCandles,
+  normalizeOrderBook,
+  normalizeTicker,
+  normalizeTrades,
+  type BookFigures,
+} from '../../normalizer.js';
+import type { StreamItem, StreamTopic } from '../../exchange-client.js';
+import type { CcxtExchange } from '../ccxt-exchange.js';
+import type { WatchDeps } from './open-watch.js';
+import { isTable, member } from '../tables.js';
+import { isBrokenBook } from './watch-checksum.js';
+import { watchQuirks } from '../../venues/watch-quirks.js';
+
+/** Levels a side of an order book item. */
+const BOOK_LEVELS = 20;
+/** Levels looked at: some may be of amount zero. */
+const BOOK_LOOK = 30;
+/** The candle before the open one, for its final figures, and the open one. */
+const CANDLES = 2;
+/** A period is over by our clock no sooner than this after its end: the venue's clock and its last update may lag. */
+const CLOSE_MARGIN_MS: Millis = 2_000;
+
+export interface ChannelReader {
+  /** Settles when CCXT has something new; what, `read` tells. */
+  next(): Promise<unknown>;
+  /** undefined where there is nothing for this topic. Throws an AppError for what makes no sense. */
+  read(result: unknown): StreamItem | undefined;
+  /** CCXT's table has what `read` gives, whatever `next` settles with: it is enough to know that a message came. */
+  isHeld?(): boolean;
+}
+
+export interface ReaderContext {
+  readonly instance: CcxtExchange;
+  readonly topic: StreamTopic;
+  readonly deps: Pick<WatchDeps, 'exchange' | 'now'>;
+}
+
+const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
+
+const receipt = ({ deps }: ReaderContext) => ({ exchange: deps.exchange, now: deps.now() });
+
+/**
+ * CCXT resolves with the first of several tickers that came in one go and drops the others; its table has the last one.
+ */
+const tickerReader = (context: ReaderContext): ChannelReader => {
+  const { instance, topic } = context;
+  const held = (): unknown => member(member(instance, 'tickers'), topic.symbol);
+  return {
+    next: () => instance.watchTicker(topic.symbol),
+    read: (result) => {
+      const { raw, ...figures } = normalizeTicker(held() ?? result, receipt(context));
+      return { channel: 'ticker', ...figures, rawJson: JSON.stringify(raw) };
+    },
+    isHeld: () => held() !== undefined,
+  };
+};
+
+/** `newUpdates` gives each trade once: those since the last call. */
+const tradesReader = (context: ReaderContext): ChannelReader => {
+  const { instance, topic } = context;
+  return {
+    next: () => instance.watchTrades(topic.symbol),
+    read: (result) => {
+      const trades = normalizeTrades(isList(result) ? Array.from(result) : result, receipt(context));
+      return trades.length === 0 ? undefined : { channel: 'trades', trades };
+    },
+  };
+};
+
+const top = (side: unknown): unknown =>
+  isList(side) ? Array.from({ length: Math.min(side.length, BOOK_LOOK) }, (_, index) => side[index]) : side;
+
+/** No market stays crossed: an update was lost, which some venues' feeds let nobody see otherwise. */
+const isCrossed = ({ bids, asks }: Pick<BookFigures, 'bids' | 'asks'>): boolean =>
+  bids[0] !== undefined && asks[0] !== undefined && bids[0].price >= asks[0].price;
+
+const lostUpdate = (exchange: ExchangeId): AppError =>
+  new AppError('upstream_bad_response', `${exchange}'s order book feed lost an update.`, {
+    upstream: { exchange },
+  });
+
+/** Never with a small limit, which loses levels (CCXT.md §0.7); the live book is copied here, before any await. */
+const orderBookReader = (context: ReaderContext): ChannelReader => {
+  const { instance, topic, deps } = context;
+  const { bookParams } = watchQuirks(deps.exchange);
+  return {
+    next: () => instance.watchOrderBook(topic.symbol, undefined, { ...bookParams }),
+    read: (result) => {
+      if (!isTable(result)) return undefined;
+      const { bids, asks, timestamp } = result;
+      const sliced = { bids: top(bids), asks: top(asks), timestamp };
+      const book = normalizeOrderBook(sliced, receipt(context), BOOK_LEVELS);
+      if (isBrokenBook(result) || isCrossed(book)) throw lostUpdate(deps.exchange);
+      return { channel: 'orderbook', ...book };
+    },
+  };
+};
+
+const closedBy = (interval: Interval, start: Millis, now: Millis): boolean =>
+  periodEnd(interval, start) + CLOSE_MARGIN_MS <= now;
+
+/** Never with `since`, which empties the answer on Kraken. Whatever woke us: the table by interval is the truth. */
+const ohlcvReader = (context: ReaderContext): ChannelReader => {
+  const { instance, topic, deps } = context;
+  const interval = parseInterval(topic.interval ?? '');
+  const text = topic.interval;
+  if (interval === undefined || text === undefined)
+    throw new AppError('interval_not_supported', 'An ohlcv feed needs an interval of the exchange.');
+  // Rows of an earlier connection may lack their last updates.
+  const before = member(member(instance, 'ohlcvs'), topic.symbol);
+  if (isTable(before)) Reflect.deleteProperty(before, text);
+  const held = (): unknown => member(member(member(instance, 'ohlcvs'), topic.symbol), text);
+  return {
+    next: () => instance.watchOHLCV(topic.symbol, text),
+    read: () => {
+      const stored = held();
+      if (!isList(stored)) return undefined;
+      const rows = normalizeCandles(Array.from(stored).slice(-CANDLES), receipt(context));
+      const now = deps.now();
+      const candles = rows.map((row, index): Candle => ({
+        ...row,
+        closed: index < rows.length - 1 || closedBy(interval, row.timestamp, now),
+      }));
+      return candles.length === 0 ? undefined : { channel: 'ohlcv', candles };
+    },
+    isHeld: () => isList(held()),
+  };
+};
+
+/** Throws `interval_not_supported` for an ohlcv topic without a valid interval. */
+export const createReader = (context: ReaderContext): ChannelReader => {
+  switch (context.topic.channel) {
+    case 'ticker':
+      return tickerReader(context);
+    case 'trades':
+      return tradesReader(context);
+    case 'orderbook':
+      return orderBookReader(context);
+    case 'ohlcv':
+      return ohlcvReader(context);
+  }
+};

@@ -1,0 +1,174 @@
+/**
+ * Raw feeds: one loop over one of CCXT's watch calls each. No reconnecting and no watchdog here: a loop ends with the
+ * first fault, gives back what it subscribed, and streams/ decides. No promise is left that nobody catches.
+ */
+import { AppError } from '../../../errors.js';
+import type { Millis } from '../../../schemas/common.js';
+import { Paced } from '../../../lib/paced.js';
+import { systemTimers, type Timers } from '../../../lib/timers.js';
+import type { StreamItem, StreamTopic, WatchHandle, WatchSink } from '../../exchange-client.js';
+import type { CcxtExchange } from '../ccxt-exchange.js';
+import type { OpenWatch, WatchDeps } from './open-watch.js';
+import { createReader, type ChannelReader } from './watch-channels.js';
+import { forgetDials, paceDials } from './watch-dials.js';
+import { applyWatchQuirks } from '../../venues/watch-quirks.js';
+import {
+  asFeed,
+  nextMessage,
+  prepareInstance,
+  release,
+  type FeedSubscriptions,
+} from './watch-subscriptions.js';
+
+/** Order books leave at most so often. */
+const BOOK_INTERVAL_MS: Millis = 100;
+
+/** A feed that was given up sooner says nothing about its instance. */
+const STUCK_AFTER_MS: Millis = 5_000;
+
+/** The feeds of one instance. */
+interface Room {
+  readonly open: Set<WatchLoop>;
+  readonly waiting: FeedSubscriptions['waiting'];
+  /** Counts items of all feeds, to tell one stuck feed from a stuck instance. */
+  heard: number;
+}
+
+const rooms = new WeakMap<CcxtExchange, Room>();
+
+const roomOf = (instance: CcxtExchange, exchange: string): Room => {
+  const known = rooms.get(instance);
+  if (known !== undefined) return known;
+  prepareInstance(instance);
+  paceDials(instance);
+  applyWatchQuirks(instance, exchange);
+  const room: Room = { open: new Set(), waiting: new Map(), heard: 0 };
+  rooms.set(instance, room);
+  return room;
+};
+
+interface LoopParts {
+  readonly instance: CcxtExchange;
+  readonly topic: StreamTopic;
+  readonly sink: WatchSink;
+  readonly deps: WatchDeps;
+  readonly timers: Timers;
+}
+
+class WatchLoop implements WatchHandle {
+  readonly #parts: LoopParts;
+  readonly #room: Room;
+  readonly #subscriptions: FeedSubscriptions;
+  readonly #books: Paced<unknown>;
+  readonly #heardBefore: number;
+  readonly #openedAt: Millis;
+  #reader: ChannelReader | null = null;
+  #spoke = false;
+  #over = false;
+
+  constructor(parts: LoopParts) {
+    this.#parts = parts;
+    const { instance, topic, deps, timers } = parts;
+    this.#room = roomOf(instance, deps.exchange);
+    this.#heardBefore = this.#room.heard;
+    this.#openedAt = deps.now();
+    this.#subscriptions = {
+      topic,
+      noted: new Map(),
+      waiting: this.#room.waiting,
+      onRelease: [],
+      released: false,
+    };
+    this.#books = new Paced<unknown>({
+      intervalMs: BOOK_INTERVAL_MS,
+      now: deps.now,
+      timers,
+      // The book is read when it is sent, not when it changed: CCXT keeps it current.
+      emit: (book) => {
+        this.#emit(book);
+      },
+    });
+  }
+
+  /** Returns at once; the loop runs until it is over and never rejects. */
+  start(): void {
+    this.#room.open.add(this);
+    void this.#run();
+  }
+
+  close(): void {
+    this.#finish(null);
+  }
+
+  async #run(): Promise<void> {
+    try {
+      const reader = createReader(this.#parts);
+      this.#reader = reader;
+      for (;;) {
+        const result: unknown = await this.#next(reader);
+        if (this.#isOver()) return;
+        if (this.#parts.topic.channel === 'orderbook') this.#books.push(result);
+        else this.#emit(result);
+        if (this.#isOver()) return;
+      }
+    } catch (thrown) {
+      this.#finish(this.#parts.deps.toAppError(thrown));
+    }
+  }
+
+  #next(reader: ChannelReader): unknown {
+    const mayWait = reader.isHeld?.() === true;
+    const next = mayWait ? nextMessage(this.#parts.instance, this.#subscriptions) : undefined;
+    return next ?? asFeed(this.#subscriptions, () => reader.next());
+  }
+
+  /** A method, since the flag changes during an await. */
+  #isOver(): boolean {
+    return this.#over;
+  }
+
+  /** Given up for its silence, and no other feed of the instance has spoken in that time either. */
+  #isStuck(): boolean {
+    if (this.#spoke || this.#room.heard !== this.#heardBefore) return false;
+    return this.#parts.deps.now() - this.#openedAt >= STUCK_AFTER_MS;
+  }
+
+  #emit(result: unknown): void {
+    let item: StreamItem | undefined;
+    try {
+      item = this.#reader?.read(result);
+    } catch (thrown) {
+      this.#finish(AppError.from(thrown));
+      return;
+    }
+    if (item === undefined || this.#over) return;
+    if (!this.#spoke) forgetDials([...this.#subscriptions.noted.values()].map(({ url }) => url));
+    this.#spoke = true;
+    this.#room.heard += 1;
+    this.#parts.sink.onItem(item);
+  }
+
+  #finish(error: AppError | null): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#books.close();
+    const { instance, sink, deps } = this.#parts;
+    const { open } = this.#room;
+    open.delete(this);
+    release(instance, this.#subscriptions, new Error('The feed was closed.'));
+    // The last feed's sockets are of no use; and where no feed has said a word for long, all are stuck.
+    if (open.size === 0 || (error === null && this.#isStuck())) deps.discardInstance();
+    sink.onEnd(error);
+  }
+}
+
+/** `timers` pace order books; real ones by default. */
+export const createOpenWatch =
+  (timers: Timers = systemTimers): OpenWatch =>
+  (instance, topic, ...[sink, deps]) => {
+    const loop = new WatchLoop({ instance, topic, sink, deps, timers });
+    loop.start();
+    return loop;
+  };
+
+export const openWatch: OpenWatch = createOpenWatch();

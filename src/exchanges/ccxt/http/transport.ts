@@ -1,0 +1,128 @@
+/**
+ * How requests leave: CCXT's `fetchImplementation`. One request, answered whole or failed in time: the timeout covers
+ * the body and ends the socket, the body is bounded and is JSON. Statuses that mean one thing at every venue become
+ * AppErrors here; answers that a venue words in JSON go on to CCXT, which knows its codes.
+ */
+import { EventEmitter } from 'node:events';
+import { request, type Dispatcher } from 'undici';
+import { AppError } from '../../../errors.js';
+import type { ExchangeId, Millis } from '../../../schemas/common.js';
+import type { UpstreamGate } from '../../rate-limit/upstream-gate.js';
+import { currentUpstreamCall, type UpstreamCall } from '../call-context.js';
+import { codeOfAnswer, faultOfAnswer, faultOfConnection, timedOut } from '../faults.js';
+import { parseBody, readText } from './response-body.js';
+import type { VenueClock } from '../venue-clock.js';
+
+/** What is known of an answer for certain, before CCXT has looked at it. Header names in lower case. */
+export interface VenueResponse {
+  readonly status: number;
+  readonly statusText: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly json: unknown;
+}
+
+export interface TransportDeps {
+  readonly exchange: ExchangeId;
+  readonly dispatcher: Dispatcher;
+  readonly gate: UpstreamGate;
+  readonly clock: VenueClock;
+  /** One request with its body. */
+  readonly timeoutMs: Millis;
+  readonly userAgent: string;
+  readonly now: () => Millis;
+}
+
+export interface RequestInit {
+  readonly method?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly body?: string | undefined;
+}
+
+export type Transport = (url: string, init: RequestInit) => Promise<VenueResponse>;
+
+const METHODS = new Set(['GET', 'POST', 'PUT', 'DELETE', 'HEAD', 'PATCH']);
+const isMethod = (method: string): method is Dispatcher.HttpMethod => METHODS.has(method);
+
+const plainHeaders = (headers: Readonly<Record<string, string | string[] | undefined>>) => {
+  const plain: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers))
+    if (value !== undefined) plain[name] = Array.isArray(value) ? value.join(', ') : value;
+  return plain;
+};
+
+/** What undici needs of an AbortSignal, at a tenth of its price. */
+class Ending extends EventEmitter {
+  aborted = false;
+  reason: unknown;
+
+  abort(reason: unknown): void {
+    if (this.aborted) return;
+    this.aborted = true;
+    this.reason = reason;
+    this.emit('abort');
+  }
+}
+
+interface Attempt {
+  readonly url: string;
+  readonly init: RequestInit;
+  readonly signal: Ending;
+}
+
+export const createTransport = (deps: TransportDeps): Transport => {
+  const { exchange, dispatcher, gate, clock, timeoutMs, userAgent, now } = deps;
+
+  /** Requests that CCXT makes on its own (snapshots of live books) have no call behind them. */
+  const callOrDefault = (): UpstreamCall =>
+    currentUpstreamCall() ?? { kind: 'data', priority: 'poll', deadline: now() + timeoutMs };
+
+  const send = async ({ url, init, signal }: Attempt): Promise<VenueResponse> => {
+    const method = init.method ?? 'GET';
+    if (!isMethod(method)) throw new AppError('internal_error', 'A request with an unknown method.');
+    const headers = { ...init.headers, 'user-agent': userAgent, 'accept-encoding': 'gzip, deflate' };
+    // CCXT's own spelling would be a second header of that name.
+    delete (headers as Record<string, string>)['User-Agent'];
+    const answer = await request(url, { method, headers, body: init.body ?? null, signal, dispatcher });
+    const bytes = await answer.body.bytes();
+    const plain = plainHeaders(answer.headers);
+    const body = await readText(bytes, plain['content-encoding']);
+    return { status: answer.statusCode, statusText: '', headers: plain, body, json: parseBody(body) };
+  };
+
+  return async (url, init) => {
+    const call = callOrDefault();
+    const { deadline, signal } = call;
+    await gate.admit({ exchange, ...call });
+    const allowed = Math.min(timeoutMs, deadline - now());
+    if (allowed <= 0) throw timedOut(exchange);
+    const ending = new Ending();
+    const abandon = (): void => ending.abort(signal?.reason);
+    signal?.addEventListener('abort', abandon, { once: true });
+    const timer = setTimeout(() => ending.abort(timedOut(exchange)), allowed);
+    timer.unref();
+    let response: VenueResponse;
+    try {
+      response = await send({ url, init, signal: ending });
+    } catch (error) {
+      gate.report(exchange, { status: null, headers: {}, bodyThrottled: false });
+      throw faultOfConnection(exchange, ending.aborted ? ending.reason : error);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abandon);
+    }
+    clock.observe(response.headers['date'], now());
+    const code = codeOfAnswer(response);
+    // Answers that CCXT is to judge are reported when it has: only then is it known whether they say "too many".
+    if (code === null) return response;
+    gate.report(exchange, { status: response.status, headers: response.headers, bodyThrottled: false });
+    const coolDownMs = coolDownOf(gate, exchange, now());
+    throw faultOfAnswer(exchange, code, { response, coolDownMs, now: now() });
+  };
+};
+
+/** How long the gate keeps a venue's requests back, where it does. */
+export const coolDownOf = (gate: UpstreamGate, exchange: ExchangeId, now: Millis): Millis | undefined => {
+  const { coolDownUntil } = gate.state(exchange);
+  return coolDownUntil === null ? undefined : Math.max(0, coolDownUntil - now);
+};

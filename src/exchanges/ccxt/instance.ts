@@ -1,0 +1,110 @@
+/** One CCXT exchange, made safe for a server that runs for months. CCXT.md §0 has what each guard is for. */
+import type { ExchangeOptions } from '../../config/config.js';
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
+import { judgeAnswers } from './answers.js';
+import type { CcxtClass, CcxtExchange } from './ccxt-exchange.js';
+import type { SocketAgents } from './http/dispatcher.js';
+import type { Pacer } from '../rate-limit/pacer.js';
+import { toSandboxUrls } from './sandbox-urls.js';
+import type { Transport } from './http/transport.js';
+import { venueQuirks } from '../venues/venue-quirks.js';
+
+export interface InstanceDeps {
+  readonly exchange: ExchangeId;
+  readonly transport: Transport;
+  readonly gate: UpstreamGate;
+  readonly socketAgents: SocketAgents;
+  readonly options: ExchangeOptions | undefined;
+  readonly sandboxUrl: string | null;
+  readonly userAgent: string;
+  readonly now: () => Millis;
+  /** The venue's one pacer, whatever instance of it asks; made with CCXT's `rateLimit`. */
+  readonly pacerFor: (rateLimitMs: Millis) => Pacer;
+}
+
+export interface Instance {
+  readonly ccxt: CcxtExchange;
+  /** Ends its sockets. Never rejects. */
+  close(): Promise<void>;
+}
+
+/** CCXT's own timer would count the wait at the gate; the transport keeps the time, this is a stop behind it. */
+const CCXT_TIMEOUT_MS: Millis = 600_000;
+/** Dead sockets are noticed after three to four of these; Binance's default takes twelve minutes. */
+const WS_KEEP_ALIVE_MS: Millis = 10_000;
+
+const merged = (a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>) => {
+  const result: Record<string, unknown> = { ...a };
+  for (const [key, value] of Object.entries(b)) {
+    const before = result[key];
+    result[key] = isTable(before) && isTable(value) ? merged(before, value) : value;
+  }
+  return result;
+};
+const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The constructor's settings: only keys that are named here ever reach it, since any key overwrites a method. */
+const constructorConfig = ({ exchange, options, transport, userAgent }: InstanceDeps) => {
+  const allowed: Record<string, unknown> = {};
+  if (options?.rateLimit !== undefined) allowed['rateLimit'] = options.rateLimit;
+  if (options?.hostname !== undefined) allowed['hostname'] = options.hostname;
+  if (options?.options !== undefined) allowed['options'] = options.options;
+  return {
+    ...merged(venueQuirks(exchange).construct, allowed),
+    enableRateLimit: true,
+    timeout: CCXT_TIMEOUT_MS,
+    userAgent,
+    fetchImplementation: transport,
+    enableLastHttpResponse: false,
+    enableLastResponseHeaders: false,
+    streaming: { keepAlive: WS_KEEP_ALIVE_MS },
+  };
+};
+
+/**
+ * A subscribe frame that waits its turn is sent after its socket closed, and CCXT awaits nothing of it: the rejection
+ * would end the process (CCXT.md §0.2). And a socket that waits its turn to be dialled is dialled after its instance
+ * closed, whereupon nobody closes it any more. Agents are set here too, since CCXT reads them while it makes the client.
+ */
+const hardenSockets = (ccxt: CcxtExchange, agents: SocketAgents, isClosed: () => boolean): void => {
+  const makeClient = ccxt.client;
+  ccxt.client = function (url) {
+    const agent = agents.forUrl(url);
+    ccxt.agent = agent;
+    ccxt.httpAgent = agent;
+    const client = makeClient.call(ccxt, url);
+    if (client.hardened !== true) {
+      client.hardened = true;
+      const send = client.send.bind(client);
+      client.send = (message) => {
+        const sent = send(message);
+        sent.catch(() => undefined);
+        return sent;
+      };
+      const dial = client.createConnection.bind(client);
+      client.createConnection = () => {
+        if (!isClosed()) dial();
+      };
+    }
+    return client;
+  };
+};
+
+/** A new instance, which has asked nobody for anything yet. */
+export const createInstance = (Exchange: CcxtClass, deps: InstanceDeps): Instance => {
+  const ccxt = new Exchange(constructorConfig(deps));
+  ccxt.throttle = deps.pacerFor(ccxt.rateLimit).wait;
+  if (deps.sandboxUrl !== null) ccxt.urls = toSandboxUrls(ccxt.urls, deps.sandboxUrl);
+  let closed = false;
+  hardenSockets(ccxt, deps.socketAgents, () => closed);
+  judgeAnswers(ccxt, deps);
+  return {
+    ccxt,
+    close: async () => {
+      closed = true;
+      await ccxt.close().catch(() => undefined);
+    },
+  };
+};

@@ -1,0 +1,96 @@
+/** One request of the contract, asked of a venue through CCXT and answered as finished JSON. */
+import type { Millis } from '../../schemas/common.js';
+import {
+  normalizeCandles,
+  normalizeOrderBook,
+  normalizeTicker,
+  normalizeTrades,
+  type Receipt,
+} from '../normalizer.js';
+import type { CallOptions, MarketAnswer, MarketRequest, OhlcvRequest } from '../exchange-client.js';
+import { ohlcvBody, orderBookBody, tickerBody, tradesBody } from './answer-body.js';
+import { collectCandles, type FetchPage } from './candles.js';
+import { withPagesBooked } from '../rate-limit/page-booking.js';
+import { askedDepth } from '../venues/venue-sizes.js';
+import type { ReadyVenue, Venue } from './venue.js';
+
+interface AskOptions extends CallOptions {
+  /** Clock of the receipt. */
+  readonly receivedAt: () => Millis;
+}
+
+interface Asked<Request extends MarketRequest = MarketRequest> {
+  readonly venue: Venue;
+  readonly ready: ReadyVenue;
+  readonly request: Request;
+  readonly receivedAt: () => Millis;
+}
+
+const receiptOf = ({ venue, receivedAt }: Asked): Receipt => ({
+  exchange: venue.exchange,
+  now: receivedAt(),
+});
+
+const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> => {
+  const { venue, ready, request, receivedAt } = asked;
+  const { exchange, clock } = venue;
+  const { symbol, interval: text, since, limit } = request;
+  const interval = await venue.requireInterval(text);
+  const fetchPage: FetchPage = async (page) => {
+    const rows = await ready.ccxt.fetchOHLCV(symbol, text, page.since, page.limit);
+    return normalizeCandles(rows, receiptOf(asked));
+  };
+  const quirks = venue.quirksOf(ready.ccxt, symbol);
+  const plan = { interval, since, limit, quirks, now: () => clock.now() };
+  const { candles, gaps, closesAt } = await withPagesBooked(venue, plan, () =>
+    collectCandles(plan, fetchPage),
+  );
+  return {
+    body: ohlcvBody({ exchange, symbol, interval: text }, candles, gaps),
+    symbol,
+    receivedAt: receivedAt(),
+    closesAt: closesAt === null ? null : clock.toLocal(closesAt),
+  };
+};
+
+const bodyOf = async (
+  asked: Asked & { readonly request: Exclude<MarketRequest, OhlcvRequest> },
+): Promise<Uint8Array> => {
+  const { venue, ready, request } = asked;
+  const { ccxt } = ready;
+  const { symbol } = request;
+  const quirks = venue.quirksOf(ccxt, symbol);
+  const head = { exchange: venue.exchange, symbol };
+  switch (request.kind) {
+    case 'ticker':
+      return tickerBody(head, normalizeTicker(await ccxt.fetchTicker(symbol), receiptOf(asked)));
+    case 'orderbook': {
+      const book = await ccxt.fetchOrderBook(symbol, askedDepth(quirks, request.limit));
+      return orderBookBody(head, normalizeOrderBook(book, receiptOf(asked), request.limit));
+    }
+    case 'trades': {
+      const most = Math.min(request.limit, quirks.maxTrades);
+      const trades = await ccxt.fetchTrades(symbol, undefined, most);
+      return tradesBody(head, normalizeTrades(trades, receiptOf(asked)).slice(-request.limit));
+    }
+  }
+};
+
+/**
+ * Checks what can be checked without the venue, resolves the symbol among its own, asks, and answers. Rejects with
+ * AppErrors and with whatever CCXT throws.
+ */
+export const answerRequest = async (
+  venue: Venue,
+  request: MarketRequest,
+  { receivedAt, ...options }: AskOptions,
+): Promise<MarketAnswer> => {
+  await venue.requireMethod(request.kind, 'fetch');
+  if (request.kind === 'ohlcv') await venue.requireInterval(request.interval);
+  const ready = await venue.ready(options);
+  const symbol = venue.resolveSymbol(request.symbol, ready.markets);
+  if (request.kind === 'ohlcv')
+    return answerCandles({ venue, ready, receivedAt, request: { ...request, symbol } });
+  const body = await bodyOf({ venue, ready, receivedAt, request: { ...request, symbol } });
+  return { body, symbol, receivedAt: receivedAt(), closesAt: null };
+};

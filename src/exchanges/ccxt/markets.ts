@@ -1,0 +1,138 @@
+/**
+ * One venue's markets: loaded once for all callers, refreshed in the background, kept when a refresh fails. Each load
+ * runs on a CCXT instance of its own, which replaces the old one only when it succeeded: a failed load poisons the
+ * instance that it ran on (CCXT.md §0.3).
+ */
+import { AppError } from '../../errors.js';
+import type { Market } from '../../schemas/market.js';
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import { settleWithin } from '../../lib/deadline.js';
+import type { Log } from '../../log/log.js';
+import { createOutage, type Outage } from '../../log/outage.js';
+import type { CallOptions, MarketsState } from '../exchange-client.js';
+import { withUpstreamCall } from './call-context.js';
+import { timedOut } from './faults.js';
+import { createSymbolIndex, type SymbolIndex } from './symbol-search.js';
+
+/** All requests of one load together, with their waits. */
+export const MARKETS_LOAD_MS: Millis = 60_000;
+export const MARKETS_REFRESH_MS: Millis = 3_600_000;
+const RETRY_REFRESH_MS: Millis = 300_000;
+/** A fraction by which waits vary, so that venues and servers don't refresh in step. */
+const JITTER = 0.1;
+
+export interface LoadedMarkets {
+  readonly list: readonly Market[];
+  readonly symbols: SymbolIndex;
+  readonly loadedAt: Millis;
+}
+
+export interface MarketBookDeps {
+  readonly exchange: ExchangeId;
+  /** Asks the venue; resolves to its markets sorted by symbol. */
+  readonly load: () => Promise<readonly Market[]>;
+  readonly now: () => Millis;
+  readonly random: () => number;
+  readonly log: Log;
+  /** A load ended: with null well, else with this fault. */
+  readonly onOutcome: (error: AppError | null) => void;
+}
+
+export class MarketBook {
+  readonly #deps: MarketBookDeps;
+  /** However many attempts fail in a row, the log is told once. */
+  readonly #outage: Outage;
+  #loaded: LoadedMarkets | undefined;
+  #loading: Promise<LoadedMarkets> | undefined;
+  #state: MarketsState = 'not_loaded';
+  #since: Millis;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(deps: MarketBookDeps) {
+    this.#deps = deps;
+    const { log, now } = deps;
+    const [warning, recovery] = ['could not load markets', 'markets are loaded again'];
+    this.#outage = createOutage({ log, now, warning, recovery });
+    this.#since = deps.now();
+  }
+
+  get state(): MarketsState {
+    return this.#state;
+  }
+
+  get loadedAt(): Millis | null {
+    return this.#loaded?.loadedAt ?? null;
+  }
+
+  /** When `state` last changed. */
+  get since(): Millis {
+    return this.#since;
+  }
+
+  /** The last good copy at once, or the outcome of the load that runs (or is started), within the caller's time. */
+  async get({ deadline, signal }: CallOptions): Promise<LoadedMarkets> {
+    if (this.#loaded !== undefined) return this.#loaded;
+    const { exchange, now } = this.#deps;
+    return settleWithin(this.#load(), {
+      ms: deadline - now(),
+      signal,
+      giveUp: ({ reason }) => (reason instanceof AppError ? reason : timedOut(exchange)),
+    });
+  }
+
+  #load(): Promise<LoadedMarkets> {
+    if (this.#loading !== undefined) return this.#loading;
+    if (this.#loaded === undefined) this.#become('loading');
+    this.#loading = this.#attempt().finally(() => {
+      this.#loading = undefined;
+      this.#schedule();
+    });
+    return this.#loading;
+  }
+
+  #become(state: MarketsState): void {
+    if (state !== this.#state) this.#since = this.#deps.now();
+    this.#state = state;
+  }
+
+  async #attempt(): Promise<LoadedMarkets> {
+    const { exchange, load, now, onOutcome } = this.#deps;
+    const priority = this.#loaded === undefined ? 'caller' : 'poll';
+    const call = { kind: 'markets', priority, deadline: now() + MARKETS_LOAD_MS } as const;
+    try {
+      const list = await withUpstreamCall(call, () =>
+        settleWithin(load(), { ms: MARKETS_LOAD_MS, giveUp: () => timedOut(exchange) }),
+      );
+      this.#loaded = { list, symbols: createSymbolIndex(list), loadedAt: now() };
+      this.#become('loaded');
+      onOutcome(null);
+      this.#outage.end({ exchange, markets: list.length });
+      return this.#loaded;
+    } catch (thrown) {
+      const error = AppError.from(thrown);
+      this.#become(this.#loaded === undefined ? 'load_failed' : 'refresh_failed');
+      onOutcome(error);
+      // What ends with the server is no outage.
+      if (!this.#closed) this.#outage.begin({ exchange, code: error.code, status: error.upstream?.status });
+      throw error;
+    }
+  }
+
+  /** A list that was never loaded is loaded by the next caller; one that was, is refreshed behind everybody's back. */
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    if (this.#closed || this.#loaded === undefined) return;
+    const wait = this.#state === 'refresh_failed' ? RETRY_REFRESH_MS : MARKETS_REFRESH_MS;
+    const jittered = wait * (1 - JITTER + 2 * JITTER * this.#deps.random());
+    this.#timer = setTimeout(() => {
+      this.#load().catch(() => undefined);
+    }, jittered);
+    this.#timer.unref();
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+}

@@ -1,0 +1,234 @@
+/** Everything that one venue needs in the thread that asks it: its CCXT instances, markets, clock and answers. */
+import { AppError } from '../../errors.js';
+import type { ExchangeOptions } from '../../config/config.js';
+import { MARKET_KINDS, type Capabilities, type MarketKind } from '../../schemas/market.js';
+import { CHANNELS } from '../../schemas/stream.js';
+import type { ExchangeId, Millis, UnifiedSymbol } from '../../schemas/common.js';
+import { parseInterval, sortIntervals, type Interval } from '../../lib/intervals.js';
+import type { Log } from '../../log/log.js';
+import { normalizeMarkets } from '../normalizer.js';
+import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
+import type { CallOptions, ExchangeDescription } from '../exchange-client.js';
+import type { CcxtClass, CcxtExchange } from './ccxt-exchange.js';
+import type { SocketAgents } from './http/dispatcher.js';
+import { faultOfCcxt } from './faults.js';
+import { createInstance, type Instance } from './instance.js';
+import { MarketBook, type LoadedMarkets } from './markets.js';
+import { Pacer } from '../rate-limit/pacer.js';
+import type { Transport } from './http/transport.js';
+import type { VenueClock } from './venue-clock.js';
+import { venueQuirks, type VenueQuirks } from '../venues/venue-quirks.js';
+
+export interface VenueDeps {
+  readonly exchange: ExchangeId;
+  readonly loadClass: (id: ExchangeId) => Promise<CcxtClass>;
+  readonly transport: Transport;
+  readonly gate: UpstreamGate;
+  readonly clock: VenueClock;
+  readonly socketAgents: SocketAgents;
+  readonly options: ExchangeOptions | undefined;
+  readonly sandboxUrl: string | null;
+  readonly userAgent: string;
+  readonly log: Log;
+  readonly now: () => Millis;
+  readonly random: () => number;
+}
+
+const METHODS = {
+  ticker: { fetch: 'fetchTicker', watch: 'watchTicker' },
+  ohlcv: { fetch: 'fetchOHLCV', watch: 'watchOHLCV' },
+  orderbook: { fetch: 'fetchOrderBook', watch: 'watchOrderBook' },
+  trades: { fetch: 'fetchTrades', watch: 'watchTrades' },
+} as const satisfies Record<MarketKind, { fetch: string; watch: string }>;
+
+/** CCXT's `emulated` means made of other calls of the venue: a ticker of all tickers is still its own. */
+const EMULATION_ALLOWED = new Set<string>([METHODS.ticker.fetch]);
+
+const can = ({ has }: CcxtExchange, method: string): boolean => {
+  if (!Object.hasOwn(has, method)) return false;
+  return has[method] === true || (has[method] === 'emulated' && EMULATION_ALLOWED.has(method));
+};
+
+/** A venue as a caller may use it: with its markets, on the instance that loaded them. */
+export interface ReadyVenue {
+  readonly ccxt: CcxtExchange;
+  readonly markets: LoadedMarkets;
+}
+
+export class Venue {
+  readonly #deps: VenueDeps;
+  readonly markets: MarketBook;
+  #pacer: Pacer | undefined;
+  /** Made for its tables; taken by the first load of markets. */
+  #unused: Promise<Instance> | undefined;
+  #rest: Instance | undefined;
+  #streams: Instance | undefined;
+  #lastError: string | null = null;
+
+  constructor(deps: VenueDeps) {
+    this.#deps = deps;
+    const { exchange, now, random, log } = deps;
+    this.markets = new MarketBook({
+      exchange,
+      now,
+      random,
+      log,
+      load: () => this.#loadMarkets(),
+      onOutcome: (error) => this.note(error),
+    });
+  }
+
+  get exchange(): ExchangeId {
+    return this.#deps.exchange;
+  }
+
+  get gate(): UpstreamGate {
+    return this.#deps.gate;
+  }
+
+  get clock(): VenueClock {
+    return this.#deps.clock;
+  }
+
+  /** The code of the latest fault, until something went well. */
+  get lastError(): string | null {
+    return this.#lastError;
+  }
+
+  /** Remembers how a call ended. What callers got wrong says nothing about the venue. */
+  note(error: AppError | null): void {
+    if (error === null) this.#lastError = null;
+    else if (error.status >= 429) this.#lastError = error.code;
+  }
+
+  async #create(): Promise<Instance> {
+    const { exchange, loadClass, gate, now } = this.#deps;
+    // A module that can not be loaded or constructed is our fault, not the venue's.
+    const Exchange = await loadClass(exchange).catch((thrown: unknown) => {
+      throw AppError.from(thrown);
+    });
+    const pacerFor = (rateLimitMs: Millis): Pacer =>
+      (this.#pacer ??= new Pacer({ exchange, rateLimitMs, gate, now }));
+    return createInstance(Exchange, { ...this.#deps, pacerFor });
+  }
+
+  #tables(): Promise<Instance> {
+    if (this.#rest !== undefined) return Promise.resolve(this.#rest);
+    this.#unused ??= this.#create();
+    // A class that could not be loaded is tried again by the next caller.
+    this.#unused.catch(() => (this.#unused = undefined));
+    return this.#unused;
+  }
+
+  async #loadMarkets() {
+    const { exchange, now } = this.#deps;
+    const instance = await (this.#unused ?? this.#create());
+    this.#unused = undefined;
+    try {
+      await instance.ccxt.loadMarkets();
+      const list = normalizeMarkets(instance.ccxt.markets, { exchange, now: now() });
+      this.#rest = instance;
+      this.#streams?.ccxt.setMarketsFromExchange(instance.ccxt);
+      return list;
+    } catch (thrown) {
+      throw faultOfCcxt(exchange, thrown);
+    }
+  }
+
+  /** Those for one of its markets; derivatives have a settlement currency behind a colon. */
+  quirksOf({ features }: CcxtExchange, symbol: UnifiedSymbol): VenueQuirks {
+    return venueQuirks(this.exchange, { features, contract: symbol.includes(':') });
+  }
+
+  /** Capabilities and intervals from CCXT's tables; asks nobody. */
+  async describe(): Promise<ExchangeDescription> {
+    const { ccxt } = await this.#tables();
+    const offered = (kind: MarketKind): boolean => can(ccxt, METHODS[kind].fetch);
+    const watchable = CHANNELS.filter((channel) => can(ccxt, METHODS[channel].watch));
+    const stream = watchable.includes('ticker') ? 'websocket' : offered('ticker') ? 'polling' : null;
+    const [ticker, ohlcv, orderbook, trades] = MARKET_KINDS.map(offered);
+    // Some have candles in their feeds only.
+    const hasCandles = ohlcv === true || watchable.includes('ohlcv');
+    const capabilities: Capabilities = {
+      ticker: ticker === true,
+      ohlcv: ohlcv === true,
+      orderbook: orderbook === true,
+      trades: trades === true,
+      stream,
+    };
+    return {
+      exchange: this.exchange,
+      name: typeof ccxt.name === 'string' ? ccxt.name : this.exchange,
+      capabilities,
+      watchable,
+      intervals: hasCandles ? sortIntervals(Object.keys(ccxt.timeframes ?? {})) : [],
+    };
+  }
+
+  /** Throws `not_supported_by_exchange` without asking the venue for anything. */
+  async requireMethod(kind: MarketKind, via: 'fetch' | 'watch'): Promise<void> {
+    const { ccxt } = await this.#tables();
+    if (can(ccxt, METHODS[kind][via])) return;
+    throw new AppError('not_supported_by_exchange', `${this.exchange} offers no ${kind} data this way.`);
+  }
+
+  /** The venue's own interval; throws `interval_not_supported` with the list of those it has. */
+  async requireInterval(text: string): Promise<Interval> {
+    const { ccxt } = await this.#tables();
+    const interval = parseInterval(text);
+    if (interval !== undefined && Object.hasOwn(ccxt.timeframes ?? {}, text)) {
+      const odd = venueQuirks(this.exchange).oddIntervals.get(text);
+      return odd === undefined ? interval : { ...interval, ms: odd, origin: 0 };
+    }
+    const { intervals } = await this.describe();
+    const reason = `${this.exchange} offers ${intervals.join(', ')}`;
+    throw new AppError('interval_not_supported', `${reason}.`, {
+      errors: [{ parameter: 'interval', reason }],
+    });
+  }
+
+  /** Waits for the markets where they are not loaded yet. */
+  async ready(options: CallOptions): Promise<ReadyVenue> {
+    const markets = await this.markets.get(options);
+    const rest = this.#rest;
+    if (rest === undefined)
+      throw new AppError('internal_error', 'Markets without the instance that loaded them.');
+    return { ccxt: rest.ccxt, markets };
+  }
+
+  /** The venue's spelling of a symbol; throws `symbol_not_found` with the nearest ones. */
+  resolveSymbol(symbol: string, { symbols }: LoadedMarkets): UnifiedSymbol {
+    const found = symbols.resolve(symbol);
+    if (found !== undefined) return found;
+    const nearest = symbols.nearest(symbol);
+    const hint = nearest.length > 0 ? ` Nearest: ${nearest.join(', ')}.` : '';
+    const reason = `${this.exchange} has no ${symbol.slice(0, 64)}.${hint}`;
+    throw new AppError('symbol_not_found', reason, { errors: [{ parameter: 'symbol', reason }] });
+  }
+
+  /** The instance for feeds: apart from the one for REST, so that it can be thrown away when its sockets are stuck. */
+  async streamInstance(options: CallOptions): Promise<CcxtExchange> {
+    const { ccxt } = await this.ready(options);
+    if (this.#streams !== undefined) return this.#streams.ccxt;
+    const made = await this.#create();
+    // Somebody else's may have been ready first.
+    this.#streams ??= made;
+    this.#streams.ccxt.setMarketsFromExchange(ccxt);
+    return this.#streams.ccxt;
+  }
+
+  /** Gives a stream instance up; the next feed gets a new one. Nothing happens where it was given up already. */
+  discardStreams(ccxt: CcxtExchange): void {
+    if (this.#streams?.ccxt !== ccxt) return;
+    const discarded = this.#streams;
+    this.#streams = undefined;
+    void discarded.close();
+  }
+
+  async close(): Promise<void> {
+    this.markets.close();
+    this.#pacer?.close();
+    const unused = await this.#unused?.catch(() => undefined);
+    for (const instance of [unused, this.#rest, this.#streams]) await instance?.close();
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * The one door to the venues. Implemented by the CCXT client (this thread), by the worker supervisor (other threads)
+ * and by the wrappers around them (circuit breaker, retry): each knows only the next.
+ *
+ * Every rejection is an AppError. Every promise settles by `options.deadline`.
+ */
+import type { Capabilities, Market, Candle, PriceLevel, Trade } from '../schemas/market.js';
+import type { Channel } from '../schemas/stream.js';
+import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
+import type { AppError } from '../errors.js';
+
+interface RequestBase {
+  readonly exchange: ExchangeId;
+  readonly symbol: UnifiedSymbol;
+}
+export interface TickerRequest extends RequestBase {
+  readonly kind: 'ticker';
+}
+export interface OhlcvRequest extends RequestBase {
+  readonly kind: 'ohlcv';
+  readonly interval: string;
+  /** First candle wanted (ms); without it the latest `limit` candles. */
+  readonly since?: Millis | undefined;
+  /** 1..2000 */
+  readonly limit: number;
+}
+export interface OrderBookRequest extends RequestBase {
+  readonly kind: 'orderbook';
+  /** Levels a side, 1..1000. */
+  readonly limit: number;
+}
+export interface TradesRequest extends RequestBase {
+  readonly kind: 'trades';
+  /** 1..1000 */
+  readonly limit: number;
+}
+export type MarketRequest = TickerRequest | OhlcvRequest | OrderBookRequest | TradesRequest;
+
+export interface CallOptions {
+  /** Instant (ms since the epoch) by which the call has settled. */
+  readonly deadline: Millis;
+  readonly signal?: AbortSignal | undefined;
+  /** Polling feeds get at most half of a venue's budget. */
+  readonly priority: 'caller' | 'poll';
+  /** Tries at most, the first one included; default MAX_RETRIES more than one. 1 where stale data is at hand. */
+  readonly attempts?: number | undefined;
+}
+
+/**
+ * A finished answer. `body` is the complete JSON of the HTTP contract, made where the venue was asked, so that the
+ * serving thread neither copies nor stringifies it; its first member is always `"exchange":"<ccxt id>"`.
+ */
+export interface MarketAnswer {
+  readonly body: Uint8Array;
+  /** The symbol as the venue's market list spells it. */
+  readonly symbol: UnifiedSymbol;
+  readonly receivedAt: Millis;
+  /** OHLCV that still moves: when its open candle closes (or the next candle may appear). null where nothing moves. */
+  readonly closesAt: Millis | null;
+}
+
+export interface MarketList {
+  /** Sorted by symbol. */
+  readonly markets: readonly Market[];
+  readonly loadedAt: Millis;
+}
+
+export interface ExchangeDescription {
+  readonly exchange: ExchangeId;
+  readonly name: string;
+  readonly capabilities: Capabilities;
+  /** Channels for which the venue has a WebSocket feed; the others are polled where REST has them. */
+  readonly watchable: readonly Channel[];
+  /** The venue's own intervals, shortest first. */
+  readonly intervals: readonly string[];
+}
+
+export interface StreamTopic {
+  readonly channel: Channel;
+  readonly exchange: ExchangeId;
+  readonly symbol: UnifiedSymbol;
+  /** ohlcv only. */
+  readonly interval?: string | undefined;
+}
+
+/** One normalized message of a feed. `rawJson` is the venue's own object as JSON text, for REST answers made of it. */
+export type StreamItem =
+  | {
+      readonly channel: 'ticker';
+      readonly bid: number | null;
+      readonly ask: number | null;
+      readonly last: number | null;
+      readonly timestamp: Millis;
+      readonly rawJson: string;
+    }
+  | { readonly channel: 'trades'; readonly trades: readonly Trade[] }
+  | {
+      readonly channel: 'orderbook';
+      readonly bids: readonly PriceLevel[];
+      readonly asks: readonly PriceLevel[];
+      readonly timestamp: Millis;
+    }
+  | { readonly channel: 'ohlcv'; readonly candles: readonly Candle[] };
+
+export interface WatchSink {
+  /** Tickers and order books are conflated to the latest; trades never are. */
+  onItem(item: StreamItem): void;
+  /** Exactly once, after which nothing follows: the feed broke (error) or was closed (null). */
+  onEnd(error: AppError | null): void;
+}
+
+export interface WatchHandle {
+  /** Idempotent; `onEnd(null)` follows. */
+  close(): void;
+}
+
+export type CircuitState = 'closed' | 'open' | 'half_open';
+export type MarketsState = 'not_loaded' | 'loading' | 'loaded' | 'refresh_failed' | 'load_failed';
+
+/** What is known of a venue without asking it. */
+export interface ExchangeHealth {
+  readonly exchange: ExchangeId;
+  readonly markets: MarketsState;
+  readonly marketsLoadedAt: Millis | null;
+  /** Not one request leaves before this instant; null when the venue is not cooling down. */
+  readonly coolDownUntil: Millis | null;
+  readonly circuit: CircuitState;
+  readonly budget: { readonly limit: number; readonly remaining: number; readonly windowMs: Millis };
+  /** Of the thread that serves it; `inline` without workers. */
+  readonly worker: 'inline' | 'starting' | 'running' | 'restarting';
+  readonly workerRestarts: number;
+  /** The code of the latest fault, while no good answer has come since. */
+  readonly lastError: string | null;
+  /** When the state above last changed. */
+  readonly since: Millis;
+}
+
+export interface ExchangeClient {
+  /** Capabilities and intervals from CCXT's own tables; makes no upstream call. */
+  describe(exchange: ExchangeId): Promise<ExchangeDescription>;
+  /** The venue's markets; loaded once, shared, refreshed in the background. */
+  markets(exchange: ExchangeId, options: CallOptions): Promise<MarketList>;
+  fetch(request: MarketRequest, options: CallOptions): Promise<MarketAnswer>;
+  /** Opens one raw feed. No reconnecting, no watchdog: that is the stream room's work. */
+  watch(topic: StreamTopic, sink: WatchSink): WatchHandle;
+  /** Synchronous, from memory. */
+  health(): readonly ExchangeHealth[];
+  close(): Promise<void>;
+}

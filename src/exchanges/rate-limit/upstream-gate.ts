@@ -1,0 +1,121 @@
+/**
+ * The last thing before the socket: every request to a venue passes here, whatever it is for. Keeps each venue's budget,
+ * its cool-down after a refusal and the brake before one. Nothing that waits may stand between `admit` and the socket.
+ */
+import type { AppError } from '../../errors.js';
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import { ExchangeGate } from './exchange-gate.js';
+import type { WindowEntry } from './rolling-window.js';
+
+export interface AdmitRequest {
+  readonly exchange: ExchangeId;
+  /** Market lists have a small reserve of their own: without them nothing else can be asked. */
+  readonly kind: 'data' | 'markets';
+  readonly priority: 'caller' | 'poll';
+  readonly deadline: Millis;
+  readonly signal?: AbortSignal | undefined;
+  /** Of the call that the request belongs to; it then takes one of the booked slots while there are any. */
+  readonly booking?: Booking | undefined;
+}
+
+export interface BookRequest extends Pick<AdmitRequest, 'exchange' | 'priority' | 'deadline'> {
+  /** How many requests the call will make; ≥ 1. */
+  readonly requests: number;
+}
+
+/** Slots kept for the requests of one call. */
+export interface Booking {
+  /** Gives back those that were not used; to be called when the call has ended, however it did. Idempotent. */
+  release(): void;
+}
+
+/** What a venue answered. `status` null: it did not. Header names in lower case. */
+export interface UpstreamOutcome {
+  readonly status: number | null;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The body says "too many requests", whatever the status. */
+  readonly bodyThrottled: boolean;
+}
+
+/** Plain data: crosses a message port, and a later gate starts from it. */
+export interface GateState {
+  readonly exchange: ExchangeId;
+  /** Not one request leaves before this instant; null when the venue is not cooling down. */
+  readonly coolDownUntil: Millis | null;
+  /** Status that started it, where there was one. */
+  readonly coolDownStatus: number | null;
+  /** Refusals in a row, and when the cool-down of the last one ended or will end. */
+  readonly strikes: number;
+  readonly struckUntil: Millis;
+  /** Requests wait until then because the venue's own counter is nearly full; 0 is in the past. */
+  readonly brakeUntil: { readonly callers: Millis; readonly polls: Millis };
+  readonly budget: { readonly limit: number; readonly remaining: number; readonly windowMs: Millis };
+  readonly waiting: number;
+  readonly used: readonly WindowEntry[];
+  readonly reserveUsed: readonly WindowEntry[];
+}
+
+export interface UpstreamGate {
+  /**
+   * Resolves when the request may leave, which then counts. Rejects with an AppError: `upstream_rate_limited` while the
+   * venue cools down, `upstream_budget_exhausted` where the wait for a slot would exceed the deadline, both with
+   * `retryAfterMs` and `upstream.exchange`; `signal`'s reason (or `upstream_timeout`) when it aborts.
+   */
+  admit(request: AdmitRequest): Promise<void>;
+  /**
+   * What `admit` would refuse the request with at this moment, null where it would let it pass or wait; nothing is
+   * taken. For whoever makes requests wait before they come here: there is no use in waiting for a refusal.
+   */
+  refusal(request: Omit<AdmitRequest, 'signal'>): AppError | null;
+  /**
+   * Keeps slots for all requests of a call, so that it is not refused in the middle, its first ones spent for nothing.
+   * All or nothing: throws as `admit` rejects where the last of them could not leave by the deadline. Spends nothing.
+   */
+  book(request: BookRequest): Booking;
+  /** How many requests the whole budget has room for until the deadline, if nobody else asks. */
+  most(request: Omit<BookRequest, 'requests'>): number;
+  /** To be told of every answer, and of every request that got none, before anything else is done with it. */
+  report(exchange: ExchangeId, outcome: UpstreamOutcome): void;
+  state(exchange: ExchangeId): GateState;
+}
+
+/** Whoever holds a gate in a worker hands its states out, so that the supervisor can mirror and restore them. */
+export interface GateStates {
+  gateStates(): readonly GateState[];
+}
+
+export interface UpstreamGateOptions {
+  /** Per exchange; requests ≥ 1. */
+  readonly budget: { readonly requests: number; readonly windowMs: Millis };
+  readonly now: () => Millis;
+  /** At once when a cool-down or a brake starts or is extended. */
+  readonly onChange?: ((state: GateState) => void) | undefined;
+  readonly restored?: readonly GateState[] | undefined;
+}
+
+export const createUpstreamGate = ({
+  budget,
+  now,
+  onChange = () => undefined,
+  restored = [],
+}: UpstreamGateOptions): UpstreamGate => {
+  // Bounded by the enabled exchanges: nobody else is ever asked for.
+  const gates = new Map<ExchangeId, ExchangeGate>();
+  const gateOf = (exchange: ExchangeId): ExchangeGate => {
+    let gate = gates.get(exchange);
+    if (gate === undefined) {
+      const state = restored.find((candidate) => candidate.exchange === exchange);
+      gate = new ExchangeGate({ exchange, budget, now, onChange, restored: state });
+      gates.set(exchange, gate);
+    }
+    return gate;
+  };
+  return {
+    admit: (request) => gateOf(request.exchange).admit(request),
+    refusal: (request) => gateOf(request.exchange).refusal(request),
+    book: (request) => gateOf(request.exchange).book(request),
+    most: (request) => gateOf(request.exchange).most(request),
+    report: (exchange, outcome) => gateOf(exchange).report(outcome),
+    state: (exchange) => gateOf(exchange).state(),
+  };
+};

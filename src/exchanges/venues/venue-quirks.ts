@@ -1,0 +1,117 @@
+/**
+ * What has to be known of single venues and is in none of CCXT's tables. The only place that names venues: everything
+ * else asks this table. CCXT.md §5 and §7 have the measurements.
+ */
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import { DAY_MS } from '../../lib/intervals.js';
+import { member } from '../ccxt/tables.js';
+import { CAUTIOUS_SIZES, callSizes, candlePageOf, type CallSizes } from './venue-sizes.js';
+
+export interface VenueQuirks extends CallSizes {
+  /** Candles the venue gives per call. */
+  readonly candlePage: number;
+  /** It keeps only the latest `candlePage` candles, whatever `since` says: one call has all there is. */
+  readonly onlyLatestCandles: boolean;
+  /**
+   * A page is the window [since, since + page), even where it is empty; else it begins with the first candle at or
+   * after `since`, however far away.
+   */
+  readonly candleWindows: boolean;
+  /** An empty page has nothing after it either; else it may be an empty window. */
+  readonly emptyPageIsLast: boolean;
+  /** Empty periods have no row: a hole between two rows means that nothing was traded. */
+  readonly omitsEmptyCandles: boolean;
+  /** Intervals that are not as long as their name says. */
+  readonly oddIntervals: ReadonlyMap<string, Millis>;
+  /** Body text that means "no such symbol" where CCXT's class does not say so. */
+  readonly unknownSymbol: RegExp | null;
+  /** Member of each answer that holds what was asked for; CCXT takes a missing or empty one for an empty market. */
+  readonly answerIn: string | null;
+  /** Merged into CCXT's constructor options. */
+  readonly construct: Readonly<Record<string, unknown>>;
+  /** Feeds of trades name the maker's side (REST trades are CCXT's and right). */
+  readonly watchedTradesNameMaker: boolean;
+}
+
+/** For venues that nobody has looked at: what almost all of them take. CCXT's `features` refine the page size. */
+const CAUTIOUS: VenueQuirks = {
+  ...CAUTIOUS_SIZES,
+  candlePage: 100,
+  onlyLatestCandles: false,
+  candleWindows: false,
+  emptyPageIsLast: false,
+  omitsEmptyCandles: false,
+  oddIntervals: new Map(),
+  unknownSymbol: null,
+  answerIn: null,
+  construct: {},
+  watchedTradesNameMaker: false,
+};
+
+const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId, Partial<VenueQuirks>>([
+  [
+    'binance',
+    {
+      candlePage: 1000,
+      emptyPageIsLast: true,
+      construct: {
+        options: {
+          // Spot alone is one request instead of three (10 MB each), and one failing host fails all of them.
+          fetchMarkets: { types: ['spot'] },
+          // Without it `watchTicker` subscribes to the mini ticker, which has neither bid nor ask.
+          watchTickers: { name: 'ticker' },
+          watchTicker: { name: 'ticker' },
+        },
+      },
+    },
+  ],
+  [
+    'kraken',
+    {
+      candlePage: 720,
+      onlyLatestCandles: true,
+      // CCXT's 2w is 21600 minutes: fifteen days.
+      oddIntervals: new Map([['2w', 15 * DAY_MS]]),
+      unknownSymbol: /EQuery:Unknown asset pair/,
+      answerIn: 'result',
+      // A frame a second by default: five subscriptions would take five seconds.
+      construct: { options: { ws: { cost: 0.05 } } },
+    },
+  ],
+  [
+    'coinbaseexchange',
+    {
+      candlePage: 300,
+      candleWindows: true,
+      omitsEmptyCandles: true,
+      // Currencies cost a request and are used for nothing that we serve.
+      construct: { has: { fetchCurrencies: false } },
+      watchedTradesNameMaker: true,
+    },
+  ],
+  // It gives its latest candles, as many as it likes, whatever is asked for; CCXT cuts them to size.
+  ['gemini', { candlePage: 2000, onlyLatestCandles: true }],
+]);
+
+/** What decides about sizes: the CCXT instance's table `features`, and what kind of market is asked about. */
+export interface QuirksOf {
+  readonly features?: unknown;
+  /** A derivative; default spot. */
+  readonly contract?: boolean;
+}
+
+export const venueQuirks = (
+  exchange: ExchangeId,
+  { features, contract = false }: QuirksOf = {},
+): VenueQuirks => {
+  const known = VENUES.get(exchange);
+  const candlePage = known?.candlePage ?? candlePageOf(features, contract) ?? CAUTIOUS.candlePage;
+  return { ...CAUTIOUS, ...callSizes(exchange, contract), ...known, candlePage };
+};
+
+/** Whether an answer that CCXT took is empty where this venue's answers never are. */
+export const isHollow = ({ answerIn }: VenueQuirks, json: unknown): boolean => {
+  if (answerIn === null) return false;
+  const held = member(json, answerIn);
+  return typeof held !== 'object' || held === null || Object.keys(held).length === 0;
+};

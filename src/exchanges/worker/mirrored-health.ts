@@ -1,0 +1,43 @@
+/** What is known of a venue on this side of the port. Pure. */
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import type { GateState } from '../rate-limit/upstream-gate.js';
+import type { ExchangeHealth } from '../exchange-client.js';
+
+interface Mirrored {
+  readonly exchange: ExchangeId;
+  /** undefined: this worker has not reported yet, so it has loaded nothing. */
+  readonly reported: ExchangeHealth | undefined;
+  /** Outlives its worker. */
+  readonly gate: GateState | undefined;
+  readonly budget: { readonly requests: number; readonly windowMs: Millis };
+  readonly worker: ExchangeHealth['worker'];
+  readonly workerSince: Millis;
+  readonly workerRestarts: number;
+  readonly now: Millis;
+}
+
+export const mirroredHealth = ({
+  exchange,
+  reported,
+  gate,
+  budget,
+  worker,
+  workerSince,
+  workerRestarts,
+  now,
+}: Mirrored): ExchangeHealth => {
+  const coolDownUntil = Math.max(gate?.coolDownUntil ?? 0, reported?.coolDownUntil ?? 0);
+  return {
+    exchange,
+    markets: reported?.markets ?? 'not_loaded',
+    marketsLoadedAt: reported?.marketsLoadedAt ?? null,
+    coolDownUntil: coolDownUntil > now ? coolDownUntil : null,
+    circuit: 'closed',
+    budget: reported?.budget ??
+      gate?.budget ?? { limit: budget.requests, remaining: budget.requests, windowMs: budget.windowMs },
+    worker,
+    workerRestarts,
+    lastError: reported?.lastError ?? null,
+    since: Math.max(reported?.since ?? 0, workerSince),
+  };
+};

@@ -1,0 +1,296 @@
+/**
+ * One place in the pool: a worker thread and its successors. Sees to it that there is one that answers, and that every
+ * call settles by its deadline whatever the thread does.
+ */
+import { AppError } from '../../errors.js';
+import { settleWithin } from '../../lib/deadline.js';
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import type { Log } from '../../log/log.js';
+import type { GateState } from '../rate-limit/upstream-gate.js';
+import type { CallOptions, ExchangeHealth, StreamTopic, WatchHandle, WatchSink } from '../exchange-client.js';
+import { Connection, type WorkerLike, type WorkerRpc } from './connection.js';
+import { mirroredHealth } from './mirrored-health.js';
+import { MAX_MISSED, SUSPECT_AFTER, VitalSigns, hasMarkets } from './vital-signs.js';
+import { unwrapReply, type Reply, type WireOptions, type WorkerData, type WorkerReport } from './protocol.js';
+import { RestartBackoff } from './restart-backoff.js';
+import { Spare } from './spare.js';
+
+export const HEARTBEAT_MS = 250;
+/** By so much a spare was started before it is needed: a back-off that is no longer has been waited for already. */
+const SPARE_HEAD_START_MS = (MAX_MISSED - SUSPECT_AFTER) * HEARTBEAT_MS;
+/** Gate states ride on every fourth heartbeat; a cool-down is told at once. */
+const GATES_EVERY = 4;
+/** Calls in flight in one worker. */
+export const MAX_IN_FLIGHT = 1000;
+/** The worker's own word on a deadline, which knows more, comes before ours. */
+const DEADLINE_MARGIN_MS = 25;
+/** How long a worker may take to close its sockets before it is ended. */
+const CLOSE_GRACE_MS = 1000;
+
+export interface VenueWorkerOptions {
+  readonly index: number;
+  readonly exchanges: readonly ExchangeId[];
+  readonly spawn: (data: WorkerData) => WorkerLike;
+  readonly clientOptions: WorkerData['clientOptions'];
+  readonly log: Log;
+  readonly now: () => Millis;
+}
+
+export interface WorkerStats {
+  readonly index: number;
+  readonly exchanges: readonly ExchangeId[];
+  readonly state: ExchangeHealth['worker'];
+  readonly restarts: number;
+  readonly inFlight: number;
+  readonly watches: number;
+  /** Of the latest report; null before the first. */
+  readonly report: Omit<WorkerReport, 'health' | 'gates'> | null;
+}
+
+/** Marks the loss of a thread, which says nothing about the call that it was lost with. */
+const LOST = Symbol('worker lost');
+const isLost = (thrown: unknown): boolean => thrown instanceof AppError && thrown.cause === LOST;
+
+type Invoke<T> = (rpc: WorkerRpc, callId: number, options: WireOptions) => Promise<Reply<T>>;
+
+export class VenueWorker {
+  readonly #options: VenueWorkerOptions;
+  readonly #backoff = new RestartBackoff();
+  readonly #gates = new Map<ExchangeId, GateState>();
+  readonly #spare: Spare;
+  /** Exchanges whose markets some predecessor had: a successor loads them at once. */
+  readonly #used = new Set<ExchangeId>();
+  #connection: Connection | null = null;
+  #state: ExchangeHealth['worker'] = 'starting';
+  #stateSince: Millis;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #restart: NodeJS.Timeout | undefined;
+  #restartAt: Millis = 0;
+  #restarts = 0;
+  #beats = 0;
+  #vitals = new VitalSigns();
+  #inFlight = 0;
+  #lastId = 0;
+  #closed = false;
+
+  constructor(options: VenueWorkerOptions) {
+    this.#options = options;
+    this.#stateSince = options.now();
+    this.#spare = new Spare((onDeath) => this.#start(onDeath), options.now);
+  }
+
+  /** Starts the thread if none was started yet; its restarts are its own affair. */
+  start(): void {
+    if (this.#closed || this.#heartbeat !== undefined) return;
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    this.#heartbeat.unref();
+    this.#spawn();
+  }
+
+  /** A call whose thread is lost goes once more to the successor, where that is there at once. */
+  async call<T>(exchange: ExchangeId, options: CallOptions, invoke: Invoke<T>): Promise<T> {
+    try {
+      return await this.#call(exchange, options, invoke);
+    } catch (thrown) {
+      if (!isLost(thrown) || this.#connection === null || options.signal?.aborted === true) throw thrown;
+      return this.#call(exchange, options, invoke);
+    }
+  }
+
+  async #call<T>(exchange: ExchangeId, options: CallOptions, invoke: Invoke<T>): Promise<T> {
+    const connection = this.#reach(exchange);
+    if (this.#inFlight >= MAX_IN_FLIGHT)
+      throw new AppError('overloaded', `Too many calls to ${exchange} are under way.`, {
+        retryAfterMs: 1000,
+      });
+    const callId = (this.#lastId += 1);
+    const { deadline, priority, signal } = options;
+    const wire = { deadline: deadline - DEADLINE_MARGIN_MS, priority };
+    this.#inFlight += 1;
+    try {
+      const work = invoke(connection.rpc, callId, wire);
+      const reply = await settleWithin(work, {
+        ms: deadline - this.#options.now(),
+        signal,
+        giveUp: ({ timedOut, reason }) => {
+          connection.send('abort', callId);
+          if (reason instanceof AppError) return reason;
+          return new AppError(
+            'upstream_timeout',
+            timedOut ? `${exchange} did not answer in time.` : `The call to ${exchange} was given up.`,
+            { cause: reason },
+          );
+        },
+      });
+      return unwrapReply(reply);
+    } catch (thrown) {
+      throw AppError.from(thrown);
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+
+  watch(topic: StreamTopic, sink: WatchSink): WatchHandle {
+    let connection: Connection;
+    try {
+      connection = this.#reach(topic.exchange);
+    } catch (thrown) {
+      // As any feed: the end comes after the handle.
+      queueMicrotask(() => sink.onEnd(AppError.from(thrown)));
+      return { close: () => undefined };
+    }
+    const watchId = (this.#lastId += 1);
+    connection.addWatch(watchId, sink);
+    connection.send('watch', watchId, topic);
+    return { close: () => queueMicrotask(() => connection.closeWatch(watchId)) };
+  }
+
+  health(): readonly ExchangeHealth[] {
+    const { exchanges, clientOptions, now } = this.#options;
+    return exchanges.map((exchange) =>
+      mirroredHealth({
+        exchange,
+        reported: this.#vitals.report?.health.find((health) => health.exchange === exchange),
+        gate: this.#gates.get(exchange),
+        budget: clientOptions.budget,
+        worker: this.#state,
+        workerSince: this.#stateSince,
+        workerRestarts: this.#restarts,
+        now: now(),
+      }),
+    );
+  }
+
+  stats(): WorkerStats {
+    const { index, exchanges } = this.#options;
+    const { report } = this.#vitals;
+    return {
+      index,
+      exchanges,
+      state: this.#state,
+      restarts: this.#restarts,
+      inFlight: this.#inFlight,
+      watches: this.#connection?.watchCount ?? 0,
+      report,
+    };
+  }
+
+  /** Lets the worker close its sockets for a moment, then ends it. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#heartbeat);
+    clearTimeout(this.#restart);
+    const connection = this.#connection;
+    if (connection === null) return;
+    const shutDown = new AppError('shutting_down', 'The server is shutting down.');
+    await settleWithin(connection.rpc.$call('close'), { ms: CLOSE_GRACE_MS, giveUp: () => shutDown }).catch(
+      () => undefined,
+    );
+    connection.end(shutDown);
+    this.#spare.dismiss();
+    this.#connection = null;
+  }
+
+  #reach(exchange: ExchangeId): Connection {
+    if (this.#closed) throw new AppError('shutting_down', 'The server is shutting down.');
+    this.start();
+    if (this.#connection !== null) return this.#connection;
+    throw this.#lost(exchange, Math.max(1, this.#restartAt - this.#options.now()));
+  }
+
+  /** No upstream is named: the venue has nothing to do with it. */
+  #lost(exchanges: string, retryAfterMs?: Millis): AppError {
+    return new AppError('upstream_unavailable', `The worker for ${exchanges} is being restarted.`, {
+      retryAfterMs,
+      cause: LOST,
+    });
+  }
+
+  /** A thread that begins where its predecessor was; throws where none can be started. */
+  #start(onDeath: () => void): Connection {
+    const { exchanges, clientOptions, spawn, log, index } = this.#options;
+    const data = { clientOptions: { ...clientOptions, exchanges }, gates: [...this.#gates.values()] };
+    const connection: Connection = new Connection({
+      worker: spawn(data),
+      onGateChange: (state) => this.#gates.set(state.exchange, state),
+      onLog: (level, details, message) => log[level]({ ...details, worker: index }, message),
+      onDeath: (reason) => {
+        if (this.#connection === connection) this.#replace(reason);
+        else onDeath();
+      },
+    });
+    if (this.#used.size > 0) connection.send('warm', [...this.#used]);
+    return connection;
+  }
+
+  #spawn(ready: Connection | null = null): void {
+    this.#vitals = new VitalSigns();
+    try {
+      this.#connection = ready ?? this.#start(() => undefined);
+    } catch (thrown) {
+      this.#replace(thrown instanceof Error ? thrown.message : 'it could not be started');
+    }
+  }
+
+  #replace(reason: string): void {
+    const { exchanges, index, log, now } = this.#options;
+    const connection = this.#connection;
+    this.#connection = null;
+    if (this.#closed) {
+      connection?.end(this.#lost(exchanges.join(', ')));
+      return;
+    }
+    const wait = this.#backoff.next(now());
+    this.#restarts += 1;
+    this.#restartAt = now() + wait;
+    this.#to('restarting');
+    log.warn({ worker: index, exchanges, reason, waitMs: wait }, 'a worker is replaced');
+    const lost = this.#lost(exchanges.join(', '), wait > 0 ? wait : undefined);
+    if (wait > SPARE_HEAD_START_MS) this.#spare.dismiss();
+    const spare = this.#spare.take();
+    // The successor comes first: what is lost with its predecessor goes there at once.
+    if (wait === 0 || spare !== null) this.#spawn(spare);
+    else {
+      this.#vitals = new VitalSigns();
+      this.#restart = setTimeout(() => this.#spawn(), wait);
+      this.#restart.unref();
+    }
+    connection?.end(lost);
+  }
+
+  #beat(): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    const isWaitedFor = this.#inFlight > 0 || connection.watchCount > 0;
+    const verdict = this.#vitals.beat(isWaitedFor);
+    if (verdict === 'hung') this.#replace('it hangs');
+    if (verdict === 'suspect') this.#spare.prepare();
+    if (verdict !== 'ask') return;
+    const withGates = this.#beats % GATES_EVERY === 0;
+    this.#beats += 1;
+    connection.rpc.$call('report', withGates).then(
+      (report) => {
+        if (this.#connection === connection) this.#take(report);
+      },
+      () => undefined, // The connection ended; its successor counts anew.
+    );
+  }
+
+  #take(report: WorkerReport): void {
+    const verdict = this.#vitals.answered(report);
+    this.#spare.dismiss();
+    for (const gate of report.gates) this.#gates.set(gate.exchange, gate);
+    for (const { exchange, markets } of report.health) if (hasMarkets(markets)) this.#used.add(exchange);
+    if (this.#state !== 'running') {
+      this.#to('running');
+      this.#backoff.started(this.#options.now());
+    }
+    if (verdict === 'outgrown') this.#replace('it outgrew its memory');
+  }
+
+  #to(state: ExchangeHealth['worker']): void {
+    this.#state = state;
+    this.#stateSince = this.#options.now();
+  }
+}

@@ -1,0 +1,70 @@
+/** The client rate limit: counts every request but the health checks', tells its state in headers, refuses with 429. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { AppError } from '../errors.js';
+import { clientKey, type ClientLimiter, type LimitState } from '../access/client-limiter.js';
+import type { HeaderPair } from './common-headers.js';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * Counts `more` requests beside the one that `request` is, for a body that holds several. Throws
+     * `client_rate_limited` where they are too many; what was counted until then stays counted.
+     */
+    countMore(request: FastifyRequest, more: number): void;
+  }
+  interface FastifyContextConfig {
+    /** Health checks must neither be refused nor counted. */
+    unlimited?: boolean;
+  }
+}
+
+export interface ClientLimitOptions {
+  /** null: off. */
+  readonly limiter: ClientLimiter | null;
+  readonly requests: number;
+  readonly windowMs: number;
+  readonly now: () => number;
+}
+
+/** Installed on the root instance, after the common headers. */
+export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions): void => {
+  const { limiter, requests, windowMs, now } = options;
+  if (limiter === null) {
+    app.decorate('countMore', () => undefined);
+    return;
+  }
+  const policy: HeaderPair = ['ratelimit-policy', `"default";q=${requests};w=${Math.ceil(windowMs / 1000)}`];
+  const limit: HeaderPair = ['x-ratelimit-limit', String(requests)];
+
+  /** draft-ietf-httpapi-ratelimit-headers, and the older names that people know (reset in seconds from now). */
+  const headersOf = ({ remaining, resetAt }: LimitState, at: number): HeaderPair[] => {
+    const seconds = Math.max(0, Math.ceil((resetAt - at) / 1000));
+    return [
+      ['ratelimit', `"default";r=${remaining};t=${seconds}`],
+      policy,
+      limit,
+      ['x-ratelimit-remaining', String(remaining)],
+      ['x-ratelimit-reset', String(seconds)],
+    ];
+  };
+
+  /** Counts one; what refuses it, if it is one too many. */
+  const count = (request: FastifyRequest): AppError | undefined => {
+    const at = now();
+    const state = limiter.hit(clientKey(request.ip), at);
+    request.limitHeaders = headersOf(state, at);
+    if (state.allowed) return undefined;
+    const detail = `More than ${requests} requests within ${windowMs / 1000} seconds.`;
+    return new AppError('client_rate_limited', detail, { retryAfterMs: Math.max(0, state.resetAt - at) });
+  };
+
+  app.decorate('countMore', (request: FastifyRequest, more: number) => {
+    for (let i = 0; i < more; i++) {
+      const refusal = count(request);
+      if (refusal !== undefined) throw refusal;
+    }
+  });
+  app.addHook('onRequest', (request, _reply, done) => {
+    done(request.routeOptions.config.unlimited === true ? undefined : count(request));
+  });
+};

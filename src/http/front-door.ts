@@ -1,0 +1,66 @@
+/**
+ * The shortest way to a cached answer: before Fastify makes anything of the request. It opens only while no rule has
+ * anything to say about who asks or when: no client limit, every origin alike, not shutting down, not overloaded. What
+ * it answers is reported as any other answer is; whatever it does not answer goes on to Fastify untouched.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import type { Log } from '../log/log.js';
+import type { HeaderPair } from './common-headers.js';
+import type { HotAnswers } from './hot-answers.js';
+import { acceptsJson } from './json-answer.js';
+import { requestFault } from './server-limits.js';
+
+export interface FrontDoorOptions {
+  readonly hotAnswers: HotAnswers;
+  readonly steadyHeaders: readonly HeaderPair[];
+  /** False while this server refuses requests, or closes connections behind its answers. */
+  readonly isOpen: () => boolean;
+  readonly log: Log;
+  /** The id of a request, as Fastify gives it. */
+  readonly requestId: (request: IncomingMessage) => string;
+}
+
+type Listener = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** Stands in front of Fastify's own listener on the app's server. */
+export const addFrontDoor = (app: FastifyInstance, options: FrontDoorOptions): void => {
+  const { hotAnswers, steadyHeaders, isOpen, log, requestId: idOf } = options;
+  const { server } = app;
+
+  const answered = (request: IncomingMessage, response: ServerResponse): boolean => {
+    const entry = hotAnswers.find(request, steadyHeaders);
+    if (entry === undefined || !isOpen() || requestFault(request) !== undefined) return false;
+    if (!acceptsJson(request.headers.accept)) return false;
+    const arrivedAt = performance.now();
+    const requestId = idOf(request);
+    entry.send(response, request, { requestId, more: null });
+    app.reportAnswer({
+      requestId,
+      method: request.method ?? 'GET',
+      route: entry.route,
+      status: response.statusCode,
+      durationMs: performance.now() - arrivedAt,
+      cache: 'HIT',
+      exchange: entry.exchange,
+      errorCode: null,
+      aborted: false,
+      longLived: false,
+    });
+    return true;
+  };
+
+  const behind = server.listeners('request') as Listener[];
+  server.removeAllListeners('request');
+  server.on('request', (request, response) => {
+    try {
+      if (answered(request, response)) return;
+    } catch (error) {
+      // Nobody further out would catch it, and a bug in here must not end the process.
+      log.error({ err: error }, 'internal error');
+      response.destroy();
+      return;
+    }
+    for (const listener of behind) listener.call(server, request, response);
+  });
+};

@@ -1,0 +1,61 @@
+/** Can this server do its work, and what stands in the way? From memory alone: nothing is asked for it. */
+import type { ExchangeCheck, Readiness } from '../schemas/health.js';
+import type { CacheHealth } from '../cache/cache-entry.js';
+import type { ExchangeHealth } from '../exchanges/exchange-client.js';
+import type { ResolvedExchange } from '../market-data/market-data-api.js';
+
+export interface ReadinessDeps {
+  readonly cache: () => CacheHealth;
+  readonly exchanges: () => readonly ExchangeHealth[];
+  /** The enabled names with the CCXT ids behind them. */
+  readonly enabled: readonly ResolvedExchange[];
+  readonly sandbox: boolean;
+  readonly draining: () => boolean;
+  readonly now: () => number;
+}
+
+const stateOf = (health: ExchangeHealth, now: number): ExchangeCheck['state'] => {
+  if (health.worker === 'restarting') return 'restarting';
+  if (health.coolDownUntil !== null && health.coolDownUntil > now) return 'cooling_down';
+  if (health.circuit !== 'closed' || health.markets === 'load_failed') return 'failing';
+  if (health.markets === 'loading' || health.worker === 'starting') return 'loading';
+  return health.markets === 'not_loaded' ? 'idle' : 'ok';
+};
+
+const checkOf = (health: ExchangeHealth, now: number): ExchangeCheck => ({
+  state: stateOf(health, now),
+  since: health.since,
+  markets: health.markets,
+  circuit: health.circuit,
+  cool_down_until: health.coolDownUntil,
+  budget_remaining: Math.max(0, Math.floor(health.budget.remaining)),
+  last_error: health.lastError,
+});
+
+/** `idle` and `loading` are no faults: an exchange is loaded when it is first asked for. */
+const WELL: ReadonlySet<ExchangeCheck['state']> = new Set(['ok', 'idle', 'loading']);
+
+/**
+ * unavailable: shutting down, or not one exchange can be asked; degraded: some can't, or Redis is enabled and away;
+ * ready: everything else.
+ */
+export const createReadiness =
+  ({ cache, exchanges, enabled, sandbox, draining, now }: ReadinessDeps) =>
+  (): Readiness => {
+    const at = now();
+    const known = new Map(exchanges().map((health) => [health.exchange, health]));
+    const checks = enabled.flatMap(({ name, exchange }) => {
+      const health = known.get(exchange);
+      return health === undefined ? [] : [[name, checkOf(health, at)] as const];
+    });
+    const { state, since, detail } = cache();
+    const ill = checks.filter(([, check]) => !WELL.has(check.state)).length;
+    const unavailable = draining() || (checks.length > 0 && ill === checks.length);
+    const degraded = ill > 0 || state === 'degraded';
+    return {
+      status: unavailable ? 'unavailable' : degraded ? 'degraded' : 'ready',
+      ...(sandbox ? { sandbox } : {}),
+      ...(draining() ? { draining: true } : {}),
+      checks: { cache: { state, since, detail }, ...Object.fromEntries(checks) },
+    };
+  };

@@ -1,0 +1,142 @@
+/** Market answers: tickers, candles, order books, trades, and what can be asked for. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import type { HotAnswers } from '../hot-answers.js';
+import { JSON_CONTENT_TYPE, isNotModified, requireJson, sendAnswer } from '../json-answer.js';
+import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
+import { exchangesList, marketsPage, ohlcv, orderBook, ticker, trades } from '../../schemas/market.js';
+import { marketsQuery, ohlcvQuery, orderBookQuery, tickerQuery, tradesQuery } from '../../schemas/query.js';
+import { etagOf } from '../../cache/etag.js';
+import type { LiveTickers, MarketData, MarketQuery } from '../../market-data/market-data-api.js';
+
+/** How long a page of a venue's markets may be kept: listings change a few times a day. */
+const MARKETS_FRESH_MS = 60_000;
+/** … and the list of exchanges, which changes with the settings only. */
+const EXCHANGES_MAX_AGE_S = 60;
+
+export interface MarketRoutesOptions {
+  readonly marketData: MarketData;
+  readonly hotAnswers: HotAnswers;
+  /** null without streams. */
+  readonly live: LiveTickers | null;
+  readonly sandbox: boolean;
+  readonly now: () => number;
+}
+
+const common = { tags: ['markets'], 'x-market-answer': true } as const;
+const aboutSymbols = [...UPSTREAM_ERRORS, 'symbol_not_found'] as const;
+
+const SCHEMAS = {
+  getTicker: {
+    ...common,
+    operationId: 'getTicker',
+    summary: 'Latest ticker',
+    description: `Best bid and ask and the last price. While a live stream of the symbol runs, its last tick is served. A
+quote of CoinMarketCap in the exchange's place says \`"exchange":"coinmarketcap"\`.`,
+    querystring: tickerQuery,
+    'x-answer': ticker,
+    'x-errors': aboutSymbols,
+  },
+  getOhlcv: {
+    ...common,
+    operationId: 'getOhlcv',
+    summary: 'Candles',
+    description: `Oldest first. Candles are never invented: what the exchange does not have is named in \`gaps\`.`,
+    querystring: ohlcvQuery,
+    'x-answer': ohlcv,
+    'x-errors': [...aboutSymbols, 'interval_not_supported'],
+  },
+  getOrderBook: {
+    ...common,
+    operationId: 'getOrderBook',
+    summary: 'Order book',
+    description: 'Best prices first, at most `limit` levels a side.',
+    querystring: orderBookQuery,
+    'x-answer': orderBook,
+    'x-errors': aboutSymbols,
+  },
+  getTrades: {
+    ...common,
+    operationId: 'getTrades',
+    summary: 'Latest trades',
+    description: "Oldest first. `side` is the taker's.",
+    querystring: tradesQuery,
+    'x-answer': trades,
+    'x-errors': aboutSymbols,
+  },
+  listMarkets: {
+    ...common,
+    operationId: 'listMarkets',
+    summary: 'Markets of an exchange',
+    description: 'Sorted by symbol, in pages: `next_cursor` leads to the next one.',
+    querystring: marketsQuery,
+    'x-answer': marketsPage,
+    'x-errors': UPSTREAM_ERRORS,
+  },
+  listExchanges: {
+    tags: ['markets'],
+    operationId: 'listExchanges',
+    summary: 'Enabled exchanges',
+    description: 'What each of them can be asked for. Makes no upstream call.',
+    'x-answer': exchangesList,
+  },
+} as const;
+
+export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app, options, done) => {
+  const { marketData, hotAnswers, live, sandbox, now } = options;
+  app.addHook('onRequest', requireJson);
+  app.addHook('onRequest', hotAnswers.hook);
+
+  const answer = async (request: FastifyRequest, reply: FastifyReply, query: MarketQuery) => {
+    const { exchange } = marketData.resolveExchange(query.exchange);
+    request.exchangeId = exchange;
+    const served = await marketData.get(query, request.signal);
+    const isLive =
+      query.kind === 'ticker' && live !== null
+        ? () => live.latest(exchange, query.symbol) !== undefined
+        : undefined;
+    hotAnswers.remember(request, { answer: served, exchange, ...(isLive === undefined ? {} : { isLive }) });
+    return sendAnswer(request, reply, { answer: served, at: now() });
+  };
+
+  app.get('/v1/markets/ticker', { schema: SCHEMAS.getTicker }, (request, reply) =>
+    answer(request, reply, { kind: 'ticker', ...request.query }),
+  );
+  app.get('/v1/markets/ohlcv', { schema: SCHEMAS.getOhlcv }, (request, reply) =>
+    answer(request, reply, { kind: 'ohlcv', ...request.query }),
+  );
+  app.get('/v1/markets/orderbook', { schema: SCHEMAS.getOrderBook }, (request, reply) =>
+    answer(request, reply, { kind: 'orderbook', ...request.query }),
+  );
+  app.get('/v1/markets/trades', { schema: SCHEMAS.getTrades }, (request, reply) =>
+    answer(request, reply, { kind: 'trades', ...request.query }),
+  );
+
+  app.get('/v1/markets', { schema: SCHEMAS.listMarkets }, async (request, reply) => {
+    const { exchange } = marketData.resolveExchange(request.query.exchange);
+    request.exchangeId = exchange;
+    const askedAt = now();
+    const { page, loadedAt } = await marketData.markets(request.query, request.signal);
+    const at = now();
+    const body = Buffer.from(JSON.stringify(page));
+    const served = {
+      body,
+      etag: etagOf(body),
+      cache: loadedAt >= askedAt ? ('MISS' as const) : ('HIT' as const),
+      receivedAt: loadedAt,
+      freshUntil: at + MARKETS_FRESH_MS,
+      source: sandbox ? 'sandbox' : `${exchange}; via=rest`,
+    };
+    hotAnswers.remember(request, { answer: served, exchange });
+    return sendAnswer(request, reply, { answer: served, at });
+  });
+
+  app.get('/v1/exchanges', { schema: SCHEMAS.listExchanges }, async (request, reply) => {
+    const body = JSON.stringify({ exchanges: await marketData.exchanges() });
+    const etag = etagOf(Buffer.from(body));
+    reply.header('cache-control', `public, max-age=${EXCHANGES_MAX_AGE_S}`).header('etag', etag);
+    if (isNotModified(request.headers['if-none-match'], etag)) return reply.code(304).send();
+    return reply.header('content-type', JSON_CONTENT_TYPE).send(body);
+  });
+  done();
+};

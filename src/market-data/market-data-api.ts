@@ -1,0 +1,75 @@
+/**
+ * What the market-data service offers to HTTP routes, streams and MCP: finished bytes and the truth about them.
+ * Implemented by market-data.ts.
+ */
+import type { ExchangeEntry, MarketsPage } from '../schemas/market.js';
+import type { Millis, UnifiedSymbol, ExchangeId } from '../schemas/common.js';
+import type { MarketRequest } from '../exchanges/exchange-client.js';
+
+export type CacheState = 'HIT' | 'MISS' | 'STALE' | 'LIVE';
+
+/** A request as a caller words it: `exchange` is the name asked for (an alias perhaps), lower case. */
+export type MarketQuery = MarketRequest & {
+  /** Ticker only: currency of a CoinMarketCap quote; default the symbol's quote currency. */
+  readonly convert?: string | undefined;
+  /** false: a CoinMarketCap quote is no substitute (streams show venues only). Default true. */
+  readonly fallback?: boolean | undefined;
+};
+
+export interface ServedAnswer {
+  /** The complete JSON of the contract, with the exchange name that was asked for. Shared: never modify. */
+  readonly body: Buffer;
+  /** Strong validator, quoted. */
+  readonly etag: string;
+  readonly cache: CacheState;
+  readonly receivedAt: Millis;
+  /** Fresh before this instant; in the past for STALE; equal to receivedAt where the answer may not be cached. */
+  readonly freshUntil: Millis;
+  /** Data-Source header: `binance; via=rest`, `binance; via=websocket`, `coinmarketcap`, `sandbox`. */
+  readonly source: string;
+}
+
+export interface MarketsFilter {
+  readonly exchange: string;
+  readonly base?: string | undefined;
+  readonly quote?: string | undefined;
+  readonly search?: string | undefined;
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
+/** A name as a caller may use it, and the CCXT id behind it. */
+export interface ResolvedExchange {
+  readonly name: string;
+  readonly exchange: ExchangeId;
+}
+
+export interface MarketData {
+  /** Rejects with an AppError; never with anything else. */
+  get(query: MarketQuery, signal?: AbortSignal): Promise<ServedAnswer>;
+  /** One page of a venue's markets, sorted by symbol; `loadedAt` is their age's start. */
+  markets(
+    filter: MarketsFilter,
+    signal?: AbortSignal,
+  ): Promise<{ readonly page: MarketsPage; readonly loadedAt: Millis }>;
+  exchanges(): Promise<readonly ExchangeEntry[]>;
+  /** Throws `unknown_exchange` or `exchange_not_enabled`. */
+  resolveExchange(name: string): ResolvedExchange;
+}
+
+/** The last tick of a running stream, for REST answers that cost the venue nothing. */
+export interface LiveTicker {
+  readonly symbol: UnifiedSymbol;
+  readonly bid: number | null;
+  readonly ask: number | null;
+  readonly last: number | null;
+  readonly timestamp: Millis;
+  /** The venue's own object as JSON text. */
+  readonly rawJson: string;
+  readonly receivedAt: Millis;
+}
+
+export interface LiveTickers {
+  /** undefined unless the topic's feed is live over WebSocket at this moment. */
+  latest(exchange: ExchangeId, symbol: UnifiedSymbol): LiveTicker | undefined;
+}

@@ -1,0 +1,222 @@
+/**
+ * What a caller asked for, from the nearest place that has it, with the truth about its age and origin:
+ * live tick → memory → shared tier → one upstream call for everyone → the expired answer → CoinMarketCap → one error.
+ */
+import { AppError } from '../errors.js';
+import type { ExchangeId, Millis } from '../schemas/common.js';
+import type { CacheEntry } from '../cache/cache-entry.js';
+import type { TieredCache } from '../cache/tiered-cache.js';
+import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
+import type { ExchangeClient, MarketRequest } from '../exchanges/exchange-client.js';
+import type { ExchangeNames } from '../exchanges/exchange-names.js';
+import { errorInWordsOf } from '../exchanges/named-error.js';
+import type { Log } from '../log/log.js';
+import type {
+  CacheState,
+  LiveTickers,
+  MarketData,
+  MarketQuery,
+  ResolvedExchange,
+  ServedAnswer,
+} from './market-data-api.js';
+import { createAnswerCounter, type AnswerCounts } from './answer-counts.js';
+import { createBadRequests } from './bad-requests.js';
+import { cacheKey, keyPrefix } from './cache-keys.js';
+import { createServery } from './entries.js';
+import { createExchangeEntries } from './exchange-entries.js';
+import { createFallback } from './fallback.js';
+import type { FreshnessSettings } from './freshness.js';
+import { createLiveAnswers } from './live-answers.js';
+import { createRefreshDesk } from './refresh-desk.js';
+import { givenUp, isVenueFault } from './request-faults.js';
+import { createSharedLoads } from './shared-loads.js';
+import { createSpellings } from './spellings.js';
+import { createVenueLoad, type Loaded } from './venue-load.js';
+import { requestOf } from './venue-request.js';
+import { createMarketDirectory } from './market-directory.js';
+
+/** Part of a request's time, and the most of it, that is kept for CoinMarketCap when the venue hangs. */
+const FALLBACK_SHARE = 0.25;
+const MAX_FALLBACK_MS = 5_000;
+
+export interface MarketDataDeps {
+  readonly names: ExchangeNames;
+  readonly cache: TieredCache;
+  readonly exchanges: ExchangeClient;
+  /** null without a key. */
+  readonly coinMarketCap: CoinMarketCapClient | null;
+  /** null without streams. */
+  readonly live: LiveTickers | null;
+  readonly ttl: FreshnessSettings;
+  readonly requestTimeoutMs: Millis;
+  /** The venues are simulated: every answer's source says so. */
+  readonly sandbox: boolean;
+  readonly log: Log;
+  readonly now?: () => Millis;
+}
+
+export interface MarketDataStats extends AnswerCounts {
+  readonly flights: number;
+}
+
+export interface MarketDataService extends MarketData {
+  stats(): MarketDataStats;
+  /** Ends the refreshes that wait behind stale answers. */
+  close(): void;
+}
+
+/** One request on its way: what is asked for, under which name, until when. */
+interface Call {
+  readonly query: MarketQuery;
+  readonly as: ResolvedExchange;
+  readonly request: MarketRequest;
+  readonly key: string;
+  readonly deadline: Millis;
+  readonly signal: AbortSignal | undefined;
+}
+
+export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
+  const { names, cache, exchanges, coinMarketCap, live, ttl, requestTimeoutMs, sandbox, log } = deps;
+  const now = deps.now ?? Date.now;
+  const prefix = keyPrefix(sandbox);
+  const servery = createServery();
+  const liveAnswers = createLiveAnswers(sandbox);
+  const badRequests = createBadRequests(now);
+  const desk = createRefreshDesk<Loaded>(now);
+  const venueLoad = createVenueLoad({ cache, exchanges, ttl, sandbox, now });
+  const directory = createMarketDirectory({ exchanges, requestTimeoutMs, now });
+  const fallback =
+    coinMarketCap === null ? null : createFallback({ coinMarketCap, cache, ttl, sandbox, now });
+  const spellings = createSpellings();
+  const loads = createSharedLoads({
+    cache,
+    prefix,
+    venueLoad,
+    desk,
+    badRequests,
+    spellings,
+    requestTimeoutMs,
+    now,
+  });
+  const describe = createExchangeEntries(exchanges);
+  const counter = createAnswerCounter();
+
+  const serve = (entry: CacheEntry, cacheState: CacheState, { query, as }: Pick<Call, 'query' | 'as'>) => {
+    counter.answered(query.kind, cacheState);
+    return servery.serve(entry, as, { cache: cacheState, at: now() });
+  };
+
+  /** Asking now would only wait: the venue cools down, or its circuit is open. */
+  const isHeldBack = (exchange: ExchangeId): boolean => {
+    const health = exchanges.health().find((state) => state.exchange === exchange);
+    return health !== undefined && ((health.coolDownUntil ?? 0) > now() || health.circuit === 'open');
+  };
+
+  const viaFallback = async (call: Call): Promise<ServedAnswer | undefined> => {
+    if (fallback?.standsIn(call.query) !== true) return undefined;
+    try {
+      const query = { ...call.query, symbol: call.request.symbol };
+      const { entry, cache: state } = await fallback.answer(query, {
+        key: call.key,
+        deadline: call.deadline,
+      });
+      counter.stoodIn();
+      return serve(entry, state, call);
+    } catch (thrown) {
+      const { code } = AppError.from(thrown);
+      log.debug({ symbol: call.request.symbol, code }, 'CoinMarketCap could not stand in');
+      return undefined;
+    }
+  };
+
+  /** Nothing usable is held: the venue, with all its attempts; then whoever can stand in. */
+  const loadNew = async (call: Call): Promise<ServedAnswer> => {
+    const { key, request, signal } = call;
+    const standsIn = fallback?.standsIn(call.query) === true;
+    if (standsIn && (desk.isFailing(key) || isHeldBack(request.exchange))) {
+      const quote = await viaFallback(call);
+      if (quote !== undefined) {
+        desk.behind(key, loads.starter(call, { deadline: null, holdsStale: false }));
+        return quote;
+      }
+    }
+    const reserve = standsIn ? Math.min(MAX_FALLBACK_MS, requestTimeoutMs * FALLBACK_SHARE) : 0;
+    const start = loads.starter(call, { deadline: call.deadline - reserve, holdsStale: false, signal });
+    try {
+      const { entry, cache: state } = await start({ once: false });
+      return state === 'STALE' ? await refresh(call, entry) : serve(entry, state, call);
+    } catch (thrown) {
+      if (signal?.aborted === true) throw givenUp(signal.reason);
+      const error = AppError.from(thrown);
+      const quote = isVenueFault(error) ? await viaFallback(call) : undefined;
+      if (quote !== undefined) return quote;
+      throw error;
+    }
+  };
+
+  /** An expired answer is held: one attempt at a new one, then the old one, marked. */
+  const refresh = async (call: Call, stale: CacheEntry): Promise<ServedAnswer> => {
+    const { key, request } = call;
+    const start = loads.starter(call, { deadline: null, holdsStale: true });
+    if (desk.isFailing(key) || isHeldBack(request.exchange)) {
+      desk.behind(key, start);
+      return serve(stale, 'STALE', call);
+    }
+    const result = await desk.ask(key, start);
+    if (result.outcome === 'done') return serve(result.value.entry, result.value.cache, call);
+    if (result.outcome === 'failed' && !isVenueFault(result.error)) throw result.error;
+    return now() < stale.staleUntil ? serve(stale, 'STALE', call) : loadNew(call);
+  };
+
+  const answer = async (call: Call): Promise<ServedAnswer> => {
+    try {
+      const remembered = badRequests.recall(call.request);
+      if (remembered !== undefined) throw remembered;
+      const held = cache.peek(call.key);
+      return await (held === undefined ? loadNew(call) : refresh(call, held));
+    } catch (thrown) {
+      counter.failed();
+      throw errorInWordsOf(call.as, AppError.from(thrown));
+    }
+  };
+
+  /** A hit costs two look-ups and no wait. */
+  const get = (query: MarketQuery, signal?: AbortSignal): Promise<ServedAnswer> => {
+    let as: ResolvedExchange;
+    try {
+      as = names.resolve(query.exchange);
+    } catch (thrown) {
+      counter.failed();
+      return Promise.reject(AppError.from(thrown));
+    }
+    const { exchange } = as;
+    const symbol = spellings.of(exchange, query.symbol);
+    if (live !== null && query.kind === 'ticker') {
+      const tick = live.latest(exchange, symbol);
+      if (tick !== undefined)
+        return Promise.resolve(serve(liveAnswers.of(exchange, tick), 'LIVE', { query, as }));
+    }
+    const request = requestOf(query, exchange, symbol);
+    const key = cacheKey(prefix, request);
+    const held = cache.peek(key);
+    const at = now();
+    if (held !== undefined && at < held.freshUntil) return Promise.resolve(serve(held, 'HIT', { query, as }));
+    return answer({ query, as, request, key, deadline: at + requestTimeoutMs, signal });
+  };
+
+  return {
+    get,
+    async markets(filter, signal) {
+      const as = names.resolve(filter.exchange);
+      try {
+        return await directory.page(as, filter, signal);
+      } catch (thrown) {
+        throw signal?.aborted === true ? givenUp(signal.reason) : errorInWordsOf(as, AppError.from(thrown));
+      }
+    },
+    exchanges: () => Promise.all(names.enabled.map(describe)),
+    resolveExchange: (name) => names.resolve(name),
+    stats: () => ({ ...counter.counts(), flights: loads.size }),
+    close: () => desk.close(),
+  };
+};

@@ -1,0 +1,121 @@
+/** Each venue's list of markets: kept, filtered, searched and handed out in pages. */
+import { AppError } from '../errors.js';
+import { createSingleFlight } from '../lib/single-flight.js';
+import type { ExchangeId, Millis } from '../schemas/common.js';
+import type { Market, MarketsPage } from '../schemas/market.js';
+import type { ExchangeClient } from '../exchanges/exchange-client.js';
+import type { MarketsFilter, ResolvedExchange } from './market-data-api.js';
+
+/** The venue's room refreshes its markets by itself; this is how often its list is fetched from there. */
+const FRESH_MS = 60_000;
+/** After a failed look, the copy in hand serves this long before the next. */
+const RETRY_MS = 5_000;
+
+interface Listing {
+  readonly markets: readonly Market[];
+  /** `markets[i].symbol` in upper case, for searching. */
+  readonly upper: readonly string[];
+  readonly loadedAt: Millis;
+  readonly nextLookAt: Millis;
+}
+
+export interface MarketDirectory {
+  /**
+   * One page, sorted by symbol. A venue that fails leaves its last good copy in service. Throws AppError
+   * `invalid_request` for a foreign cursor, and the venue's error where its markets were never loaded.
+   */
+  page(
+    exchange: ResolvedExchange,
+    filter: Omit<MarketsFilter, 'exchange'>,
+    signal?: AbortSignal,
+  ): Promise<{ readonly page: MarketsPage; readonly loadedAt: Millis }>;
+}
+
+const CURSOR_VERSION = '1:';
+
+/** Names the last symbol of a page; opaque, so that its form may change. */
+const encodeCursor = (symbol: string): string => Buffer.from(CURSOR_VERSION + symbol).toString('base64url');
+
+const decodeCursor = (cursor: string): string => {
+  const bytes = Buffer.from(cursor, 'base64url');
+  const text = bytes.toString();
+  // Decoding is lenient: only what encodes back to the same text came from here.
+  if (!text.startsWith(CURSOR_VERSION) || Buffer.from(text).toString('base64url') !== cursor)
+    throw new AppError('invalid_request', 'The cursor is not one that this server gave.', {
+      errors: [{ parameter: 'cursor', reason: 'must be the next_cursor of the page before' }],
+    });
+  return text.slice(CURSOR_VERSION.length);
+};
+
+const bySymbol = (a: Market, b: Market): number => (a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0);
+
+/** Index of the first market after `symbol`; `markets` is sorted by code units. */
+const firstAfter = (markets: readonly Market[], symbol: string): number => {
+  let low = 0;
+  let high = markets.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((markets[middle]?.symbol ?? '') > symbol) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+};
+
+export const createMarketDirectory = ({
+  exchanges,
+  requestTimeoutMs,
+  now,
+}: {
+  readonly exchanges: Pick<ExchangeClient, 'markets'>;
+  readonly requestTimeoutMs: Millis;
+  readonly now: () => Millis;
+}): MarketDirectory => {
+  const listings = new Map<ExchangeId, Listing>();
+  const flights = createSingleFlight<Listing>();
+
+  const load = async (exchange: ExchangeId, signal: AbortSignal): Promise<Listing> => {
+    const deadline = now() + requestTimeoutMs;
+    const { markets, loadedAt } = await exchanges.markets(exchange, { deadline, signal, priority: 'caller' });
+    const sorted = markets.toSorted(bySymbol);
+    const upper = sorted.map(({ symbol }) => symbol.toUpperCase());
+    const listing = { markets: sorted, upper, loadedAt, nextLookAt: now() + FRESH_MS };
+    listings.set(exchange, listing);
+    return listing;
+  };
+  const fly = (exchange: ExchangeId, signal?: AbortSignal): Promise<Listing> =>
+    flights.run(exchange, (shared) => load(exchange, shared), signal);
+
+  /** A copy in hand is always good enough to answer with; its age is told. */
+  const listingOf = async (exchange: ExchangeId, signal?: AbortSignal): Promise<Listing> => {
+    const held = listings.get(exchange);
+    if (held === undefined) return fly(exchange, signal);
+    if (now() >= held.nextLookAt) {
+      listings.set(exchange, { ...held, nextLookAt: now() + RETRY_MS });
+      fly(exchange).catch(() => undefined);
+    }
+    return held;
+  };
+
+  return {
+    async page({ name, exchange }, { base, quote, search, limit, cursor }, signal) {
+      const after = cursor === undefined ? undefined : decodeCursor(cursor);
+      const { markets, upper, loadedAt } = await listingOf(exchange, signal);
+      const wanted = search?.toUpperCase();
+      const found: Market[] = [];
+      let more = false;
+      for (let i = after === undefined ? 0 : firstAfter(markets, after); i < markets.length; i++) {
+        const market = markets[i];
+        if (market === undefined) break;
+        if (base !== undefined && market.base.toUpperCase() !== base.toUpperCase()) continue;
+        if (quote !== undefined && market.quote.toUpperCase() !== quote.toUpperCase()) continue;
+        if (wanted !== undefined && upper[i]?.includes(wanted) !== true) continue;
+        more = found.length === limit;
+        if (more) break;
+        found.push(market);
+      }
+      const last = found.at(-1);
+      const next_cursor = more && last !== undefined ? encodeCursor(last.symbol) : null;
+      return { page: { exchange: name, markets: found, next_cursor }, loadedAt };
+    },
+  };
+};

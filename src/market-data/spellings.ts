@@ -1,0 +1,21 @@
+/** Symbols whose spelling at the venue differs from the upper case that callers use. */
+import { LRUCache } from 'lru-cache';
+import type { ExchangeId, UnifiedSymbol } from '../schemas/common.js';
+
+const MAX_SPELLINGS = 10_000;
+
+export interface Spellings {
+  /** The symbol as the venue spells it, where that is known to differ; else as it came. */
+  of(exchange: ExchangeId, symbol: string): string;
+  learn(exchange: ExchangeId, symbol: string, spelling: UnifiedSymbol): void;
+}
+
+export const createSpellings = (): Spellings => {
+  const known = new LRUCache<string, UnifiedSymbol>({ max: MAX_SPELLINGS });
+  return {
+    of: (exchange, symbol) => (known.size === 0 ? symbol : (known.get(`${exchange} ${symbol}`) ?? symbol)),
+    learn: (exchange, symbol, spelling) => {
+      known.set(`${exchange} ${symbol}`, spelling);
+    },
+  };
+};

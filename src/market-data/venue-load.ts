@@ -1,0 +1,77 @@
+/** One load of one key: the shared tier, the right to load, the venue; and what its end means for later requests. */
+import { AppError } from '../errors.js';
+import { settleWithin } from '../lib/deadline.js';
+import type { Millis, UnifiedSymbol } from '../schemas/common.js';
+import type { CacheEntry } from '../cache/cache-entry.js';
+import type { TieredCache } from '../cache/tiered-cache.js';
+import type { ExchangeClient, MarketAnswer, MarketRequest } from '../exchanges/exchange-client.js';
+import { entryOf } from './entries.js';
+import type { FreshnessSettings } from './freshness.js';
+
+export interface Loaded {
+  readonly entry: CacheEntry;
+  /** STALE: the shared tier holds an expired answer, and the venue was not asked. */
+  readonly cache: 'HIT' | 'MISS' | 'STALE';
+  /** The symbol as the venue spells it, where the venue was asked. */
+  readonly symbol?: UnifiedSymbol;
+}
+
+export interface LoadJob {
+  readonly key: string;
+  readonly request: MarketRequest;
+  /** Instant by which the load has settled. */
+  readonly deadline: Millis;
+  /** The caller holds an expired answer already: no use in finding it again. */
+  readonly holdsStale: boolean;
+  /** One attempt, no retries. */
+  readonly once: boolean;
+}
+
+/** The client keeps the deadline by itself; this is for the call that never settles. */
+const DEADLINE_GRACE_MS = 100;
+
+export interface VenueLoadDeps {
+  readonly cache: TieredCache;
+  readonly exchanges: ExchangeClient;
+  readonly ttl: FreshnessSettings;
+  readonly sandbox: boolean;
+  readonly now: () => Millis;
+}
+
+/** Rejects with an AppError. */
+export type VenueLoad = (job: LoadJob, signal: AbortSignal) => Promise<Loaded>;
+
+export const createVenueLoad = ({ cache, exchanges, ttl, sandbox, now }: VenueLoadDeps): VenueLoad => {
+  const ask = ({ request, deadline, once }: LoadJob, signal: AbortSignal): Promise<MarketAnswer> => {
+    const attempts = once ? 1 : undefined;
+    const call = exchanges.fetch(request, { deadline, signal, priority: 'caller', attempts });
+    const { exchange } = request;
+    return settleWithin(call, {
+      ms: deadline - now() + DEADLINE_GRACE_MS,
+      giveUp: () =>
+        new AppError('upstream_timeout', `The exchange ${exchange} did not answer in time.`, {
+          upstream: { exchange },
+        }),
+    });
+  };
+
+  return async (job, signal) => {
+    const { key, request, deadline, holdsStale } = job;
+    const found = await cache.get(key);
+    if (found !== undefined && now() < found.freshUntil) return { entry: found, cache: 'HIT' };
+    if (found !== undefined && !holdsStale) return { entry: found, cache: 'STALE' };
+    const claim = await cache.claim(key, { deadline, signal });
+    if (claim.fresh !== undefined) return { entry: claim.fresh, cache: 'HIT' };
+    try {
+      const answer = await ask(job, signal);
+      const source = sandbox ? 'sandbox' : `${request.exchange}; via=rest`;
+      const entry = entryOf(request, answer, { source, ttl });
+      cache.put(key, entry);
+      return { entry, cache: 'MISS', symbol: answer.symbol };
+    } catch (thrown) {
+      throw AppError.from(thrown);
+    } finally {
+      claim.release();
+    }
+  };
+};

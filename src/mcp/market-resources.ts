@@ -1,0 +1,86 @@
+/** Resources `market://{exchange}/{symbol}/<kind>`: the tools' answers with their defaults, under an address. */
+import {
+  ResourceTemplate,
+  type McpServer,
+  type ReadResourceResult,
+  type ServerContext,
+  type Variables,
+} from '@modelcontextprotocol/server';
+import { MARKET_KINDS, type MarketKind } from '../schemas/market.js';
+import { resourceError } from './mcp-error.js';
+import type { McpDependencies } from './provenance.js';
+import type { Tool } from './tool.js';
+
+/** Suggestions for a half-typed variable at most; the protocol allows no more than 100. */
+const MAX_SUGGESTIONS = 100;
+
+const CONTENTS: Record<MarketKind, string> = {
+  ticker: 'Bid, ask and last price',
+  ohlcv: 'The latest 100 candles of one minute',
+  orderbook: 'The best 50 bids and asks',
+  trades: 'The latest 100 trades',
+};
+
+/** A variable as the URI spells it; one with a broken escape is left as it is, for the schema to refuse. */
+const decoded = (variable: string | string[] | undefined): string => {
+  const text = String(variable);
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
+
+/** Names for a half-typed exchange or symbol. What cannot be listed now is not suggested: a suggestion is no answer. */
+const completions = ({ marketData }: McpDependencies) => ({
+  exchange: async (typed: string): Promise<string[]> => {
+    const entries = await marketData.exchanges().catch(() => []);
+    return entries.map(({ id }) => id).filter((id) => id.startsWith(typed.toLowerCase()));
+  },
+  symbol: async (typed: string, context?: { arguments?: Record<string, string> }): Promise<string[]> => {
+    const exchange = context?.arguments?.['exchange'];
+    if (exchange === undefined) return [];
+    const search = decoded(typed).replace(/[_-]/, '/').slice(0, 32);
+    const found = await marketData
+      .markets({ exchange, search: search === '' ? undefined : search, limit: MAX_SUGGESTIONS })
+      .catch(() => undefined);
+    return (found?.page.markets ?? []).map(({ symbol }) => encodeURIComponent(symbol));
+  },
+});
+
+/** `tools` by kind: every resource is what the tool of its kind answers. */
+export const registerMarketResources = (
+  server: McpServer,
+  tools: Readonly<Record<MarketKind, Tool>>,
+  deps: McpDependencies,
+): void => {
+  const readerOf = (kind: MarketKind) => async (uri: URL, variables: Variables, context: ServerContext) => {
+    const args = { exchange: decoded(variables['exchange']), symbol: decoded(variables['symbol']) };
+    try {
+      const { structured, freshUntil } = await tools[kind].run(args, context.mcpReq.signal);
+      return {
+        contents: [{ uri: uri.href, mimeType: 'application/json', text: JSON.stringify(structured) }],
+        ttlMs: Math.max(0, Math.floor(freshUntil - deps.now())),
+        cacheScope: 'public',
+      } satisfies ReadResourceResult;
+    } catch (error) {
+      throw resourceError(error, uri.href);
+    }
+  };
+  for (const kind of MARKET_KINDS) {
+    const { title, name } = tools[kind];
+    server.registerResource(
+      kind,
+      new ResourceTemplate(`market://{exchange}/{symbol}/${kind}`, {
+        list: undefined,
+        complete: completions(deps),
+      }),
+      {
+        title: title.replace(/^Get /, '').replace(/^./, (letter) => letter.toUpperCase()),
+        description: `${CONTENTS[kind]} of a symbol on an exchange, written BTC-USDT or BTC%2FUSDT; the same as the tool ${name} with its defaults.`,
+        mimeType: 'application/json',
+      },
+      readerOf(kind),
+    );
+  }
+};

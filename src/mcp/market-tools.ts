@@ -1,0 +1,98 @@
+/** Tools that answer with a market's data: the body of the HTTP contract, read again as an object. */
+import type { z } from 'zod';
+import type { MarketKind } from '../schemas/market.js';
+import { ohlcv, orderBook, ticker, trades } from '../schemas/market.js';
+import type { MarketQuery, ServedAnswer } from '../market-data/market-data-api.js';
+import { provenanceOf, type McpDependencies } from './provenance.js';
+import { ohlcvText, orderBookText, tickerText, tradesText } from './text-twin.js';
+import { defineTool, type Tool, type ToolAnswer } from './tool.js';
+import {
+  getOhlcvInput,
+  getOrderBookInput,
+  getTickerInput,
+  getTradesInput,
+  ohlcvOutput,
+  orderBookOutput,
+  tickerOutput,
+  tradesOutput,
+} from './tool-schemas.js';
+
+const bodyOf = <Body extends z.ZodType>(answer: ServedAnswer, body: Body): z.output<Body> =>
+  body.parse(JSON.parse(answer.body.toString()));
+
+const ONE_MARKET = { openWorld: true } as const;
+
+/** One tool per kind of market data; resources are made of the same four. */
+export const createMarketTools = (deps: McpDependencies): Readonly<Record<MarketKind, Tool>> => {
+  const ask = (query: MarketQuery, signal: AbortSignal): Promise<ServedAnswer> =>
+    deps.marketData.get(query, signal);
+  const answered = (
+    answer: ServedAnswer,
+    data: Readonly<Record<string, unknown>>,
+    text: string,
+  ): ToolAnswer => ({
+    structured: { ...data, ...provenanceOf(answer, deps) },
+    text,
+    freshUntil: answer.freshUntil,
+  });
+
+  return {
+    ticker: defineTool({
+      ...ONE_MARKET,
+      name: 'get_ticker',
+      title: 'Get ticker',
+      description:
+        'Best bid, best ask and last price of one symbol on one exchange, in quote currency. If the exchange fails, a CoinMarketCap quote may stand in, which then names itself.',
+      input: getTickerInput,
+      output: tickerOutput,
+      async run({ raw: rawWanted, ...query }, signal) {
+        const answer = await ask({ kind: 'ticker', ...query }, signal);
+        const { raw, ...rest } = bodyOf(answer, ticker);
+        const text = tickerText(rest);
+        if (!rawWanted) return answered(answer, rest, text);
+        return answered(answer, { ...rest, raw }, `${text}\nraw: ${JSON.stringify(raw)}`);
+      },
+    }),
+    ohlcv: defineTool({
+      ...ONE_MARKET,
+      name: 'get_ohlcv',
+      title: 'Get candles',
+      description:
+        'Candles (open, high, low, close, volume) of one symbol on one exchange, oldest first. closed=false marks a candle whose period has not ended; gaps names what the exchange could not give.',
+      input: getOhlcvInput,
+      output: ohlcvOutput,
+      async run(query, signal) {
+        const answer = await ask({ kind: 'ohlcv', ...query }, signal);
+        const body = bodyOf(answer, ohlcv);
+        return answered(answer, body, ohlcvText(body));
+      },
+    }),
+    orderbook: defineTool({
+      ...ONE_MARKET,
+      name: 'get_orderbook',
+      title: 'Get order book',
+      description: 'Bids and asks of one symbol on one exchange, best first, with price and amount.',
+      input: getOrderBookInput,
+      output: orderBookOutput,
+      async run(query, signal) {
+        const answer = await ask({ kind: 'orderbook', ...query }, signal);
+        const body = bodyOf(answer, orderBook);
+        return answered(answer, body, orderBookText(body));
+      },
+    }),
+    trades: defineTool({
+      ...ONE_MARKET,
+      name: 'get_trades',
+      title: 'Get trades',
+      description:
+        "The latest public trades of one symbol on one exchange, oldest first; side is the taker's.",
+      input: getTradesInput,
+      output: tradesOutput,
+      async run(query, signal) {
+        const answer = await ask({ kind: 'trades', ...query }, signal);
+        const body = bodyOf(answer, trades);
+        return answered(answer, body, tradesText(body));
+      },
+    }),
+  };
+};

@@ -1,0 +1,42 @@
+/** What a tool is here, apart from the protocol it is offered by. */
+import type { z } from 'zod';
+import type { Millis } from '../schemas/common.js';
+import { invalidArguments } from './mcp-error.js';
+import type { Provenance } from './tool-schemas.js';
+
+export interface ToolAnswer {
+  /** The data with its provenance, as the tool's output schema has it. */
+  readonly structured: Readonly<Record<string, unknown>> & Provenance;
+  /** The same data as compact text; the provenance's sentences are added for all tools in one place. */
+  readonly text: string;
+  /** The answer may be kept until this instant; one in the past is stale already. */
+  readonly freshUntil: Millis;
+}
+
+export interface Tool {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  readonly input: z.ZodType;
+  readonly output: z.ZodType;
+  /** true: the answer comes from outside this server. */
+  readonly openWorld: boolean;
+  /** `args` as a client sent them; rejects with an AppError, for arguments that are not valid with `invalid_request`. */
+  readonly run: (args: unknown, signal: AbortSignal) => Promise<ToolAnswer>;
+}
+
+/** Keeps the type of the arguments between a tool's schema and its function. */
+export const defineTool = <Input extends z.ZodType>({
+  run,
+  ...tool
+}: Omit<Tool, 'run' | 'input'> & {
+  readonly input: Input;
+  readonly run: (args: z.output<Input>, signal: AbortSignal) => Promise<ToolAnswer>;
+}): Tool => ({
+  ...tool,
+  run: async (args, signal) => {
+    const parsed = tool.input.safeParse(args);
+    if (!parsed.success) throw invalidArguments(parsed.error);
+    return run(parsed.data, signal);
+  },
+});

@@ -1,0 +1,116 @@
+/** Everything that Prometheus is told, gathered when it asks. The only place, with its neighbours here, that knows it. */
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import type { Millis } from '../schemas/common.js';
+import type { TieredCacheStats } from '../cache/tiered-cache.js';
+import type { CoinMarketCapStats } from '../coinmarketcap/coinmarketcap-api.js';
+import type { ExchangeHealth } from '../exchanges/exchange-client.js';
+import type { WorkerStats } from '../exchanges/worker/venue-worker.js';
+import type { MarketDataStats } from '../market-data/market-data.js';
+import type { ConnectionStats } from '../streams/clients/connections.js';
+import type { HubStats } from '../streams/hub-api.js';
+import { createAnswerMeter, type CountedAnswer } from './answer-meter.js';
+import { addCache, addCoinMarketCap, addMarketData } from './data-families.js';
+import { addCounter, addGauge } from './families.js';
+import { addConnections, addHub } from './stream-families.js';
+import type { UpstreamMeter } from './upstream-meter.js';
+import { addExchanges, addWorkers } from './venue-families.js';
+
+/** Called at each scrape; synchronous, from memory. */
+export interface MetricsSources {
+  /** Rejections that nobody has handled in this process, outside of the workers. */
+  readonly unhandledRejections: () => number;
+  /** Requests being answered. */
+  readonly inFlight: () => number;
+  /** Mean lateness of the serving thread's timers over the last second. */
+  readonly lagMs: () => Millis;
+  readonly marketData: () => MarketDataStats;
+  readonly cache: () => TieredCacheStats;
+  /** null without a key. */
+  readonly coinMarketCap: () => CoinMarketCapStats | null;
+  /** Of the outermost client, which knows the circuits. */
+  readonly exchanges: () => readonly ExchangeHealth[];
+  /** Empty where the exchanges are served in this thread. */
+  readonly workers: () => readonly WorkerStats[];
+  readonly hub: () => HubStats;
+  readonly connections: () => ConnectionStats;
+}
+
+export interface MetricsOptions {
+  /** The product's version. */
+  readonly version: string;
+  readonly upstream: UpstreamMeter;
+  /** What is left out is not exported. */
+  readonly sources: Partial<MetricsSources>;
+  readonly now?: () => Millis;
+}
+
+export interface Metrics {
+  /** Value of the Content-Type header. */
+  readonly contentType: string;
+  /** Counts one answer; never throws. */
+  recordAnswer(answer: CountedAnswer): void;
+  /** All metrics in Prometheus' text format. */
+  text(): Promise<string>;
+}
+
+export const createMetrics = ({ version, upstream, sources, now = Date.now }: MetricsOptions): Metrics => {
+  const registry = new Registry();
+  const answers = createAnswerMeter();
+  answers.register(registry);
+  upstream.register(registry);
+  addGauge(registry, {
+    name: 'build_info',
+    help: 'Always 1; the version is the label.',
+    labels: ['version'],
+    samples: () => [[1, { version }]],
+  });
+  const {
+    unhandledRejections,
+    inFlight,
+    lagMs,
+    marketData,
+    cache,
+    coinMarketCap,
+    exchanges,
+    workers,
+    hub,
+    connections,
+  } = sources;
+  if (unhandledRejections !== undefined)
+    addCounter(registry, {
+      name: 'unhandled_rejections_total',
+      help: 'Rejections that nobody handled in the serving thread: bugs, each with its line in the log.',
+      samples: () => [[unhandledRejections()]],
+    });
+  if (inFlight !== undefined)
+    addGauge(registry, {
+      name: 'http_requests_in_flight',
+      help: 'Requests being answered now, without streams.',
+      samples: () => [[inFlight()]],
+    });
+  if (lagMs !== undefined)
+    addGauge(registry, {
+      name: 'event_loop_lag_seconds',
+      help: "Mean lateness of the serving thread's timers over the last second.",
+      samples: () => [[lagMs() / 1000]],
+    });
+  if (marketData !== undefined) addMarketData(registry, marketData);
+  if (cache !== undefined) addCache(registry, cache);
+  if (coinMarketCap !== undefined) addCoinMarketCap(registry, coinMarketCap, now);
+  if (exchanges !== undefined) addExchanges(registry, exchanges, now);
+  if (workers !== undefined) addWorkers(registry, workers);
+  if (hub !== undefined) addHub(registry, hub, now);
+  if (connections !== undefined) addConnections(registry, connections);
+
+  let watchingProcess = false;
+  return {
+    contentType: registry.contentType,
+    recordAnswer: (answer) => answers.record(answer),
+    async text() {
+      // The process's own metrics come with observers of the event loop and the collector: not before somebody looks.
+      if (!watchingProcess) collectDefaultMetrics({ register: registry });
+      watchingProcess = true;
+      return `${await registry.metrics()}\n${answers.text()}`;
+    },
+  };
+};

@@ -1,0 +1,112 @@
+/** What the streams tell: topics and their feeds, and the clients that read them. */
+import type { Registry } from 'prom-client';
+import type { Millis } from '../schemas/common.js';
+import type { ConnectionStats } from '../streams/clients/connections.js';
+import type { HubStats } from '../streams/hub-api.js';
+import { addCounter, addGauge, type Labels, type Sample } from './families.js';
+
+/** Feeds summed up by `labelsOf`: a symbol is a client's choice and no label. */
+const grouped = (
+  feeds: HubStats['feeds'],
+  labelsOf: (feed: HubStats['feeds'][number]) => Labels,
+  {
+    value,
+    join,
+  }: { value: (feed: HubStats['feeds'][number]) => number; join: (a: number, b: number) => number },
+): Sample[] => {
+  const groups = new Map<string, Sample>();
+  for (const feed of feeds) {
+    const labels = labelsOf(feed);
+    const key = JSON.stringify(labels);
+    const before = groups.get(key);
+    groups.set(key, [before === undefined ? value(feed) : join(before[0], value(feed)), labels]);
+  }
+  return [...groups.values()];
+};
+
+export const addHub = (registry: Registry, stats: () => HubStats, now: () => Millis): void => {
+  addGauge(registry, {
+    name: 'stream_topics',
+    help: 'Topics (channel, exchange, symbol) with a feed.',
+    samples: () => [[stats().topics]],
+  });
+  addGauge(registry, {
+    name: 'stream_subscriptions',
+    help: 'Subscriptions of all clients to topics.',
+    samples: () => [[stats().subscribers]],
+  });
+  addCounter(registry, {
+    name: 'stream_events_in_total',
+    help: 'Messages that feeds brought in.',
+    samples: () => [[stats().eventsIn]],
+  });
+  addCounter(registry, {
+    name: 'stream_events_out_total',
+    help: 'Events made of them, counted once for each subscription that they go to.',
+    samples: () => [[stats().eventsOut]],
+  });
+  addCounter(registry, {
+    name: 'stream_reconnects_total',
+    help: 'Feeds that were opened again.',
+    samples: () => [[stats().reconnects]],
+  });
+  addGauge(registry, {
+    name: 'stream_feeds',
+    help: 'Feeds by exchange, channel and state: live, polling, reconnecting, stale.',
+    labels: ['exchange', 'channel', 'state'],
+    samples: () =>
+      grouped(
+        stats().feeds,
+        ({ topic, state }) => ({ exchange: topic.exchange, channel: topic.channel, state }),
+        { value: () => 1, join: (a, b) => a + b },
+      ),
+  });
+  addGauge(registry, {
+    name: 'stream_last_item_age_seconds',
+    help: 'Age of the last message of the quietest feed of an exchange and channel.',
+    labels: ['exchange', 'channel'],
+    samples: () =>
+      grouped(
+        stats().feeds.filter(({ lastItemAt }) => lastItemAt !== null),
+        ({ topic }) => ({ exchange: topic.exchange, channel: topic.channel }),
+        {
+          value: ({ lastItemAt }) => Math.max(0, (now() - (lastItemAt ?? 0)) / 1000),
+          join: Math.max,
+        },
+      ),
+  });
+};
+
+export const addConnections = (registry: Registry, stats: () => ConnectionStats): void => {
+  addGauge(registry, {
+    name: 'stream_clients',
+    help: 'Open stream connections by kind.',
+    labels: ['kind'],
+    samples: () => [
+      [stats().sse, { kind: 'sse' }],
+      [stats().websocket, { kind: 'websocket' }],
+    ],
+  });
+  addCounter(registry, {
+    name: 'stream_clients_opened_total',
+    help: 'Stream connections since the start, by kind.',
+    labels: ['kind'],
+    samples: () => [
+      [stats().opened.sse, { kind: 'sse' }],
+      [stats().opened.websocket, { kind: 'websocket' }],
+    ],
+  });
+  const counters = [
+    ['stream_clients_refused_total', 'Clients turned away at STREAM_MAX_CONNECTIONS.', 'refused'],
+    ['stream_clients_dropped_total', 'Readers that were closed because they were stuck.', 'dropped'],
+    ['stream_events_delivered_total', 'Events handed to clients, each client counted.', 'delivered'],
+    [
+      'stream_events_conflated_total',
+      'Events replaced by later ones before a slow reader took them.',
+      'conflated',
+    ],
+    ['stream_events_lost_total', 'Trades that slow readers lost, and were told so.', 'lost'],
+  ] as const;
+  for (const [name, help, member] of counters)
+    addCounter(registry, { name, help, samples: () => [[stats()[member]]] });
+};

@@ -1,0 +1,106 @@
+/** What is known of the venues and of the threads that ask them. */
+import type { Registry } from 'prom-client';
+import type { Millis } from '../schemas/common.js';
+import type { CircuitState, ExchangeHealth } from '../exchanges/exchange-client.js';
+import type { WorkerStats } from '../exchanges/worker/venue-worker.js';
+import { addCounter, addGauge, type Sample } from './families.js';
+
+const CIRCUIT_STATES: readonly CircuitState[] = ['closed', 'half_open', 'open'];
+
+export const addExchanges = (
+  registry: Registry,
+  health: () => readonly ExchangeHealth[],
+  now: () => Millis,
+): void => {
+  const each = (sample: (venue: ExchangeHealth) => number) => (): Sample[] =>
+    health().map((venue) => [sample(venue), { exchange: venue.exchange }]);
+  addGauge(registry, {
+    name: 'upstream_budget_remaining',
+    help: 'Requests that may still leave for an exchange within the window.',
+    labels: ['exchange'],
+    samples: each(({ budget }) => budget.remaining),
+  });
+  addGauge(registry, {
+    name: 'upstream_budget_limit',
+    help: 'Requests that may leave for an exchange in a window (RATE_LIMIT_REQUESTS).',
+    labels: ['exchange'],
+    samples: each(({ budget }) => budget.limit),
+  });
+  addGauge(registry, {
+    name: 'upstream_cooldown_seconds',
+    help: 'Seconds until an exchange may be asked again; 0 when it is not cooling down.',
+    labels: ['exchange'],
+    samples: each(({ coolDownUntil }) => Math.max(0, ((coolDownUntil ?? 0) - now()) / 1000)),
+  });
+  addGauge(registry, {
+    name: 'upstream_circuit_state',
+    help: '1 for the state the circuit of an exchange is in: closed, half_open or open.',
+    labels: ['exchange', 'state'],
+    samples: () =>
+      health().flatMap(({ exchange, circuit }) =>
+        CIRCUIT_STATES.map((state): Sample => [circuit === state ? 1 : 0, { exchange, state }]),
+      ),
+  });
+  addGauge(registry, {
+    name: 'upstream_markets_age_seconds',
+    help: "Age of an exchange's market list; absent before it was first loaded.",
+    labels: ['exchange'],
+    samples: () =>
+      health().flatMap(({ exchange, marketsLoadedAt }): Sample[] =>
+        marketsLoadedAt === null ? [] : [[Math.max(0, (now() - marketsLoadedAt) / 1000), { exchange }]],
+      ),
+  });
+};
+
+export const addWorkers = (registry: Registry, stats: () => readonly WorkerStats[]): void => {
+  const each = (sample: (worker: WorkerStats) => number) => (): Sample[] =>
+    stats().map((worker) => [sample(worker), { worker: String(worker.index) }]);
+  /** Of those that have reported. */
+  const reported = (sample: (report: NonNullable<WorkerStats['report']>) => number) => (): Sample[] =>
+    stats().flatMap(({ index, report }): Sample[] =>
+      report === null ? [] : [[sample(report), { worker: String(index) }]],
+    );
+  const labels = ['worker'];
+  addGauge(registry, {
+    name: 'worker_up',
+    help: '1 while a worker thread is running, 0 while it starts or restarts.',
+    labels,
+    samples: each(({ state }) => (state === 'running' ? 1 : 0)),
+  });
+  addCounter(registry, {
+    name: 'worker_restarts_total',
+    help: 'Worker threads that were replaced.',
+    labels,
+    samples: each(({ restarts }) => restarts),
+  });
+  addGauge(registry, {
+    name: 'worker_calls_in_flight',
+    help: 'Calls that a worker has not answered yet.',
+    labels,
+    samples: each(({ inFlight }) => inFlight),
+  });
+  addGauge(registry, {
+    name: 'worker_watches',
+    help: 'Live feeds that a worker has open.',
+    labels,
+    samples: each(({ watches }) => watches),
+  });
+  addGauge(registry, {
+    name: 'worker_memory_bytes',
+    help: 'Heap and external memory of a worker.',
+    labels,
+    samples: reported(({ memoryBytes }) => memoryBytes),
+  });
+  addGauge(registry, {
+    name: 'worker_event_loop_delay_p99_seconds',
+    help: "99th percentile of the delay of a worker's event loop between its latest two reports.",
+    labels,
+    samples: reported(({ eventLoopDelayP99Ms }) => eventLoopDelayP99Ms / 1000),
+  });
+  addGauge(registry, {
+    name: 'worker_unhandled_rejections',
+    help: 'Rejections that nobody handled, in the present life of a worker.',
+    labels,
+    samples: reported(({ unhandledRejections }) => unhandledRejections),
+  });
+};

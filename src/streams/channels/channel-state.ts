@@ -1,0 +1,55 @@
+/**
+ * What a topic knows of its channel, and the judgement on each item that comes in: new, a repetition, or late. One
+ * implementation a channel; none does I/O or reads a clock.
+ */
+import type { Millis } from '../../schemas/common.js';
+import type { StreamItem, StreamTopic } from '../../exchanges/exchange-client.js';
+import { OrderBookState } from './order-book-state.js';
+import { OhlcvState } from './ohlcv-state.js';
+import { TickerState } from './ticker-state.js';
+import { TradesState } from './trades-state.js';
+
+export interface ItemOrigin {
+  readonly via: 'feed' | 'rest';
+  /** false: the timestamp is the time of receipt, so that it says nothing about what is newer. */
+  readonly timed: boolean;
+  /** The REST answer and the feed's items at their seam: they overlap, and nothing is missing between them. */
+  readonly seam?: boolean;
+}
+
+/** `repeated`: nothing new, but what is known is confirmed. `late`: older than what is known; must not be shown. */
+export type Judgement = StreamItem | 'repeated' | 'late';
+
+/** A stretch of which something may be missing for good. */
+export interface Gap {
+  readonly from: Millis;
+  readonly to: Millis;
+}
+
+export interface ChannelState {
+  /** What of the item is new. The answer may hold less than the item did, or a candle that it closes. */
+  accept(item: StreamItem, origin: ItemOrigin): Judgement;
+  /** Whether a REST answer shows something that a healthy feed would have brought by now. Changes nothing. */
+  isNews(item: StreamItem): boolean;
+  /** For a newcomer; null while nothing is known. */
+  snapshot(): StreamItem | null;
+  /** The feed broke: what was known may since have changed unseen. */
+  interrupted(): void;
+  /** The hole that a look over REST after an interruption could not close; answered once. */
+  takeGap?(): Gap | null;
+  /** How many items came too late to be shown in their order; answered once. */
+  takeLost?(): number;
+}
+
+export const createChannelState = (topic: StreamTopic): ChannelState => {
+  switch (topic.channel) {
+    case 'ticker':
+      return new TickerState();
+    case 'trades':
+      return new TradesState();
+    case 'orderbook':
+      return new OrderBookState();
+    case 'ohlcv':
+      return new OhlcvState();
+  }
+};

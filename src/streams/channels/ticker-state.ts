@@ -1,0 +1,53 @@
+import type { StreamItem } from '../../exchanges/exchange-client.js';
+import type { Millis } from '../../schemas/common.js';
+import type { ChannelState, ItemOrigin, Judgement } from './channel-state.js';
+
+type TickerItem = Extract<StreamItem, { channel: 'ticker' }>;
+
+/** After so many late ticks in a row it is the clock that was set back, not the ticks that are old. */
+const CLOCK_RESET_AFTER = 20;
+
+const samePrices = (a: TickerItem, b: TickerItem): boolean =>
+  a.last === b.last && a.bid === b.bid && a.ask === b.ask;
+
+/** The last tick; a tick with an older venue time than the newest seen is late and never shown. */
+export class TickerState implements ChannelState {
+  #last: TickerItem | null = null;
+  #newest: Millis = 0;
+  #lateInARow = 0;
+
+  accept(item: StreamItem, { timed }: ItemOrigin): Judgement {
+    if (item.channel !== 'ticker') return 'late';
+    if (timed && this.#isLate(item)) return 'late';
+    const last = this.#last;
+    if (last !== null && samePrices(last, item) && (!timed || last.timestamp === item.timestamp))
+      return 'repeated';
+    this.#last = item;
+    if (timed) this.#newest = item.timestamp;
+    return item;
+  }
+
+  /** The price alone: many venues send a tick only with a trade, whatever bid and ask do in between. */
+  isNews(item: StreamItem): boolean {
+    return item.channel === 'ticker' && item.last !== null && item.last !== this.#last?.last;
+  }
+
+  snapshot(): TickerItem | null {
+    return this.#last;
+  }
+
+  interrupted(): void {
+    this.#lateInARow = 0;
+  }
+
+  #isLate({ timestamp }: TickerItem): boolean {
+    if (timestamp >= this.#newest) {
+      this.#lateInARow = 0;
+      return false;
+    }
+    this.#lateInARow += 1;
+    if (this.#lateInARow < CLOCK_RESET_AFTER) return true;
+    this.#lateInARow = 0;
+    return false;
+  }
+}

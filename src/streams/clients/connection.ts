@@ -1,0 +1,154 @@
+/**
+ * One client from its admission to its socket's end. Knows when the client is stuck, tells it why it is closed, and
+ * gives its place back exactly once.
+ */
+import type { Millis } from '../../schemas/common.js';
+import type { SharedEvent } from '../hub-api.js';
+import { CLOSE_GRACE, IDLE_PING_INTERVAL, LAGGING_AFTER, PING_INTERVAL, STUCK_AFTER } from './limits.js';
+import { Outbox, type EventSource, type OutboxShared } from './outbox.js';
+import { CLOSE, type ClientSocket, type CloseCode, type Peer } from './peer.js';
+
+export type ConnectionKind = 'sse' | 'websocket';
+
+/** What a connection needs of the registry that admitted it. */
+export interface ConnectionHost extends OutboxShared {
+  /** Throws `shutting_down` once the server is closing. */
+  attached(connection: Connection): void;
+  released(connection: Connection): void;
+  dropped(connection: Connection): void;
+}
+
+const TOO_SLOW = 'The reader did not keep up.';
+
+export class Connection {
+  readonly kind: ConnectionKind;
+  /** Called once, when the connection ends for whatever reason: subscriptions are closed here. */
+  onEnd: (() => void) | null = null;
+  readonly #socket: ClientSocket;
+  readonly #host: ConnectionHost;
+  #peer: Peer | null = null;
+  #outbox: Outbox | null = null;
+  #pingedAt: Millis;
+  #awaitsPong = false;
+  #closingSince: Millis | null = null;
+  #ended = false;
+  #released = false;
+  readonly #onClose = (): void => {
+    this.abandon();
+  };
+
+  constructor(kind: ConnectionKind, socket: ClientSocket, host: ConnectionHost) {
+    this.kind = kind;
+    this.#socket = socket;
+    this.#host = host;
+    this.#pingedAt = host.now();
+    socket.once('close', this.#onClose);
+  }
+
+  /** True once nothing more is taken: closed by us, or the client has gone. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /**
+   * From here on events reach the client, behind whatever `open` writes. Throws `shutting_down` where the server began
+   * to close meanwhile, and what `open` throws; the connection has ended then.
+   */
+  attach(open: () => Peer): void {
+    if (this.#ended) return;
+    try {
+      this.#host.attached(this);
+      this.#peer = open();
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
+    this.#outbox = new Outbox(this.#socket, this.#peer.wire, this.#host);
+  }
+
+  /** `source` is the subscription an event came through; null for what the client asked for itself. */
+  deliver(event: SharedEvent, source: EventSource | null): void {
+    if (this.#outbox?.push(event, source) === false) this.#drop();
+  }
+
+  pong(): void {
+    this.#awaitsPong = false;
+    this.#outbox?.caughtUp();
+  }
+
+  /** Ends in order: what is due, the reason, the end; the socket is destroyed where that takes too long. */
+  close(code: CloseCode, reason: string): void {
+    if (this.#ended) return;
+    this.#outbox?.end();
+    this.#finish();
+    this.#closingSince = this.#host.now();
+    if (this.#peer === null) this.#release();
+    else this.#peer.end(code, reason);
+  }
+
+  /** The socket is gone, or the stream never began. Idempotent. */
+  abandon(): void {
+    this.#outbox?.end();
+    this.#finish();
+    this.#release();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /**
+   * Looks after one connection, about once a second: pings it, and drops it where it is stuck. `stoodStill` is how
+   * much longer than that it has been because this process was busy; that is not the client's fault.
+   */
+  sweep(now: Millis, stoodStill: Millis): void {
+    const outbox = this.#outbox;
+    if (this.#closingSince !== null) {
+      if (now - this.#closingSince >= CLOSE_GRACE) this.destroy();
+      return;
+    }
+    if (outbox === null || this.#ended) return;
+    outbox.forgive(stoodStill);
+    if (outbox.stuckFor(now) >= STUCK_AFTER) this.#drop();
+    else this.#checkPings(outbox, now, stoodStill);
+  }
+
+  #checkPings(outbox: Outbox, now: Millis, stoodStill: Millis): void {
+    if (this.#peer?.pings !== true) return;
+    if (this.#awaitsPong) {
+      this.#pingedAt += stoodStill;
+      const overdue = now - this.#pingedAt;
+      if (overdue >= STUCK_AFTER) this.#drop();
+      else if (overdue >= LAGGING_AFTER) outbox.lag();
+      return;
+    }
+    const since = now - this.#pingedAt;
+    if (since < (outbox.wrote ? PING_INTERVAL : IDLE_PING_INTERVAL)) return;
+    this.#pingedAt = now;
+    this.#awaitsPong = true;
+    outbox.wrote = false;
+    this.#peer.ping();
+  }
+
+  #drop(): void {
+    if (this.#ended) return;
+    this.#host.dropped(this);
+    this.close(CLOSE.tryAgain, TOO_SLOW);
+  }
+
+  #finish(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { onEnd } = this;
+    this.onEnd = null;
+    onEnd?.();
+  }
+
+  #release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    // The socket may live on: a refused request leaves a kept-alive connection behind.
+    this.#socket.off('close', this.#onClose);
+    this.#host.released(this);
+  }
+}

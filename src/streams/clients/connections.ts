@@ -1,0 +1,134 @@
+/** All clients of the streams: their number, their heartbeat, the search for stuck ones, and their orderly end. */
+import { AppError } from '../../errors.js';
+import type { Millis } from '../../schemas/common.js';
+import type { Log } from '../../log/log.js';
+import { createSharedEvent } from '../shared-event.js';
+import { Connection, type ConnectionHost, type ConnectionKind } from './connection.js';
+import { Gather } from './gather.js';
+import { CLOSE_GRACE, RETRY_WHEN_FULL, SWEEP_INTERVAL } from './limits.js';
+import { CLOSE, type ClientSocket } from './peer.js';
+
+export interface ConnectionStats {
+  /** Open now. */
+  readonly sse: number;
+  readonly websocket: number;
+  /** Since the start. */
+  readonly opened: { readonly sse: number; readonly websocket: number };
+  /** Turned away because STREAM_MAX_CONNECTIONS were open. */
+  readonly refused: number;
+  /** Events written to clients (an event to n clients counts n times). */
+  readonly delivered: number;
+  /** Events that were replaced by later ones before a slow reader could take them. */
+  readonly conflated: number;
+  /** Trades that slow readers lost, and were told so. */
+  readonly lost: number;
+  /** Readers that were closed because they were stuck. */
+  readonly dropped: number;
+}
+
+export interface ConnectionsOptions {
+  readonly maxConnections: number;
+  readonly heartbeatMs: Millis;
+  /** Every event then says so. */
+  readonly sandbox: boolean;
+  readonly now: () => Millis;
+  readonly log: Log;
+}
+
+export interface Connections {
+  readonly sandbox: boolean;
+  /** A place for one client. Throws `overloaded` or `shutting_down`. It is given back when the socket closes. */
+  admit(kind: ConnectionKind, socket: ClientSocket): Connection;
+  stats(): ConnectionStats;
+  /** Ends every stream (WebSocket: 1012) and resolves when all are gone, by CLOSE_GRACE at the latest. */
+  close(): Promise<void>;
+}
+
+export const createConnections = (options: ConnectionsOptions): Connections => {
+  const { maxConnections, heartbeatMs, sandbox, now, log } = options;
+  const open = { sse: 0, websocket: 0 };
+  const opened = { sse: 0, websocket: 0 };
+  const counters = { delivered: 0, conflated: 0, lost: 0 };
+  const attached = new Set<Connection>();
+  let refused = 0;
+  let dropped = 0;
+  let closing: Promise<void> | null = null;
+  let allGone: (() => void) | null = null;
+
+  const shuttingDown = (): AppError => new AppError('shutting_down', 'The server is shutting down.');
+
+  const host: ConnectionHost = {
+    gather: new Gather(),
+    now,
+    counters,
+    attached(connection) {
+      if (closing !== null) throw shuttingDown();
+      opened[connection.kind] += 1;
+      attached.add(connection);
+    },
+    released(connection) {
+      open[connection.kind] -= 1;
+      if (attached.delete(connection) && attached.size === 0) allGone?.();
+    },
+    dropped(connection) {
+      dropped += 1;
+      log.info({ kind: connection.kind }, 'A stream client was dropped: it did not keep up.');
+    },
+  };
+
+  const heartbeat = setInterval(() => {
+    const json = JSON.stringify({
+      event_type: 'heartbeat',
+      timestamp: now(),
+      ...(sandbox ? { sandbox } : {}),
+    });
+    const event = createSharedEvent({ type: 'heartbeat', json, conflationKey: 'heartbeat' });
+    for (const connection of attached) connection.deliver(event, null);
+  }, heartbeatMs);
+  heartbeat.unref();
+
+  let sweptAt = now();
+  const sweep = setInterval(() => {
+    const at = now();
+    const stoodStill = Math.max(0, at - sweptAt - SWEEP_INTERVAL);
+    sweptAt = at;
+    for (const connection of attached) connection.sweep(at, stoodStill);
+  }, SWEEP_INTERVAL);
+  sweep.unref();
+
+  const endAll = (): Promise<void> =>
+    new Promise((resolve) => {
+      clearInterval(heartbeat);
+      clearInterval(sweep);
+      if (attached.size === 0) {
+        resolve();
+        return;
+      }
+      const grace = setTimeout(() => {
+        for (const connection of attached) connection.destroy();
+        resolve();
+      }, CLOSE_GRACE);
+      allGone = () => {
+        clearTimeout(grace);
+        resolve();
+      };
+      for (const connection of attached) connection.close(CLOSE.restart, 'The server is restarting.');
+    });
+
+  return {
+    sandbox,
+    admit(kind, socket) {
+      if (closing !== null) throw shuttingDown();
+      if (open.sse + open.websocket >= maxConnections) {
+        refused += 1;
+        throw new AppError('overloaded', `All ${maxConnections} stream connections are taken.`, {
+          retryAfterMs: RETRY_WHEN_FULL,
+        });
+      }
+      open[kind] += 1;
+      return new Connection(kind, socket, host);
+    },
+    stats: () => ({ ...open, opened: { ...opened }, refused, ...counters, dropped }),
+    close: () => (closing ??= endAll()),
+  };
+};

@@ -1,0 +1,153 @@
+/** The conversation of WS /ws: many subscriptions over one connection. The words are in schemas/stream-protocol.ts. */
+import { z } from 'zod';
+import { AppError } from '../../errors.js';
+import type { Millis } from '../../schemas/common.js';
+import type { Problem } from '../../schemas/problem.js';
+import {
+  clientMessage,
+  reqId,
+  streamSymbol,
+  type ClientMessage,
+  type ReqId,
+} from '../../schemas/stream-protocol.js';
+import { createSharedEvent } from '../shared-event.js';
+import { Allowance } from './allowance.js';
+import type { Connection } from './connection.js';
+import { invalidInput } from './invalid-input.js';
+import { CLOSE } from './peer.js';
+import { Subscriptions, type SubscriptionServices } from './subscriptions.js';
+
+export interface SessionOptions extends SubscriptionServices {
+  readonly connection: Connection;
+  readonly now: () => Millis;
+  /** An error as this connection's clients see it. */
+  readonly toProblem: (error: AppError) => Problem;
+}
+
+type TopicMessage = Extract<ClientMessage, { params: unknown }>;
+
+const envelope = z.looseObject({
+  method: z.string().max(32).optional().catch(undefined),
+  req_id: reqId.optional().catch(undefined),
+});
+
+export class Session {
+  readonly #connection: Connection;
+  readonly #options: SessionOptions;
+  readonly #subscriptions: Subscriptions;
+  readonly #allowance: Allowance;
+
+  /** Takes the connection over: its end closes every subscription. */
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#connection = options.connection;
+    this.#subscriptions = new Subscriptions(options);
+    this.#allowance = new Allowance(options.now());
+    this.#connection.onEnd = () => {
+      this.#subscriptions.closeAll();
+    };
+  }
+
+  /** One message of the client; null for a binary one. Never throws. */
+  receive(text: string | null): void {
+    if (this.#connection.ended) return;
+    const wait = this.#allowance.take(this.#options.now());
+    if (wait > 0) {
+      const error = new AppError('client_rate_limited', 'Too many messages.', { retryAfterMs: wait });
+      this.#refuse(error, {});
+      return;
+    }
+    const read = readJson(text);
+    if (read === undefined) {
+      this.#refuse(new AppError('invalid_request', 'A message must be a JSON object in a text frame.'), {});
+      return;
+    }
+    const parsed = clientMessage.safeParse(read);
+    if (parsed.success) this.#serve(parsed.data);
+    else {
+      const { method, req_id } = envelope.safeParse(read).data ?? {};
+      this.#refuse(invalidInput(parsed.error, 'The message does not follow the protocol.'), {
+        method,
+        req_id,
+      });
+    }
+  }
+
+  #serve(message: ClientMessage): void {
+    const { method, req_id } = message;
+    if (method === 'ping') this.#reply({ method, req_id, success: true, timestamp: this.#options.now() });
+    else if (method === 'list')
+      this.#reply({ method, req_id, success: true, subscriptions: this.#subscriptions.list() });
+    else this.#serveSymbols(message);
+  }
+
+  #serveSymbols(message: TopicMessage): void {
+    const { method, params, req_id } = message;
+    const wait =
+      method === 'subscribe' ? this.#allowance.takeSymbols(params.symbol.length, this.#options.now()) : 0;
+    if (wait === 0) for (const symbol of params.symbol) void this.#serveSymbol(message, symbol);
+    else {
+      const error = new AppError('client_rate_limited', 'Too many symbols.', { retryAfterMs: wait });
+      this.#refuse(error, { method, req_id });
+    }
+  }
+
+  /** Answers for one symbol of a request; a good one waits for no other. Never rejects. */
+  async #serveSymbol({ method, params, req_id }: TopicMessage, given: string): Promise<void> {
+    const { channel, exchange } = params;
+    const interval = 'interval' in params ? params.interval : undefined;
+    const head = { method, req_id };
+    try {
+      const parsed = streamSymbol.safeParse(given);
+      if (!parsed.success) throw invalidInput(parsed.error, 'The symbol is not valid.');
+      const topic = { channel, exchange, symbol: parsed.data, interval };
+      if (method === 'unsubscribe') {
+        this.#subscriptions.remove(topic);
+        this.#reply({ ...head, success: true, ...topic });
+        return;
+      }
+      const threshold = 'threshold' in params ? params.threshold : undefined;
+      await this.#subscriptions.add(topic, threshold, (symbol) => {
+        this.#reply({ ...head, success: true, ...topic, symbol });
+      });
+    } catch (error) {
+      const problem = this.#options.toProblem(AppError.from(error));
+      this.#reply({ ...head, success: false, channel, exchange, symbol: given, interval, problem });
+    }
+  }
+
+  #reply(body: {
+    readonly method: string;
+    readonly req_id: ReqId | undefined;
+    readonly [member: string]: unknown;
+  }): void {
+    const json = JSON.stringify({ event_type: 'reply', ...body });
+    this.#connection.deliver(createSharedEvent({ type: 'reply', json }), null);
+  }
+
+  /** Tells what was wrong; a client that goes on like that is closed. */
+  #refuse(error: AppError, envelope: { method?: string | undefined; req_id?: ReqId | undefined }): void {
+    const problem = this.#options.toProblem(error);
+    const json = JSON.stringify({
+      event_type: 'error',
+      ...problem,
+      ...envelope,
+      ...sandboxMark(this.#options),
+    });
+    this.#connection.deliver(createSharedEvent({ type: 'error', json }), null);
+    if (this.#allowance.strike()) this.#connection.close(CLOSE.policy, 'Too many faulty messages.');
+  }
+}
+
+const sandboxMark = ({ sandbox }: { readonly sandbox: boolean }): object => (sandbox ? { sandbox } : {});
+
+/** undefined for what is no JSON object. */
+const readJson = (text: string | null): object | undefined => {
+  if (text === null) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+};

@@ -1,0 +1,116 @@
+/** The subscriptions of one /ws client: bounded, each topic once, and closed together. */
+import { AppError } from '../../errors.js';
+import type { UnifiedSymbol } from '../../schemas/common.js';
+import type { MarketData } from '../../market-data/market-data-api.js';
+import type { StreamHub, Subscription } from '../hub-api.js';
+import type { Connection } from './connection.js';
+import { MAX_SUBSCRIPTIONS } from './limits.js';
+import { TopicReader, topicKey, type TopicName } from './topic-reader.js';
+
+export interface SubscriptionServices {
+  readonly hub: StreamHub;
+  readonly marketData: Pick<MarketData, 'resolveExchange'>;
+  readonly connection: Connection;
+  /** Whether events say that they come from the sandbox. */
+  readonly sandbox: boolean;
+}
+
+interface Entry {
+  readonly topic: TopicName;
+  readonly threshold: number | undefined;
+  /** Settles once the hub has answered. */
+  readonly opening: Promise<Subscription>;
+  /** null until then. */
+  subscription: Subscription | null;
+}
+
+export class Subscriptions {
+  readonly #services: SubscriptionServices;
+  readonly #entries = new Map<string, Entry>();
+  #closed = false;
+
+  constructor(services: SubscriptionServices) {
+    this.#services = services;
+  }
+
+  /**
+   * Subscribes. `began` is called with the venue's spelling of the symbol just before the first event goes out. A topic
+   * that is there already stays as it is, unless its threshold differs: then the new one takes its place. Rejects with
+   * an AppError.
+   */
+  async add(
+    topic: TopicName,
+    threshold: number | undefined,
+    began: (symbol: UnifiedSymbol) => void,
+  ): Promise<void> {
+    const key = topicKey(topic);
+    const present = this.#entries.get(key);
+    if (present !== undefined && present.threshold === threshold) {
+      began((await present.opening).symbol);
+      return;
+    }
+    if (present !== undefined) this.remove(topic);
+    if (this.#entries.size >= MAX_SUBSCRIPTIONS)
+      throw new AppError('invalid_request', `A connection has at most ${MAX_SUBSCRIPTIONS} subscriptions.`);
+    const { connection, sandbox } = this.#services;
+    const reader = new TopicReader(connection, topic, { sandbox });
+    const entry: Entry = {
+      topic,
+      threshold,
+      opening: this.#open(topic, threshold, reader),
+      subscription: null,
+    };
+    this.#entries.set(key, entry);
+    try {
+      await this.#begin(entry, reader, began);
+    } catch (error) {
+      if (this.#entries.get(key) === entry) this.#entries.delete(key);
+      throw error;
+    }
+  }
+
+  /** Nothing happens where there is no such subscription. */
+  remove(topic: TopicName): void {
+    const key = topicKey(topic);
+    const entry = this.#entries.get(key);
+    this.#entries.delete(key);
+    entry?.subscription?.close();
+  }
+
+  list(): (TopicName & { readonly threshold: number | undefined })[] {
+    return [...this.#entries.values()].map(({ topic, threshold, subscription }) => ({
+      ...topic,
+      symbol: subscription?.symbol ?? topic.symbol,
+      threshold,
+    }));
+  }
+
+  /** Idempotent; what is being opened is closed as soon as it is. */
+  closeAll(): void {
+    this.#closed = true;
+    for (const { subscription } of this.#entries.values()) subscription?.close();
+    this.#entries.clear();
+  }
+
+  async #open(topic: TopicName, threshold: number | undefined, reader: TopicReader): Promise<Subscription> {
+    const { hub, marketData } = this.#services;
+    const { name, exchange } = marketData.resolveExchange(topic.exchange);
+    return hub.subscribe({ topic: { ...topic, exchange }, name, threshold }, reader);
+  }
+
+  async #begin(entry: Entry, reader: TopicReader, began: (symbol: UnifiedSymbol) => void): Promise<void> {
+    const subscription = await entry.opening;
+    try {
+      // Meanwhile the client may have unsubscribed, or left.
+      if (this.#closed || this.#entries.get(topicKey(entry.topic)) !== entry)
+        throw new AppError('invalid_request', 'The subscription was withdrawn before it began.');
+      reader.checkHeld();
+    } catch (error) {
+      subscription.close();
+      throw error;
+    }
+    entry.subscription = subscription;
+    began(subscription.symbol);
+    reader.release();
+  }
+}

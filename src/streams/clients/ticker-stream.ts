@@ -1,0 +1,67 @@
+/** The one-symbol streams: GET /v1/stream/ticker and WS /ws/ticker differ in their transport only. */
+import { AppError } from '../../errors.js';
+import type { ExchangeId } from '../../schemas/common.js';
+import type { MarketData } from '../../market-data/market-data-api.js';
+import type { StreamHub } from '../hub-api.js';
+import type { Connection, ConnectionKind } from './connection.js';
+import type { Connections } from './connections.js';
+import type { ClientSocket, Peer } from './peer.js';
+import { TopicReader } from './topic-reader.js';
+
+export interface TickerStreamServices {
+  readonly hub: StreamHub;
+  readonly marketData: Pick<MarketData, 'resolveExchange'>;
+  readonly connections: Connections;
+}
+
+export interface TickerStreamRequest {
+  readonly kind: ConnectionKind;
+  readonly socket: ClientSocket;
+  /** As the client words it, lower case. */
+  readonly exchange: string;
+  readonly symbol: string;
+  readonly threshold?: number | undefined;
+  readonly lastEventId?: string | undefined;
+}
+
+export interface TickerStream {
+  readonly connection: Connection;
+  readonly exchange: ExchangeId;
+  /**
+   * Begins the stream: what `open` writes, the snapshot that is already here, then updates. Throws `shutting_down`
+   * before `open` is called, and what `open` throws.
+   */
+  readonly start: (open: () => Peer) => void;
+}
+
+/**
+ * Subscribes, but sends nothing before `start`: until then every fault can still be an HTTP answer. Rejects with an
+ * AppError. The client may leave at any moment; its place and its subscription are then given back.
+ */
+export const openTickerStream = async (
+  { hub, marketData, connections }: TickerStreamServices,
+  request: TickerStreamRequest,
+): Promise<TickerStream> => {
+  const { name, exchange } = marketData.resolveExchange(request.exchange);
+  const connection = connections.admit(request.kind, request.socket);
+  const topic = { channel: 'ticker', exchange, symbol: request.symbol } as const;
+  const reader = new TopicReader(connection, { ...topic, exchange: name }, connections);
+  try {
+    const { threshold, lastEventId } = request;
+    const subscription = await hub.subscribe({ topic, name, threshold, lastEventId }, reader);
+    if (connection.ended) subscription.close();
+    else
+      connection.onEnd = () => {
+        subscription.close();
+      };
+    reader.checkHeld();
+  } catch (error) {
+    connection.abandon();
+    throw AppError.from(error);
+  }
+  const start = (open: () => Peer): void => {
+    connection.attach(open);
+    reader.release();
+  };
+  return { connection, exchange, start };
+};

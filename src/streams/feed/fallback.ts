@@ -1,0 +1,89 @@
+/** Polling in the place of a feed that the venue does not have, or that is down for too long. */
+import { AppError } from '../../errors.js';
+import type { Millis } from '../../schemas/common.js';
+import type { FeedOptions } from './feed-api.js';
+import type { FeedState } from './feed-state.js';
+import type { FeedTimers } from './feed-timers.js';
+import { Poller } from './poller.js';
+import type { RestLook } from './rest-look.js';
+
+/** A feed that is down for longer is replaced by polling until it is back. */
+export const FALLBACK_AFTER_MS: Millis = 5_000;
+
+export interface FallbackParts {
+  readonly options: FeedOptions;
+  readonly timers: FeedTimers;
+  readonly state: FeedState;
+  readonly look: RestLook;
+  /** A poll brought what the feed, if one is being opened, should have brought itself. */
+  readonly onNews: () => void;
+}
+
+/** What people are told about it. */
+export const pollingDetail = ({ topic, pollIntervalMs, watchable }: FeedOptions): string => {
+  const why = watchable ? 'The WebSocket feed is down' : `${topic.exchange} has no WebSocket feed for this`;
+  return `${why}; asking over REST every ${pollIntervalMs / 1000} s.`;
+};
+
+export class Fallback {
+  readonly #parts: FallbackParts;
+  readonly #poller: Poller;
+
+  constructor(parts: FallbackParts) {
+    this.#parts = parts;
+    const { pollIntervalMs, timers } = parts.options;
+    this.#poller = new Poller({ intervalMs: pollIntervalMs, timers, poll: () => this.#poll() });
+  }
+
+  get active(): boolean {
+    return this.#poller.active;
+  }
+
+  /** The only source there is: the first poll after one interval. */
+  start(): void {
+    this.#poller.start(this.#parts.options.pollIntervalMs);
+  }
+
+  /** Polls from `delay` on, unless stopped before; a wait that is under way goes on, but for one that is 0. */
+  startAfter(delay: Millis = FALLBACK_AFTER_MS): void {
+    const { options, timers, state } = this.#parts;
+    if (timers.isArmed('fallback') && delay > 0) return;
+    timers.arm('fallback', delay, () => {
+      if (options.pollable) this.#poller.start(0);
+      else state.set('stale', `${options.topic.exchange} has no other source for this.`);
+    });
+  }
+
+  stop(): void {
+    this.#parts.timers.cancel('fallback');
+    this.#parts.timers.cancel('stale');
+    this.#poller.stop();
+  }
+
+  async #poll(): Promise<AppError | null> {
+    const { options, timers, state, look, onNews } = this.#parts;
+    const rest = await look();
+    if (!this.#poller.active) return null;
+    if (rest instanceof AppError) {
+      this.#failed(rest);
+      return rest;
+    }
+    timers.cancel('stale');
+    state.heardAt = options.now();
+    if (options.listener.isNews(rest.item)) onNews();
+    state.set('polling', pollingDetail(options));
+    options.listener.onItem(rest.item, { via: 'rest', timed: rest.timed, receivedAt: rest.receivedAt });
+    return null;
+  }
+
+  /** Polls come ever more rarely while they fail: what was last heard turns stale in time all the same. */
+  #failed(fault: AppError): void {
+    const { options, timers, state } = this.#parts;
+    const left = options.idleTimeoutMs - state.silentFor();
+    if (left <= 0) state.set('stale', fault.message);
+    else
+      timers.arm('stale', left, () => {
+        state.set('stale', fault.message);
+      });
+  }
+}

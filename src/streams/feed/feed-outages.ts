@@ -1,0 +1,75 @@
+/** What the log says of lost feeds: once per exchange, however many of its feeds are lost, and once when all are back. */
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import { createOutage, type Outage } from '../../log/outage.js';
+import type { StreamTopic } from '../../exchanges/exchange-client.js';
+import type { Log } from '../../log/log.js';
+
+/** A lost feed, and one that its venue refuses for good, are told apart: one must not hide the other. */
+type Kind = 'lost' | 'refused';
+
+const WORDS: Readonly<Record<Kind, { readonly warning: string; readonly recovery: string }>> = {
+  lost: {
+    warning: 'feeds of an exchange are lost; they reconnect',
+    recovery: 'all feeds of the exchange are live again',
+  },
+  refused: {
+    warning: 'an exchange refuses feeds; they are polled',
+    recovery: 'the exchange takes all its feeds again',
+  },
+};
+
+interface Trouble {
+  readonly outage: Outage;
+  readonly feeds: Set<object>;
+  /** At the same time, since it began. */
+  most: number;
+}
+
+export interface LostFeed {
+  readonly topic: StreamTopic;
+  readonly reason: string;
+  readonly code: string | undefined;
+  /** Until the next attempt. */
+  readonly wait: Millis;
+  readonly kind: Kind;
+}
+
+export class FeedOutages {
+  readonly #log: Log;
+  readonly #now: () => Millis;
+  readonly #troubles = new Map<string, Trouble>();
+
+  constructor({ log, now }: { readonly log: Log; readonly now: () => Millis }) {
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /** `feed` stands for itself; each loss is a line for debugging. */
+  lost(feed: object, { topic, kind, ...details }: LostFeed): void {
+    this.#log.debug({ ...topic, ...details }, 'feed lost; will reconnect');
+    const trouble = this.#trouble(topic.exchange, kind);
+    trouble.feeds.add(feed);
+    trouble.most = Math.max(trouble.most, trouble.feeds.size);
+    trouble.outage.begin({ ...topic, ...details });
+  }
+
+  /** The feed is live again, or closed. */
+  over(feed: object, exchange: ExchangeId): void {
+    for (const kind of ['lost', 'refused'] as const) {
+      const trouble = this.#troubles.get(`${kind} ${exchange}`);
+      if (trouble?.feeds.delete(feed) !== true || trouble.feeds.size > 0) continue;
+      trouble.outage.end({ exchange, feeds: trouble.most });
+      trouble.most = 0;
+    }
+  }
+
+  #trouble(exchange: ExchangeId, kind: Kind): Trouble {
+    const key = `${kind} ${exchange}`;
+    let trouble = this.#troubles.get(key);
+    if (trouble === undefined) {
+      const outage = createOutage({ log: this.#log, now: this.#now, ...WORDS[kind] });
+      this.#troubles.set(key, (trouble = { outage, feeds: new Set(), most: 0 }));
+    }
+    return trouble;
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * One topic's upstream, kept alive: CCXT's WebSocket feed where the venue has one, polling where it has none or while it
+ * is broken. Whoever listens hears of every change of state, and never takes a dead feed for a quiet market:
+ * a feed that is silent for too long is compared with REST.
+ *
+ * Here is the feed's way from connecting to live to lost and back. Its parts: `silence` tells dead from quiet,
+ * `fallback` polls meanwhile, `catch-up` fills the hole before the first message, `reconnect-wait` says when to retry.
+ */
+import { AppError } from '../../errors.js';
+import type { StreamItem } from '../../exchanges/exchange-client.js';
+import type { FeedStatus } from '../events.js';
+import { CatchUp } from './catch-up.js';
+import { Fallback, pollingDetail } from './fallback.js';
+import { isSequence, type FeedOptions } from './feed-api.js';
+import { FeedState } from './feed-state.js';
+import { FeedTimers } from './feed-timers.js';
+import { ReconnectWait } from './reconnect-wait.js';
+import { createRestLook } from './rest-look.js';
+import { endSession, newSession, type Session } from './session.js';
+import { Silence } from './silence.js';
+
+const BAD_REQUEST = 400;
+
+export class Feed {
+  readonly #options: FeedOptions;
+  readonly #abort = new AbortController();
+  readonly #timers: FeedTimers;
+  readonly #state: FeedState;
+  readonly #wait: ReconnectWait;
+  readonly #fallback: Fallback;
+  readonly #catchUp: CatchUp;
+  readonly #silence: Silence;
+  #session: Session | null = null;
+  #reconnects = 0;
+
+  constructor(options: FeedOptions) {
+    this.#options = options;
+    const { topic, watchable, listener, now, random } = options;
+    const { signal } = this.#abort;
+    const timers = (this.#timers = new FeedTimers(options.timers));
+    const state = (this.#state = new FeedState(
+      watchable
+        ? { state: 'reconnecting', detail: `Connecting to ${topic.exchange}.` }
+        : { state: 'polling', detail: pollingDetail(options) },
+      {
+        now,
+        onStatus: (status) => {
+          listener.onStatus(status);
+        },
+      },
+    ));
+    const look = createRestLook(options, signal);
+    this.#wait = new ReconnectWait(random);
+    this.#fallback = new Fallback({
+      options,
+      timers,
+      state,
+      look,
+      onNews: () => {
+        if (this.#session !== null) this.#session.missed = true;
+      },
+    });
+    this.#catchUp = new CatchUp({ options, timers, look, signal });
+    this.#silence = new Silence({
+      options,
+      timers,
+      state,
+      look,
+      onAlive: (session, detail) => {
+        this.#goLive(session, detail);
+      },
+      onDead: (session, reason, fault) => {
+        this.#lost(session, reason, fault);
+      },
+    });
+  }
+
+  get status(): FeedStatus {
+    return this.#state.status;
+  }
+
+  get reconnects(): number {
+    return this.#reconnects;
+  }
+
+  /** Once. */
+  start(): void {
+    if (!this.#options.watchable) {
+      this.#fallback.start();
+      return;
+    }
+    this.#fallback.startAfter();
+    this.#connect();
+  }
+
+  /** Ends the feed for good; idempotent. Nothing is heard of it afterwards. */
+  close(): void {
+    this.#abort.abort();
+    this.#options.outages.over(this, this.#options.topic.exchange);
+    this.#fallback.stop();
+    this.#catchUp.drop();
+    this.#timers.cancelAll();
+    const session = this.#session;
+    this.#session = null;
+    if (session !== null) endSession(session);
+  }
+
+  #connect(): void {
+    const session = (this.#session = newSession());
+    this.#silence.awaitFirst(session);
+    try {
+      session.handle = this.#options.exchanges.watch(this.#options.topic, {
+        onItem: (item) => {
+          this.#heard(session, item);
+        },
+        onEnd: (error) => {
+          this.#lost(session, error?.message ?? 'The feed was closed.', error);
+        },
+      });
+    } catch (thrown) {
+      const error = AppError.from(thrown);
+      this.#lost(session, error.message, error);
+    }
+    // It may have ended before there was anything to close.
+    if (session.over) session.handle?.close();
+  }
+
+  #heard(session: Session, item: StreamItem): void {
+    if (session.over) return;
+    const { exchange } = this.#options.topic;
+    const receivedAt = this.#options.now();
+    this.#state.heardAt = receivedAt;
+    if (session.spokeAt === null) this.#goLive(session, `Live from ${exchange}.`);
+    else if (this.status.state !== 'live') this.#state.set('live', `Live from ${exchange} again.`);
+    this.#catchUp.pass(item, receivedAt);
+  }
+
+  #goLive(session: Session, detail: string): void {
+    session.spokeAt = this.#options.now();
+    this.#options.outages.over(this, this.#options.topic.exchange);
+    this.#fallback.stop();
+    this.#silence.watch(session);
+    this.#state.set('live', detail);
+    // What happened between the last REST answer or the break and now is on REST only.
+    if (isSequence(this.#options.topic) && this.#options.pollable) void this.#catchUp.start();
+  }
+
+  #lost(session: Session, reason: string, error: AppError | null): void {
+    if (session.over) return;
+    endSession(session);
+    if (this.#session !== session || this.#abort.signal.aborted) return;
+    this.#session = null;
+    this.#reconnects += 1;
+    this.#silence.stop();
+    this.#catchUp.release();
+    const { now, topic, outages, listener } = this.#options;
+    const hopeless = error?.status === BAD_REQUEST;
+    const livedFor = session.spokeAt === null ? 0 : now() - session.spokeAt;
+    const wait = this.#wait.next({ livedFor, hopeless });
+    outages.lost(this, { topic, reason, wait, code: error?.code, kind: hopeless ? 'refused' : 'lost' });
+    listener.onInterrupted();
+    if (!this.#fallback.active) {
+      if (this.status.state !== 'stale') this.#state.set('reconnecting', reason);
+      this.#fallback.startAfter(hopeless ? 0 : undefined);
+    }
+    this.#timers.arm('reconnect', wait, () => {
+      this.#connect();
+    });
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * The seam between the hub (topics, feeds, views) and the connections (SSE, WebSocket) that read from it.
+ * An event is serialised once, however many connections it goes to.
+ */
+import type { StreamTopic } from '../exchanges/exchange-client.js';
+
+/** One event, finished: connections write its bytes and never look inside. */
+export interface SharedEvent {
+  /** The event's JSON text, made once. */
+  readonly json: string;
+  /** `id: <id>\ndata: <json>\n\n`, made once on first use. Heartbeats and status events carry no id line. */
+  readonly sse: Buffer;
+  /** A finished unmasked WebSocket text frame, made once on first use. */
+  readonly frame: Buffer;
+  /** Events with the same key replace each other while a reader is slow; null: never dropped silently (trades). */
+  readonly conflationKey: string | null;
+  readonly type:
+    'ticker' | 'status' | 'heartbeat' | 'trades' | 'orderbook' | 'ohlcv' | 'error' | 'reply' | 'lost';
+}
+
+export interface SubscribeRequest {
+  /** Topic with the CCXT id; the hub resolves nothing. */
+  readonly topic: StreamTopic;
+  /** The exchange name that was asked for, repeated in events. */
+  readonly name: string;
+  /** Ticker only: fraction by which `last` must move; default TICKER_DELTA_THRESHOLD; 0 is every tick. */
+  readonly threshold?: number | undefined;
+  /** SSE's Last-Event-ID: nothing that this client has already seen is sent again as its first event. */
+  readonly lastEventId?: string | undefined;
+}
+
+export interface Subscriber {
+  /** Must not throw and must not block. */
+  onEvent(event: SharedEvent): void;
+}
+
+export interface Subscription {
+  /** The symbol as the venue spells it. */
+  readonly symbol: string;
+  /** Idempotent. */
+  close(): void;
+}
+
+export interface HubStats {
+  readonly topics: number;
+  readonly subscribers: number;
+  readonly eventsIn: number;
+  readonly eventsOut: number;
+  readonly reconnects: number;
+  readonly feeds: readonly {
+    readonly topic: StreamTopic;
+    readonly state: string;
+    readonly subscribers: number;
+    readonly lastItemAt: number | null;
+  }[];
+}
+
+export interface StreamHub {
+  /**
+   * Resolves once the subscriber is registered and its snapshot (and the feed's status) was handed to `onEvent`.
+   * Rejects with an AppError (unknown symbol, venue unreachable …) before anything was sent.
+   */
+  subscribe(request: SubscribeRequest, subscriber: Subscriber): Promise<Subscription>;
+  stats(): HubStats;
+  close(): Promise<void>;
+}

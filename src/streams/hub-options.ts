@@ -1,0 +1,36 @@
+/** What the hub is made of, and from. */
+import type { Millis } from '../schemas/common.js';
+import type { Channel } from '../schemas/stream.js';
+import type { ExchangeClient } from '../exchanges/exchange-client.js';
+import type { Log } from '../log/log.js';
+import type { MarketData } from '../market-data/market-data-api.js';
+import type { Timers } from '../lib/timers.js';
+
+export const DEFAULT_POLL_INTERVALS: Readonly<Record<Channel, Millis>> = {
+  ticker: 2_000,
+  trades: 2_000,
+  orderbook: 2_000,
+  ohlcv: 5_000,
+};
+
+/** The part of Config.stream that the hub needs. */
+export interface HubSettings {
+  /** Fraction by which `last` must move where a request does not say. */
+  readonly deltaThreshold: number;
+  readonly lingerMs: Millis;
+  readonly idleTimeoutMs: Millis;
+}
+
+export interface HubOptions {
+  readonly exchanges: Pick<ExchangeClient, 'describe' | 'watch' | 'fetch'>;
+  /** A function, since market data in turn reads live tickers from the hub. */
+  readonly marketData: () => Pick<MarketData, 'get'>;
+  readonly settings: HubSettings;
+  readonly pollIntervalMs?: Readonly<Record<Channel, Millis>> | undefined;
+  readonly sandbox: boolean;
+  readonly log: Log;
+  readonly now: () => Millis;
+  /** 0 (inclusive) to 1. */
+  readonly random: () => number;
+  readonly timers?: Timers | undefined;
+}

@@ -1,0 +1,93 @@
+/** From a client's request to a running topic that has something to show, opened once however many want it at once. */
+import { AppError } from '../errors.js';
+import type { Channel } from '../schemas/stream.js';
+import type { ExchangeDescription, StreamTopic } from '../exchanges/exchange-client.js';
+import type { SubscribeRequest } from './hub-api.js';
+import type { HubOptions } from './hub-options.js';
+import { itemOf, requestOf, type RestItem } from './rest-items.js';
+import { keyOf, type Entry, type TopicTable } from './topic-table.js';
+
+export const shuttingDown = (): AppError => new AppError('shutting_down', 'The server is shutting down.');
+
+const isOffered = (channel: Channel, { watchable, capabilities }: ExchangeDescription): boolean =>
+  watchable.includes(channel) || capabilities[channel];
+
+export class TopicOpening {
+  readonly #options: HubOptions;
+  readonly #table: TopicTable;
+  readonly #openings = new Map<string, Promise<Entry>>();
+  #closed = false;
+
+  constructor(options: HubOptions, table: TopicTable) {
+    this.#options = options;
+    this.#table = table;
+  }
+
+  /** The running topic, or a new one; callers who want the same new one share its opening. Rejects with an AppError. */
+  async find(request: SubscribeRequest): Promise<Entry> {
+    const key = keyOf(request.topic);
+    const running = this.#table.get(key);
+    if (running?.topic.ready === true) return running;
+    const shared = this.#openings.get(key);
+    if (shared !== undefined) return shared;
+    const opening = this.#open(request).finally(() => {
+      this.#openings.delete(key);
+    });
+    this.#openings.set(key, opening);
+    return opening;
+  }
+
+  /** Nothing is opened any more; resolves once nobody waits for an opening. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled(this.#openings.values());
+  }
+
+  async #open({ topic: wanted }: SubscribeRequest): Promise<Entry> {
+    if (this.#closed) throw shuttingDown();
+    this.#table.refuseWhereFull(this.#openings.size);
+    const [description, snapshot] = await Promise.all([
+      this.#options.exchanges.describe(wanted.exchange),
+      this.#snapshot(wanted),
+    ]);
+    if (this.#isClosed()) throw shuttingDown();
+    if (!isOffered(wanted.channel, description))
+      throw new AppError(
+        'not_supported_by_exchange',
+        `${wanted.exchange} offers no ${wanted.channel} stream.`,
+      );
+    // The venue may be reachable over WebSocket all the same.
+    const hopeful = description.watchable.includes(wanted.channel);
+    if (snapshot instanceof AppError && !(snapshot.retryable && hopeful)) throw snapshot;
+    const symbol = snapshot instanceof AppError ? wanted.symbol : snapshot.symbol;
+    const topic: StreamTopic = { ...wanted, symbol };
+    const entry = this.#table.get(keyOf(topic)) ?? this.#table.start(topic, description);
+    if (snapshot instanceof AppError) {
+      if (!entry.topic.ready && !(await entry.topic.firstItem())) {
+        if (entry.topic.members === 0) this.#table.end(entry);
+        throw this.#isClosed() ? shuttingDown() : snapshot;
+      }
+    } else if (!entry.topic.ready) {
+      const { item, timed, receivedAt } = snapshot;
+      entry.topic.prime(item, { via: 'rest', timed, receivedAt });
+    }
+    this.#table.lingerIfEmpty(entry);
+    return entry;
+  }
+
+  /** Venues only: a CoinMarketCap quote is no first event of a venue's stream. Never rejects. */
+  async #snapshot(topic: StreamTopic): Promise<RestItem | AppError> {
+    try {
+      const request = requestOf(topic);
+      const answer = await this.#options.marketData().get({ ...request, fallback: false });
+      return itemOf(topic, answer.body, answer.receivedAt);
+    } catch (thrown) {
+      return AppError.from(thrown);
+    }
+  }
+
+  /** A method, since the flag may change during an await. */
+  #isClosed(): boolean {
+    return this.#closed;
+  }
+}

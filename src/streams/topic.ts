@@ -1,0 +1,218 @@
+/** One (channel, exchange, symbol): its feed, what is known of it, and the views that its clients see. */
+import type { Millis } from '../schemas/common.js';
+import type { StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
+import type { LiveTicker } from '../market-data/market-data-api.js';
+import { createChannelState, type ChannelState } from './channels/channel-state.js';
+import { lostEventOf, statusEventOf, type EventSource, type FeedStatus } from './events.js';
+import { Feed } from './feed/feed.js';
+import type { FeedListener, FeedOptions, ItemSource } from './feed/feed-api.js';
+import type { SharedEvent, Subscriber } from './hub-api.js';
+import { Paced } from '../lib/paced.js';
+import { createView, type Member, type Tick, type View } from './view.js';
+
+/** Order books are sent at most so often. */
+export const BOOK_INTERVAL_MS: Millis = 100;
+
+export interface TopicOptions extends Omit<FeedOptions, 'listener'> {
+  readonly sandbox: boolean;
+  readonly deliver: (subscriber: Subscriber, event: SharedEvent) => void;
+  /** A new event id; later ones are different in every topic of the process. */
+  readonly nextId: () => string;
+  /** Counts one item that came in, and how many events went out of it. */
+  readonly count: (events: number) => void;
+}
+
+export interface JoinRequest {
+  readonly name: string;
+  readonly threshold: number;
+  readonly lastEventId: string | undefined;
+}
+
+const NOTHING: Tick['item'] = { channel: 'trades', trades: [] };
+
+export class Topic implements FeedListener {
+  readonly topic: StreamTopic;
+  readonly #options: TopicOptions;
+  readonly #feed: Feed;
+  readonly #state: ChannelState;
+  readonly #views = new Map<string, View>();
+  readonly #books: Paced<StreamItem>;
+  #lastId: string;
+  #source: ItemSource | null = null;
+  #members = 0;
+  #firstItem: (() => void) | null = null;
+  #firstFault: (() => void) | null = null;
+
+  constructor(options: TopicOptions) {
+    this.#options = options;
+    this.topic = options.topic;
+    this.#state = createChannelState(options.topic);
+    this.#lastId = options.nextId();
+    this.#feed = new Feed({ ...options, listener: this });
+    const { now, timers } = options;
+    this.#books = new Paced<StreamItem>({
+      intervalMs: BOOK_INTERVAL_MS,
+      now,
+      timers,
+      emit: (item) => {
+        this.#publish(item);
+      },
+    });
+  }
+
+  get members(): number {
+    return this.#members;
+  }
+
+  get status(): FeedStatus {
+    return this.#feed.status;
+  }
+
+  get reconnects(): number {
+    return this.#feed.reconnects;
+  }
+
+  get lastItemAt(): Millis | null {
+    return this.#source?.receivedAt ?? null;
+  }
+
+  /** Something to show to a newcomer is known. */
+  get ready(): boolean {
+    return this.#state.snapshot() !== null;
+  }
+
+  start(): void {
+    this.#feed.start();
+  }
+
+  close(): void {
+    this.#feed.close();
+    this.#books.close();
+    this.#views.clear();
+    this.#firstFault?.();
+  }
+
+  /** Settles once with whether the feed brought something (true) or failed before (false). */
+  firstItem(): Promise<boolean> {
+    if (this.reconnects > 0) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.#firstItem = () => {
+        resolve(true);
+      };
+      this.#firstFault = () => {
+        resolve(false);
+      };
+    });
+  }
+
+  /** Registers a member and hands it its first event, unless it has seen that, and the feed's state. */
+  join(subscriber: Subscriber, request: JoinRequest): () => void {
+    const view = this.#view(request);
+    const member: Member = { subscriber };
+    this.#members += 1;
+    const tick: Tick = { item: this.#state.snapshot() ?? NOTHING, id: this.#lastId };
+    const first = view.welcome(member, tick, request.lastEventId);
+    if (first !== undefined) this.#options.deliver(subscriber, first);
+    this.#options.deliver(subscriber, statusEventOf(view.source, this.status));
+    let gone = false;
+    return () => {
+      if (gone) return;
+      gone = true;
+      view.leave(member);
+      this.#members -= 1;
+      if (view.members.size === 0) this.#views.delete(viewKey(request));
+    };
+  }
+
+  /** What REST knew before the feed spoke. */
+  prime(item: StreamItem, source: ItemSource): void {
+    this.onItem(item, source);
+  }
+
+  onItem(item: StreamItem, source: ItemSource): void {
+    const judgement = this.#state.accept(item, source);
+    if (judgement === 'late') return;
+    // A repetition from the feed confirms what REST said before it.
+    if (judgement === 'repeated') {
+      if (this.#source !== null && source.via === 'feed') this.#source = source;
+      this.#options.count(0);
+    } else {
+      this.#source = source;
+      this.#lastId = this.#options.nextId();
+      if (judgement.channel === 'orderbook') this.#books.push(judgement);
+      else this.#publish(judgement);
+    }
+    this.#firstItem?.();
+    this.#tellLosses();
+  }
+
+  onGap(detail: string): void {
+    this.onStatus({ state: this.status.state, detail, at: this.#options.now() });
+  }
+
+  onStatus(status: FeedStatus): void {
+    if (status.state === 'reconnecting' || status.state === 'stale') this.#firstFault?.();
+    this.#tellAll((source) => statusEventOf(source, status));
+  }
+
+  onInterrupted(): void {
+    this.#state.interrupted();
+    this.#firstFault?.();
+  }
+
+  isNews(item: StreamItem): boolean {
+    return this.#state.isNews(item);
+  }
+
+  /** The last tick, while it came from the feed and the feed is live. */
+  liveTicker(): LiveTicker | undefined {
+    const item = this.#state.snapshot();
+    if (item?.channel !== 'ticker' || this.#source?.via !== 'feed' || this.status.state !== 'live')
+      return undefined;
+    const { bid, ask, last, timestamp, rawJson } = item;
+    const { receivedAt } = this.#source;
+    return { symbol: this.topic.symbol, bid, ask, last, timestamp, rawJson, receivedAt };
+  }
+
+  #tellLosses(): void {
+    const lost = this.#state.takeLost?.() ?? 0;
+    const at = this.#options.now();
+    if (lost > 0) this.#tellAll((source) => lostEventOf(source, lost, at));
+    const gap = this.#state.takeGap?.() ?? null;
+    if (gap === null) return;
+    const [from, to] = [gap.from, gap.to].map((time) => new Date(time).toISOString());
+    this.onGap(
+      `REST does not reach back far enough: some ${this.topic.channel} between ${from} and ${to} may be missing.`,
+    );
+  }
+
+  /** One event a view, whatever its members have seen so far. */
+  #tellAll(eventOf: (source: EventSource) => SharedEvent): void {
+    for (const view of this.#views.values()) {
+      const event = eventOf(view.source);
+      for (const { subscriber } of view.members) this.#options.deliver(subscriber, event);
+    }
+  }
+
+  #publish(item: StreamItem): void {
+    const tick: Tick = { item, id: this.#lastId };
+    let events = 0;
+    for (const view of this.#views.values()) events += view.publish(tick);
+    this.#options.count(events);
+  }
+
+  #view(request: JoinRequest): View {
+    const key = viewKey(request);
+    let view = this.#views.get(key);
+    if (view === undefined) {
+      const { topic, sandbox, deliver } = this.#options;
+      const { name, threshold } = request;
+      view = createView({ source: { topic, name, sandbox }, threshold, deliver });
+      this.#views.set(key, view);
+    }
+    return view;
+  }
+}
+
+/** The threshold means nothing outside of tickers; the hub sets it to 0 there. */
+const viewKey = ({ name, threshold }: JoinRequest): string => `${name} ${threshold}`;

@@ -1,0 +1,171 @@
+/**
+ * A view: what all clients that asked the same way (exchange name, threshold) see of one topic. Events are made once for
+ * all of them.
+ *
+ * A ticker event is due when `last` has moved by the threshold since the last event of that client's own stream. Clients
+ * whose last event had the same price are one cohort: they share that decision and the event's bytes. A newcomer starts
+ * a cohort at the tick that it was shown; cohorts that move at the same tick become one.
+ */
+import type { StreamItem } from '../exchanges/exchange-client.js';
+import type { SharedEvent, Subscriber } from './hub-api.js';
+import { plainEventOf, tickerEventOf, type EventSource } from './events.js';
+import { hasMoved, percentMove } from './price-move.js';
+
+export interface Member {
+  readonly subscriber: Subscriber;
+}
+
+/** An item with its place in the hub's order. */
+export interface Tick {
+  readonly item: StreamItem;
+  /** Event id; unique in this process and comparable across connections. */
+  readonly id: string;
+}
+
+export interface View {
+  readonly source: EventSource;
+  readonly members: Set<Member>;
+  /** Hands the item to every member for whom it is an event. Answers how many got it. */
+  publish(tick: Tick): number;
+  /** Takes the member in. Its own first event; undefined where `seenId` says that it has nothing new to see. */
+  welcome(member: Member, tick: Tick, seenId: string | undefined): SharedEvent | undefined;
+  /** May be called while the member is handed an event. */
+  leave(member: Member): void;
+}
+
+export interface ViewOptions {
+  readonly source: EventSource;
+  readonly threshold: number;
+  /** Hands over one event; a subscriber that throws harms nobody else. */
+  readonly deliver: (subscriber: Subscriber, event: SharedEvent) => void;
+}
+
+type TickerItem = Extract<StreamItem, { channel: 'ticker' }>;
+
+/** Members whose streams' last event had the same price. */
+interface Cohort {
+  base: number | null;
+  /** Of the latest such event. */
+  id: string;
+  readonly members: Set<Member>;
+}
+
+class TickerView implements View {
+  readonly members = new Set<Member>();
+  readonly source: EventSource;
+  readonly #options: ViewOptions;
+  readonly #conflationKey: string;
+  /** By base. */
+  readonly #cohorts = new Map<number | null, Cohort>();
+  readonly #cohortOf = new WeakMap<Member, Cohort>();
+  #welcomed: { readonly id: string; readonly event: SharedEvent } | null = null;
+
+  constructor(options: ViewOptions) {
+    this.#options = options;
+    this.source = options.source;
+    const { name, topic } = options.source;
+    this.#conflationKey = `ticker ${name} ${topic.symbol} ${options.threshold}`;
+  }
+
+  publish({ item, id }: Tick): number {
+    const { threshold, deliver } = this.#options;
+    if (item.channel !== 'ticker') return 0;
+    const moved: Cohort[] = [];
+    for (const cohort of this.#cohorts.values())
+      if (threshold <= 0 || hasMoved(cohort.base, item.last, threshold)) moved.push(cohort);
+    let delivered = 0;
+    for (const cohort of moved) {
+      const event = this.#event(item, id, percentMove(cohort.base, item.last));
+      delivered += cohort.members.size;
+      for (const { subscriber } of cohort.members) deliver(subscriber, event);
+    }
+    for (const cohort of moved) this.#cohorts.delete(cohort.base);
+    for (const cohort of moved) this.#rebase(cohort, item.last ?? cohort.base, id);
+    return delivered;
+  }
+
+  welcome(member: Member, { item, id }: Tick, seenId: string | undefined): SharedEvent | undefined {
+    this.members.add(member);
+    if (item.channel !== 'ticker') return undefined;
+    // Whoever saw the last event of a cohort has missed none since; whoever saw this very tick needs no second look.
+    const seen = seenId === undefined ? undefined : this.#cohortAt(seenId);
+    this.#enter(member, seen ?? this.#cohortFor(item.last, id));
+    if (seen !== undefined || seenId === id) return undefined;
+    if (this.#welcomed?.id !== id) this.#welcomed = { id, event: this.#event(item, id, 0) };
+    return this.#welcomed.event;
+  }
+
+  leave(member: Member): void {
+    this.members.delete(member);
+    const cohort = this.#cohortOf.get(member);
+    cohort?.members.delete(member);
+    if (cohort?.members.size === 0 && this.#cohorts.get(cohort.base) === cohort)
+      this.#cohorts.delete(cohort.base);
+  }
+
+  #cohortAt(seenId: string): Cohort | undefined {
+    for (const cohort of this.#cohorts.values()) if (cohort.id === seenId) return cohort;
+    return undefined;
+  }
+
+  #cohortFor(base: number | null, id: string): Cohort {
+    const present = this.#cohorts.get(base);
+    if (present !== undefined) return present;
+    const cohort = { base, id, members: new Set<Member>() };
+    this.#cohorts.set(base, cohort);
+    return cohort;
+  }
+
+  #enter(member: Member, cohort: Cohort): void {
+    cohort.members.add(member);
+    this.#cohortOf.set(member, cohort);
+  }
+
+  /** Gives the cohort its new base, and unites it with the one that is there; the smaller one moves. */
+  #rebase(cohort: Cohort, base: number | null, id: string): void {
+    const present = this.#cohorts.get(base);
+    const smaller = present !== undefined && present.members.size < cohort.members.size ? present : cohort;
+    const larger = smaller === cohort ? present : cohort;
+    if (larger !== undefined) for (const member of smaller.members) this.#enter(member, larger);
+    const united = larger ?? cohort;
+    united.base = base;
+    united.id = id;
+    if (united.members.size > 0) this.#cohorts.set(base, united);
+  }
+
+  #event(item: TickerItem, id: string, percent: number): SharedEvent {
+    return tickerEventOf(this.source, item, { percent, id, conflationKey: this.#conflationKey });
+  }
+}
+
+/** Trades, order books and candles: every item is an event. */
+class PlainView implements View {
+  readonly members = new Set<Member>();
+  readonly source: EventSource;
+  readonly #options: ViewOptions;
+
+  constructor(options: ViewOptions) {
+    this.#options = options;
+    this.source = options.source;
+  }
+
+  publish({ item, id }: Tick): number {
+    if (item.channel === 'ticker') return 0;
+    const event = plainEventOf(this.source, item, id);
+    for (const { subscriber } of this.members) this.#options.deliver(subscriber, event);
+    return this.members.size;
+  }
+
+  welcome(member: Member, { item, id }: Tick, seenId: string | undefined): SharedEvent | undefined {
+    this.members.add(member);
+    if (item.channel === 'ticker' || seenId === id) return undefined;
+    return plainEventOf(this.source, item, id);
+  }
+
+  leave(member: Member): void {
+    this.members.delete(member);
+  }
+}
+
+export const createView = (options: ViewOptions): View =>
+  options.source.topic.channel === 'ticker' ? new TickerView(options) : new PlainView(options);

@@ -1,0 +1,192 @@
+import { readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { ConfigError, loadConfig, SETTINGS } from '../../../src/config/config.js';
+
+/** The message of the refusal. */
+const refusal = (env: Record<string, string>, known?: ReadonlySet<string>): string => {
+  try {
+    loadConfig(env, known);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+  throw new Error('nothing was refused');
+};
+
+test('without any variable the defaults of the contract hold', () => {
+  expect(loadConfig({})).toEqual({
+    env: 'development',
+    logLevel: 'info',
+    accessLog: 'upstream',
+    port: 8000,
+    host: '0.0.0.0',
+    trustProxy: false,
+    corsOrigins: true,
+    clientRateLimit: { requests: 0, windowMs: 60_000 },
+    redis: { enabled: true, url: 'redis://localhost:6379/0' },
+    cacheMaxBytes: 128 * 1024 * 1024,
+    ttl: { tickerMs: 2000, orderbookMs: 1000, tradesMs: 1000, ohlcvMs: 300_000, staleIfErrorMs: 300_000 },
+    coinMarketCap: { apiKey: '', url: 'https://pro-api.coinmarketcap.com/v1' },
+    enabledExchanges: ['binance', 'kraken', 'coinbasepro'],
+    exchangeOptions: {},
+    exchangeWorkers: 'auto',
+    budget: { requests: 100, windowMs: 60_000 },
+    retry: { maxRetries: 3, initialBackoffMs: 1000, maxBackoffMs: 60_000, multiplier: 2 },
+    upstreamTimeoutMs: 8000,
+    requestTimeoutMs: 20_000,
+    stream: {
+      deltaThreshold: 0.001,
+      heartbeatMs: 30_000,
+      maxConnections: 10_000,
+      lingerMs: 10_000,
+      idleTimeoutMs: 30_000,
+    },
+    sandbox: false,
+    proxy: { https: '', http: '', no: '' },
+  });
+});
+
+test('a config cannot be changed, however deep', () => {
+  const config = loadConfig({});
+  expect(Object.isFrozen(config)).toBe(true);
+  expect(Object.isFrozen(config.ttl)).toBe(true);
+  expect(Object.isFrozen(config.enabledExchanges)).toBe(true);
+});
+
+describe('what is refused, word for word', () => {
+  test.each([
+    [{ PORT: '65536' }, 'PORT: must be at most 65535'],
+    [{ PORT: '80.5' }, 'PORT: must be a whole number'],
+    [{ PORT: 'http' }, 'PORT: must be a whole number'],
+    [{ APP_ENV: 'prod' }, 'APP_ENV: must be development, test or production'],
+    [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL: must be one of DEBUG, INFO, WARNING, ERROR'],
+    [{ ACCESS_LOG: 'some' }, 'ACCESS_LOG: must be all, upstream or errors'],
+    [{ REDIS_ENABLED: 'maybe' }, 'REDIS_ENABLED: must be true or false'],
+    [{ REDIS_URL: 'http://localhost' }, 'REDIS_URL: must look like redis://host:6379/0'],
+    [{ CMC_API_URL: 'ftp://x' }, 'CMC_API_URL: must be an http(s) URL'],
+    [{ TICKER_CACHE_TTL: '-1' }, 'TICKER_CACHE_TTL: must be at least 0'],
+    [{ OHLCV_CACHE_TTL: 'long' }, 'OHLCV_CACHE_TTL: must be a number of seconds'],
+    [{ UPSTREAM_TIMEOUT: '0.01' }, 'UPSTREAM_TIMEOUT: must be at least 0.05'],
+    [{ BACKOFF_MULTIPLIER: '0.5' }, 'BACKOFF_MULTIPLIER: must be at least 1'],
+    [{ TICKER_DELTA_THRESHOLD: '2' }, 'TICKER_DELTA_THRESHOLD: must be at most 1'],
+    [{ RATE_LIMIT_REQUESTS: '0' }, 'RATE_LIMIT_REQUESTS: must be at least 1'],
+    [{ ENABLED_EXCHANGES: ' , ' }, 'ENABLED_EXCHANGES: must name at least one exchange'],
+    [
+      { TRUST_PROXY: 'banana' },
+      'TRUST_PROXY: must be false, true, a number of hops, or IP addresses and networks separated by commas',
+    ],
+    [
+      { TRUST_PROXY: '::1, 10.0.0.0/99' },
+      'TRUST_PROXY: must be false, true, a number of hops, or IP addresses and networks separated by commas',
+    ],
+    [
+      { CORS_ORIGIN: 'https://a.example/' },
+      'CORS_ORIGIN: must be * or origins such as https://app.example, without a path, separated by commas',
+    ],
+    [
+      { CORS_ORIGIN: 'https://a.example, *' },
+      'CORS_ORIGIN: must be * or origins such as https://app.example, without a path, separated by commas',
+    ],
+    [{ HTTPS_PROXY: 'user:secret@proxy:1' }, 'HTTPS_PROXY: must be an http(s) URL'],
+    [{ http_proxy: 'proxy 1' }, 'HTTP_PROXY: must be an http(s) URL'],
+    [{ SANDBOX: 'yes please' }, 'SANDBOX: must be true, false or the URL of a running sandbox'],
+    [
+      { EXCHANGE_OPTIONS: '{half' },
+      'EXCHANGE_OPTIONS: must be JSON, for example {"binance":{"rateLimit":100}}',
+    ],
+    [{ EXCHANGE_OPTIONS: '[1]' }, 'EXCHANGE_OPTIONS: must be a JSON object by exchange id'],
+    [
+      { EXCHANGE_OPTIONS: '{"Binance":{}}' },
+      'EXCHANGE_OPTIONS.Binance: must be an exchange id in lower case',
+    ],
+    // Never repeated: it is a secret.
+    [{ CMC_API_KEY: 'key\nkey' }, 'CMC_API_KEY: must be printable ASCII without spaces'],
+  ])('%j', (env, fault) => {
+    expect(refusal(env)).toBe(`The settings are not usable:\n  - ${fault}`);
+  });
+
+  test('every fault at once, names that CCXT does not know beside the others', () => {
+    const message = refusal(
+      {
+        PORT: '-1',
+        MAX_RETRIES: 'x',
+        ENABLED_EXCHANGES: 'binance,nowhere',
+        EXCHANGE_OPTIONS: '{"binnance":{"rateLimit":100}}',
+      },
+      new Set(['binance']),
+    );
+    expect(message.split('\n')).toEqual([
+      'The settings are not usable:',
+      '  - PORT: must be at least 0',
+      '  - MAX_RETRIES: must be a whole number',
+      '  - ENABLED_EXCHANGES: nowhere is not an exchange that CCXT knows',
+      '  - EXCHANGE_OPTIONS: binnance is not an exchange that CCXT knows',
+    ]);
+  });
+
+  test.each([
+    '{"binance":{"fetch":"x"}}',
+    '{"binance":{"rateLimit":0}}',
+    '[]',
+    '{"binance":{"hostname":"a/b"}}',
+  ])('EXCHANGE_OPTIONS=%s', (EXCHANGE_OPTIONS) => {
+    expect(refusal({ EXCHANGE_OPTIONS })).toMatch(/^The settings are not usable:\n {2}- EXCHANGE_OPTIONS/);
+  });
+});
+
+test('a prototype in EXCHANGE_OPTIONS reaches nobody', () => {
+  const text = '{"__proto__":{"a":1},"binance":{"options":{"__proto__":{"a":1}}}}';
+  const { exchangeOptions } = loadConfig({ EXCHANGE_OPTIONS: text });
+  expect(exchangeOptions).toEqual({ binance: { options: {} } });
+  expect(Object.getPrototypeOf(exchangeOptions['binance']?.options)).toBe(Object.prototype);
+});
+
+describe('what is understood', () => {
+  test.each([
+    [{ LOG_LEVEL: 'warning' }, { logLevel: 'warn' }],
+    [{ TRUST_PROXY: 'TRUE' }, { trustProxy: true }],
+    [{ TRUST_PROXY: '2' }, { trustProxy: 2 }],
+    [{ TRUST_PROXY: '10.0.0.0/8, ::1' }, { trustProxy: ['10.0.0.0/8', '::1'] }],
+    [{ TRUST_PROXY: 'loopback,fd00::/8' }, { trustProxy: ['loopback', 'fd00::/8'] }],
+    [{ CORS_ORIGIN: '' }, { corsOrigins: [] }],
+    [{ CORS_ORIGIN: ' * ' }, { corsOrigins: true }],
+    [
+      { CORS_ORIGIN: 'https://a.example, https://b.example' },
+      { corsOrigins: ['https://a.example', 'https://b.example'] },
+    ],
+    [{ ENABLED_EXCHANGES: ' Binance,,KRAKEN,binance ' }, { enabledExchanges: ['binance', 'kraken'] }],
+    [{ EXCHANGE_WORKERS: '0' }, { exchangeWorkers: 0 }],
+    [{ TICKER_CACHE_TTL: '0.25' }, { ttl: expect.objectContaining({ tickerMs: 250 }) }],
+    [{ PORT: '' }, { port: 8000 }],
+    [{ SANDBOX: 'TRUE' }, { sandbox: true }],
+    [{ SANDBOX: 'http://127.0.0.1:9900/' }, { sandbox: 'http://127.0.0.1:9900' }],
+    [{ https_proxy: 'http://proxy:1' }, { proxy: { https: 'http://proxy:1', http: '', no: '' } }],
+    [{ CMC_API_KEY: ' key-1\n' }, { coinMarketCap: { apiKey: 'key-1' } }],
+    [
+      { EXCHANGE_OPTIONS: '{"binance":{"rateLimit":100,"hostname":"api.example","options":{"x":[1]}}}' },
+      { exchangeOptions: { binance: { rateLimit: 100, hostname: 'api.example', options: { x: [1] } } } },
+    ],
+  ])('%j', (env, expected) => {
+    expect(loadConfig(env)).toMatchObject(expected);
+  });
+});
+
+describe('.env.example', () => {
+  const text = readFileSync(new URL('../../../.env.example', import.meta.url), 'utf8');
+
+  test('has every setting once, under its description, and no other', () => {
+    const found = [...text.matchAll(/^# (.*)\n([A-Z_]+)=/gm)].map(([, description, name]) => ({
+      name,
+      description,
+    }));
+    const byName = (a: { name: string | undefined }, b: { name: string | undefined }) =>
+      String(a.name) < String(b.name) ? -1 : 1;
+    expect(found.sort(byName)).toEqual([...SETTINGS].sort(byName));
+    for (const { description } of SETTINGS) expect(description).not.toBe('');
+  });
+
+  test('has the defaults', () => {
+    expect(loadConfig(parseEnv(text))).toEqual(loadConfig({}));
+  });
+});

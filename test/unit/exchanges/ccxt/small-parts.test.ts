@@ -1,0 +1,160 @@
+import { HttpsProxyAgent } from 'https-proxy-agent';
+import { describe, expect, it } from 'vitest';
+import { createSocketAgents, NO_PROXIES } from '../../../../src/exchanges/ccxt/http/dispatcher.js';
+import { toSandboxUrls } from '../../../../src/exchanges/ccxt/sandbox-urls.js';
+import fc from 'fast-check';
+import { createSymbolIndex, editDistance } from '../../../../src/exchanges/ccxt/symbol-search.js';
+import { createVenueClock, TOLERATED_SKEW_MS } from '../../../../src/exchanges/ccxt/venue-clock.js';
+import { isHollow, venueQuirks } from '../../../../src/exchanges/venues/venue-quirks.js';
+
+const market = (symbol: string) => {
+  const [base = '', quote = ''] = symbol.split(/[/:]/);
+  return { symbol, base, quote, type: 'spot', active: true };
+};
+
+describe('finding a symbol', () => {
+  const index = createSymbolIndex(
+    ['BTC/USDT', 'BTC/USDC', 'BTC/EUR', 'BTC/USDT:USDT', 'ETH/USDT', 'kBONK/USDC:USDC', 'SOL/USDT'].map(
+      market,
+    ),
+  );
+
+  it('takes it as written, and in any case', () => {
+    expect(index.resolve('BTC/USDT')).toBe('BTC/USDT');
+    expect(index.resolve('btc/usdt:usdt')).toBe('BTC/USDT:USDT');
+    expect(index.resolve('KBONK/USDC:USDC')).toBe('kBONK/USDC:USDC');
+  });
+
+  it.each(['constructor', '__proto__', 'toString', '', 'BTCUSDT', 'BTC'])(
+    'finds nothing for %j',
+    (symbol) => {
+      expect(index.resolve(symbol)).toBeUndefined();
+    },
+  );
+
+  it('suggests the pairs of a known base, the likest quote first', () => {
+    expect(index.nearest('BTC/USDX')).toEqual(['BTC/USDC', 'BTC/USDT', 'BTC/EUR']);
+  });
+
+  it('suggests the likest bases, and nothing for what is like nothing', () => {
+    expect(index.nearest('BTX/USDT')[0]).toBe('BTC/USDT');
+    expect(index.nearest('SOLL/USDT')).toEqual(['SOL/USDT']);
+    expect(index.nearest('ZZZZZZZZ/QQQ')).toEqual([]);
+    expect(index.nearest('')).toEqual([]);
+  });
+
+  it('overlooks no base within two edits', () => {
+    const text = fc.stringMatching(/^[A-Z0-9]{1,10}$/);
+    fc.assert(
+      fc.property(text, text, (known, asked) => {
+        fc.pre(known !== asked);
+        const one = createSymbolIndex([
+          { symbol: `${known}/USDT`, base: known, quote: 'USDT', type: 'spot', active: true },
+        ]);
+        const near = editDistance(known, asked) <= 2;
+        expect(one.nearest(`${asked}/USDT`)).toEqual(near ? [`${known}/USDT`] : []);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('measures distance, and gives up early where there is too much of it', () => {
+    expect(editDistance('kitten', 'sitting')).toBe(3);
+    expect(editDistance('', 'abc')).toBe(3);
+    expect(editDistance('abc', 'abc')).toBe(0);
+    expect(editDistance('abc', 'xyz', 2)).toBe(Infinity);
+    expect(editDistance('a', 'abcdef', 2)).toBe(Infinity);
+  });
+});
+
+describe('the sandbox’s URLs', () => {
+  it('keep host and path behind the sandbox’s own, and leave everything else', () => {
+    const urls = {
+      logo: 'https://example.com/x.png',
+      api: {
+        public: 'https://api.binance.com/api/v3',
+        ws: { spot: 'wss://stream.binance.com:9443/ws', plain: 'ws://x.test' },
+        hosts: ['https://api.{hostname}/v1', 'no url', 7],
+      },
+      none: undefined,
+    };
+    expect(toSandboxUrls(urls, 'http://127.0.0.1:9')).toEqual({
+      logo: 'http://127.0.0.1:9/example.com/x.png',
+      api: {
+        public: 'http://127.0.0.1:9/api.binance.com/api/v3',
+        ws: { spot: 'ws://127.0.0.1:9/stream.binance.com:9443/ws', plain: 'ws://127.0.0.1:9/x.test' },
+        hosts: ['http://127.0.0.1:9/api.{hostname}/v1', 'no url', 7],
+      },
+      none: undefined,
+    });
+    expect(toSandboxUrls({ ws: 'wss://a.b/c' }, 'https://box:1')).toEqual({ ws: 'wss://box:1/a.b/c' });
+  });
+});
+
+describe('agents of WebSocket connections', () => {
+  const proxy = {
+    https: 'http://proxy:1',
+    http: 'http://proxy:2',
+    no: 'localhost, .internal.test,exact.test:9443',
+  };
+
+  it('go through the proxy of their kind', () => {
+    const agents = createSocketAgents(proxy);
+    const secure = agents.forUrl('wss://ws.kraken.com/v2');
+    expect(secure).toBeInstanceOf(HttpsProxyAgent);
+    expect(agents.forUrl('wss://other.test')).toBe(secure);
+    expect((agents.forUrl('ws://ws.kraken.com') as HttpsProxyAgent<string>).proxy.port).toBe('2');
+    agents.close();
+  });
+
+  it.each([
+    ['wss://localhost/x', true],
+    ['wss://a.internal.test', true],
+    ['wss://internal.test', true],
+    ['wss://notinternal.test', false],
+    ['wss://exact.test:9443', true],
+    ['wss://exact.test', false],
+  ])('%s avoids it: %s', (url, exempt) => {
+    const agents = createSocketAgents(proxy);
+    expect(agents.forUrl(url) === undefined).toBe(exempt);
+    expect(createSocketAgents({ ...proxy, no: '*' }).forUrl(url)).toBeUndefined();
+  });
+
+  it('are plain ones without a proxy, since CCXT dials no ws:// without', () => {
+    const agents = createSocketAgents(NO_PROXIES);
+    expect(agents.forUrl('wss://ws.kraken.com')).toBeUndefined();
+    expect(agents.forUrl('ws://127.0.0.1:1')).toBe(agents.forUrl('ws://127.0.0.1:2'));
+    expect(agents.forUrl('ws://127.0.0.1:1')).toBeDefined();
+    agents.close();
+  });
+});
+
+describe('a venue’s clock', () => {
+  it('is ours while the two agree as far as can be told', () => {
+    const clock = createVenueClock(() => 1_000_000);
+    clock.observe(undefined, 1_000_000);
+    clock.observe('no date', 1_000_000);
+    clock.observe(new Date(1_001_000).toUTCString(), 1_000_000);
+    expect(clock.now()).toBe(1_000_000);
+    expect(clock.toLocal(5)).toBe(5);
+  });
+
+  it('is its own where they differ, and ours again when they no longer do', () => {
+    const clock = createVenueClock(() => 1_000_000);
+    clock.observe(new Date(1_060_000).toUTCString(), 1_000_000);
+    expect(clock.now()).toBe(1_060_500);
+    expect(clock.toLocal(clock.now())).toBe(1_000_000);
+    clock.observe(new Date(1_000_000).toUTCString(), 1_000_000 + TOLERATED_SKEW_MS);
+    expect(clock.now()).toBe(1_000_000);
+  });
+});
+
+describe('the quirks of venues', () => {
+  it('know an answer that holds nothing', () => {
+    const kraken = venueQuirks('kraken');
+    for (const json of [{ error: [] }, { result: {} }, { result: null }, [], null])
+      expect(isHollow(kraken, json)).toBe(true);
+    expect(isHollow(kraken, { result: { last: 1 } })).toBe(false);
+    expect(isHollow(venueQuirks('binance'), [])).toBe(false);
+  });
+});

@@ -1,0 +1,218 @@
+import { describe, expect, it } from 'vitest';
+import {
+  normalizeCandles,
+  normalizeMarkets,
+  normalizeOrderBook,
+  normalizeTicker,
+  normalizeTrades,
+} from '../../../src/exchanges/normalizer.js';
+
+const NOW = Date.UTC(2026, 0, 14);
+const receipt = { exchange: 'kraken', now: NOW };
+const refused = expect.objectContaining({ code: 'upstream_bad_response', upstream: { exchange: 'kraken' } });
+const GARBAGE = [undefined, null, 'text', 7, true, {}, [1], [[]], { info: {} }, [{ a: 1 }], [undefined]];
+
+describe('tickers', () => {
+  it('keep the venue’s figures, time and own object', () => {
+    const info = { c: ['1', '2'] };
+    const ticker = { symbol: 'X/Y', bid: 1, ask: 3, last: 2, timestamp: NOW - 5.5, info, high: 9 };
+    expect(normalizeTicker(ticker, receipt)).toEqual({
+      bid: 1,
+      ask: 3,
+      last: 2,
+      timestamp: NOW - 6,
+      raw: info,
+    });
+    expect(normalizeTicker(ticker, receipt).raw).toBe(info);
+  });
+
+  it('have null where the venue gives nothing, NaN or 0, and the time of receipt where it gives none', () => {
+    expect(normalizeTicker({ bid: 0, ask: Number.NaN, last: 2 }, receipt)).toEqual({
+      bid: null,
+      ask: null,
+      last: 2,
+      timestamp: NOW,
+      raw: null,
+    });
+    for (const timestamp of [null, 0, 1_699_000_000, Number.NaN, 'x', Infinity])
+      expect(normalizeTicker({ bid: 1, ask: '2', last: Infinity, timestamp }, receipt)).toMatchObject({
+        ask: null,
+        last: null,
+        timestamp: NOW,
+      });
+  });
+
+  it.each([...GARBAGE, { bid: null, ask: undefined, last: 0 }])('%j is none', (value) => {
+    expect(() => normalizeTicker(value, receipt)).toThrow(refused);
+  });
+});
+
+describe('order books', () => {
+  it('are best first, cut to size, without deleted levels', () => {
+    const book = {
+      bids: [
+        [9, 1, 77],
+        [8, 0],
+        [7, 2],
+        [6, 3],
+      ],
+      asks: [
+        [10, 1],
+        [11, 2],
+      ],
+      timestamp: NOW - 1,
+    };
+    expect(normalizeOrderBook(book, receipt, 2)).toEqual({
+      bids: [
+        { price: 9, amount: 1 },
+        { price: 7, amount: 2 },
+      ],
+      asks: [
+        { price: 10, amount: 1 },
+        { price: 11, amount: 2 },
+      ],
+      timestamp: NOW - 1,
+    });
+  });
+
+  it('are put in order where they are not', () => {
+    const book = {
+      bids: [
+        [7, 1],
+        [9, 1],
+        [8, 1],
+      ],
+      asks: [
+        [12, 1],
+        [10, 1],
+        [11, 1],
+      ],
+    };
+    const { bids, asks, timestamp } = normalizeOrderBook(book, receipt, 2);
+    expect(bids.map(({ price }) => price)).toEqual([9, 8]);
+    expect(asks.map(({ price }) => price)).toEqual([10, 11]);
+    expect(timestamp).toBe(NOW);
+  });
+
+  it('may have one empty side', () => {
+    expect(normalizeOrderBook({ bids: [], asks: [[1, 1]] }, receipt).bids).toEqual([]);
+  });
+
+  it.each([
+    ...GARBAGE,
+    { bids: [], asks: [] },
+    { bids: [[1]], asks: [] },
+    { bids: [['1', 2]], asks: [] },
+    { bids: [[Number.NaN, 1]], asks: [[1, 1]] },
+  ])('%j is none', (value) => {
+    expect(() => normalizeOrderBook(value, receipt)).toThrow(refused);
+  });
+});
+
+describe('trades', () => {
+  const trade = (id: unknown, timestamp: unknown = NOW, side: unknown = 'buy') => ({
+    id,
+    timestamp,
+    price: 5,
+    amount: 0,
+    side,
+  });
+
+  it('are oldest first; those of one millisecond in the order of their ids', () => {
+    const list = [
+      trade('1000', NOW),
+      trade('999', NOW),
+      trade('7', NOW + 1),
+      trade('x', NOW - 1),
+      trade(12, NOW - 2),
+    ];
+    expect(normalizeTrades(list, receipt).map(({ trade_id }) => trade_id)).toEqual([
+      '12',
+      'x',
+      '999',
+      '1000',
+      '7',
+    ]);
+  });
+
+  it('name the side of the taker, whoever’s the venue names', () => {
+    const list = [
+      trade('1', NOW, 'buy'),
+      trade('2', NOW, 'sell'),
+      trade('3', NOW, 'none'),
+      trade('4', NOW, undefined),
+    ];
+    expect(normalizeTrades(list, receipt).map(({ side }) => side)).toEqual(['buy', 'sell', null, 'buy']);
+    expect(normalizeTrades(list, receipt, 'maker').map(({ side }) => side)).toEqual([
+      'sell',
+      'buy',
+      null,
+      'sell',
+    ]);
+  });
+
+  it('have null for an id or an amount that is not given; an amount of 0 is one', () => {
+    expect(normalizeTrades([trade(undefined), { ...trade(''), amount: undefined }], receipt)).toMatchObject([
+      { trade_id: null, amount: 0 },
+      { trade_id: null, amount: null },
+    ]);
+    expect(normalizeTrades([], receipt)).toEqual([]);
+  });
+
+  it.each([
+    ...GARBAGE,
+    [trade('1', undefined)].map((one) => ({ ...one, timestamp: 5 })),
+    [{ ...trade('1'), price: undefined }],
+  ])('%j are none', (value) => {
+    expect(() => normalizeTrades(value, receipt)).toThrow(refused);
+  });
+});
+
+describe('candles', () => {
+  it('are oldest first, one a period, the later of two', () => {
+    const rows = [
+      [NOW + 60_000, 1, 2, 3, 4, 5],
+      [NOW, 1, 1, 1, 1, 1],
+      [NOW, 2, 2, 2, 2, 0],
+    ];
+    expect(normalizeCandles(rows, receipt)).toEqual([
+      { timestamp: NOW, open: 2, high: 2, low: 2, close: 2, volume: 0 },
+      { timestamp: NOW + 60_000, open: 1, high: 2, low: 3, close: 4, volume: 5 },
+    ]);
+  });
+
+  it('have null for figures that are not given', () => {
+    expect(normalizeCandles([[NOW, undefined, null, Number.NaN, 4, undefined]], receipt)).toEqual([
+      { timestamp: NOW, open: null, high: null, low: null, close: 4, volume: null },
+    ]);
+  });
+
+  it.each([
+    ...GARBAGE,
+    [[undefined, undefined, undefined, undefined, undefined, undefined]],
+    [[NOW, 1, 1, 1]],
+    [['{', 1, 1, 1, 1, 1]],
+  ])('%j are none', (value) => {
+    expect(() => normalizeCandles(value, receipt)).toThrow(refused);
+  });
+});
+
+describe('markets', () => {
+  it('are sorted by symbol, with what is not given as null', () => {
+    const markets = {
+      b: { symbol: 'ETH/USD', base: 'ETH', quote: 'USD', type: 'swap', active: false },
+      a: { symbol: 'BTC/USD', base: 'BTC', active: undefined },
+      c: { symbol: '', base: 'X' },
+      d: null,
+      e: { symbol: 'ETH/USD:USD', base: 7 },
+    };
+    expect(normalizeMarkets(markets, receipt)).toEqual([
+      { symbol: 'BTC/USD', base: 'BTC', quote: '', type: 'spot', active: null },
+      { symbol: 'ETH/USD', base: 'ETH', quote: 'USD', type: 'swap', active: false },
+    ]);
+  });
+
+  it.each([undefined, {}, [], { a: {} }])('%j are none', (value) => {
+    expect(() => normalizeMarkets(value, receipt)).toThrow(refused);
+  });
+});

@@ -1,0 +1,178 @@
+import { describe, expect, test } from 'vitest';
+import { MAX_DUE_EVENTS, MAX_ORDERED_BACKLOG } from '../../../../src/streams/clients/limits.js';
+import { TopicReader } from '../../../../src/streams/clients/topic-reader.js';
+import { createSharedEvent } from '../../../../src/streams/shared-event.js';
+import { tickerEvent, tradesEvent } from '../../../support/fake-hub.js';
+import { connect } from './fake-client.js';
+
+/** An event so large that the next look finds the socket full. */
+const bulky = createSharedEvent({ type: 'reply', json: JSON.stringify({ filler: 'x'.repeat(70_000) }) });
+
+const topic = { channel: 'ticker', exchange: 'binance', symbol: 'BTC/USDT' } as const;
+
+/** A connection with one subscription whose socket has just filled up. */
+const stalled = (kind: 'sse' | 'websocket' = 'sse', sandbox = false) => {
+  const all = connect(kind);
+  const reader = new TopicReader(all.connection, topic, { sandbox });
+  reader.release();
+  all.socket.stalled = true;
+  all.connection.deliver(bulky, null);
+  all.host.turn.end();
+  return { ...all, reader };
+};
+
+describe('while the reader keeps up', () => {
+  test('everything due within one turn leaves in one write, in order', () => {
+    const { connection, host, socket } = connect();
+    for (let last = 1; last <= 4; last += 1) connection.deliver(tickerEvent({ last }), null);
+    expect(socket.writes).toHaveLength(0);
+    host.turn.end();
+    expect(socket.writes).toHaveLength(1);
+    expect(socket.events.map(({ last }) => last)).toEqual([1, 2, 3, 4]);
+    expect(host.counters.delivered).toBe(4);
+  });
+
+  test('one event is written as the very bytes that all clients share', () => {
+    const { connection, host, socket } = connect();
+    const event = tickerEvent();
+    connection.deliver(event, null);
+    host.turn.end();
+    expect(socket.writes[0]).toBe(event.sse);
+  });
+
+  test('an unusually long turn does not gather without bound', () => {
+    const { connection, socket } = connect();
+    for (let last = 0; last < MAX_DUE_EVENTS + 1; last += 1) connection.deliver(tickerEvent({ last }), null);
+    expect(socket.writes).toHaveLength(1);
+  });
+
+  test('a socket that has ended is not written to', () => {
+    const { connection, host, socket } = connect();
+    connection.deliver(tickerEvent(), null);
+    socket.writable = false;
+    host.turn.end();
+    expect(socket.writes).toHaveLength(0);
+  });
+});
+
+describe('while the reader is slow', () => {
+  test('nothing is written, tickers are conflated to the latest, and the latest follows the drain', () => {
+    const { socket, host, reader } = stalled();
+    for (let last = 1; last <= 1000; last += 1) {
+      reader.onEvent(tickerEvent({ last }));
+      host.turn.end();
+    }
+    expect(socket.writes).toHaveLength(1);
+    expect(socket.waiting).toBe(1);
+    expect(host.counters.conflated).toBe(999);
+    socket.drain();
+    expect(socket.events.slice(1)).toMatchObject([{ last: 1000 }]);
+    reader.onEvent(tickerEvent({ last: 1001 }));
+    host.turn.end();
+    expect(socket.events.at(-1)).toMatchObject({ last: 1001 });
+  });
+
+  test('subscriptions are conflated apart, even where their events share a key', () => {
+    const { socket, connection, reader } = stalled();
+    const other = new TopicReader(connection, { ...topic, symbol: 'ETH/USDT' }, { sandbox: false });
+    other.release();
+    reader.onEvent(tickerEvent({ last: 1 }));
+    other.onEvent(tickerEvent({ symbol: 'ETH/USDT', last: 2 }));
+    reader.onEvent(tickerEvent({ last: 3 }));
+    socket.drain();
+    expect(socket.events.slice(1).map(({ last }) => last)).toEqual([2, 3]);
+  });
+
+  test('trades are kept up to a bound; what is lost beyond it is told in trades, then the stream goes on', () => {
+    const { socket, host, connection } = stalled('sse', true);
+    const trades = new TopicReader(connection, { ...topic, channel: 'trades' }, { sandbox: true });
+    trades.release();
+    for (let i = 0; i < MAX_ORDERED_BACKLOG; i += 1) trades.onEvent(tradesEvent([`kept-${i}`]));
+    trades.onEvent(tradesEvent(['lost-1', 'lost-2']));
+    trades.onEvent(tradesEvent(['lost-3']));
+    host.time = 99;
+    socket.drain();
+    trades.onEvent(tradesEvent(['after']));
+    host.turn.end();
+    const events = socket.events.slice(1);
+    expect(events).toHaveLength(MAX_ORDERED_BACKLOG + 2);
+    expect(events.at(-2)).toEqual({
+      event_type: 'lost',
+      channel: 'trades',
+      exchange: 'binance',
+      symbol: 'BTC/USDT',
+      count: 3,
+      timestamp: 99,
+      sandbox: true,
+    });
+    expect(events.at(-1)).toMatchObject({ trades: [{ trade_id: 'after' }] });
+    expect(host.counters.lost).toBe(3);
+  });
+
+  test('closed candles that are lost are told in candles', () => {
+    const { socket, connection } = stalled();
+    const candles = new TopicReader(
+      connection,
+      { ...topic, channel: 'ohlcv', interval: '1m' },
+      { sandbox: false },
+    );
+    candles.release();
+    const event = createSharedEvent({ type: 'ohlcv', json: '{"event_type":"ohlcv","candles":[{},{}]}' });
+    for (let i = 0; i <= MAX_ORDERED_BACKLOG; i += 1) candles.onEvent(event);
+    socket.drain();
+    expect(socket.events.at(-1)).toMatchObject({
+      event_type: 'lost',
+      channel: 'ohlcv',
+      interval: '1m',
+      count: 2,
+    });
+  });
+
+  test.each([
+    ['holds neither counts as one', {}, 1],
+    ['is a notice of seven lost ones counts as seven', { event_type: 'lost', count: 7 }, 7],
+  ])('a lost event that %s', (_what, contents, count) => {
+    const { socket, connection, reader } = stalled();
+    for (let i = 0; i < MAX_ORDERED_BACKLOG; i += 1) connection.deliver(tradesEvent(['x']), reader);
+    connection.deliver(createSharedEvent({ type: 'trades', json: JSON.stringify(contents) }), reader);
+    socket.drain();
+    expect(socket.events.at(-1)).toMatchObject({ event_type: 'lost', count });
+  });
+
+  test('a backlog larger than the socket takes leaves in parts', () => {
+    const { socket, connection } = stalled();
+    const filler = 'x'.repeat(20_000);
+    for (let i = 0; i < 10; i += 1)
+      connection.deliver(createSharedEvent({ type: 'reply', json: JSON.stringify({ i, filler }) }), null);
+    socket.drain();
+    socket.stalled = true;
+    expect(socket.writes.length).toBeGreaterThan(3);
+    expect(socket.events.slice(1).map(({ i }) => i)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
+  test('a backlog stops where the socket is full again and goes on after the next drain', () => {
+    const { socket, connection } = stalled();
+    const filler = 'x'.repeat(20_000);
+    for (let i = 0; i < 10; i += 1)
+      connection.deliver(createSharedEvent({ type: 'reply', json: JSON.stringify({ i, filler }) }), null);
+    const take = socket.write.bind(socket);
+    socket.write = (bytes) => {
+      socket.stalled = true;
+      return take(bytes);
+    };
+    for (let drains = 1; socket.events.length < 11; drains += 1) {
+      expect(drains).toBeLessThan(10);
+      socket.drain();
+      expect(socket.writableLength).toBeLessThan(160_000);
+    }
+    expect(socket.events.slice(1).map(({ i }) => i)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
+  test('replies that find no room end the connection, since they may be neither dropped nor conflated', () => {
+    const { host, peer, connection } = stalled();
+    const reply = createSharedEvent({ type: 'reply', json: '{}' });
+    for (let i = 0; i <= MAX_ORDERED_BACKLOG; i += 1) connection.deliver(reply, null);
+    expect(host.drops).toEqual([connection]);
+    expect(peer.ends).toEqual([{ code: 1013, reason: 'The reader did not keep up.' }]);
+  });
+});
