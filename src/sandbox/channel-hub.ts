@@ -7,7 +7,7 @@ import { type Channel, type FeedVenue } from './venues/venue.js';
 export interface Subscriber {
   /** Sends a frame of a channel. */
   readonly frame: (channel: string, frame: string) => void;
-  /** Asked before a book frame that is not a snapshot: true leaves this frame out for this subscriber (a gap). */
+  /** Asked before an update of a book that changes something: true leaves it out for this subscriber (a gap). */
   readonly skipsBook: (channel: string) => boolean;
 }
 
@@ -32,11 +32,14 @@ export function createChannelHub(options: { now: () => Millis; clock: TickClock 
   const tick = (active: ReadonlySet<ActiveChannel>, time: Millis): void => {
     for (const entry of active) {
       if (time <= entry.since) continue;
-      const frames = entry.channel.update(time, entry.since);
+      const { since } = entry;
+      const frames = entry.channel.update(time, since);
       entry.since = time;
+      if (frames.length === 0) continue;
       for (const subscriber of entry.subscribers) {
-        if (entry.channel.book && subscriber.skipsBook(entry.key)) continue;
-        for (const frame of frames) subscriber.frame(entry.key, frame);
+        const lost = entry.channel.book === true && subscriber.skipsBook(entry.key);
+        const sent = lost ? (entry.channel.tornUpdate?.(time, since) ?? []) : frames;
+        for (const frame of sent) subscriber.frame(entry.key, frame);
       }
     }
   };

@@ -17,7 +17,7 @@ export type SocketAction =
   | { readonly action: 'unmute' }
   /** Sends this frame as it is. */
   | { readonly action: 'send'; readonly frame: string }
-  /** Leaves out the next update of each order book. */
+  /** Loses the next update of each order book that changes something. */
   | { readonly action: 'gap' };
 
 export interface PeerOptions {

@@ -11,6 +11,8 @@ import { parseCommand, strings } from './feed-command.js';
 import { type Channel, type FeedSocket, type FeedVenue } from './venue.js';
 
 const CHANNELS = new Set(['ticker', 'ticker_batch', 'matches', 'level2_batch', 'level2', 'heartbeat']);
+/** Asks below the bid of a torn update. */
+const TORN_DEPTH = 20;
 const KEYED = new Set(['level2', 'level3', 'full', 'user']);
 
 function tickerFrame(market: Market, time: Millis): string {
@@ -81,6 +83,20 @@ function bookChannel(market: Market): Channel {
           product_id: coinbaseId(market),
           bids: book.bids.map(level),
           asks: book.asks.map(level),
+          time: isoMicros(time),
+        }),
+      ];
+    },
+    // Nothing is numbered here, so that a loss can be seen only where bids and asks meet: a bid was placed among the
+    // asks, and the removal of those below it was lost. So far among them that the market does not get there meanwhile.
+    tornUpdate: (time, since) => {
+      const among = bookAt(market, slotOf(since), TORN_DEPTH).asks.at(-1);
+      if (among === undefined) return [];
+      return [
+        JSON.stringify({
+          type: 'l2update',
+          product_id: coinbaseId(market),
+          changes: [change('bid')(among)],
           time: isoMicros(time),
         }),
       ];

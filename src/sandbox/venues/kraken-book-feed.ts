@@ -52,6 +52,8 @@ export const krakenBookChannel = (market: Market, depth: number): Channel => ({
   market,
   book: true,
   snapshot: (time) => [frame(market, bookAt(market, slotOf(time), depth), { type: 'snapshot', time })],
+  // The levels were lost, the checksum came: a later update of the same levels would hide the loss.
+  tornUpdate: (time) => [frame(market, { bids: [], asks: [] }, { type: 'update', time })],
   update: (time, since) => {
     const from = slotOf(since);
     const to = slotOf(time);

@@ -48,6 +48,11 @@ export interface Channel {
   readonly market: Market;
   /** Book channels can be made to skip a frame (`gap`). */
   readonly book?: true;
+  /**
+   * Frames in the place of a lost update, where the loss alone would show by chance only: the part of it that arrived.
+   * A reader who applies them has a book that can be seen to be wrong.
+   */
+  readonly tornUpdate?: (time: Millis, since: Millis) => readonly string[];
   /** Frames for a socket that joins; the time is that of the last update, so that the next one follows on. */
   readonly snapshot?: (time: Millis) => readonly string[];
   /** Frames for everybody, telling what happened in (since, time]. */
