@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** The process: environment in, a listening server (or MCP over stdio), signals, exit codes. */
-import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ConfigError, loadConfig, type Config } from './config/config.js';
+import { onEndingSignals } from './app/ending-signals.js';
+import { ConfigError, loadConfig, misspelledSettings, type Config } from './config/config.js';
 import type { Log } from './log/log.js';
 import { listExchangeIds } from './exchanges/ccxt/loader.js';
 import { knownExchangeNames } from './exchanges/exchange-names.js';
@@ -10,16 +10,12 @@ import { createLog } from './log/pino-log.js';
 
 /** EX_CONFIG of sysexits.h. */
 const BAD_CONFIG = 78;
-/** How long readiness is off before the door closes, so that a balancer can look. */
-const DRAIN_NOTICE_MS = 300;
 /** How long answers may wait for an exchange once the door is closed. */
 const GIVE_UP_AFTER_MS = 6_000;
 /** From there: connections that are still not done are cut. */
 const CUT_AFTER_MS = 1_000;
-/** From the signal: the process ends whatever is left. */
-const END_AFTER_MS = 9_000;
-
-const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+/** From the signal and SHUTDOWN_NOTICE: the process ends whatever is left. */
+const END_AFTER_MS = 8_700;
 
 const readConfig = (): Config => {
   try {
@@ -46,23 +42,15 @@ const watchFaults = (log: Log): (() => number) => {
   return () => rejections;
 };
 
-/** Calls `end` on the first of these; a second one ends the process at once. SIGHUP: its terminal has gone. */
-const onSignals = (log: Log, end: () => Promise<void>): void => {
-  let stopping = false;
-  const stop = (signal: (typeof ENDING_SIGNALS)[number]): void => {
-    if (stopping) process.exit(128 + constants.signals[signal]);
-    stopping = true;
-    log.info({ signal }, 'shutting down');
-    setTimeout(() => {
-      log.warn({}, 'not everything has ended in time');
-      process.exit(0);
-    }, END_AFTER_MS).unref();
-    void end().then(() => {
-      log.info({}, 'shut down');
-      process.exit(0);
-    });
-  };
-  for (const signal of ENDING_SIGNALS) process.on(signal, stop);
+/** What is likely a mistake, though the settings can be used. */
+const warnOfMisspellings = (log: Log): void => {
+  const misspelled = misspelledSettings(process.env);
+  if (misspelled.length === 0) return;
+  const pairs = misspelled.map(({ variable, meant }) => `${variable} (did you mean ${meant}?)`);
+  log.warn(
+    { variables: misspelled.map(({ variable }) => variable) },
+    `no settings, ignored: ${pairs.join(', ')}`,
+  );
 };
 
 /** What keeps a server from listening, in words for who started it. */
@@ -82,21 +70,27 @@ const whyNot = (error: unknown): string => {
 const serveHttp = async (config: Config): Promise<void> => {
   const log = await createLog(config);
   const unhandledRejections = watchFaults(log);
+  warnOfMisspellings(log);
   const { buildApp } = await import('./app/app.js');
   const app = await buildApp(config, { log, unhandledRejections });
-  onSignals(log, async () => {
+  const end = async (): Promise<void> => {
     app.lifeCycle.beginDraining();
-    await delay(DRAIN_NOTICE_MS);
+    await delay(config.shutdownNoticeMs);
     setTimeout(() => {
       app.lifeCycle.giveUpCalls();
       // Begun only now: however late this thread is, what was given up is answered first.
       setTimeout(() => app.server.closeAllConnections(), CUT_AFTER_MS).unref();
     }, GIVE_UP_AFTER_MS).unref();
     await app.close();
-  });
+  };
+  onEndingSignals({ process, log, end, endAfterMs: config.shutdownNoticeMs + END_AFTER_MS });
   try {
-    const address = await app.listen({ host: config.host, port: config.port });
-    log.info({ address, exchanges: config.enabledExchanges, sandbox: config.sandbox !== false }, 'listening');
+    const [address, ...more] = await app.listenOn({ host: config.host, port: config.port });
+    const also = more.length === 0 ? {} : { more_addresses: more };
+    log.info(
+      { address, ...also, exchanges: config.enabledExchanges, sandbox: config.sandbox !== false },
+      'listening',
+    );
   } catch (error) {
     log.error({}, `cannot listen on ${config.host}:${config.port}: ${whyNot(error)}`);
     process.exit(1);
@@ -107,9 +101,10 @@ const serveHttp = async (config: Config): Promise<void> => {
 const serveStdio = async (config: Config): Promise<void> => {
   const log = await createLog(config, { destination: process.stderr, pretty: false });
   watchFaults(log);
+  warnOfMisspellings(log);
   const { buildStdioServer } = await import('./app/app.js');
   const server = await buildStdioServer(config, { log });
-  onSignals(log, () => server.close());
+  onEndingSignals({ process, log, end: () => server.close(), endAfterMs: END_AFTER_MS });
   await server.closed;
   await server.close();
   process.exit(0);

@@ -12,6 +12,7 @@ import { addCommonHeaders, steadyHeadersOf } from '../http/common-headers.js';
 import { addErrorAnswers } from '../http/errors.js';
 import { addFrontDoor } from '../http/front-door.js';
 import { createHotAnswers } from '../http/hot-answers.js';
+import { createListening } from '../http/listening.js';
 import { addLifeCycle } from '../http/life-cycle.js';
 import { addOpenApi } from '../http/openapi/openapi.js';
 import { addOriginCheck } from '../http/origin-check.js';
@@ -32,6 +33,13 @@ import { keyPrefix } from '../market-data/cache-keys.js';
 import { createReadiness } from '../http/readiness.js';
 import type { StdioDependencies } from '../mcp/stdio.js';
 import { VERSION } from '../config/version.js';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Listens on every address of the host; resolves with the URLs. */
+    listenOn(at: { readonly host: string; readonly port: number }): Promise<string[]>;
+  }
+}
 
 export interface AppOverrides extends ServiceOverrides {
   /** Requests being answered at once. */
@@ -74,9 +82,12 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   addValidation(app);
   addOpenApi(app, { version: VERSION });
   addAccessLog(app, { log, mode: config.accessLog, now });
+  const listening = createListening(app);
+  app.decorate('listenOn', (at) => listening.listen(at));
   addLifeCycle(app, {
     giveUpCalls: () => services.giveUpCalls(),
     async close() {
+      await listening.close();
       await sharing?.close();
       await services.close();
     },

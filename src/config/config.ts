@@ -3,7 +3,16 @@
  * seconds in the environment and milliseconds in Config.
  */
 import { environment, type Environment } from './environment.js';
-import { exchangeIds, exchangeOptionsByExchange, list, type ExchangeOptions } from './values.js';
+import {
+  exchangeIds,
+  exchangeOptionsByExchange,
+  flagOf,
+  isProxyUrl,
+  list,
+  originOf,
+  type ExchangeOptions,
+} from './values.js';
+import { editDistance, nearestNames } from '../lib/edit-distance.js';
 
 export type { ExchangeOptions };
 
@@ -44,6 +53,8 @@ export interface Config {
   readonly retry: RetrySettings;
   readonly upstreamTimeoutMs: number;
   readonly requestTimeoutMs: number;
+  /** How long readiness is off before connections end. */
+  readonly shutdownNoticeMs: number;
   readonly stream: {
     readonly deltaThreshold: number;
     readonly heartbeatMs: number;
@@ -65,20 +76,15 @@ export class ConfigError extends Error {
   }
 }
 
-const isProxyUrl = (text: string): boolean =>
-  text === '' || (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol));
-
 const PINO_LEVELS = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'error' } as const;
 
 const trustProxy = (text: string): Config['trustProxy'] => {
-  if (text === '' || text.toLowerCase() === 'false') return false;
-  if (text.toLowerCase() === 'true') return true;
-  if (/^\d+$/.test(text)) return Number(text);
-  return text.split(',').map((address) => address.trim());
+  // Before the flags: 1 is one hop here. No hop at all is nobody to trust.
+  if (/^\d+$/.test(text)) return Number(text) === 0 ? false : Number(text);
+  return flagOf(text) ?? list(text);
 };
 
-const sandboxSetting = (text: string): boolean | string =>
-  /^https?:/i.test(text) ? text.replace(/\/+$/, '') : /^(true|1)$/i.test(text);
+const sandboxSetting = (text: string): boolean | string => flagOf(text) ?? text.replace(/\/+$/, '');
 
 const toConfig = (e: Environment, proxy: Config['proxy']): Config => ({
   env: e.APP_ENV,
@@ -87,7 +93,7 @@ const toConfig = (e: Environment, proxy: Config['proxy']): Config => ({
   port: e.PORT,
   host: e.HOST,
   trustProxy: trustProxy(e.TRUST_PROXY),
-  corsOrigins: e.CORS_ORIGIN.trim() === '*' ? true : list(e.CORS_ORIGIN),
+  corsOrigins: e.CORS_ORIGIN === '*' ? true : list(e.CORS_ORIGIN).map((item) => originOf(item) ?? item),
   clientRateLimit: { requests: e.CLIENT_RATE_LIMIT_REQUESTS, windowMs: e.CLIENT_RATE_LIMIT_WINDOW },
   redis: { enabled: e.REDIS_ENABLED, url: e.REDIS_URL },
   cacheMaxBytes: e.CACHE_MAX_MB * 1024 * 1024,
@@ -111,6 +117,7 @@ const toConfig = (e: Environment, proxy: Config['proxy']): Config => ({
   },
   upstreamTimeoutMs: e.UPSTREAM_TIMEOUT,
   requestTimeoutMs: e.REQUEST_TIMEOUT,
+  shutdownNoticeMs: e.SHUTDOWN_NOTICE,
   stream: {
     deltaThreshold: e.TICKER_DELTA_THRESHOLD,
     heartbeatMs: e.STREAM_HEARTBEAT_INTERVAL,
@@ -133,40 +140,101 @@ export const SETTINGS: readonly { readonly name: string; readonly description: s
   environment.shape,
 ).map(([name, schema]) => ({ name, description: schema.description ?? '' }));
 
-/**
- * The environment as a Config. An empty variable counts as unset. `knownExchanges`, where given, is the allow-list of
- * exchange names; throws ConfigError with every fault at once.
- */
-export const loadConfig = (
-  env: Readonly<Record<string, string | undefined>>,
-  knownExchanges?: ReadonlySet<string>,
-): Config => {
-  const given = Object.fromEntries(
-    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
-  );
-  // CORS_ORIGIN alone means something when it is empty: no origin at all.
-  if (env['CORS_ORIGIN'] === '') given['CORS_ORIGIN'] = '';
-  const result = environment.safeParse(given);
-  const faults = result.success
-    ? []
-    : result.error.issues.map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`);
-  // Told beside the other faults, not after they were mended.
+const PROXY_VARIABLES = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'] as const;
+/** Their values, or parts of them, may be secret: no message repeats them. */
+const MAY_BE_SECRET: ReadonlySet<string> = new Set([
+  ...['CMC_API_KEY', 'CMC_API_URL', 'EXCHANGE_OPTIONS', 'REDIS_URL', ...PROXY_VARIABLES],
+]);
+/** A bad value is repeated up to this many characters. */
+const MAX_SHOWN_LENGTH = 60;
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/** What is set, without the blanks around it. Empty is unset, but that CORS_ORIGIN alone then names no origin. */
+const givenSettings = (env: Variables): Record<string, string> => {
+  const given: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    const text = value?.trim() ?? '';
+    if (text !== '' || (name === 'CORS_ORIGIN' && value !== undefined)) given[name] = text;
+  }
+  return given;
+};
+
+/** `, not "x"`: the value that was refused, where it may be shown. */
+const refused = (name: string, given: Readonly<Record<string, string>>): string => {
+  const value = given[name];
+  // A URL with credentials, put into the wrong setting by mistake.
+  if (value === undefined || MAY_BE_SECRET.has(name) || value.includes('@')) return '';
+  const shown = value.length > MAX_SHOWN_LENGTH ? `${value.slice(0, MAX_SHOWN_LENGTH)}…` : value;
+  return `, not ${JSON.stringify(shown)}`;
+};
+
+/** Told beside the other faults, not after they were mended. */
+const unknownExchangeFaults = (
+  given: Readonly<Record<string, string>>,
+  known: ReadonlySet<string>,
+): string[] => {
   const named = {
     ENABLED_EXCHANGES: exchangeIds.safeParse(given['ENABLED_EXCHANGES']).data ?? [],
     EXCHANGE_OPTIONS: Object.keys(exchangeOptionsByExchange.safeParse(given['EXCHANGE_OPTIONS']).data ?? {}),
   };
-  for (const [setting, ids] of Object.entries(named))
-    for (const id of ids)
-      if (knownExchanges?.has(id) === false)
-        faults.push(`${setting}: ${id} is not an exchange that CCXT knows`);
-  const proxy = {
-    https: env['HTTPS_PROXY'] ?? env['https_proxy'] ?? '',
-    http: env['HTTP_PROXY'] ?? env['http_proxy'] ?? '',
-    no: env['NO_PROXY'] ?? env['no_proxy'] ?? '',
-  };
-  // A proxy's URL may carry a password: it is not repeated.
-  if (!isProxyUrl(proxy.https)) faults.push('HTTPS_PROXY: must be an http(s) URL');
-  if (!isProxyUrl(proxy.http)) faults.push('HTTP_PROXY: must be an http(s) URL');
+  return Object.entries(named).flatMap(([setting, ids]) =>
+    ids
+      .filter((id) => !known.has(id))
+      .map((id) => {
+        const meant = nearestNames(id, known);
+        const hint = meant.length > 0 ? `; did you mean ${meant.join(', ')}?` : '';
+        return `${setting}: ${id} is not an exchange that CCXT knows${hint}`;
+      }),
+  );
+};
+
+/**
+ * The environment as a Config. Blanks around a value are cut; an empty variable counts as unset. `knownExchanges`, where
+ * given, is the allow-list of exchange names; throws ConfigError with every fault at once.
+ */
+export const loadConfig = (env: Variables, knownExchanges?: ReadonlySet<string>): Config => {
+  const given = givenSettings(env);
+  const result = environment.safeParse(given);
+  const faults = result.success
+    ? []
+    : result.error.issues.map(({ path: [name, ...rest], message }) => {
+        const setting = String(name);
+        return `${[setting, ...rest.map(String)].join('.')}: ${message}${refused(setting, given)}`;
+      });
+  if (knownExchanges !== undefined) faults.push(...unknownExchangeFaults(given, knownExchanges));
+  const [https, http, no] = PROXY_VARIABLES.map((name) => given[name] ?? given[name.toLowerCase()] ?? '');
+  const proxy = { https: https ?? '', http: http ?? '', no: no ?? '' };
+  for (const [name, url] of [
+    ['HTTPS_PROXY', proxy.https],
+    ['HTTP_PROXY', proxy.http],
+  ] as const)
+    if (url !== '' && !isProxyUrl(url))
+      faults.push(
+        `${name}: must be an http(s) URL such as http://proxy:3128, a password in it percent-encoded`,
+      );
   if (!result.success || faults.length > 0) throw new ConfigError(faults);
   return deepFreeze(toConfig(result.data, proxy));
+};
+
+/** Variables further than this from the name of a setting are somebody else's. */
+const MAX_SETTING_TYPOS = 2;
+/** Within that distance of HOST or PORT, and in nearly every environment. */
+const ORDINARY_VARIABLES: ReadonlySet<string> = new Set(['HOME', 'ROOT']);
+
+/** Variables that are no settings but are spelled nearly like one: likely typing errors, which would pass unnoticed. */
+export const misspelledSettings = (
+  env: Variables,
+): readonly { readonly variable: string; readonly meant: string }[] => {
+  const settings = [...SETTINGS.map(({ name }) => name), ...PROXY_VARIABLES];
+  const known = new Set([...settings, ...PROXY_VARIABLES.map((name) => name.toLowerCase())]);
+  return Object.keys(env).flatMap((variable) => {
+    const name = variable.toUpperCase();
+    if (known.has(variable) || ORDINARY_VARIABLES.has(name)) return [];
+    const [nearest] = settings
+      .map((setting) => ({ setting, distance: editDistance(name, setting, MAX_SETTING_TYPOS) }))
+      .filter(({ distance }) => distance <= MAX_SETTING_TYPOS)
+      .sort((a, b) => a.distance - b.distance);
+    return nearest === undefined ? [] : [{ variable, meant: nearest.setting }];
+  });
 };

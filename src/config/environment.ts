@@ -7,19 +7,23 @@ import {
   exchangeIds,
   exchangeOptionsByExchange,
   flag,
-  isOrigin,
+  flagOf,
+  fraction,
+  isPlainHttpUrl,
   isProxyAddress,
+  isRedisUrl,
   list,
+  originOf,
   seconds,
   whole,
+  word,
 } from './values.js';
 
 const LOG_LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR'] as const;
 
 /** What each variable may be, its default and its meaning. */
 export const environment = z.object({
-  APP_ENV: z
-    .enum(['development', 'test', 'production'], 'must be development, test or production')
+  APP_ENV: word(['development', 'test', 'production'], 'must be development, test or production')
     .default('development')
     .describe('development prints readable logs on a terminal; production logs JSON'),
   LOG_LEVEL: z
@@ -28,8 +32,7 @@ export const environment = z.object({
     .pipe(z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`))
     .default('INFO')
     .describe('DEBUG, INFO, WARNING or ERROR'),
-  ACCESS_LOG: z
-    .enum(['all', 'upstream', 'errors'], 'must be all, upstream or errors')
+  ACCESS_LOG: word(['all', 'upstream', 'errors'], 'must be all, upstream or errors')
     .default('upstream')
     .describe(
       'which requests get a log line: all; those that failed, were slow or reached a venue; failures only',
@@ -40,7 +43,9 @@ export const environment = z.object({
     .string()
     .refine(
       (text) =>
-        /^(true|false|\d{1,3})$/i.test(text) || text.split(',').every((item) => isProxyAddress(item.trim())),
+        flagOf(text) !== undefined ||
+        /^\d{1,3}$/.test(text) ||
+        text.split(',').every((item) => isProxyAddress(item.trim())),
       'must be false, true, a number of hops, or IP addresses and networks separated by commas',
     )
     .default('false')
@@ -48,7 +53,7 @@ export const environment = z.object({
   CORS_ORIGIN: z
     .string()
     .refine(
-      (text) => text.trim() === '*' || list(text).every(isOrigin),
+      (text) => text === '*' || list(text).every((item) => originOf(item) !== undefined),
       'must be * or origins such as https://app.example, without a path, separated by commas',
     )
     .default('*')
@@ -57,9 +62,13 @@ export const environment = z.object({
     'requests a client address may make per CLIENT_RATE_LIMIT_WINDOW; 0 is off',
   ),
   CLIENT_RATE_LIMIT_WINDOW: seconds(60, { min: 1 }).describe('window of the client limit, in seconds'),
+  SHUTDOWN_NOTICE: seconds(0.3, { max: 30 }).describe(
+    'seconds that readiness is off before connections end, so that a load balancer can look',
+  ),
   REDIS_ENABLED: flag(true).describe('use Redis as the second cache tier; without it memory alone serves'),
   REDIS_URL: z
-    .url({ protocol: /^rediss?$/, error: 'must look like redis://host:6379/0' })
+    .string()
+    .refine(isRedisUrl, 'must look like redis://host:6379/0, a password in it percent-encoded')
     .default('redis://localhost:6379/0')
     .describe('where Redis is'),
   CACHE_MAX_MB: whole(128, { min: 1, max: 65_536 }).describe('bound of the in-memory cache, in MB'),
@@ -79,7 +88,8 @@ export const environment = z.object({
     .default('')
     .describe('CoinMarketCap key; empty turns the fallback off'),
   CMC_API_URL: z
-    .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
+    .string()
+    .refine(isPlainHttpUrl, 'must be an http(s) URL without credentials, ? and #')
     .default('https://pro-api.coinmarketcap.com/v1')
     .describe('CoinMarketCap API, with or without its version'),
   ENABLED_EXCHANGES: exchangeIds.describe('CCXT exchange ids, separated by commas'),
@@ -87,7 +97,10 @@ export const environment = z.object({
     'JSON by exchange with rateLimit, hostname, userAgent and options for CCXT',
   ),
   EXCHANGE_WORKERS: z
-    .union([z.literal('auto'), z.literal('').transform(() => 'auto' as const), whole(0, { max: 64 })])
+    .string()
+    .toLowerCase()
+    .regex(/^(auto|[0-5]?\d|6[0-4])$/, 'must be auto or a whole number from 0 to 64')
+    .transform((text) => (text === 'auto' ? text : Number(text)))
     .default('auto')
     .describe('worker threads for the venues: auto, or a number; 0 runs them in the serving thread'),
   RATE_LIMIT_REQUESTS: whole(100, { min: 1 }).describe(
@@ -97,24 +110,18 @@ export const environment = z.object({
   MAX_RETRIES: whole(3, { max: 20 }).describe('further attempts after a failed upstream call'),
   INITIAL_BACKOFF: seconds(1).describe('upper bound of the first wait between attempts, in seconds'),
   MAX_BACKOFF: seconds(60).describe('upper bound of any wait between attempts, in seconds'),
-  BACKOFF_MULTIPLIER: z.coerce
-    .number('must be a number')
-    .min(1, 'must be at least 1')
-    .max(10, 'must be at most 10')
-    .default(2)
-    .describe('growth of that bound per attempt'),
+  BACKOFF_MULTIPLIER: fraction(2, 'must be a number', { min: 1, max: 10 }).describe(
+    'growth of that bound per attempt',
+  ),
   UPSTREAM_TIMEOUT: seconds(8, { min: 0.05, max: 120 }).describe(
     'one upstream attempt with its body, in seconds',
   ),
   REQUEST_TIMEOUT: seconds(20, { min: 0.1, max: 300 }).describe(
     'an answer with all its attempts, waits and pages, in seconds',
   ),
-  TICKER_DELTA_THRESHOLD: z.coerce
-    .number('must be a fraction')
-    .min(0, 'must be at least 0')
-    .max(1, 'must be at most 1')
-    .default(0.001)
-    .describe('fraction that last must move before a stream event is sent; 0 sends every tick'),
+  TICKER_DELTA_THRESHOLD: fraction(0.001, 'must be a fraction', { min: 0, max: 1 }).describe(
+    'fraction that last must move before a stream event is sent; 0 sends every tick',
+  ),
   STREAM_HEARTBEAT_INTERVAL: seconds(30, { min: 0.1, max: 3600 }).describe('seconds between heartbeats'),
   STREAM_MAX_CONNECTIONS: whole(10_000, { min: 1 }).describe('open SSE and WebSocket connections at most'),
   STREAM_LINGER: seconds(10, { max: 3600 }).describe('seconds an upstream feed outlives its last client'),
@@ -123,9 +130,10 @@ export const environment = z.object({
   ),
   SANDBOX: z
     .string()
-    .regex(
-      /^(true|false|1|0|https?:\/\/[^\s]{1,200})$/i,
-      'must be true, false or the URL of a running sandbox',
+    .max(250, 'must be at most 250 characters')
+    .refine(
+      (text) => flagOf(text) !== undefined || isPlainHttpUrl(text),
+      'must be true, false or the URL of a running sandbox, without credentials, ? and #',
     )
     .default('false')
     .describe(

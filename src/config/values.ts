@@ -2,29 +2,55 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 
+/** A plain decimal; `1e3`, `0x1F90` and `Infinity` are refused, blanks around it have been cut before. */
+const decimal = (words: string) =>
+  z
+    .string()
+    .regex(/^[-+]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})$/, words)
+    .transform(Number);
+
+export interface NumberBounds {
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** A number that may have a fraction. `words` refuse what is none. */
+export const fraction = (fallback: number, words: string, { min, max }: Required<NumberBounds>) =>
+  decimal(words)
+    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`))
+    .default(fallback);
+
 /** Seconds in the environment, whole milliseconds in what comes of it. */
-export const seconds = (fallback: number, { min = 0, max = 86_400 } = {}) =>
-  z.coerce
-    .number('must be a number of seconds')
-    .min(min, `must be at least ${min}`)
-    .max(max, `must be at most ${max}`)
+export const seconds = (fallback: number, { min = 0, max = 86_400 }: NumberBounds = {}) =>
+  decimal('must be a number of seconds')
+    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`))
     .default(fallback)
     .transform((value) => Math.round(value * 1000));
 
-export const whole = (fallback: number, { min = 0, max = 1_000_000 } = {}) =>
-  z.coerce
-    .number('must be a whole number')
-    .int('must be a whole number')
-    .min(min, `must be at least ${min}`)
-    .max(max, `must be at most ${max}`)
+export const whole = (fallback: number, { min = 0, max = 1_000_000 }: NumberBounds = {}) =>
+  decimal('must be a whole number')
+    .pipe(
+      z.int('must be a whole number').min(min, `must be at least ${min}`).max(max, `must be at most ${max}`),
+    )
     .default(fallback);
+
+/** One of a few words, in any case. */
+export const word = <const Words extends readonly [string, ...string[]]>(words: Words, refusal: string) =>
+  z.string().toLowerCase().pipe(z.enum(words, refusal));
+
+const FLAGS: ReadonlyMap<string, boolean> = new Map([
+  ...['true', 'yes', '1', 'on'].map((text) => [text, true] as const),
+  ...['false', 'no', '0', 'off'].map((text) => [text, false] as const),
+]);
+
+/** true, yes, 1 or on; false, no, 0 or off; in any case. undefined: neither. */
+export const flagOf = (text: string): boolean | undefined => FLAGS.get(text.toLowerCase());
 
 export const flag = (fallback: boolean) =>
   z
     .string()
-    .toLowerCase()
-    .pipe(z.enum(['true', 'false', '1', '0', 'yes', 'no', 'on', 'off'], 'must be true or false'))
-    .transform((text) => ['true', '1', 'yes', 'on'].includes(text))
+    .refine((text) => flagOf(text) !== undefined, 'must be true or false')
+    .transform((text) => flagOf(text) === true)
     .default(fallback);
 
 /** What CCXT may be told about one exchange; anything else could overwrite its methods. */
@@ -97,5 +123,52 @@ export const isProxyAddress = (text: string): boolean => {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 };
 
-/** As browsers send it: scheme, host and port, no path. */
-export const isOrigin = (text: string): boolean => URL.canParse(text) && new URL(text).origin === text;
+/** As browsers send it: scheme, host and port. `https://app.example/` is meant so; undefined for what has more. */
+export const originOf = (text: string): string | undefined => {
+  if (!URL.canParse(text)) return undefined;
+  const { origin, pathname, search, hash, username, password } = new URL(text);
+  const more = search !== '' || hash !== '' || username !== '' || password !== '' || /[?#]/.test(text);
+  return origin === 'null' || pathname !== '/' || more ? undefined : origin;
+};
+
+/** An http(s) URL of a host with, at most, a path: nothing of what is left out here could be followed. */
+export const isPlainHttpUrl = (text: string): boolean => {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return /^https?:$/.test(protocol) && username === '' && password === '' && !/[?#\s]/.test(text);
+};
+
+const isDecodable = (text: string): boolean => {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** redis(s)://[user:password@]host[:port][/database]; what stands in it percent-encoded must be so in full. */
+export const isRedisUrl = (text: string): boolean => {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, pathname, username, password, hash } = new URL(text);
+  return (
+    /^rediss?:$/.test(protocol) &&
+    hostname !== '' &&
+    /^(\/\d{0,5})?$/.test(pathname) &&
+    hash === '' &&
+    [username, password].every(isDecodable)
+  );
+};
+
+/** http(s)://[user:password@]host[:port]: what HTTP_PROXY and HTTPS_PROXY hold. */
+export const isProxyUrl = (text: string): boolean => {
+  if (!URL.canParse(text)) return false;
+  const { protocol, pathname, search, hash, username, password } = new URL(text);
+  return (
+    /^https?:$/.test(protocol) &&
+    /^\/?$/.test(pathname) &&
+    search === '' &&
+    hash === '' &&
+    [username, password].every(isDecodable)
+  );
+};

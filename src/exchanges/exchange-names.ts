@@ -3,15 +3,12 @@
  * `__proto__` or `constructor` is an unknown exchange like any other.
  */
 import { AppError } from '../errors.js';
+import { nearestNames } from '../lib/edit-distance.js';
 import { MAX_EXCHANGE_LENGTH, type ExchangeId } from '../schemas/common.js';
 import type { ResolvedExchange } from '../market-data/market-data-api.js';
 
 /** Names that outlived their CCXT class, with its successor. */
 const ALIASES: ReadonlyMap<string, ExchangeId> = new Map([['coinbasepro', 'coinbaseexchange']]);
-
-const MAX_SUGGESTIONS = 3;
-/** A name that differs in more letters than this is another name, not a typing error. */
-const MAX_TYPING_ERRORS = 3;
 
 export interface ExchangeNames {
   /**
@@ -42,30 +39,6 @@ export const byExchangeId = <T>(table: Readonly<Record<string, T>>): Readonly<Re
   return Object.fromEntries([...ofAliases, ...entries]);
 };
 
-/** Letters to insert, delete or replace to turn `a` into `b`. Both are short: names are bounded by the caller. */
-const editDistance = (a: string, b: string): number => {
-  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= b.length; column++) {
-      const replaced = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
-      current.push(Math.min(replaced, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
-    }
-    previous = current;
-  }
-  return previous[b.length] ?? 0;
-};
-
-const nearest = (name: string, candidates: Iterable<string>): string[] => {
-  const bound = Math.min(MAX_TYPING_ERRORS, Math.floor(name.length / 2));
-  return [...candidates]
-    .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
-    .filter(({ candidate, distance }) => distance <= bound || candidate.startsWith(name))
-    .sort((a, b) => a.distance - b.distance || (a.candidate < b.candidate ? -1 : 1))
-    .slice(0, MAX_SUGGESTIONS)
-    .map(({ candidate }) => candidate);
-};
-
 /** `enabled`: names as configured (aliases allowed). `knownIds`: every id that CCXT has. */
 export const createExchangeNames = ({
   enabled,
@@ -85,14 +58,19 @@ export const createExchangeNames = ({
 
   const refuse = (name: string): AppError => {
     if (known.has(name)) {
-      const message = `The exchange ${name} is not enabled on this server. Enabled: ${enabledList}.`;
+      const meant = nearestNames(
+        name,
+        listed.map((entry) => entry.name),
+      );
+      const hint = meant.length > 0 ? `Did you mean ${meant.join(', ')}? ` : '';
+      const message = `The exchange ${name} is not enabled on this server. ${hint}Enabled: ${enabledList}.`;
       return new AppError('exchange_not_enabled', message, {
         errors: [{ parameter: 'exchange', reason: `must be one of ${enabledList}` }],
       });
     }
     // The name is repeated in a message: only what can be a name is, and never at length.
     const shown = /^[a-z0-9_]+$/.test(name) && name.length <= MAX_EXCHANGE_LENGTH ? name : null;
-    const similar = shown === null ? [] : nearest(shown, known);
+    const similar = shown === null ? [] : nearestNames(shown, known);
     const advice =
       similar.length > 0 ? `Did you mean ${similar.join(', ')}?` : `Enabled here: ${enabledList}.`;
     const subject = shown === null ? 'No exchange has that name.' : `No exchange is called ${shown}.`;

@@ -2,6 +2,7 @@
 import { pino, stdSerializers, type DestinationStream } from 'pino';
 import type { Config } from '../config/config.js';
 import type { Log } from './log.js';
+import { CENSOR, createScrubber, secretsOf } from './secrets.js';
 
 /** Field names, in lower case, whose values are never written. */
 const SECRET_FIELDS: ReadonlySet<string> = new Set([
@@ -16,11 +17,8 @@ const SECRET_FIELDS: ReadonlySet<string> = new Set([
   'token',
   'x-cmc_pro_api_key',
 ]);
-const CENSOR = '[redacted]';
 /** Records are flat by custom; whatever stands deeper than this is not written at all. */
 const MAX_DEPTH = 6;
-/** Shorter values could be ordinary words: replacing them would garble every line. */
-const MIN_SECRET_LENGTH = 6;
 /** Lines are written together once they come to this many bytes, or after so many milliseconds. */
 const WRITE_BYTES = 4096;
 const WRITE_EVERY_MS = 100;
@@ -51,14 +49,6 @@ const censoredValue = (value: unknown, depth: number): unknown => {
   return kept.every((item, index) => item === value[index]) ? value : kept;
 };
 
-/** The values that must never appear in a line, even inside a message or a stack: keys and passwords of the settings. */
-const secretsOf = (config: Config): string[] => {
-  const redis = new URL(config.redis.url);
-  return [config.coinMarketCap.apiKey, redis.password, decodeURIComponent(redis.password)].filter(
-    (secret) => secret.length >= MIN_SECRET_LENGTH,
-  );
-};
-
 /** Standard output, in few writes; what is still held back is written when the process exits. */
 const bufferedStdout = (): DestinationStream => {
   const sink = pino.destination({
@@ -82,16 +72,14 @@ export interface LogOptions {
 
 /** Records of `config.logLevel` and above, one line each. */
 export const createLog = async (config: Config, options: LogOptions = {}): Promise<Log> => {
-  const secrets = secretsOf(config);
-  const scrub = (line: string): string =>
-    secrets.reduce((text, secret) => text.replaceAll(secret, CENSOR), line);
+  const scrub = createScrubber(secretsOf(config));
   const settings = {
     level: config.logLevel,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }), log: (record: Fields) => censored(record) },
     serializers: { err: (error: Error) => censored({ ...stdSerializers.err(error) }) },
-    hooks: secrets.length === 0 ? {} : { streamWrite: scrub },
+    hooks: { streamWrite: scrub },
   };
   const pretty = options.pretty ?? (config.env === 'development' && process.stdout.isTTY);
   if (!pretty) {

@@ -75,8 +75,8 @@ describe('a start that cannot succeed', () => {
     expect(await server.ended).toBe(78);
     expect(server.text()).toBe(
       `The settings are not usable:
-  - PORT: must be a whole number
-  - MAX_RETRIES: must be at least 0
+  - PORT: must be a whole number, not "http"
+  - MAX_RETRIES: must be at least 0, not "-1"
   - ENABLED_EXCHANGES: nowhere is not an exchange that CCXT knows
 `,
     );
@@ -100,6 +100,19 @@ describe('a start that cannot succeed', () => {
 });
 
 describe('a running server', () => {
+  test('names variables that are likely misspelled settings in one warning', async () => {
+    const server = start({ ENABLED_EXCHANGE: 'okx', LOGLEVEL: 'DEBUG' });
+    await listening(server);
+    const warnings = server
+      .text()
+      .split('\n')
+      .filter((line) => line.includes('"level":"warn"'));
+    expect(warnings).toHaveLength(1);
+    expect(JSON.parse(warnings[0] ?? '')).toMatchObject({
+      msg: 'no settings, ignored: ENABLED_EXCHANGE (did you mean ENABLED_EXCHANGES?), LOGLEVEL (did you mean LOG_LEVEL?)',
+    });
+  });
+
   test.each(['SIGTERM', 'SIGHUP'] as const)(
     'answers health before it knows anything of a venue, then a ticker, and ends with 0 on %s',
     async (signal) => {
@@ -160,4 +173,14 @@ describe('a running server', () => {
     expect(server.text()).toContain('uncaught exception');
     expect(server.text()).toContain('broken');
   });
+});
+
+test('`npm run --silent mcp` builds what it starts and writes nothing of its own to the protocol’s channel', async () => {
+  const env = { ...process.env, REDIS_ENABLED: 'false', SANDBOX: 'true' };
+  const child = spawn('npm', ['run', '--silent', 'mcp'], { env, stdio: ['ignore', 'pipe', 'ignore'] });
+  children.push(child);
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  expect({ code, output }).toEqual({ code: 0, output: '' });
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { ConfigError, loadConfig, SETTINGS } from '../../../src/config/config.js';
+import { ConfigError, loadConfig, misspelledSettings, SETTINGS } from '../../../src/config/config.js';
 
 /** The message of the refusal. */
 const refusal = (env: Record<string, string>, known?: ReadonlySet<string>): string => {
@@ -35,6 +35,7 @@ test('without any variable the defaults of the contract hold', () => {
     retry: { maxRetries: 3, initialBackoffMs: 1000, maxBackoffMs: 60_000, multiplier: 2 },
     upstreamTimeoutMs: 8000,
     requestTimeoutMs: 20_000,
+    shutdownNoticeMs: 300,
     stream: {
       deltaThreshold: 0.001,
       heartbeatMs: 30_000,
@@ -54,43 +55,58 @@ test('a config cannot be changed, however deep', () => {
   expect(Object.isFrozen(config.enabledExchanges)).toBe(true);
 });
 
+const ORIGINS = 'must be * or origins such as https://app.example, without a path, separated by commas';
+const HOPS = 'must be false, true, a number of hops, or IP addresses and networks separated by commas';
+const PROXY_FORM = 'must be an http(s) URL such as http://proxy:3128, a password in it percent-encoded';
+const SANDBOX_FORM = 'must be true, false or the URL of a running sandbox, without credentials, ? and #';
+const REDIS_FORM = 'must look like redis://host:6379/0, a password in it percent-encoded';
+
 describe('what is refused, word for word', () => {
   test.each([
-    [{ PORT: '65536' }, 'PORT: must be at most 65535'],
-    [{ PORT: '80.5' }, 'PORT: must be a whole number'],
-    [{ PORT: 'http' }, 'PORT: must be a whole number'],
-    [{ APP_ENV: 'prod' }, 'APP_ENV: must be development, test or production'],
-    [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL: must be one of DEBUG, INFO, WARNING, ERROR'],
-    [{ ACCESS_LOG: 'some' }, 'ACCESS_LOG: must be all, upstream or errors'],
-    [{ REDIS_ENABLED: 'maybe' }, 'REDIS_ENABLED: must be true or false'],
-    [{ REDIS_URL: 'http://localhost' }, 'REDIS_URL: must look like redis://host:6379/0'],
-    [{ CMC_API_URL: 'ftp://x' }, 'CMC_API_URL: must be an http(s) URL'],
-    [{ TICKER_CACHE_TTL: '-1' }, 'TICKER_CACHE_TTL: must be at least 0'],
-    [{ OHLCV_CACHE_TTL: 'long' }, 'OHLCV_CACHE_TTL: must be a number of seconds'],
-    [{ UPSTREAM_TIMEOUT: '0.01' }, 'UPSTREAM_TIMEOUT: must be at least 0.05'],
-    [{ BACKOFF_MULTIPLIER: '0.5' }, 'BACKOFF_MULTIPLIER: must be at least 1'],
-    [{ TICKER_DELTA_THRESHOLD: '2' }, 'TICKER_DELTA_THRESHOLD: must be at most 1'],
-    [{ RATE_LIMIT_REQUESTS: '0' }, 'RATE_LIMIT_REQUESTS: must be at least 1'],
-    [{ ENABLED_EXCHANGES: ' , ' }, 'ENABLED_EXCHANGES: must name at least one exchange'],
+    [{ PORT: '65536' }, 'PORT: must be at most 65535, not "65536"'],
+    [{ PORT: '80.5' }, 'PORT: must be a whole number, not "80.5"'],
+    [{ PORT: 'http' }, 'PORT: must be a whole number, not "http"'],
+    [{ PORT: '0x1F90' }, 'PORT: must be a whole number, not "0x1F90"'],
+    [{ PORT: '8e3' }, 'PORT: must be a whole number, not "8e3"'],
+    [{ PORT: '8_000' }, 'PORT: must be a whole number, not "8_000"'],
+    [{ PORT: '٨٠٠٠' }, 'PORT: must be a whole number, not "٨٠٠٠"'],
+    [{ TICKER_CACHE_TTL: 'Infinity' }, 'TICKER_CACHE_TTL: must be a number of seconds, not "Infinity"'],
+    [{ TICKER_CACHE_TTL: '2s' }, 'TICKER_CACHE_TTL: must be a number of seconds, not "2s"'],
+    [{ TICKER_CACHE_TTL: '1e1' }, 'TICKER_CACHE_TTL: must be a number of seconds, not "1e1"'],
+    [{ APP_ENV: 'prod' }, 'APP_ENV: must be development, test or production, not "prod"'],
+    [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL: must be one of DEBUG, INFO, WARNING, ERROR, not "loud"'],
+    [{ ACCESS_LOG: 'some' }, 'ACCESS_LOG: must be all, upstream or errors, not "some"'],
+    [{ REDIS_ENABLED: 'maybe' }, 'REDIS_ENABLED: must be true or false, not "maybe"'],
+    [{ REDIS_URL: 'http://localhost' }, `REDIS_URL: ${REDIS_FORM}`],
+    [{ REDIS_URL: 'redis://:100%@host' }, `REDIS_URL: ${REDIS_FORM}`],
+    [{ REDIS_URL: 'redis://host/zero' }, `REDIS_URL: ${REDIS_FORM}`],
+    [{ REDIS_URL: 'localhost:6379' }, `REDIS_URL: ${REDIS_FORM}`],
+    [{ CMC_API_URL: 'ftp://x' }, 'CMC_API_URL: must be an http(s) URL without credentials, ? and #'],
+    [{ CMC_API_URL: 'https://x/v1?a=1' }, 'CMC_API_URL: must be an http(s) URL without credentials, ? and #'],
+    [{ TICKER_CACHE_TTL: '-1' }, 'TICKER_CACHE_TTL: must be at least 0, not "-1"'],
+    [{ OHLCV_CACHE_TTL: 'long' }, 'OHLCV_CACHE_TTL: must be a number of seconds, not "long"'],
+    [{ UPSTREAM_TIMEOUT: '0.01' }, 'UPSTREAM_TIMEOUT: must be at least 0.05, not "0.01"'],
+    [{ BACKOFF_MULTIPLIER: '0.5' }, 'BACKOFF_MULTIPLIER: must be at least 1, not "0.5"'],
+    [{ BACKOFF_MULTIPLIER: 'two' }, 'BACKOFF_MULTIPLIER: must be a number, not "two"'],
+    [{ TICKER_DELTA_THRESHOLD: '2' }, 'TICKER_DELTA_THRESHOLD: must be at most 1, not "2"'],
+    [{ RATE_LIMIT_REQUESTS: '0' }, 'RATE_LIMIT_REQUESTS: must be at least 1, not "0"'],
+    [{ SHUTDOWN_NOTICE: '31' }, 'SHUTDOWN_NOTICE: must be at most 30, not "31"'],
     [
-      { TRUST_PROXY: 'banana' },
-      'TRUST_PROXY: must be false, true, a number of hops, or IP addresses and networks separated by commas',
+      { EXCHANGE_WORKERS: 'many' },
+      'EXCHANGE_WORKERS: must be auto or a whole number from 0 to 64, not "many"',
     ],
-    [
-      { TRUST_PROXY: '::1, 10.0.0.0/99' },
-      'TRUST_PROXY: must be false, true, a number of hops, or IP addresses and networks separated by commas',
-    ],
-    [
-      { CORS_ORIGIN: 'https://a.example/' },
-      'CORS_ORIGIN: must be * or origins such as https://app.example, without a path, separated by commas',
-    ],
-    [
-      { CORS_ORIGIN: 'https://a.example, *' },
-      'CORS_ORIGIN: must be * or origins such as https://app.example, without a path, separated by commas',
-    ],
-    [{ HTTPS_PROXY: 'user:secret@proxy:1' }, 'HTTPS_PROXY: must be an http(s) URL'],
-    [{ http_proxy: 'proxy 1' }, 'HTTP_PROXY: must be an http(s) URL'],
-    [{ SANDBOX: 'yes please' }, 'SANDBOX: must be true, false or the URL of a running sandbox'],
+    [{ EXCHANGE_WORKERS: '65' }, 'EXCHANGE_WORKERS: must be auto or a whole number from 0 to 64, not "65"'],
+    [{ ENABLED_EXCHANGES: ' , ' }, 'ENABLED_EXCHANGES: must name at least one exchange, not ","'],
+    [{ TRUST_PROXY: 'banana' }, `TRUST_PROXY: ${HOPS}, not "banana"`],
+    [{ TRUST_PROXY: '::1, 10.0.0.0/99' }, `TRUST_PROXY: ${HOPS}, not "::1, 10.0.0.0/99"`],
+    [{ CORS_ORIGIN: 'https://a.example/app' }, `CORS_ORIGIN: ${ORIGINS}, not "https://a.example/app"`],
+    [{ CORS_ORIGIN: 'https://a.example, *' }, `CORS_ORIGIN: ${ORIGINS}, not "https://a.example, *"`],
+    [{ HTTPS_PROXY: 'user:secret@proxy:1' }, `HTTPS_PROXY: ${PROXY_FORM}`],
+    [{ HTTPS_PROXY: 'http://u:50%@proxy:1' }, `HTTPS_PROXY: ${PROXY_FORM}`],
+    [{ http_proxy: 'proxy 1' }, `HTTP_PROXY: ${PROXY_FORM}`],
+    [{ SANDBOX: 'yes please' }, `SANDBOX: ${SANDBOX_FORM}, not "yes please"`],
+    [{ SANDBOX: 'https://h/p?x=1' }, `SANDBOX: ${SANDBOX_FORM}, not "https://h/p?x=1"`],
+    [{ SANDBOX: 'ftp://h' }, `SANDBOX: ${SANDBOX_FORM}, not "ftp://h"`],
     [
       { EXCHANGE_OPTIONS: '{half' },
       'EXCHANGE_OPTIONS: must be JSON, for example {"binance":{"rateLimit":100}}',
@@ -102,6 +118,10 @@ describe('what is refused, word for word', () => {
     ],
     // Never repeated: it is a secret.
     [{ CMC_API_KEY: 'key\nkey' }, 'CMC_API_KEY: must be printable ASCII without spaces'],
+    // Credentials in the wrong setting are not repeated either.
+    [{ SANDBOX: 'http://u:secret@h' }, `SANDBOX: ${SANDBOX_FORM}`],
+    [{ PORT: 'redis://:secret@h' }, 'PORT: must be a whole number'],
+    [{ PORT: '9'.repeat(100) }, `PORT: must be a whole number, not "${'9'.repeat(60)}…"`],
   ])('%j', (env, fault) => {
     expect(refusal(env)).toBe(`The settings are not usable:\n  - ${fault}`);
   });
@@ -111,17 +131,18 @@ describe('what is refused, word for word', () => {
       {
         PORT: '-1',
         MAX_RETRIES: 'x',
-        ENABLED_EXCHANGES: 'binance,nowhere',
+        ENABLED_EXCHANGES: 'binance,nowhere,krakn',
         EXCHANGE_OPTIONS: '{"binnance":{"rateLimit":100}}',
       },
-      new Set(['binance']),
+      new Set(['binance', 'kraken']),
     );
     expect(message.split('\n')).toEqual([
       'The settings are not usable:',
-      '  - PORT: must be at least 0',
-      '  - MAX_RETRIES: must be a whole number',
+      '  - PORT: must be at least 0, not "-1"',
+      '  - MAX_RETRIES: must be a whole number, not "x"',
       '  - ENABLED_EXCHANGES: nowhere is not an exchange that CCXT knows',
-      '  - EXCHANGE_OPTIONS: binnance is not an exchange that CCXT knows',
+      '  - ENABLED_EXCHANGES: krakn is not an exchange that CCXT knows; did you mean kraken?',
+      '  - EXCHANGE_OPTIONS: binnance is not an exchange that CCXT knows; did you mean binance?',
     ]);
   });
 
@@ -159,7 +180,35 @@ describe('what is understood', () => {
     [{ EXCHANGE_WORKERS: '0' }, { exchangeWorkers: 0 }],
     [{ TICKER_CACHE_TTL: '0.25' }, { ttl: expect.objectContaining({ tickerMs: 250 }) }],
     [{ PORT: '' }, { port: 8000 }],
+    [{ PORT: ' ' }, { port: 8000 }],
+    [{ PORT: ' 9000\t' }, { port: 9000 }],
+    [{ TICKER_CACHE_TTL: ' ' }, { ttl: expect.objectContaining({ tickerMs: 2000 }) }],
+    [{ TICKER_CACHE_TTL: '.5' }, { ttl: expect.objectContaining({ tickerMs: 500 }) }],
+    [
+      { APP_ENV: 'Production', ACCESS_LOG: 'ALL' },
+      { env: 'production', accessLog: 'all' },
+    ],
+    [{ REDIS_ENABLED: ' No ' }, { redis: { enabled: false } }],
+    [{ TRUST_PROXY: 'off' }, { trustProxy: false }],
+    [{ TRUST_PROXY: 'Yes' }, { trustProxy: true }],
+    [{ TRUST_PROXY: '1' }, { trustProxy: 1 }],
+    [{ TRUST_PROXY: '0' }, { trustProxy: false }],
+    [{ CORS_ORIGIN: '  ' }, { corsOrigins: [] }],
+    [
+      { CORS_ORIGIN: 'http://localhost:3000/, https://App.Example:443' },
+      { corsOrigins: ['http://localhost:3000', 'https://app.example'] },
+    ],
+    [{ EXCHANGE_WORKERS: 'Auto' }, { exchangeWorkers: 'auto' }],
+    [{ SHUTDOWN_NOTICE: '0' }, { shutdownNoticeMs: 0 }],
     [{ SANDBOX: 'TRUE' }, { sandbox: true }],
+    [{ SANDBOX: 'yes' }, { sandbox: true }],
+    [{ SANDBOX: 'off' }, { sandbox: false }],
+    [
+      { HTTPS_PROXY: '', https_proxy: 'http://proxy:1' },
+      { proxy: { https: 'http://proxy:1', http: '', no: '' } },
+    ],
+    [{ NO_PROXY: ' ', no_proxy: 'a.example' }, { proxy: { https: '', http: '', no: 'a.example' } }],
+    [{ REDIS_URL: ' rediss://u:p%25@h:1/2 ' }, { redis: { url: 'rediss://u:p%25@h:1/2' } }],
     [{ SANDBOX: 'http://127.0.0.1:9900/' }, { sandbox: 'http://127.0.0.1:9900' }],
     [{ https_proxy: 'http://proxy:1' }, { proxy: { https: 'http://proxy:1', http: '', no: '' } }],
     [{ CMC_API_KEY: ' key-1\n' }, { coinMarketCap: { apiKey: 'key-1' } }],
@@ -188,5 +237,36 @@ describe('.env.example', () => {
 
   test('has the defaults', () => {
     expect(loadConfig(parseEnv(text))).toEqual(loadConfig({}));
+  });
+});
+
+describe('variables that are nearly settings', () => {
+  test.each([
+    ['ENABLED_EXCHANGE', 'ENABLED_EXCHANGES'],
+    ['REDIS_URI', 'REDIS_URL'],
+    ['LOGLEVEL', 'LOG_LEVEL'],
+    ['PROT', 'PORT'],
+    ['port', 'PORT'],
+    ['HTTPS_PROXI', 'HTTPS_PROXY'],
+  ])('%s is told to be meant for %s', (variable, meant) => {
+    expect(misspelledSettings({ [variable]: 'x', PORT: '1' })).toEqual([{ variable, meant }]);
+  });
+
+  test('what is a setting, or far from any, is not', () => {
+    const names = [
+      'HOME',
+      'PATH',
+      'PWD',
+      'USER',
+      'LANG',
+      'SHELL',
+      'TERM',
+      'NODE_ENV',
+      'npm_config_port',
+      'http_proxy',
+    ];
+    const settings = SETTINGS.map(({ name }) => name);
+    const env = Object.fromEntries([...names, ...settings, 'HTTPS_PROXY'].map((name) => [name, '1']));
+    expect(misspelledSettings(env)).toEqual([]);
   });
 });

@@ -75,6 +75,14 @@ describe('exchange names', () => {
     expect(faultOf(() => namesOf('kraken').resolve('coinbasepro')).code).toBe('exchange_not_enabled');
   });
 
+  it('that are not enabled hint at an enabled one that is nearly the same', () => {
+    const { message } = faultOf(() => namesOf('kraken', 'coinbasepro').resolve('coinbase'));
+    expect(message).toBe(
+      'The exchange coinbase is not enabled on this server. Did you mean coinbasepro? Enabled: kraken, coinbasepro.',
+    );
+    expect(faultOf(() => namesOf('kraken').resolve('binance')).message).not.toContain('Did you mean');
+  });
+
   it.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'prototype', ''])(
     'are never looked up in an object: %j is unknown',
     (name) => {

@@ -1,0 +1,74 @@
+/**
+ * Secrets of the settings, cut out of finished lines in every form that they may take on the way there: as written, URL
+ * encoded by somebody's rules, escaped for JSON, or inside the Basic credentials of a proxy.
+ */
+import type { Config } from '../config/config.js';
+
+export const CENSOR = '[redacted]';
+/** Shorter values could be ordinary words: replacing them would garble every line. In URLs they are cut all the same. */
+const MIN_SECRET_LENGTH = 6;
+
+/** Where keys and passwords stand in the settings. */
+type SecretSettings = Pick<Config, 'coinMarketCap' | 'redis' | 'proxy'>;
+
+interface Credentials {
+  /** Percent-encoded, as the setting has them. */
+  readonly user: string;
+  readonly password: string;
+}
+
+const credentialsOf = (url: string): Credentials | null => {
+  if (!URL.canParse(url)) return null;
+  const { username, password } = new URL(url);
+  // As written: the parser encodes some characters that the setting holds as they are.
+  const written = /^[a-z]+:\/\/[^/?#@]*?:([^/?#]*)@/i.exec(url)?.[1];
+  return password === '' ? null : { user: username, password: written ?? password };
+};
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
+
+/** The keys and passwords of the settings; Basic credentials as they stand in a Proxy-Authorization header too. */
+export const secretsOf = ({ coinMarketCap, redis, proxy }: SecretSettings): string[] => {
+  const secrets = [coinMarketCap.apiKey];
+  for (const url of [redis.url, proxy.https, proxy.http]) {
+    const credentials = credentialsOf(url);
+    if (credentials === null) continue;
+    const { user, password } = credentials;
+    const pair = `${decoded(user)}:${decoded(password)}`;
+    secrets.push(password, new URL(url).password, Buffer.from(pair).toString('base64'));
+  }
+  return secrets.filter((secret) => secret !== '');
+};
+
+const jsonEscaped = (text: string): string => JSON.stringify(text).slice(1, -1);
+
+const formsOf = (secret: string): string[] => {
+  const plain = decoded(secret);
+  const encoded = [secret, plain, encodeURIComponent(plain), encodeURI(plain)];
+  // Written into a text that is itself escaped for the line: twice.
+  return encoded.flatMap((form) => [form, jsonEscaped(form), jsonEscaped(jsonEscaped(form))]);
+};
+
+const escapedForPattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+
+/** Credentials in any URL, whosever they are. */
+const URL_CREDENTIALS = /([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s/?#@"'<>]{1,512}@/gi;
+
+/** What takes `secrets` out of a line. Percent-encoding is read in either case, hence so are the secrets. */
+export const createScrubber = (secrets: readonly string[]): ((line: string) => string) => {
+  const forms = [...new Set(secrets.flatMap(formsOf))]
+    .filter((form) => form.length >= MIN_SECRET_LENGTH)
+    // A form may be a part of another: the longer one first.
+    .sort((a, b) => b.length - a.length);
+  const pattern = forms.length === 0 ? null : new RegExp(forms.map(escapedForPattern).join('|'), 'gi');
+  return (line) => {
+    const cut = pattern === null ? line : line.replace(pattern, CENSOR);
+    return cut.includes('://') && cut.includes('@') ? cut.replace(URL_CREDENTIALS, `$1${CENSOR}@`) : cut;
+  };
+};
