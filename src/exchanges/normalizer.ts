@@ -141,16 +141,8 @@ const idOf = (value: unknown): string | null => {
   return isFinite(value) ? String(value) : null;
 };
 
-const SIDES = { buy: { taker: 'buy', maker: 'sell' }, sell: { taker: 'sell', maker: 'buy' } } as const;
-
-/**
- * Oldest first. `sideIs` says whose side CCXT gave: the taker's nearly everywhere, the maker's on some feeds.
- */
-export const normalizeTrades = (
-  value: unknown,
-  { exchange }: Receipt,
-  sideIs: 'taker' | 'maker' = 'taker',
-): Trade[] =>
+/** Oldest first. */
+export const normalizeTrades = (value: unknown, { exchange }: Receipt): Trade[] =>
   checked(tradesSchema, value, exchange)
     .map((trade): Trade => {
       const side = trade['side'];
@@ -159,7 +151,7 @@ export const normalizeTrades = (
         timestamp: timeOf(trade['timestamp']) ?? 0,
         price: priceOf(trade['price']),
         amount: amountOf(trade['amount']),
-        side: side === 'buy' || side === 'sell' ? SIDES[side][sideIs] : null,
+        side: side === 'buy' || side === 'sell' ? side : null,
       };
     })
     .sort((a, b) => a.timestamp - b.timestamp || compareIds(a.trade_id, b.trade_id));

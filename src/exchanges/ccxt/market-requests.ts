@@ -11,6 +11,7 @@ import type { CallOptions, MarketAnswer, MarketRequest, OhlcvRequest } from '../
 import { ohlcvBody, orderBookBody, tickerBody, tradesBody } from './answer-body.js';
 import { collectCandles, type FetchPage } from './candles.js';
 import { withPagesBooked } from '../rate-limit/page-booking.js';
+import { correctedTicker, correctedTrades } from '../venues/corrections.js';
 import { askedDepth } from '../venues/venue-sizes.js';
 import type { ReadyVenue, Venue } from './venue.js';
 
@@ -62,15 +63,17 @@ const bodyOf = async (
   const quirks = venue.quirksOf(ccxt, symbol);
   const head = { exchange: venue.exchange, symbol };
   switch (request.kind) {
-    case 'ticker':
-      return tickerBody(head, normalizeTicker(await ccxt.fetchTicker(symbol), receiptOf(asked)));
+    case 'ticker': {
+      const ticker = correctedTicker(venue.exchange, await ccxt.fetchTicker(symbol));
+      return tickerBody(head, normalizeTicker(ticker, receiptOf(asked)));
+    }
     case 'orderbook': {
       const book = await ccxt.fetchOrderBook(symbol, askedDepth(quirks, request.limit));
       return orderBookBody(head, normalizeOrderBook(book, receiptOf(asked), request.limit));
     }
     case 'trades': {
       const most = Math.min(request.limit, quirks.maxTrades);
-      const trades = await ccxt.fetchTrades(symbol, undefined, most);
+      const trades = correctedTrades(venue.exchange, await ccxt.fetchTrades(symbol, undefined, most));
       return tradesBody(head, normalizeTrades(trades, receiptOf(asked)).slice(-request.limit));
     }
   }

@@ -29,8 +29,6 @@ export interface VenueQuirks extends CallSizes {
   readonly answerIn: string | null;
   /** Merged into CCXT's constructor options. */
   readonly construct: Readonly<Record<string, unknown>>;
-  /** Feeds of trades name the maker's side (REST trades are CCXT's and right). */
-  readonly watchedTradesNameMaker: boolean;
 }
 
 /** For venues that nobody has looked at: what almost all of them take. CCXT's `features` refine the page size. */
@@ -45,7 +43,16 @@ const CAUTIOUS: VenueQuirks = {
   unknownSymbol: null,
   answerIn: null,
   construct: {},
-  watchedTradesNameMaker: false,
+};
+
+/** CCXT's options for the feeds of Binance and its siblings. */
+const BINANCE_FEEDS = {
+  // Without it `watchTicker` subscribes to the mini ticker, which has neither bid nor ask.
+  watchTickers: { name: 'ticker' },
+  watchTicker: { name: 'ticker' },
+  // REST answers aggregate trades (`a`); the default feed sends single fills, which are numbered apart (`t`).
+  watchTrades: { name: 'aggTrade' },
+  watchTradesForSymbols: { name: 'aggTrade' },
 };
 
 const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId, Partial<VenueQuirks>>([
@@ -58,13 +65,14 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId
         options: {
           // Spot alone is one request instead of three (10 MB each), and one failing host fails all of them.
           fetchMarkets: { types: ['spot'] },
-          // Without it `watchTicker` subscribes to the mini ticker, which has neither bid nor ask.
-          watchTickers: { name: 'ticker' },
-          watchTicker: { name: 'ticker' },
+          ...BINANCE_FEEDS,
         },
       },
     },
   ],
+  ['binancecoinm', { construct: { options: BINANCE_FEEDS } }],
+  ['binanceus', { construct: { options: BINANCE_FEEDS } }],
+  ['binanceusdm', { construct: { options: BINANCE_FEEDS } }],
   [
     'kraken',
     {
@@ -86,11 +94,22 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId
       omitsEmptyCandles: true,
       // Currencies cost a request and are used for nothing that we serve.
       construct: { has: { fetchCurrencies: false } },
-      watchedTradesNameMaker: true,
     },
   ],
-  // It gives its latest candles, as many as it likes, whatever is asked for; CCXT cuts them to size.
-  ['gemini', { candlePage: 2000, onlyLatestCandles: true }],
+  [
+    'gemini',
+    {
+      // It gives its latest candles, as many as it likes, whatever is asked for; CCXT cuts them to size.
+      candlePage: 2000,
+      onlyLatestCandles: true,
+      // CCXT reads them off the venue's web page, which is no interface.
+      construct: { has: { fetchCurrencies: false } },
+    },
+  ],
+  // Levels of prices; CCXT's default lists single orders, so that a price comes several times.
+  ['bitfinex', { construct: { options: { fetchOrderBook: { precision: 'P0' } } } }],
+  // Public trades have no ids; CCXT makes them up of time, price and amount, so that two equal trades are one.
+  ['mexc', { construct: { options: { useCcxtTradeId: false } } }],
 ]);
 
 /** What decides about sizes: the CCXT instance's table `features`, and what kind of market is asked about. */

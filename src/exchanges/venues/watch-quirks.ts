@@ -1,8 +1,10 @@
 /** What has to be known of single venues' feeds; the only place in the watch code that names venues. */
 import type { ExchangeId } from '../../schemas/common.js';
 import type { CcxtExchange } from '../ccxt/ccxt-exchange.js';
+import { nameMarkets, type FeedNameOf } from '../ccxt/feeds/feed-names.js';
 import { checkBooks } from '../ccxt/feeds/watch-checksum.js';
 import { giveOutPlaces, type Places } from '../ccxt/feeds/watch-places.js';
+import { member } from '../ccxt/tables.js';
 
 export interface WatchQuirks {
   /** Extra parameters of `watchOrderBook`. */
@@ -13,9 +15,30 @@ export interface WatchQuirks {
   readonly keyless: boolean;
   /** How many feeds the venue takes on how many sockets, where CCXT spreads them. */
   readonly places: Places | null;
+  /** The name that its feeds have for a market, where CCXT subscribes by the unified one. */
+  readonly feedName: FeedNameOf | null;
+  /** CCXT subscribes by unified currency codes, and what comes back can not be told apart. */
+  readonly subscribesByCode: boolean;
 }
 
-const PLAIN: WatchQuirks = { bookParams: {}, checksums: false, keyless: false, places: null };
+const PLAIN: WatchQuirks = {
+  bookParams: {},
+  checksums: false,
+  keyless: false,
+  places: null,
+  feedName: null,
+  subscribesByCode: false,
+};
+
+/** v2 writes BTC and DOGE where `wsname` has the old codes (docs.kraken.com, "WebSocket v2", "Instrument"). */
+const krakenFeedName: FeedNameOf = (market) => {
+  const name = member(member(market, 'info'), 'wsname');
+  if (typeof name !== 'string') return undefined;
+  const code = (id: string): string => ({ XBT: 'BTC', XDG: 'DOGE' })[id] ?? id;
+  return name.split('/').map(code).join('/');
+};
+
+const BY_CODE: Partial<WatchQuirks> = { subscribesByCode: true };
 
 const VENUES: ReadonlyMap<ExchangeId, Partial<WatchQuirks>> = new Map<ExchangeId, Partial<WatchQuirks>>([
   [
@@ -26,13 +49,18 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<WatchQuirks>> = new Map<ExchangeId
   [
     'kraken',
     // Ten levels, the venue's default: exactly those that its checksum vouches for.
-    { checksums: true },
+    { checksums: true, feedName: krakenFeedName },
   ],
   [
     'coinbaseexchange',
     // `level2` needs keys; `level2_batch` brings the same messages, batched every 50 ms, to anybody.
     { bookParams: { channels: ['level2_batch'] }, keyless: true },
   ],
+  ['bithumb', BY_CODE],
+  ['cex', BY_CODE],
+  ['coinone', BY_CODE],
+  ['deepcoin', BY_CODE],
+  ['independentreserve', BY_CODE],
 ]);
 
 export const watchQuirks = (exchange: ExchangeId): WatchQuirks => ({ ...PLAIN, ...VENUES.get(exchange) });
@@ -42,9 +70,10 @@ const TRADES_LIMIT = 5_000;
 
 /** Once per instance, before its first feed. */
 export const applyWatchQuirks = (instance: CcxtExchange, exchange: ExchangeId): void => {
-  const { checksums, keyless, places } = watchQuirks(exchange);
+  const { checksums, keyless, places, feedName } = watchQuirks(exchange);
   Object.assign(instance.options, { tradesLimit: TRADES_LIMIT });
   if (places !== null) giveOutPlaces(instance, { exchange, ...places });
   if (checksums) checkBooks(instance);
+  if (feedName !== null) nameMarkets(instance, feedName);
   if (keyless) Object.assign(instance, { authenticate: () => ({}) });
 };

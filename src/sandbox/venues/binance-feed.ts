@@ -2,11 +2,19 @@
 // https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
 import { parseInterval, type Interval, type Millis } from '../intervals.js';
 import { type Market } from '../listings.js';
-import { rawCandle, rawTicker, rawTrades, slotOf, type RawTrade } from '../market-data.js';
+import { rawCandle, rawTicker, rawTrades, slotOf } from '../market-data.js';
 import { type MarketTruth } from '../market.js';
 import { bookChange, BOOK_LEVELS } from '../order-book.js';
 import { BINANCE_INTERVALS } from './binance.js';
-import { binanceAmount, binanceLevel, binancePrice, ticker24h, turnover } from './binance-rows.js';
+import {
+  aggTrade,
+  binanceAmount,
+  binanceLevel,
+  binancePrice,
+  fillsOf,
+  ticker24h,
+  turnover,
+} from './binance-rows.js';
 import { binanceId } from './binance-markets.js';
 import { parseCommand, strings } from './feed-command.js';
 import { type Channel, type FeedSocket, type FeedVenue } from './venue.js';
@@ -67,23 +75,29 @@ function bookTickerFrame(market: Market, time: Millis): string {
   });
 }
 
-const tradeFrame = (market: Market, trade: RawTrade, event: 'trade' | 'aggTrade'): string =>
-  JSON.stringify({
-    e: event,
-    E: trade.time,
-    s: binanceId(market),
-    ...(event === 'trade' ? { t: trade.id } : { a: trade.id, f: trade.id, l: trade.id }),
-    p: binancePrice(market, trade.price),
-    q: binanceAmount(market, trade.lots),
-    T: trade.time,
-    m: trade.side === 'sell',
-    M: true,
+/** `aggTrade`: one frame a trade; `trade`: one a fill. */
+const tradeFrames = (
+  market: Market,
+  event: 'trade' | 'aggTrade',
+  span: { since: Millis; time: Millis },
+): string[] =>
+  rawTrades(market, { from: slotOf(span.since) + 1, to: slotOf(span.time) }, Infinity).flatMap((trade) => {
+    const frame = (ids: object, lots: number): string =>
+      JSON.stringify({
+        e: event,
+        E: trade.time,
+        s: binanceId(market),
+        ...ids,
+        p: binancePrice(market, trade.price),
+        q: binanceAmount(market, lots),
+        T: trade.time,
+        m: trade.side === 'sell',
+        M: true,
+      });
+    if (event === 'trade') return fillsOf(trade).map(({ id, lots }) => frame({ t: id }, lots));
+    const { a, f, l } = aggTrade(market, trade);
+    return [frame({ a, f, l }, trade.lots)];
   });
-
-const tradeFrames = (market: Market, event: 'trade' | 'aggTrade', span: { since: Millis; time: Millis }) =>
-  rawTrades(market, { from: slotOf(span.since) + 1, to: slotOf(span.time) }, Infinity).map((trade) =>
-    tradeFrame(market, trade, event),
-  );
 
 /** Update ids are the numbers of the 100 ms slots, the same that GET /api/v3/depth tells as `lastUpdateId`. */
 function depthFrame(market: Market, time: Millis, since: Millis): string[] {

@@ -68,23 +68,44 @@ export function klineRow(market: Market, candle: RawCandle): unknown[] {
   ];
 }
 
+interface Fill {
+  readonly id: number;
+  readonly lots: number;
+}
+
+/**
+ * The fills that Binance joins in one aggregate trade. They are numbered in an id space of their own, so that an
+ * aggregate's `a` never equals the `t` of its fills; every third aggregate consists of two.
+ */
+export const fillsOf = ({ id, lots }: RawTrade): readonly Fill[] => {
+  const first = { id: 2 * id, lots: Math.ceil(lots / 2) };
+  if (id % 3 !== 0 || lots < 2) return [{ id: first.id, lots }];
+  return [first, { id: first.id + 1, lots: lots - first.lots }];
+};
+
+const fillIds = (trade: RawTrade): { readonly f: number; readonly l: number } => {
+  const fills = fillsOf(trade);
+  return { f: fills[0]?.id ?? 0, l: fills.at(-1)?.id ?? 0 };
+};
+
 export const aggTrade = (market: Market, trade: RawTrade) => ({
   a: trade.id,
   p: binancePrice(market, trade.price),
   q: binanceAmount(market, trade.lots),
-  f: trade.id,
-  l: trade.id,
+  ...fillIds(trade),
   T: trade.time,
   m: trade.side === 'sell',
   M: true,
 });
 
-export const plainTrade = (market: Market, trade: RawTrade) => ({
-  id: trade.id,
-  price: binancePrice(market, trade.price),
-  qty: binanceAmount(market, trade.lots),
-  quoteQty: ((trade.price / 10 ** market.priceDecimals) * (trade.lots / 10 ** market.lotDecimals)).toFixed(8),
-  time: trade.time,
-  isBuyerMaker: trade.side === 'sell',
-  isBestMatch: true,
-});
+/** One row a fill, oldest first. */
+export const fillRows = (market: Market, trade: RawTrade) =>
+  fillsOf(trade).map(({ id, lots }) => ({
+    id,
+    price: binancePrice(market, trade.price),
+    qty: binanceAmount(market, lots),
+    quoteQty: ((trade.price / 10 ** market.priceDecimals) * (lots / 10 ** market.lotDecimals)).toFixed(8),
+    time: trade.time,
+    isBuyerMaker: trade.side === 'sell',
+    isBestMatch: true,
+  }));

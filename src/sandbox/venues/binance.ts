@@ -8,7 +8,7 @@ import { type MarketTruth } from '../market.js';
 import { bookAt } from '../order-book.js';
 import { SLOT } from '../price-path.js';
 import { binanceId, binanceRateLimits, binanceSymbols } from './binance-markets.js';
-import { aggTrade, binanceLevel, binancePrice, klineRow, plainTrade, ticker24h } from './binance-rows.js';
+import { aggTrade, binanceLevel, binancePrice, fillRows, klineRow, ticker24h } from './binance-rows.js';
 import { binanceWeight, createWeightMeter, tooMuch } from './binance-weights.js';
 import { blockPage, integer, json, type RequestKind, type RestVenue } from './venue.js';
 import { type VenueReply, type VenueRequest } from './venue.js';
@@ -155,7 +155,7 @@ export function createBinance({ truth, weightLimit }: BinanceOptions): RestVenue
           const asked = windowOf(request.query);
           if ('status' in asked) return asked;
           const trades = latestTrades(market, slotOf(request.now), asked.limit);
-          return json(trades.map((trade) => plainTrade(market, trade)));
+          return json(trades.flatMap((trade) => fillRows(market, trade)).slice(-asked.limit));
         });
       case 'depth':
         return one(request, depth);

@@ -135,7 +135,7 @@ describe('trades', () => {
     ]);
   });
 
-  it('name the side of the taker, whoever’s the venue names', () => {
+  it('have null for a side that is none', () => {
     const list = [
       trade('1', NOW, 'buy'),
       trade('2', NOW, 'sell'),
@@ -143,12 +143,6 @@ describe('trades', () => {
       trade('4', NOW, undefined),
     ];
     expect(normalizeTrades(list, receipt).map(({ side }) => side)).toEqual(['buy', 'sell', null, 'buy']);
-    expect(normalizeTrades(list, receipt, 'maker').map(({ side }) => side)).toEqual([
-      'sell',
-      'buy',
-      null,
-      'sell',
-    ]);
   });
 
   it('have null for an id or an amount that is not given; an amount of 0 is one', () => {

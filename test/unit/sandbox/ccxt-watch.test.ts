@@ -7,6 +7,8 @@ import { type Sandbox } from '../../../src/sandbox/sandbox.js';
 import { connect, NOON, sandboxAt, SYMBOLS, whileTicking, type Clock } from './ccxt-clients.js';
 
 const TICKER_PARAMS = { binance: { name: 'ticker' }, kraken: {}, coinbaseexchange: {} };
+/** The feed of REST's trades: Binance numbers single fills apart. */
+const TRADES_PARAMS = { binance: { name: 'aggTrade' }, kraken: {}, coinbaseexchange: {} };
 const BOOK_PARAMS = { binance: {}, kraken: {}, coinbaseexchange: { channels: ['level2_batch'] } };
 
 let sandbox: Sandbox;
@@ -54,7 +56,10 @@ describe.each(EXCHANGES)('CCXT watching simulated %s', (id) => {
     const pro = await open(id);
     const seen = [];
     while (seen.length < 20) {
-      const trades = await whileTicking(clock, pro.watchTrades(symbol));
+      const trades = await whileTicking(
+        clock,
+        pro.watchTrades(symbol, undefined, undefined, TRADES_PARAMS[id]),
+      );
       seen.push(...trades);
     }
     const truth = sandbox.market.trades(id, symbol, {

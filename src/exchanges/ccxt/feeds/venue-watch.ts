@@ -5,7 +5,9 @@ import type { Log } from '../../../log/log.js';
 import type { StreamTopic, WatchHandle, WatchSink } from '../../exchange-client.js';
 import { faultOfCcxt } from '../faults.js';
 import type { OpenWatch } from './open-watch.js';
+import { watchQuirks } from '../../venues/watch-quirks.js';
 import type { Venue } from '../venue.js';
+import { refuseRenamed } from './feed-names.js';
 
 export interface Watching {
   readonly topic: StreamTopic;
@@ -49,6 +51,7 @@ const start = async (venue: Venue, { topic, sink }: Watching, deps: VenueWatchDe
   const { markets } = await venue.ready(options);
   const symbol = venue.resolveSymbol(topic.symbol, markets);
   const instance = await venue.streamInstance(options);
+  if (watchQuirks(exchange).subscribesByCode) refuseRenamed(instance, symbol);
   return openWatch(instance, { ...topic, symbol }, sink, {
     exchange,
     quirks: venue.quirksOf(instance, symbol),

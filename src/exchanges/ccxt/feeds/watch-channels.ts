@@ -15,6 +15,7 @@ import type { CcxtExchange } from '../ccxt-exchange.js';
 import type { WatchDeps } from './open-watch.js';
 import { isTable, member } from '../tables.js';
 import { isBrokenBook } from './watch-checksum.js';
+import { correctedTicker, correctedTrades } from '../../venues/corrections.js';
 import { watchQuirks } from '../../venues/watch-quirks.js';
 
 /** Levels a side of an order book item. */
@@ -54,7 +55,8 @@ const tickerReader = (context: ReaderContext): ChannelReader => {
   return {
     next: () => instance.watchTicker(topic.symbol),
     read: (result) => {
-      const { raw, ...figures } = normalizeTicker(held() ?? result, receipt(context));
+      const ticker = correctedTicker(context.deps.exchange, held() ?? result);
+      const { raw, ...figures } = normalizeTicker(ticker, receipt(context));
       return { channel: 'ticker', ...figures, rawJson: JSON.stringify(raw) };
     },
     isHeld: () => held() !== undefined,
@@ -67,7 +69,8 @@ const tradesReader = (context: ReaderContext): ChannelReader => {
   return {
     next: () => instance.watchTrades(topic.symbol),
     read: (result) => {
-      const trades = normalizeTrades(isList(result) ? Array.from(result) : result, receipt(context));
+      const list = correctedTrades(context.deps.exchange, isList(result) ? Array.from(result) : result);
+      const trades = normalizeTrades(list, receipt(context));
       return trades.length === 0 ? undefined : { channel: 'trades', trades };
     },
   };

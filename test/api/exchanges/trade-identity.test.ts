@@ -1,0 +1,147 @@
+// One trade has one id, over REST and over the feed (public reports: Binance numbers aggregates and fills apart).
+import { afterEach, describe, expect, it } from 'vitest';
+import { startFakeVenue, venueClient, type FakeVenue, type VenueClient } from '../../support/fake-venue.js';
+
+let venue: FakeVenue | undefined;
+let client: VenueClient | undefined;
+afterEach(async () => {
+  await client?.close();
+  await venue?.close();
+});
+
+const NOW = Date.now();
+
+/** Members of exchangeInfo that CCXT reads. */
+const binanceMarket = {
+  symbol: 'ETHBTC',
+  status: 'TRADING',
+  baseAsset: 'ETH',
+  quoteAsset: 'BTC',
+  permissionSets: [['SPOT']],
+  isSpotTradingAllowed: true,
+  filters: [],
+};
+const perpetual = {
+  pair: 'ETHBTC',
+  contractType: 'PERPETUAL',
+  contractStatus: 'TRADING',
+  marginAsset: 'BTC',
+  contractSize: 10,
+};
+const AGGREGATE = { a: 95979120, p: '11', q: '0.142', f: 105592593, l: 105592594, T: NOW, m: false };
+
+/** Sends what Binance sends for the stream that was subscribed: aggregates by `a`, fills by `t`. */
+const startBinance = (): Promise<FakeVenue> =>
+  startFakeVenue({
+    answer: ({ path }) => {
+      const market = { ...binanceMarket, ...(path.includes('/api/') ? undefined : perpetual) };
+      if (path.endsWith('/exchangeInfo')) return { timezone: 'UTC', symbols: [market] };
+      return path.endsWith('/aggTrades') ? [AGGREGATE] : undefined;
+    },
+    onFrame: (frame, socket) => {
+      const { id, params } = frame as { id: number; params: string[] };
+      socket.send(JSON.stringify({ result: null, id }));
+      const stream = params[0]?.split('@')[1];
+      if (stream === 'aggTrade')
+        socket.send(JSON.stringify({ e: 'aggTrade', E: NOW, s: 'ETHBTC', ...AGGREGATE }));
+      else
+        for (const t of [105592593, 105592594])
+          socket.send(
+            JSON.stringify({ e: 'trade', E: NOW, s: 'ETHBTC', t, p: '11', q: '0.071', T: NOW, m: false }),
+          );
+    },
+  });
+
+describe('trades of Binance and its siblings', () => {
+  it.each([
+    ['binance', 'ETH/BTC'],
+    ['binanceus', 'ETH/BTC'],
+    ['binanceusdm', 'ETH/BTC:BTC'],
+    ['binancecoinm', 'ETH/BTC:BTC'],
+  ])(
+    '%s: the feed brings the trade that REST answers, with the same id and amount',
+    async (exchange, symbol) => {
+      venue = await startBinance();
+      client = venueClient(exchange, venue);
+      const { trades } = await client.ask({ kind: 'trades', exchange, symbol, limit: 10 });
+      const feed = client.watch({ channel: 'trades', exchange, symbol });
+      expect(await feed.item(1)).toEqual({ channel: 'trades', trades });
+      expect(trades).toMatchObject([{ trade_id: '95979120', amount: 0.142, side: 'buy' }]);
+    },
+  );
+});
+
+// coinbase (Advanced Trade) names the maker's side: a SELL at the ask was bought by the taker.
+const COINBASE_TRADE = {
+  trade_id: '995098663',
+  product_id: 'BTC-USD',
+  price: '68923.67',
+  size: '0.5',
+  time: '2026-04-07T14:30:02.789012Z',
+  side: 'SELL',
+};
+const COINBASE_PRODUCT = {
+  product_id: 'BTC-USD',
+  base_increment: '0.00000001',
+  quote_increment: '0.01',
+  price_increment: '0.01',
+  base_currency_id: 'BTC',
+  quote_currency_id: 'USD',
+  product_type: 'SPOT',
+  status: 'online',
+  trading_disabled: false,
+};
+
+describe('trades of Coinbase', () => {
+  it('name the taker, who bought where the maker sold, over REST and over the feed', async () => {
+    venue = await startFakeVenue({
+      answer: ({ path, query }) => {
+        if (path.endsWith('/products'))
+          return { products: query.get('product_type') === 'FUTURE' ? [] : [COINBASE_PRODUCT] };
+        if (path.endsWith('/ticker'))
+          return { trades: [COINBASE_TRADE], best_bid: '68923.66', best_ask: '68923.67' };
+        return { data: {} };
+      },
+      onFrame: (_, socket) => {
+        const events = [{ type: 'update', trades: [COINBASE_TRADE] }];
+        socket.send(JSON.stringify({ channel: 'market_trades', sequence_num: 0, events }));
+      },
+    });
+    client = venueClient('coinbase', venue);
+    const topic = { exchange: 'coinbase', symbol: 'BTC/USD' };
+    const { trades } = await client.ask({ kind: 'trades', ...topic, limit: 10 });
+    expect(trades).toMatchObject([{ trade_id: '995098663', price: 68923.67, side: 'buy' }]);
+    const feed = client.watch({ channel: 'trades', ...topic });
+    expect(await feed.item(1)).toMatchObject({ channel: 'trades', trades: [{ side: 'buy' }] });
+  });
+});
+
+describe('trades without ids', () => {
+  it('mexc: have none, so that two equal ones of a millisecond stay two', async () => {
+    const row = { id: null, price: '10', qty: '2', quoteQty: '20', time: NOW, isBuyerMaker: false };
+    const aggregate = { a: null, f: null, l: null, p: '10', q: '2', T: NOW, m: false, M: true };
+    venue = await startFakeVenue({
+      answer: ({ path }) => {
+        if (path.endsWith('/exchangeInfo'))
+          return {
+            symbols: [
+              {
+                symbol: 'BTCUSDT',
+                status: '1',
+                baseAsset: 'BTC',
+                quoteAsset: 'USDT',
+                isSpotTradingAllowed: true,
+              },
+            ],
+          };
+        if (path.endsWith('/aggTrades')) return [aggregate, aggregate];
+        return path.endsWith('/trades') ? [row, row] : { data: [] };
+      },
+    });
+    client = venueClient('mexc', venue);
+    const answer = await client.ask({ kind: 'trades', exchange: 'mexc', symbol: 'BTC/USDT', limit: 10 });
+    expect(answer['trades']).toEqual(
+      [1, 2].map(() => ({ trade_id: null, timestamp: NOW, price: 10, amount: 2, side: 'buy' })),
+    );
+  });
+});
