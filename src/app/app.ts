@@ -60,16 +60,23 @@ const clientLimitOf = async (config: Config, services: Services): Promise<Client
   if (requests === 0) return { limiter: null, sharing: null };
   const limiter = createClientLimiter({ requests, windowMs, shared: redis.enabled });
   if (!redis.enabled) return { limiter, sharing: null };
-  const { log, now, sandbox } = services;
+  const { log, monotonic, sandbox } = services;
   const { createRedisCounts } = await import('../access/client-limiter-redis.js');
-  const counts = createRedisCounts({ url: redis.url, prefix: keyPrefix(sandbox), windowMs, log, now });
-  return { limiter, sharing: shareClientLimit({ limiter, counts, now }) };
+  const counts = createRedisCounts({
+    url: redis.url,
+    prefix: keyPrefix(sandbox),
+    windowMs,
+    log,
+    now: monotonic,
+  });
+  return { limiter, sharing: shareClientLimit({ limiter, counts, now: monotonic }) };
 };
 
 /** The finished server, not listening yet. `close()` ends it and every service that it owns. */
 export const buildApp = async (config: Config, overrides: AppOverrides = {}): Promise<FastifyInstance> => {
   const services = await buildServices(config, overrides);
-  const { log, now, names, exchanges, cache, marketData, hub, connections, gauge, sandbox } = services;
+  const { log, now, monotonic, names, exchanges, cache, marketData, hub, connections, gauge, sandbox } =
+    services;
   const { limiter, sharing } = await clientLimitOf(config, services);
   const startedAt = performance.now();
   const requestIds = createRequestIds();
@@ -93,7 +100,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     },
   });
   addServerLimits(app, { maxStreams: config.stream.maxConnections, requestId: requestIds });
-  addClientLimit(app, { limiter, ...config.clientRateLimit, now });
+  addClientLimit(app, { limiter, ...config.clientRateLimit, now: monotonic });
   addOverloadProtection(app, { gauge, maxInFlight: overrides.maxInFlight });
   const metrics = services.metrics(() => app.inFlight());
   app.onAnswer((answer) => {
@@ -121,7 +128,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   if (limiter === null && steadyHeaders !== null)
     addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, log, requestId: requestIds.of });
   await app.register(marketRoutes, { marketData, hotAnswers, live: hub, sandbox, now });
-  await app.register(streamRoutes, { hub, marketData, connections, version: VERSION, now });
+  await app.register(streamRoutes, { hub, marketData, connections, version: VERSION, now, monotonic });
   await app.register(mcpRoutes, {
     marketData,
     sandbox,

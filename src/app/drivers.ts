@@ -30,6 +30,7 @@ interface Base {
   readonly config: Config;
   readonly log: Log;
   readonly now: () => number;
+  readonly monotonic: () => number;
   readonly names: ExchangeNames;
   readonly sandboxUrl: string | null;
 }
@@ -42,7 +43,14 @@ interface RawClient {
 }
 
 /** One worker pool, or the very same client in this thread where EXCHANGE_WORKERS=0. */
-export const createRawClient = async ({ config, log, now, names, sandboxUrl }: Base): Promise<RawClient> => {
+export const createRawClient = async ({
+  config,
+  log,
+  now,
+  monotonic,
+  names,
+  sandboxUrl,
+}: Base): Promise<RawClient> => {
   const clientOptions = {
     exchangeOptions: byExchangeId(config.exchangeOptions),
     budget: config.budget,
@@ -55,7 +63,7 @@ export const createRawClient = async ({ config, log, now, names, sandboxUrl }: B
   if (config.exchangeWorkers === 0) {
     const { createCcxtClient } = await import('../exchanges/ccxt/ccxt-client.js');
     const { openWatch } = await import('../exchanges/ccxt/feeds/watch.js');
-    const client = createCcxtClient({ ...clientOptions, exchanges, log, now, openWatch });
+    const client = createCcxtClient({ ...clientOptions, exchanges, log, now, monotonic, openWatch });
     return { client, workers: () => [], start: () => undefined };
   }
   const { createSupervisor } = await import('../exchanges/worker/supervisor.js');
@@ -65,6 +73,7 @@ export const createRawClient = async ({ config, log, now, names, sandboxUrl }: B
     clientOptions,
     log,
     now,
+    monotonic,
   });
   return {
     client: supervisor,
@@ -75,10 +84,10 @@ export const createRawClient = async ({ config, log, now, names, sandboxUrl }: B
   };
 };
 
-export const createSharedTier = async ({ config, log, now }: Base): Promise<SharedTier | null> => {
+export const createSharedTier = async ({ config, log, now, monotonic }: Base): Promise<SharedTier | null> => {
   if (!config.redis.enabled) return null;
   const { createRedisCache } = await import('../cache/redis-cache.js');
-  return createRedisCache({ url: config.redis.url, log, now });
+  return createRedisCache({ url: config.redis.url, log, now, monotonic });
 };
 
 /** scheme://host/path at the sandbox, which tells its venues apart by the first segment of the path. */
@@ -92,6 +101,7 @@ export const createCoinMarketCap = async ({
   config,
   log,
   now,
+  monotonic,
   sandboxUrl,
 }: Base): Promise<CoinMarketCapClient | null> => {
   const { apiKey, url } = config.coinMarketCap;
@@ -105,5 +115,6 @@ export const createCoinMarketCap = async ({
     reuseMs: config.ttl.staleIfErrorMs,
     log,
     now,
+    monotonic,
   });
 };

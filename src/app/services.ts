@@ -17,6 +17,7 @@ import type { LiveTickers, MarketData } from '../market-data/market-data-api.js'
 import { createMetrics, type Metrics } from '../metrics/metrics.js';
 import { createUpstreamMeter } from '../metrics/upstream-meter.js';
 import { createLoadGauge, type LoadGauge } from '../http/load-gauge.js';
+import { steadyNow } from '../lib/steady-clock.js';
 import { createLog } from '../log/pino-log.js';
 import { createConnections, type Connections } from '../streams/clients/connections.js';
 import type { StreamHub } from '../streams/hub-api.js';
@@ -28,6 +29,8 @@ export interface ServiceOverrides {
   readonly log?: Log;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
+  /** The clock of durations and deadlines; default: `now` where that is given. */
+  readonly monotonic?: () => number;
   readonly random?: () => number;
   /** Rejections that nobody has handled in this process so far; for the metrics. */
   readonly unhandledRejections?: () => number;
@@ -47,6 +50,7 @@ export interface ServiceOverrides {
 export interface Services {
   readonly log: Log;
   readonly now: () => number;
+  readonly monotonic: () => number;
   readonly names: ExchangeNames;
   readonly exchanges: ExchangeClient;
   readonly cache: TieredCache;
@@ -66,7 +70,7 @@ export interface Services {
 }
 
 export const buildServices = async (config: Config, overrides: ServiceOverrides = {}): Promise<Services> => {
-  const { now = Date.now, random = Math.random } = overrides;
+  const { now = Date.now, monotonic = overrides.now ?? steadyNow, random = Math.random } = overrides;
   const log = overrides.log ?? (await createLog(config));
   const closers: { readonly name: string; readonly close: () => Promise<void> | void }[] = [];
   const own: Own = (name, close) => closers.push({ name, close });
@@ -76,7 +80,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   });
   const sandbox = config.sandbox !== false;
   const sandboxUrl = await startSandbox(config, own);
-  const base = { config, log, now, names, sandboxUrl };
+  const base = { config, log, now, monotonic, names, sandboxUrl };
 
   const gauge = overrides.loadGauge ?? createLoadGauge();
   own('load gauge', () => {
@@ -92,17 +96,20 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   own('exchanges', () => raw.close());
   // Measured inside: each attempt counts by itself, and a refusal by the circuit is none.
   const upstream = createUpstreamMeter();
-  const guarded = withCircuitBreaker(upstream.measure(raw), { now, log });
+  const guarded = withCircuitBreaker(upstream.measure(raw), { now, monotonic, log });
   const observe: typeof upstream.retried = (retry) => {
     upstream.retried(retry);
   };
-  const exchanges = withEnding(withRetry(guarded, { settings: config.retry, now, random, observe }));
+  const exchanges = withEnding(
+    withRetry(guarded, { settings: config.retry, now: monotonic, random, observe }),
+  );
   const cache =
     overrides.cache ??
     createTieredCache({
       memory: createMemoryCache({ maxBytes: config.cacheMaxBytes, now }),
       redis: overrides.redis === undefined ? await createSharedTier(base) : overrides.redis,
       now,
+      monotonic,
     });
   own('cache', () => cache.close());
   const coinMarketCap =
@@ -119,6 +126,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
       sandbox,
       log,
       now,
+      monotonic,
       random,
     });
   const { ttl, requestTimeoutMs } = config;
@@ -134,6 +142,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
       sandbox,
       log,
       now,
+      monotonic,
     };
     const service = createMarketData(deps);
     own('market data', () => {
@@ -145,7 +154,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   const { stats } = marketData;
   own('hub', () => hub.close());
   const { maxConnections, heartbeatMs } = config.stream;
-  const connections = createConnections({ maxConnections, heartbeatMs, sandbox, now, log });
+  const connections = createConnections({ maxConnections, heartbeatMs, sandbox, now, monotonic, log });
   own('stream connections', () => connections.close());
 
   const metrics = (inFlight: () => number): Metrics =>
@@ -170,6 +179,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   return {
     log,
     now,
+    monotonic,
     names,
     exchanges,
     cache,

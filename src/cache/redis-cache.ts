@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Millis } from '../schemas/common.js';
+import { steadyNow } from '../lib/steady-clock.js';
 import type { Log } from '../log/log.js';
 import type { CacheEntry } from './cache-entry.js';
 import { decodeEntry, encodeEntry } from './entry-codec.js';
@@ -28,24 +29,26 @@ export interface RedisCacheDeps {
   readonly url: string;
   readonly log: Log;
   readonly now?: () => Millis;
+  /** The clock of durations; default: `now` where that is given. */
+  readonly monotonic?: () => Millis;
   readonly random?: () => number;
   /** Deadline of a command. */
   readonly commandTimeoutMs?: Millis;
 }
 
 export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
-  const { url, log, now = Date.now, random = Math.random } = deps;
+  const { url, log, now = Date.now, monotonic = deps.now ?? steadyNow, random = Math.random } = deps;
   const deadlineMs = deps.commandTimeoutMs ?? COMMAND_DEADLINE_MS;
   const connection = createRedisConnection({ url, log, now, deadlineMs });
   const writes = createOutage({
     log,
-    now,
+    now: monotonic,
     warning: 'Redis refuses writes; it serves what it has',
     recovery: 'Redis takes writes again',
   });
   const foreign = createOutage({
     log,
-    now,
+    now: monotonic,
     warning: 'Redis holds values that this version did not write; they count as misses',
     recovery: 'Redis holds sound values again',
   });
@@ -55,7 +58,7 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
 
   /** `write`: a refusal pauses all writes. Resolves with undefined where it failed. */
   const write = async <T>(command: (redis: Redis) => Promise<T>): Promise<{ reply: T } | undefined> => {
-    if (!connection.isUp || now() < writesFrom) return undefined;
+    if (!connection.isUp || monotonic() < writesFrom) return undefined;
     try {
       const reply = await connection.run(command);
       writes.end();
@@ -63,7 +66,7 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
     } catch (thrown) {
       failures += 1;
       if (isRefusal(thrown)) {
-        writesFrom = now() + WRITE_PAUSE_MS;
+        writesFrom = monotonic() + WRITE_PAUSE_MS;
         // The first word of Redis' refusal is its code: OOM, READONLY, MISCONF.
         writes.begin({ reason: thrown.message.split(' ', 1)[0] });
       }
@@ -125,7 +128,7 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
       await write((redis) => redis.set(key, encodeEntry(key, entry), 'PX', life));
     },
     async claim(key, holdMs): Promise<LoadClaim> {
-      if (now() < claimsFrom) return { state: 'unknown' };
+      if (monotonic() < claimsFrom) return { state: 'unknown' };
       const token = randomUUID();
       // Both leave in one pipeline, in this order: a value set before the claim was free is seen.
       let tooLate = false;
@@ -148,7 +151,7 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
       return reply === null ? { state: 'theirs', entry } : { state: 'unknown' };
     },
     distrustClaims() {
-      claimsFrom = now() + DISTRUST_MS;
+      claimsFrom = monotonic() + DISTRUST_MS;
     },
     health() {
       const { since } = connection;

@@ -43,9 +43,16 @@ export const awaitClaim = async (
     deadline,
     signal,
     now,
-  }: { readonly deadline: Millis; readonly signal?: AbortSignal | undefined; readonly now: () => Millis },
+    monotonic,
+  }: {
+    /** By the clock of durations. */
+    readonly deadline: Millis;
+    readonly signal?: AbortSignal | undefined;
+    readonly now: () => Millis;
+    readonly monotonic: () => Millis;
+  },
 ): Promise<ClaimedLoad> => {
-  const startedAt = now();
+  const startedAt = monotonic();
   const giveUpAt = startedAt + Math.min(LOAD_CLAIM_MS, (deadline - startedAt) * WAIT_SHARE);
   let look = FIRST_LOOK_MS;
   while (signal?.aborted !== true) {
@@ -56,7 +63,7 @@ export const awaitClaim = async (
       return { fresh: claim.entry, release: noRelease };
     }
     if (claim.state === 'mine') return { fresh: undefined, release: claim.release.bind(claim) };
-    if (now() + look > giveUpAt) {
+    if (monotonic() + look > giveUpAt) {
       tier.distrustClaims();
       break;
     }

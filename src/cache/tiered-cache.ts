@@ -3,6 +3,7 @@
  * nothing fresh, and whatever happens to it costs nobody an answer.
  */
 import type { Millis } from '../schemas/common.js';
+import { steadyNow } from '../lib/steady-clock.js';
 import type { Cache, CacheEntry, CacheHealth } from './cache-entry.js';
 import type { MemoryCache, MemoryCacheStats } from './memory-cache.js';
 import type { SharedTier, SharedTierStats } from './shared-tier.js';
@@ -36,9 +37,12 @@ export interface TieredCacheDeps {
   /** null: memory alone. */
   readonly redis: SharedTier | null;
   readonly now?: () => Millis;
+  /** The clock of durations and deadlines; default: `now` where that is given. */
+  readonly monotonic?: () => Millis;
 }
 
-export const createTieredCache = ({ memory, redis, now = Date.now }: TieredCacheDeps): TieredCache => {
+export const createTieredCache = (deps: TieredCacheDeps): TieredCache => {
+  const { memory, redis, now = Date.now, monotonic = deps.now ?? steadyNow } = deps;
   const startedAt = now();
   /** Keeps what the shared tier had, unless memory has something newer by now. */
   const adopt = (key: string, entry: CacheEntry | undefined): CacheEntry | undefined => {
@@ -65,7 +69,7 @@ export const createTieredCache = ({ memory, redis, now = Date.now }: TieredCache
     },
     async claim(key, options) {
       if (redis === null) return { fresh: undefined, release: () => undefined };
-      const claimed = await awaitClaim(redis, key, { ...options, now });
+      const claimed = await awaitClaim(redis, key, { ...options, now, monotonic });
       if (claimed.fresh !== undefined) adopt(key, claimed.fresh);
       return claimed;
     },

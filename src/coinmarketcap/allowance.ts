@@ -14,7 +14,7 @@ export interface Allowance {
   succeeded(): void;
   /** null: exponential back-off with jitter; 0: no pause. */
   failed(pauseMs: Millis | null): void;
-  /** null: nothing is held back. */
+  /** By the clock of `now`; null: nothing is held back. */
   readonly pausedUntil: Millis | null;
 }
 
@@ -22,6 +22,7 @@ export const createAllowance = ({
   now,
   random,
 }: {
+  /** The clock of durations; nobody sets it. */
   readonly now: () => Millis;
   readonly random: () => number;
 }): Allowance => {

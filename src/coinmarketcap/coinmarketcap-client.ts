@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { AppError } from '../errors.js';
 import { createSingleFlight } from '../lib/single-flight.js';
 import type { Millis } from '../schemas/common.js';
+import { steadyNow } from '../lib/steady-clock.js';
 import type { Log } from '../log/log.js';
 import { createAllowance } from './allowance.js';
 import { instantOf, mapAnswer, quoteIn, quotesAnswer } from './answers.js';
@@ -15,11 +16,13 @@ import { createTransport, type TransportDeps } from './transport.js';
 /** CoinMarketCap publishes once a minute. */
 const QUOTE_LIFE_MS = 60_000;
 const MAX_QUOTES = 5_000;
-export interface CoinMarketCapDeps extends Omit<TransportDeps, 'now'> {
+export interface CoinMarketCapDeps extends Omit<TransportDeps, 'now' | 'monotonic'> {
   /** A quote is used again for a minute, or for this long where it is less. */
   readonly reuseMs: Millis;
   readonly log: Log;
   readonly now?: () => Millis;
+  /** The clock of durations and deadlines; default: `now` where that is given. */
+  readonly monotonic?: () => Millis;
   readonly random?: () => number;
 }
 
@@ -28,11 +31,11 @@ type Remembered = ({ readonly quote: CoinMarketCapQuote } | { readonly error: Ap
 };
 
 export const createCoinMarketCapClient = (deps: CoinMarketCapDeps): CoinMarketCapClient => {
-  const { log, now = Date.now, random = Math.random } = deps;
+  const { log, now = Date.now, monotonic = deps.now ?? steadyNow, random = Math.random } = deps;
   const quoteLife = Math.min(QUOTE_LIFE_MS, deps.reuseMs);
-  const transport = createTransport({ ...deps, now });
-  const allowance = createAllowance({ now, random });
-  const ids = createCurrencyIds(now);
+  const transport = createTransport({ ...deps, now, monotonic });
+  const allowance = createAllowance({ now: monotonic, random });
+  const ids = createCurrencyIds(monotonic);
   const quotes = new LRUCache<string, Remembered>({ max: MAX_QUOTES });
   const idFlights = createSingleFlight<number>();
   const quoteFlights = createSingleFlight<CoinMarketCapQuote>();
@@ -99,7 +102,7 @@ export const createCoinMarketCapClient = (deps: CoinMarketCapDeps): CoinMarketCa
   const quote = async (id: number, convert: string, deadline: Millis): Promise<CoinMarketCapQuote> => {
     const key = `${id} ${convert}`;
     const known = quotes.get(key);
-    if (known !== undefined && now() < known.until) {
+    if (known !== undefined && monotonic() < known.until) {
       if ('error' in known) throw known.error;
       count.reused += 1;
       return known.quote;
@@ -107,12 +110,12 @@ export const createCoinMarketCapClient = (deps: CoinMarketCapDeps): CoinMarketCa
     return quoteFlights.run(key, async () => {
       try {
         const loaded = await loadQuote(id, convert, deadline);
-        quotes.set(key, { quote: loaded, until: loaded.receivedAt + quoteLife });
+        quotes.set(key, { quote: loaded, until: monotonic() + quoteLife });
         return loaded;
       } catch (thrown) {
         // A currency that it cannot convert to costs a request once a minute at most.
         if (thrown instanceof CoinMarketCapFault && thrown.fault.error.code === 'symbol_not_found')
-          quotes.set(key, { error: thrown.fault.error, until: now() + QUOTE_LIFE_MS });
+          quotes.set(key, { error: thrown.fault.error, until: monotonic() + QUOTE_LIFE_MS });
         throw thrown;
       }
     });
@@ -124,7 +127,11 @@ export const createCoinMarketCapClient = (deps: CoinMarketCapDeps): CoinMarketCa
     offersCandles: history.offers,
     candles: (request, { deadline }) =>
       settled(async () => history.candles(request, await idOf(request.base, deadline), deadline)),
-    stats: () => ({ ...count, pausedUntil: allowance.pausedUntil, historical: history.isAllowed() }),
+    stats: () => {
+      const { pausedUntil } = allowance;
+      const byWallClock = pausedUntil === null ? null : pausedUntil - monotonic() + now();
+      return { ...count, pausedUntil: byWallClock, historical: history.isAllowed() };
+    },
     close: () => transport.close(),
   };
 };

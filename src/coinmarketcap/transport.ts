@@ -29,6 +29,8 @@ export interface TransportDeps {
   readonly proxy: { readonly https: string; readonly http: string; readonly no: string };
   readonly userAgent: string;
   readonly now: () => Millis;
+  /** The clock of durations and deadlines; nobody sets it. */
+  readonly monotonic: () => Millis;
 }
 
 const withoutVersion = (url: string): string => url.replace(/\/+$/, '').replace(/\/v\d+$/, '');
@@ -65,6 +67,7 @@ export const createTransport = ({
   proxy,
   userAgent,
   now,
+  monotonic,
 }: TransportDeps): CoinMarketCapTransport => {
   const base = withoutVersion(url);
   const dispatcher = new EnvHttpProxyAgent({
@@ -79,7 +82,7 @@ export const createTransport = ({
     async get({ path, query, deadline }, shape) {
       const search = new URLSearchParams();
       for (const [name, value] of Object.entries(query)) search.set(name, String(value));
-      const left = Math.max(1, Math.min(TIMEOUT_MS, deadline - now()));
+      const left = Math.max(1, Math.min(TIMEOUT_MS, deadline - monotonic()));
       try {
         const target = `${base}${path}?${search.toString()}`;
         const answer = await request(target, { dispatcher, headers, signal: AbortSignal.timeout(left) });

@@ -37,7 +37,7 @@ export interface TradesRequest extends RequestBase {
 export type MarketRequest = TickerRequest | OhlcvRequest | OrderBookRequest | TradesRequest;
 
 export interface CallOptions {
-  /** Instant (ms since the epoch) by which the call has settled. */
+  /** Instant by which the call has settled, by the clock that nobody sets (lib/steady-clock.ts). */
   readonly deadline: Millis;
   readonly signal?: AbortSignal | undefined;
   /** Polling feeds get at most half of a venue's budget. */

@@ -9,6 +9,7 @@ import type { TieredCache } from '../cache/tiered-cache.js';
 import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
 import type { ExchangeClient, MarketRequest } from '../exchanges/exchange-client.js';
 import type { ExchangeNames } from '../exchanges/exchange-names.js';
+import { steadyNow } from '../lib/steady-clock.js';
 import { errorInWordsOf } from '../exchanges/named-error.js';
 import type { Log } from '../log/log.js';
 import type {
@@ -53,6 +54,8 @@ export interface MarketDataDeps {
   readonly sandbox: boolean;
   readonly log: Log;
   readonly now?: () => Millis;
+  /** The clock of durations and deadlines; default: `now` where that is given. */
+  readonly monotonic?: () => Millis;
 }
 
 export interface MarketDataStats extends AnswerCounts {
@@ -78,13 +81,14 @@ interface Call {
 export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
   const { names, cache, exchanges, coinMarketCap, live, ttl, requestTimeoutMs, sandbox, log } = deps;
   const now = deps.now ?? Date.now;
+  const monotonic = deps.monotonic ?? deps.now ?? steadyNow;
   const prefix = keyPrefix(sandbox);
   const servery = createServery();
   const liveAnswers = createLiveAnswers(sandbox);
-  const badRequests = createBadRequests(now);
-  const desk = createRefreshDesk<Loaded>(now);
-  const venueLoad = createVenueLoad({ cache, exchanges, ttl, sandbox, now });
-  const directory = createMarketDirectory({ exchanges, requestTimeoutMs, now });
+  const badRequests = createBadRequests(monotonic);
+  const desk = createRefreshDesk<Loaded>(monotonic);
+  const venueLoad = createVenueLoad({ cache, exchanges, ttl, sandbox, now, monotonic });
+  const directory = createMarketDirectory({ exchanges, requestTimeoutMs, now: monotonic });
   const fallback =
     coinMarketCap === null ? null : createFallback({ coinMarketCap, cache, ttl, sandbox, now });
   const spellings = createSpellings();
@@ -96,7 +100,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     badRequests,
     spellings,
     requestTimeoutMs,
-    now,
+    now: monotonic,
   });
   const describe = createExchangeEntries(exchanges);
   const counter = createAnswerCounter();
@@ -201,7 +205,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     const held = cache.peek(key);
     const at = now();
     if (held !== undefined && at < held.freshUntil) return Promise.resolve(serve(held, 'HIT', { query, as }));
-    return answer({ query, as, request, key, deadline: at + requestTimeoutMs, signal });
+    return answer({ query, as, request, key, deadline: monotonic() + requestTimeoutMs, signal });
   };
 
   return {

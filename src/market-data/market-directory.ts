@@ -68,6 +68,7 @@ export const createMarketDirectory = ({
 }: {
   readonly exchanges: Pick<ExchangeClient, 'markets'>;
   readonly requestTimeoutMs: Millis;
+  /** The clock of durations and deadlines; nobody sets it. */
   readonly now: () => Millis;
 }): MarketDirectory => {
   const listings = new Map<ExchangeId, Listing>();

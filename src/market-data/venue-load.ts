@@ -36,18 +36,27 @@ export interface VenueLoadDeps {
   readonly ttl: FreshnessSettings;
   readonly sandbox: boolean;
   readonly now: () => Millis;
+  /** The clock of durations and deadlines; nobody sets it. */
+  readonly monotonic: () => Millis;
 }
 
 /** Rejects with an AppError. */
 export type VenueLoad = (job: LoadJob, signal: AbortSignal) => Promise<Loaded>;
 
-export const createVenueLoad = ({ cache, exchanges, ttl, sandbox, now }: VenueLoadDeps): VenueLoad => {
+export const createVenueLoad = ({
+  cache,
+  exchanges,
+  ttl,
+  sandbox,
+  now,
+  monotonic,
+}: VenueLoadDeps): VenueLoad => {
   const ask = ({ request, deadline, once }: LoadJob, signal: AbortSignal): Promise<MarketAnswer> => {
     const attempts = once ? 1 : undefined;
     const call = exchanges.fetch(request, { deadline, signal, priority: 'caller', attempts });
     const { exchange } = request;
     return settleWithin(call, {
-      ms: deadline - now() + DEADLINE_GRACE_MS,
+      ms: deadline - monotonic() + DEADLINE_GRACE_MS,
       giveUp: () =>
         new AppError('upstream_timeout', `The exchange ${exchange} did not answer in time.`, {
           upstream: { exchange },

@@ -30,6 +30,8 @@ export interface HubOptions {
   readonly sandbox: boolean;
   readonly log: Log;
   readonly now: () => Millis;
+  /** The clock of durations and deadlines; default: `now`. */
+  readonly monotonic?: (() => Millis) | undefined;
   /** 0 (inclusive) to 1. */
   readonly random: () => number;
   readonly timers?: Timers | undefined;

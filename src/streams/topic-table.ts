@@ -36,7 +36,7 @@ export class TopicTable {
   constructor(options: HubOptions) {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
-    this.#outages = new FeedOutages(options);
+    this.#outages = new FeedOutages({ log: options.log, now: options.monotonic ?? options.now });
     this.#epoch = Math.trunc(options.now()).toString(36);
   }
 
@@ -57,7 +57,7 @@ export class TopicTable {
   /** Starts a topic that is not there yet. Throws `overloaded`. */
   start(topic: StreamTopic, { watchable, capabilities }: ExchangeDescription): Entry {
     this.refuseWhereFull();
-    const { exchanges, settings, pollIntervalMs, sandbox, log, now, random } = this.#options;
+    const { exchanges, settings, pollIntervalMs, sandbox, log, now, monotonic = now, random } = this.#options;
     const opened = new Topic({
       topic,
       exchanges,
@@ -69,6 +69,7 @@ export class TopicTable {
       log,
       outages: this.#outages,
       now,
+      monotonic,
       random,
       timers: this.#timers,
       nextId: () => `${this.#epoch}-${(this.#sequence += 1)}`,

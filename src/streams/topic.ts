@@ -49,10 +49,10 @@ export class Topic implements FeedListener {
     this.#state = createChannelState(options.topic);
     this.#lastId = options.nextId();
     this.#feed = new Feed({ ...options, listener: this });
-    const { now, timers } = options;
+    const { monotonic, timers } = options;
     this.#books = new Paced<StreamItem>({
       intervalMs: BOOK_INTERVAL_MS,
-      now,
+      now: monotonic,
       timers,
       emit: (item) => {
         this.#publish(item);

@@ -67,7 +67,13 @@ export const judgeAnswers = (
     exchange,
     gate,
     now,
-  }: { readonly exchange: ExchangeId; readonly gate: UpstreamGate; readonly now: () => Millis },
+    monotonic,
+  }: {
+    readonly exchange: ExchangeId;
+    readonly gate: UpstreamGate;
+    readonly now: () => Millis;
+    readonly monotonic: () => Millis;
+  },
 ): void => {
   const quirks = venueQuirks(exchange);
   ccxt.handleRestResponse = (response, ...circumstances) => {
@@ -77,7 +83,7 @@ export const judgeAnswers = (
     const { status, headers } = response;
     gate.report(exchange, { status, headers, bodyThrottled: code === 'upstream_rate_limited' });
     if (code === null) return Promise.resolve(jsonFor(ccxt, response));
-    const coolDownMs = coolDownOf(gate, exchange, now());
+    const coolDownMs = coolDownOf(gate, exchange, monotonic());
     throw faultOfAnswer(exchange, code, { response, coolDownMs, now: now(), cause: thrown });
   };
 };

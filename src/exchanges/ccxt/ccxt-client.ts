@@ -3,6 +3,7 @@ import { AppError } from '../../errors.js';
 import type { ExchangeOptions } from '../../config/config.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { settleWithin } from '../../lib/deadline.js';
+import { steadyNow } from '../../lib/steady-clock.js';
 import type { Log } from '../../log/log.js';
 import { createUpstreamGate, type GateState, type GateStates } from '../rate-limit/upstream-gate.js';
 import type {
@@ -38,7 +39,10 @@ export interface CcxtClientOptions {
   readonly sandboxUrl: string | null;
   readonly userAgent: string;
   readonly log: Log;
+  /** The wall clock. */
   readonly now?: (() => Millis) | undefined;
+  /** The clock of durations and deadlines; default: `now` where that is given. */
+  readonly monotonic?: (() => Millis) | undefined;
   readonly random?: (() => number) | undefined;
   /** Of the client that this one replaces. */
   readonly gates?: readonly GateState[] | undefined;
@@ -57,6 +61,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
   const { exchanges, budget, upstreamTimeoutMs, sandboxUrl, userAgent, log } = options;
   const {
     now = Date.now,
+    monotonic = options.now ?? steadyNow,
     random = Math.random,
     loadClass = loadExchangeClass,
     openWatch = openCcxtWatch,
@@ -67,7 +72,8 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
   const socketAgents = createSocketAgents(proxy);
   const gate = createUpstreamGate({
     budget,
-    now,
+    now: monotonic,
+    wall: now,
     onChange: options.onGateChange,
     restored: options.gates,
   });
@@ -86,6 +92,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
       timeoutMs: upstreamTimeoutMs,
       userAgent: agentName,
       now,
+      monotonic,
     });
     return new Venue({
       exchange,
@@ -99,6 +106,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
       userAgent: agentName,
       log,
       now,
+      monotonic,
       random,
     });
   };
@@ -120,7 +128,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
     try {
       const context = { kind: 'data', priority, deadline, signal } as const;
       const outcome = await settleWithin(withUpstreamCall(context, work), {
-        ms: deadline - now(),
+        ms: deadline - monotonic(),
         signal,
         giveUp: ({ reason }) => (reason instanceof AppError ? reason : timedOut(exchange)),
       });
@@ -139,7 +147,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
       exchange: venue.exchange,
       markets: venue.markets.state,
       marketsLoadedAt: venue.markets.loadedAt,
-      coolDownUntil,
+      coolDownUntil: coolDownUntil === null ? null : Math.round(coolDownUntil - monotonic() + now()),
       circuit: 'closed',
       budget: left,
       worker: 'inline',
@@ -165,7 +173,11 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
       );
     },
     watch: (topic, sink) =>
-      openVenueWatch(venues.get(topic.exchange), { topic, sink }, { openWatch, now, log, upstreamTimeoutMs }),
+      openVenueWatch(
+        venues.get(topic.exchange),
+        { topic, sink },
+        { openWatch, now, monotonic, log, upstreamTimeoutMs },
+      ),
     health: () => [...venues.values()].map(healthOf),
     gateStates: () => exchanges.map((exchange) => gate.state(exchange)),
     close: async () => {

@@ -19,6 +19,7 @@ export interface InstanceDeps {
   readonly sandboxUrl: string | null;
   readonly userAgent: string;
   readonly now: () => Millis;
+  readonly monotonic: () => Millis;
   /** The venue's one pacer, whatever instance of it asks; made with CCXT's `rateLimit`. */
   readonly pacerFor: (rateLimitMs: Millis) => Pacer;
 }

@@ -32,6 +32,8 @@ export interface MarketBookDeps {
   /** Asks the venue; resolves to its markets sorted by symbol. */
   readonly load: () => Promise<readonly Market[]>;
   readonly now: () => Millis;
+  /** The clock of durations and deadlines; nobody sets it. */
+  readonly monotonic: () => Millis;
   readonly random: () => number;
   readonly log: Log;
   /** A load ended: with null well, else with this fault. */
@@ -51,9 +53,9 @@ export class MarketBook {
 
   constructor(deps: MarketBookDeps) {
     this.#deps = deps;
-    const { log, now } = deps;
+    const { log, monotonic } = deps;
     const [warning, recovery] = ['could not load markets', 'markets are loaded again'];
-    this.#outage = createOutage({ log, now, warning, recovery });
+    this.#outage = createOutage({ log, now: monotonic, warning, recovery });
     this.#since = deps.now();
   }
 
@@ -73,9 +75,9 @@ export class MarketBook {
   /** The last good copy at once, or the outcome of the load that runs (or is started), within the caller's time. */
   async get({ deadline, signal }: CallOptions): Promise<LoadedMarkets> {
     if (this.#loaded !== undefined) return this.#loaded;
-    const { exchange, now } = this.#deps;
+    const { exchange, monotonic } = this.#deps;
     return settleWithin(this.#load(), {
-      ms: deadline - now(),
+      ms: deadline - monotonic(),
       signal,
       giveUp: ({ reason }) => (reason instanceof AppError ? reason : timedOut(exchange)),
     });
@@ -97,9 +99,9 @@ export class MarketBook {
   }
 
   async #attempt(): Promise<LoadedMarkets> {
-    const { exchange, load, now, onOutcome } = this.#deps;
+    const { exchange, load, now, monotonic, onOutcome } = this.#deps;
     const priority = this.#loaded === undefined ? 'caller' : 'poll';
-    const call = { kind: 'markets', priority, deadline: now() + MARKETS_LOAD_MS } as const;
+    const call = { kind: 'markets', priority, deadline: monotonic() + MARKETS_LOAD_MS } as const;
     try {
       const list = await withUpstreamCall(call, () =>
         settleWithin(load(), { ms: MARKETS_LOAD_MS, giveUp: () => timedOut(exchange) }),

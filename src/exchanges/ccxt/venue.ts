@@ -31,6 +31,8 @@ export interface VenueDeps {
   readonly userAgent: string;
   readonly log: Log;
   readonly now: () => Millis;
+  /** The clock of durations and deadlines; nobody sets it. */
+  readonly monotonic: () => Millis;
   readonly random: () => number;
 }
 
@@ -67,10 +69,11 @@ export class Venue {
 
   constructor(deps: VenueDeps) {
     this.#deps = deps;
-    const { exchange, now, random, log } = deps;
+    const { exchange, now, monotonic, random, log } = deps;
     this.markets = new MarketBook({
       exchange,
       now,
+      monotonic,
       random,
       log,
       load: () => this.#loadMarkets(),
@@ -102,13 +105,13 @@ export class Venue {
   }
 
   async #create(): Promise<Instance> {
-    const { exchange, loadClass, gate, now } = this.#deps;
+    const { exchange, loadClass, gate, monotonic } = this.#deps;
     // A module that can not be loaded or constructed is our fault, not the venue's.
     const Exchange = await loadClass(exchange).catch((thrown: unknown) => {
       throw AppError.from(thrown);
     });
     const pacerFor = (rateLimitMs: Millis): Pacer =>
-      (this.#pacer ??= new Pacer({ exchange, rateLimitMs, gate, now }));
+      (this.#pacer ??= new Pacer({ exchange, rateLimitMs, gate, now: monotonic, monotonic }));
     return createInstance(Exchange, { ...this.#deps, pacerFor });
   }
 

@@ -21,6 +21,7 @@ interface ExchangeGateOptions {
   readonly exchange: ExchangeId;
   readonly budget: UpstreamGateOptions['budget'];
   readonly now: () => Millis;
+  readonly wall: () => Millis;
   readonly onChange: (state: GateState) => void;
   readonly restored: GateState | undefined;
 }
@@ -28,6 +29,7 @@ interface ExchangeGateOptions {
 export class ExchangeGate {
   readonly #exchange: ExchangeId;
   readonly #now: () => Millis;
+  readonly #wall: () => Millis;
   readonly #onChange: (state: GateState) => void;
   readonly #slots: VenueSlots;
   readonly #restraint: VenueRestraint;
@@ -35,9 +37,10 @@ export class ExchangeGate {
   readonly #booked = new WeakMap<Booking, Place>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ exchange, budget, now, onChange, restored }: ExchangeGateOptions) {
+  constructor({ exchange, budget, now, wall, onChange, restored }: ExchangeGateOptions) {
     this.#exchange = exchange;
     this.#now = now;
+    this.#wall = wall;
     this.#onChange = onChange;
     this.#slots = new VenueSlots(budget, restored);
     this.#restraint = new VenueRestraint(exchange, restored);
@@ -105,7 +108,7 @@ export class ExchangeGate {
 
   report(outcome: UpstreamOutcome): void {
     const now = this.#now();
-    const { coolDown, brake } = this.#restraint.hear(outcome, now);
+    const { coolDown, brake } = this.#restraint.hear(outcome, { now, wall: this.#wall() });
     if (coolDown) {
       const refusal = this.#rateLimited(this.#restraint.coolDownUntil - now);
       for (const place of this.#line.places) this.#line.refuse(place, refusal);

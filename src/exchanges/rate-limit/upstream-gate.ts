@@ -87,7 +87,10 @@ export interface GateStates {
 export interface UpstreamGateOptions {
   /** Per exchange; requests ≥ 1. */
   readonly budget: { readonly requests: number; readonly windowMs: Millis };
+  /** The clock of deadlines and of all that the gate counts; must not jump. */
   readonly now: () => Millis;
+  /** For what venues tell in times of day; default `now`. */
+  readonly wall?: (() => Millis) | undefined;
   /** At once when a cool-down or a brake starts or is extended. */
   readonly onChange?: ((state: GateState) => void) | undefined;
   readonly restored?: readonly GateState[] | undefined;
@@ -96,6 +99,7 @@ export interface UpstreamGateOptions {
 export const createUpstreamGate = ({
   budget,
   now,
+  wall = now,
   onChange = () => undefined,
   restored = [],
 }: UpstreamGateOptions): UpstreamGate => {
@@ -105,7 +109,7 @@ export const createUpstreamGate = ({
     let gate = gates.get(exchange);
     if (gate === undefined) {
       const state = restored.find((candidate) => candidate.exchange === exchange);
-      gate = new ExchangeGate({ exchange, budget, now, onChange, restored: state });
+      gate = new ExchangeGate({ exchange, budget, now, wall, onChange, restored: state });
       gates.set(exchange, gate);
     }
     return gate;

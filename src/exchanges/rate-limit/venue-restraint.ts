@@ -9,6 +9,13 @@ type RestraintState = Pick<
   'coolDownUntil' | 'coolDownStatus' | 'strikes' | 'struckUntil' | 'brakeUntil'
 >;
 
+/** One instant on both clocks. */
+interface At {
+  readonly now: Millis;
+  /** Venues tell times of day. */
+  readonly wall: Millis;
+}
+
 /** What an answer changed. */
 export interface Heard {
   readonly coolDown: boolean;
@@ -44,14 +51,16 @@ export class VenueRestraint {
     return this.#brakeUntil[poll ? 'polls' : 'callers'];
   }
 
-  hear({ status, headers, bodyThrottled }: UpstreamOutcome, now: Millis): Heard {
-    const brake = brakeFor(this.#exchange, headers, now);
+  hear({ status, headers, bodyThrottled }: UpstreamOutcome, at: At): Heard {
+    const { now, wall } = at;
+    const brake = brakeFor(this.#exchange, headers, wall);
     if (brake !== null) {
-      this.#brakeUntil.polls = Math.max(this.#brakeUntil.polls, brake.polls);
-      this.#brakeUntil.callers = Math.max(this.#brakeUntil.callers, brake.callers ?? 0);
+      this.#brakeUntil.polls = Math.max(this.#brakeUntil.polls, brake.polls - wall + now);
+      if (brake.callers !== null)
+        this.#brakeUntil.callers = Math.max(this.#brakeUntil.callers, brake.callers - wall + now);
     }
     const refused = status === 418 || status === 429 || bodyThrottled;
-    if (refused) this.#coolDown({ status, headers, now });
+    if (refused) this.#coolDown({ status, headers, at });
     return { coolDown: refused, brake: brake !== null };
   }
 
@@ -70,14 +79,14 @@ export class VenueRestraint {
   #coolDown({
     status,
     headers,
-    now,
-  }: Pick<UpstreamOutcome, 'status' | 'headers'> & { readonly now: Millis }): void {
+    at: { now, wall },
+  }: Pick<UpstreamOutcome, 'status' | 'headers'> & { readonly at: At }): void {
     if (now >= this.#coolDownUntil) {
       const fresh = now - this.#coolDownUntil < STRIKE_MEMORY_MS;
       this.#strikes = fresh ? this.#strikes + 1 : 1;
     }
     const length = coolDownMs({
-      retryAfterMs: parseRetryAfter(headers, now),
+      retryAfterMs: parseRetryAfter(headers, wall),
       status,
       strikes: this.#strikes - 1,
     });

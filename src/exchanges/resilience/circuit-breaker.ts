@@ -7,6 +7,8 @@ import { Circuit, isVenueFailure } from './circuit.js';
 
 export interface CircuitBreakerOptions {
   readonly now: () => Millis;
+  /** The clock of durations; default: `now`. */
+  readonly monotonic?: (() => Millis) | undefined;
   readonly log: Log;
 }
 
@@ -22,14 +24,14 @@ const IN_MEMORY: ReadonlySet<MarketsState> = new Set(['loaded', 'refresh_failed'
  */
 export const withCircuitBreaker = (
   client: ExchangeClient,
-  { now, log }: CircuitBreakerOptions,
+  { now, monotonic = now, log }: CircuitBreakerOptions,
 ): ExchangeClient => {
   // Bounded by the enabled exchanges.
   const circuits = new Map<ExchangeId, Circuit>();
   const circuitOf = (exchange: ExchangeId): Circuit => {
     let circuit = circuits.get(exchange);
     if (circuit === undefined) {
-      circuit = new Circuit(now());
+      circuit = new Circuit(monotonic());
       circuits.set(exchange, circuit);
     }
     return circuit;
@@ -48,12 +50,12 @@ export const withCircuitBreaker = (
     call: () => Promise<T>,
   ): Promise<T> => {
     const circuit = circuitOf(exchange);
-    const passage = circuit.enter(now());
+    const passage = circuit.enter(monotonic());
     if (typeof passage === 'number') throw refusal(exchange, circuit.lastFailure, passage);
     const before = circuit.state;
     try {
       const answer = await call();
-      passage.succeeded(now());
+      passage.succeeded(monotonic());
       if (before !== 'closed') log.info({ exchange }, 'circuit closed: the exchange answers again');
       return answer;
     } catch (thrown) {
@@ -61,10 +63,10 @@ export const withCircuitBreaker = (
       // A caller who left in the middle is no fault of the venue.
       if (isVenueFailure(error) && signal?.aborted !== true) {
         const was = circuit.state;
-        passage.failed(now(), error);
+        passage.failed(monotonic(), error);
         if (was !== 'open' && circuit.state === 'open')
           log.warn({ exchange, code: error.code }, 'circuit opened: the exchange keeps failing');
-      } else passage.undecided(now());
+      } else passage.undecided(monotonic());
       throw error;
     }
   };
@@ -84,7 +86,8 @@ export const withCircuitBreaker = (
       client.health().map((health) => {
         const circuit = circuits.get(health.exchange);
         if (circuit === undefined) return health;
-        return { ...health, circuit: circuit.state, since: Math.max(health.since, circuit.since) };
+        const since = Math.round(circuit.since - monotonic() + now());
+        return { ...health, circuit: circuit.state, since: Math.max(health.since, since) };
       }),
     close: () => client.close(),
   };

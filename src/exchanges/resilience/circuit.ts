@@ -1,4 +1,4 @@
-/** One venue's circuit: closed while it answers, open after a run of failures, half open for one probe. Reads no clock. */
+/** One venue's circuit: closed while it answers, open after a run of failures, half open for one probe. Reads no clock; all instants are of a clock that nobody sets. */
 import type { AppError, ErrorCode } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
 import type { CircuitState } from '../exchange-client.js';

@@ -13,7 +13,10 @@ interface Mirrored {
   readonly worker: ExchangeHealth['worker'];
   readonly workerSince: Millis;
   readonly workerRestarts: number;
+  /** By the wall clock, as are the times of what was reported. */
   readonly now: Millis;
+  /** By the gate's clock. */
+  readonly monotonic: Millis;
 }
 
 export const mirroredHealth = ({
@@ -25,8 +28,13 @@ export const mirroredHealth = ({
   workerSince,
   workerRestarts,
   now,
+  monotonic,
 }: Mirrored): ExchangeHealth => {
-  const coolDownUntil = Math.max(gate?.coolDownUntil ?? 0, reported?.coolDownUntil ?? 0);
+  const ofGate = gate?.coolDownUntil ?? null;
+  const coolDownUntil = Math.max(
+    ofGate === null ? 0 : Math.round(ofGate - monotonic + now),
+    reported?.coolDownUntil ?? 0,
+  );
   return {
     exchange,
     markets: reported?.markets ?? 'not_loaded',

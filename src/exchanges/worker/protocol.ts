@@ -41,6 +41,8 @@ export interface WorkerData {
   readonly clientOptions: WorkerClientOptions;
   /** Where its predecessor's gates stood. */
   readonly gates: readonly GateState[];
+  /** Of the clock that deadlines are told by. */
+  readonly clockOrigin: Millis;
 }
 
 export interface WorkerReport {

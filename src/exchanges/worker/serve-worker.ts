@@ -29,7 +29,8 @@ export interface ServeWorkerOptions {
   }) => ExchangeClient & GateStates;
   /** The part of a report that only the thread itself knows. */
   readonly vitals: () => Pick<WorkerReport, 'memoryBytes' | 'eventLoopDelayP99Ms' | 'unhandledRejections'>;
-  readonly now: () => number;
+  /** The clock of durations and deadlines. */
+  readonly monotonic: () => number;
 }
 
 /**
@@ -49,7 +50,7 @@ export interface ServedWorker {
   close(): Promise<void>;
 }
 
-export const serveWorker = ({ port, createClient, vitals, now }: ServeWorkerOptions): ServedWorker => {
+export const serveWorker = ({ port, createClient, vitals, monotonic }: ServeWorkerOptions): ServedWorker => {
   const calls = new Map<number, AbortController>();
   const watches = new Map<number, WatchHandle>();
 
@@ -63,7 +64,7 @@ export const serveWorker = ({ port, createClient, vitals, now }: ServeWorkerOpti
   };
   const log = portLog((level, details, message) => emit('log', level, details, message));
   const batcher = new ItemBatcher({
-    now,
+    now: monotonic,
     send: (batch) => emit('items', batch),
     onOverflow: (watchId) => end(watchId, new AppError('overloaded', 'The feed was faster than its reader.')),
   });
@@ -110,7 +111,7 @@ export const serveWorker = ({ port, createClient, vitals, now }: ServeWorkerOpti
       abortable(callId, options, (withSignal) => client.markets(exchange, withSignal)),
     abort: (callId) => calls.get(callId)?.abort(),
     warm: (exchanges) => {
-      const options = { deadline: now() + WARM_TIMEOUT_MS, priority: 'caller' } as const;
+      const options = { deadline: monotonic() + WARM_TIMEOUT_MS, priority: 'caller' } as const;
       // Whoever asks for these markets next meets the same fault and hears of it.
       for (const exchange of exchanges) client.markets(exchange, options).catch(() => undefined);
     },

@@ -25,6 +25,8 @@ export interface SupervisorOptions {
   readonly clientOptions: Omit<WorkerClientOptions, 'exchanges'>;
   readonly log: Log;
   readonly now: () => Millis;
+  /** The clock of durations and deadlines; default: `now`. */
+  readonly monotonic?: (() => Millis) | undefined;
   /** Starts a thread that serves the protocol; a test puts its own in its place. */
   readonly spawn?: ((data: WorkerData, resourceLimits: ResourceLimits) => WorkerLike) | undefined;
 }
@@ -60,6 +62,7 @@ export const createSupervisor = ({
   clientOptions,
   log,
   now,
+  monotonic = now,
   spawn = spawnThread,
 }: SupervisorOptions): Supervisor => {
   const size = poolSize(workers, exchanges.length);
@@ -72,6 +75,7 @@ export const createSupervisor = ({
       clientOptions: { ...clientOptions, exchanges: own },
       log,
       now,
+      monotonic,
     });
   });
   const homes = new Map(
@@ -92,7 +96,7 @@ export const createSupervisor = ({
     describe: async (exchange) => {
       const known = descriptions.get(exchange);
       if (known !== undefined) return known;
-      const options: CallOptions = { deadline: now() + DESCRIBE_TIMEOUT_MS, priority: 'caller' };
+      const options: CallOptions = { deadline: monotonic() + DESCRIBE_TIMEOUT_MS, priority: 'caller' };
       const description = await homeOf(exchange).call(exchange, options, (rpc) =>
         rpc.$call('describe', exchange),
       );

@@ -4,6 +4,7 @@
  */
 import { AppError } from '../../errors.js';
 import { settleWithin } from '../../lib/deadline.js';
+import { STEADY_ORIGIN } from '../../lib/steady-clock.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { Log } from '../../log/log.js';
 import type { GateState } from '../rate-limit/upstream-gate.js';
@@ -34,6 +35,8 @@ export interface VenueWorkerOptions {
   readonly clientOptions: WorkerData['clientOptions'];
   readonly log: Log;
   readonly now: () => Millis;
+  /** The clock of durations and deadlines; nobody sets it. */
+  readonly monotonic: () => Millis;
 }
 
 export interface WorkerStats {
@@ -76,7 +79,7 @@ export class VenueWorker {
   constructor(options: VenueWorkerOptions) {
     this.#options = options;
     this.#stateSince = options.now();
-    this.#spare = new Spare((onDeath) => this.#start(onDeath), options.now);
+    this.#spare = new Spare((onDeath) => this.#start(onDeath), options.monotonic);
   }
 
   /** Starts the thread if none was started yet; its restarts are its own affair. */
@@ -110,7 +113,7 @@ export class VenueWorker {
     try {
       const work = invoke(connection.rpc, callId, wire);
       const reply = await settleWithin(work, {
-        ms: deadline - this.#options.now(),
+        ms: deadline - this.#options.monotonic(),
         signal,
         giveUp: ({ timedOut, reason }) => {
           connection.send('abort', callId);
@@ -146,7 +149,7 @@ export class VenueWorker {
   }
 
   health(): readonly ExchangeHealth[] {
-    const { exchanges, clientOptions, now } = this.#options;
+    const { exchanges, clientOptions, now, monotonic } = this.#options;
     return exchanges.map((exchange) =>
       mirroredHealth({
         exchange,
@@ -157,6 +160,7 @@ export class VenueWorker {
         workerSince: this.#stateSince,
         workerRestarts: this.#restarts,
         now: now(),
+        monotonic: monotonic(),
       }),
     );
   }
@@ -196,7 +200,7 @@ export class VenueWorker {
     if (this.#closed) throw new AppError('shutting_down', 'The server is shutting down.');
     this.start();
     if (this.#connection !== null) return this.#connection;
-    throw this.#lost(exchange, Math.max(1, this.#restartAt - this.#options.now()));
+    throw this.#lost(exchange, Math.max(1, this.#restartAt - this.#options.monotonic()));
   }
 
   /** No upstream is named: the venue has nothing to do with it. */
@@ -210,7 +214,11 @@ export class VenueWorker {
   /** A thread that begins where its predecessor was; throws where none can be started. */
   #start(onDeath: () => void): Connection {
     const { exchanges, clientOptions, spawn, log, index } = this.#options;
-    const data = { clientOptions: { ...clientOptions, exchanges }, gates: [...this.#gates.values()] };
+    const data = {
+      clientOptions: { ...clientOptions, exchanges },
+      gates: [...this.#gates.values()],
+      clockOrigin: STEADY_ORIGIN,
+    };
     const connection: Connection = new Connection({
       worker: spawn(data),
       onGateChange: (state) => this.#gates.set(state.exchange, state),
@@ -234,16 +242,16 @@ export class VenueWorker {
   }
 
   #replace(reason: string): void {
-    const { exchanges, index, log, now } = this.#options;
+    const { exchanges, index, log, monotonic } = this.#options;
     const connection = this.#connection;
     this.#connection = null;
     if (this.#closed) {
       connection?.end(this.#lost(exchanges.join(', ')));
       return;
     }
-    const wait = this.#backoff.next(now());
+    const wait = this.#backoff.next(monotonic());
     this.#restarts += 1;
-    this.#restartAt = now() + wait;
+    this.#restartAt = monotonic() + wait;
     this.#to('restarting');
     log.warn({ worker: index, exchanges, reason, waitMs: wait }, 'a worker is replaced');
     const lost = this.#lost(exchanges.join(', '), wait > 0 ? wait : undefined);
@@ -284,7 +292,7 @@ export class VenueWorker {
     for (const { exchange, markets } of report.health) if (hasMarkets(markets)) this.#used.add(exchange);
     if (this.#state !== 'running') {
       this.#to('running');
-      this.#backoff.started(this.#options.now());
+      this.#backoff.started(this.#options.monotonic());
     }
     if (verdict === 'outgrown') this.#replace('it outgrew its memory');
   }

@@ -3,13 +3,16 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createCcxtClient } from '../ccxt/ccxt-client.js';
+import { createSteadyClock } from '../../lib/steady-clock.js';
 import type { WorkerData } from './protocol.js';
 import { serveWorker } from './serve-worker.js';
 
 if (parentPort === null) throw new Error('worker-entry runs in a worker thread only');
 
 // Written by our own supervisor, in this very version.
-const { clientOptions, gates } = workerData as WorkerData;
+const { clientOptions, gates, clockOrigin } = workerData as WorkerData;
+
+const monotonic = createSteadyClock(clockOrigin);
 
 /** Each reading wakes the thread: often enough to see a blocked one, rarely enough to cost next to nothing. */
 const EVENT_LOOP_RESOLUTION_MS = 100;
@@ -19,7 +22,7 @@ let unhandledRejections = 0;
 
 const { log } = serveWorker({
   port: parentPort,
-  createClient: (hooks) => createCcxtClient({ ...clientOptions, ...hooks, gates }),
+  createClient: (hooks) => createCcxtClient({ ...clientOptions, ...hooks, gates, monotonic }),
   vitals: () => {
     // Of this isolate; process.memoryUsage() would read the whole process' figures from the kernel besides.
     const { used_heap_size: heapUsed, external_memory: external } = getHeapStatistics();
@@ -27,7 +30,7 @@ const { log } = serveWorker({
     delay.reset();
     return { memoryBytes: heapUsed + external, eventLoopDelayP99Ms: p99, unhandledRejections };
   },
-  now: Date.now,
+  monotonic,
 });
 
 // CCXT leaves promises behind that nobody awaits (CCXT.md 0.2); they must not end the thread, and must not go unseen.

@@ -17,6 +17,8 @@ export interface StreamRouteOptions extends TickerStreamServices {
   /** Of the server, for its AsyncAPI document. */
   readonly version: string;
   readonly now: () => number;
+  /** The clock of durations; nobody sets it. */
+  readonly monotonic: () => number;
 }
 
 const noQuery = z.strictObject({});
@@ -40,7 +42,7 @@ status event whenever the feed's state changes. \`/asyncapi.json\` describes the
 };
 
 export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, options, done) => {
-  const { hub, marketData, connections, now, version } = options;
+  const { hub, marketData, connections, now, monotonic, version } = options;
   const sourceOf = (exchange: string): string => (connections.sandbox ? 'sandbox' : exchange);
 
   const openTicker = (kind: 'sse' | 'websocket', request: FastifyRequest) => {
@@ -88,7 +90,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     ...webSocketRoute({
       prepare: async (request) => openTicker('websocket', request),
       begin(socket, { connection, start }) {
-        const allowance = new Allowance(now());
+        const allowance = new Allowance(monotonic());
         socket.on('pong', () => connection.pong());
         socket.on('message', () => {
           if (allowance.strike()) connection.close(CLOSE.policy, 'This stream takes no messages; /ws does.');
@@ -110,7 +112,15 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
       begin(socket, connection, context) {
         const { sandbox } = connections;
         const problemOf = (error: Parameters<typeof toProblem>[0]) => toProblem(error, context);
-        const session = new Session({ connection, hub, marketData, sandbox, now, toProblem: problemOf });
+        const session = new Session({
+          connection,
+          hub,
+          marketData,
+          sandbox,
+          now,
+          monotonic,
+          toProblem: problemOf,
+        });
         socket.on('pong', () => connection.pong());
         socket.on('message', (data, isBinary) => session.receive(textOf(data, isBinary)));
         connection.attach(() => new WebSocketPeer(socket));

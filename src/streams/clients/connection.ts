@@ -41,7 +41,7 @@ export class Connection {
     this.kind = kind;
     this.#socket = socket;
     this.#host = host;
-    this.#pingedAt = host.now();
+    this.#pingedAt = host.monotonic();
     socket.once('close', this.#onClose);
   }
 
@@ -81,7 +81,7 @@ export class Connection {
     if (this.#ended) return;
     this.#outbox?.end();
     this.#finish();
-    this.#closingSince = this.#host.now();
+    this.#closingSince = this.#host.monotonic();
     if (this.#peer === null) this.#release();
     else this.#peer.end(code, reason);
   }

@@ -32,6 +32,8 @@ export interface ConnectionsOptions {
   /** Every event then says so. */
   readonly sandbox: boolean;
   readonly now: () => Millis;
+  /** The clock of durations; default: `now`. */
+  readonly monotonic?: (() => Millis) | undefined;
   readonly log: Log;
 }
 
@@ -45,7 +47,7 @@ export interface Connections {
 }
 
 export const createConnections = (options: ConnectionsOptions): Connections => {
-  const { maxConnections, heartbeatMs, sandbox, now, log } = options;
+  const { maxConnections, heartbeatMs, sandbox, now, monotonic = now, log } = options;
   const open = { sse: 0, websocket: 0 };
   const opened = { sse: 0, websocket: 0 };
   const counters = { delivered: 0, conflated: 0, lost: 0 };
@@ -60,6 +62,7 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
   const host: ConnectionHost = {
     gather: new Gather(),
     now,
+    monotonic,
     counters,
     attached(connection) {
       if (closing !== null) throw shuttingDown();
@@ -87,9 +90,9 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
   }, heartbeatMs);
   heartbeat.unref();
 
-  let sweptAt = now();
+  let sweptAt = monotonic();
   const sweep = setInterval(() => {
-    const at = now();
+    const at = monotonic();
     const stoodStill = Math.max(0, at - sweptAt - SWEEP_INTERVAL);
     sweptAt = at;
     for (const connection of attached) connection.sweep(at, stoodStill);

@@ -23,6 +23,8 @@ export interface EventSource {
 export interface OutboxShared {
   readonly gather: Gather;
   readonly now: () => Millis;
+  /** The clock of durations; nobody sets it. */
+  readonly monotonic: () => Millis;
   readonly counters: { delivered: number; conflated: number; lost: number };
 }
 
@@ -110,7 +112,7 @@ export class Outbox {
     this.wrote = true;
     socket.write(this.#shared.gather.join(events, this.#wire));
     if (socket.writableLength <= MAX_SOCKET_BYTES || this.#fullSince !== null) return;
-    this.#fullSince = this.#shared.now();
+    this.#fullSince = this.#shared.monotonic();
     socket.once('drain', () => {
       this.#fullSince = null;
       if (!this.#lagging) this.#writeBacklog();

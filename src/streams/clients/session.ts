@@ -20,6 +20,8 @@ import { Subscriptions, type SubscriptionServices } from './subscriptions.js';
 export interface SessionOptions extends SubscriptionServices {
   readonly connection: Connection;
   readonly now: () => Millis;
+  /** The clock of durations; nobody sets it. */
+  readonly monotonic: () => Millis;
   /** An error as this connection's clients see it. */
   readonly toProblem: (error: AppError) => Problem;
 }
@@ -42,7 +44,7 @@ export class Session {
     this.#options = options;
     this.#connection = options.connection;
     this.#subscriptions = new Subscriptions(options);
-    this.#allowance = new Allowance(options.now());
+    this.#allowance = new Allowance(options.monotonic());
     this.#connection.onEnd = () => {
       this.#subscriptions.closeAll();
     };
@@ -51,7 +53,7 @@ export class Session {
   /** One message of the client; null for a binary one. Never throws. */
   receive(text: string | null): void {
     if (this.#connection.ended) return;
-    const wait = this.#allowance.take(this.#options.now());
+    const wait = this.#allowance.take(this.#options.monotonic());
     if (wait > 0) {
       const error = new AppError('client_rate_limited', 'Too many messages.', { retryAfterMs: wait });
       this.#refuse(error, {});
@@ -84,7 +86,9 @@ export class Session {
   #serveSymbols(message: TopicMessage): void {
     const { method, params, req_id } = message;
     const wait =
-      method === 'subscribe' ? this.#allowance.takeSymbols(params.symbol.length, this.#options.now()) : 0;
+      method === 'subscribe'
+        ? this.#allowance.takeSymbols(params.symbol.length, this.#options.monotonic())
+        : 0;
     if (wait === 0) for (const symbol of params.symbol) void this.#serveSymbol(message, symbol);
     else {
       const error = new AppError('client_rate_limited', 'Too many symbols.', { retryAfterMs: wait });

@@ -69,7 +69,7 @@ export class Fallback {
       return rest;
     }
     timers.cancel('stale');
-    state.heardAt = options.now();
+    state.hear();
     if (options.listener.isNews(rest.item)) onNews();
     state.set('polling', pollingDetail(options));
     options.listener.onItem(rest.item, { via: 'rest', timed: rest.timed, receivedAt: rest.receivedAt });

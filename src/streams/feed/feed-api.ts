@@ -41,6 +41,8 @@ export interface FeedOptions {
   /** Shared by all feeds. */
   readonly outages: FeedOutages;
   readonly now: () => Millis;
+  /** The clock of durations and deadlines; nobody sets it. */
+  readonly monotonic: () => Millis;
   /** 0 (inclusive) to 1. */
   readonly random: () => number;
   readonly timers: Timers;

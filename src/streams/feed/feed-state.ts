@@ -5,26 +5,40 @@ import type { FeedStatus } from '../events.js';
 
 export interface FeedStateOptions {
   readonly now: () => Millis;
+  /** The clock of durations and deadlines; nobody sets it. */
+  readonly monotonic: () => Millis;
   readonly onStatus: (status: FeedStatus) => void;
 }
 
 export class FeedState {
-  heardAt: Millis;
+  #heardAt: Millis;
+  #heard = 0;
   #status: FeedStatus;
   readonly #options: FeedStateOptions;
 
   constructor(first: Omit<FeedStatus, 'at'>, options: FeedStateOptions) {
     this.#options = options;
-    this.heardAt = options.now();
-    this.#status = { ...first, at: this.heardAt };
+    this.#heardAt = options.monotonic();
+    this.#status = { ...first, at: options.now() };
   }
 
   get status(): FeedStatus {
     return this.#status;
   }
 
+  /** How often the venue was heard, to tell whether it was meanwhile. */
+  get heard(): number {
+    return this.#heard;
+  }
+
+  /** The venue said something, over whichever way. */
+  hear(): void {
+    this.#heard += 1;
+    this.#heardAt = this.#options.monotonic();
+  }
+
   silentFor(): Millis {
-    return this.#options.now() - this.heardAt;
+    return this.#options.monotonic() - this.#heardAt;
   }
 
   /** Tells of a change of state; of a new detail nobody is told. */

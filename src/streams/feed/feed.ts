@@ -35,7 +35,7 @@ export class Feed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
-    const { topic, watchable, listener, now, random } = options;
+    const { topic, watchable, listener, now, monotonic, random } = options;
     const { signal } = this.#abort;
     const timers = (this.#timers = new FeedTimers(options.timers));
     const state = (this.#state = new FeedState(
@@ -44,6 +44,7 @@ export class Feed {
         : { state: 'polling', detail: pollingDetail(options) },
       {
         now,
+        monotonic,
         onStatus: (status) => {
           listener.onStatus(status);
         },
@@ -129,14 +130,14 @@ export class Feed {
     if (session.over) return;
     const { exchange } = this.#options.topic;
     const receivedAt = this.#options.now();
-    this.#state.heardAt = receivedAt;
+    this.#state.hear();
     if (session.spokeAt === null) this.#goLive(session, `Live from ${exchange}.`);
     else if (this.status.state !== 'live') this.#state.set('live', `Live from ${exchange} again.`);
     this.#catchUp.pass(item, receivedAt);
   }
 
   #goLive(session: Session, detail: string): void {
-    session.spokeAt = this.#options.now();
+    session.spokeAt = this.#options.monotonic();
     this.#options.outages.over(this, this.#options.topic.exchange);
     this.#fallback.stop();
     this.#silence.watch(session);
@@ -153,9 +154,9 @@ export class Feed {
     this.#reconnects += 1;
     this.#silence.stop();
     this.#catchUp.release();
-    const { now, topic, outages, listener } = this.#options;
+    const { monotonic, topic, outages, listener } = this.#options;
     const hopeless = error?.status === BAD_REQUEST;
-    const livedFor = session.spokeAt === null ? 0 : now() - session.spokeAt;
+    const livedFor = session.spokeAt === null ? 0 : monotonic() - session.spokeAt;
     const wait = this.#wait.next({ livedFor, hopeless });
     outages.lost(this, { topic, reason, wait, code: error?.code, kind: hopeless ? 'refused' : 'lost' });
     listener.onInterrupted();

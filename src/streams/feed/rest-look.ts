@@ -11,11 +11,11 @@ export const REST_DEADLINE_MS: Millis = 10_000;
 export type RestLook = (trades?: number) => Promise<RestItem | AppError>;
 
 export const createRestLook =
-  ({ topic, exchanges, now }: FeedOptions, signal: AbortSignal): RestLook =>
+  ({ topic, exchanges, monotonic }: FeedOptions, signal: AbortSignal): RestLook =>
   async (trades = STREAM_TRADES) => {
     try {
       const { body, receivedAt } = await exchanges.fetch(requestOf(topic, trades), {
-        deadline: now() + REST_DEADLINE_MS,
+        deadline: monotonic() + REST_DEADLINE_MS,
         signal,
         priority: 'poll',
       });

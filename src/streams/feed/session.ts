@@ -4,7 +4,7 @@ import type { WatchHandle } from '../../exchanges/exchange-client.js';
 /** One opening of the WebSocket feed. */
 export interface Session {
   handle: WatchHandle | null;
-  /** When its first message came; null before. */
+  /** When its first message came, by the clock of durations; null before. */
   spokeAt: Millis | null;
   /** Polling saw something that this session should have brought. */
   missed: boolean;

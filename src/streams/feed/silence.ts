@@ -73,10 +73,10 @@ export class Silence {
       onDead(session, 'The feed is silent and nothing else tells whether the market is.', null);
       return;
     }
-    const heardBefore = state.heardAt;
+    const heardBefore = state.heard;
     const rest = await look();
     if (session.over) return;
-    if (state.heardAt !== heardBefore) this.watch(session);
+    if (state.heard !== heardBefore) this.watch(session);
     else if (rest instanceof AppError) this.#unknown(session, rest);
     else if (!options.listener.isNews(rest.item)) this.#quiet(session);
     else this.#suspect(session, rest);
@@ -85,9 +85,9 @@ export class Silence {
   /** It may just be on its way. */
   #suspect(session: Session, { item, timed, receivedAt }: RestItem): void {
     const { options, timers, state, onDead } = this.#parts;
-    const heardBefore = state.heardAt;
+    const heardBefore = state.heard;
     timers.arm('idle', GRACE_MS, () => {
-      if (state.heardAt !== heardBefore) {
+      if (state.heard !== heardBefore) {
         this.watch(session);
         return;
       }

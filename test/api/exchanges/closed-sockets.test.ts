@@ -20,6 +20,7 @@ it('a socket whose turn comes after its instance closed is not dialled', async (
       options: undefined,
       sandboxUrl: sandbox.url,
       userAgent: 'test',
+      monotonic: Date.now,
       now: Date.now,
       pacerFor: () => ({ wait: () => Promise.resolve() }) as never,
     });

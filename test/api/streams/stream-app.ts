@@ -49,6 +49,7 @@ export const startStreamApp = async ({
     marketData: { resolveExchange },
     connections,
     now,
+    monotonic: now,
     version: '0.0.0',
   });
   await app.listen({ port: 0, host: '127.0.0.1' });

@@ -51,7 +51,8 @@ let cache: TieredCache;
 beforeEach(() => {
   vi.useFakeTimers({ now: T });
   tier = fakeTier();
-  cache = createTieredCache({ memory: createMemoryCache({ maxBytes: 100_000 }), redis: tier });
+  const memory = createMemoryCache({ maxBytes: 100_000 });
+  cache = createTieredCache({ memory, redis: tier, now: Date.now });
 });
 afterEach(() => vi.useRealTimers());
 

@@ -23,12 +23,18 @@ export const settle = async (): Promise<void> => {
   for (let round = 0; round < 30; round += 1) await Promise.resolve();
 };
 
-/** A clock whose timers run when a test advances it. */
+/** A wall clock that a test can set, and the clock of durations that nobody can; timers run when a test advances it. */
 export class FakeTime implements Timers {
-  #now = START;
+  /** By the clock of durations, which begins far from the wall clock: whoever mixes the two is found out. */
+  #now = 1_000_000;
+  /** What the wall clock says more. */
+  #ahead = START - 1_000_000;
   readonly #pending = new Set<{ at: number; run: () => void }>();
 
-  readonly now = (): number => this.#now;
+  /** The wall clock. */
+  readonly now = (): number => this.#now + this.#ahead;
+  /** The clock of durations, deadlines and timers. */
+  readonly monotonic = (): number => this.#now;
 
   get pending(): number {
     return this.#pending.size;
@@ -57,9 +63,9 @@ export class FakeTime implements Timers {
     this.#now = until;
   }
 
-  /** As if somebody set the clock. */
+  /** As if somebody set the wall clock; no timer is any nearer for it. */
   set(now: number): void {
-    this.#now = now;
+    this.#ahead = now - this.#now;
   }
 }
 

@@ -49,6 +49,7 @@ beforeEach(() => {
     sandbox: false,
     log,
     now: time.now,
+    monotonic: time.monotonic,
     random: () => luck,
     timers: time,
   });
@@ -390,7 +391,6 @@ describe('a feed that falls silent', () => {
     const real = venue.fetch;
     venue.fetch = () => new Promise((resolve) => (answer = resolve));
     await time.advance(IDLE_MS);
-    time.set(time.now() + 1);
     venue.tick(102);
     venue.answer = tickerBody(103, START + IDLE_MS);
     answer(

@@ -35,6 +35,7 @@ const makeHub = (options: { sandbox?: boolean; lingerMs?: number } = {}) =>
     sandbox: options.sandbox ?? false,
     log: silentLog,
     now: time.now,
+    monotonic: time.monotonic,
     random: () => 0.5,
     timers: time,
   });

@@ -23,6 +23,7 @@ describe('an outbox', () => {
     const outbox = new Outbox(socket, 'sse', {
       gather: new Gather((run) => (endTurn = run)),
       now: () => 0,
+      monotonic: () => 0,
       counters: { delivered: 0, conflated: 0, lost: 0 },
     });
     outbox.push(event(1), null);

@@ -13,6 +13,8 @@ export interface WatchDeps {
   readonly exchange: ExchangeId;
   readonly quirks: VenueQuirks;
   readonly now: () => Millis;
+  /** The clock of durations and deadlines; nobody sets it. */
+  readonly monotonic: () => Millis;
   readonly log: Log;
   /** A fault of CCXT as the AppError that `onEnd` gets. */
   toAppError(thrown: unknown): AppError;

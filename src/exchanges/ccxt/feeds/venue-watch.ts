@@ -17,6 +17,8 @@ export interface Watching {
 export interface VenueWatchDeps {
   readonly openWatch: OpenWatch;
   readonly now: () => Millis;
+  /** The clock of durations and deadlines; nobody sets it. */
+  readonly monotonic: () => Millis;
   readonly log: Log;
   /** The markets' load has this long, thrice. */
   readonly upstreamTimeoutMs: Millis;
@@ -43,11 +45,14 @@ const once = (sink: WatchSink): WatchSink & { readonly ended: boolean } => {
 };
 
 const start = async (venue: Venue, { topic, sink }: Watching, deps: VenueWatchDeps): Promise<WatchHandle> => {
-  const { openWatch, now, log, upstreamTimeoutMs } = deps;
+  const { openWatch, now, monotonic, log, upstreamTimeoutMs } = deps;
   const { exchange } = venue;
   await venue.requireMethod(topic.channel, 'watch');
   if (topic.interval !== undefined) await venue.requireInterval(topic.interval);
-  const options = { deadline: now() + START_ATTEMPTS_WORTH * upstreamTimeoutMs, priority: 'caller' } as const;
+  const options = {
+    deadline: monotonic() + START_ATTEMPTS_WORTH * upstreamTimeoutMs,
+    priority: 'caller',
+  } as const;
   const { markets } = await venue.ready(options);
   const symbol = venue.resolveSymbol(topic.symbol, markets);
   const instance = await venue.streamInstance(options);
@@ -56,6 +61,7 @@ const start = async (venue: Venue, { topic, sink }: Watching, deps: VenueWatchDe
     exchange,
     quirks: venue.quirksOf(instance, symbol),
     now,
+    monotonic,
     log,
     toAppError: (thrown) => faultOfCcxt(exchange, thrown),
     discardInstance: () => venue.discardStreams(instance),

@@ -71,7 +71,7 @@ class WatchLoop implements WatchHandle {
     const { instance, topic, deps, timers } = parts;
     this.#room = roomOf(instance, deps.exchange);
     this.#heardBefore = this.#room.heard;
-    this.#openedAt = deps.now();
+    this.#openedAt = deps.monotonic();
     this.#subscriptions = {
       topic,
       noted: new Map(),
@@ -81,7 +81,7 @@ class WatchLoop implements WatchHandle {
     };
     this.#books = new Paced<unknown>({
       intervalMs: BOOK_INTERVAL_MS,
-      now: deps.now,
+      now: deps.monotonic,
       timers,
       // The book is read when it is sent, not when it changed: CCXT keeps it current.
       emit: (book) => {
@@ -130,7 +130,7 @@ class WatchLoop implements WatchHandle {
   /** Given up for its silence, and no other feed of the instance has spoken in that time either. */
   #isStuck(): boolean {
     if (this.#spoke || this.#room.heard !== this.#heardBefore) return false;
-    return this.#parts.deps.now() - this.#openedAt >= STUCK_AFTER_MS;
+    return this.#parts.deps.monotonic() - this.#openedAt >= STUCK_AFTER_MS;
   }
 
   #emit(result: unknown): void {

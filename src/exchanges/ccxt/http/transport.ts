@@ -31,6 +31,8 @@ export interface TransportDeps {
   readonly timeoutMs: Millis;
   readonly userAgent: string;
   readonly now: () => Millis;
+  /** The clock of durations and deadlines; nobody sets it. */
+  readonly monotonic: () => Millis;
 }
 
 export interface RequestInit {
@@ -71,11 +73,11 @@ interface Attempt {
 }
 
 export const createTransport = (deps: TransportDeps): Transport => {
-  const { exchange, dispatcher, gate, clock, timeoutMs, userAgent, now } = deps;
+  const { exchange, dispatcher, gate, clock, timeoutMs, userAgent, now, monotonic } = deps;
 
   /** Requests that CCXT makes on its own (snapshots of live books) have no call behind them. */
   const callOrDefault = (): UpstreamCall =>
-    currentUpstreamCall() ?? { kind: 'data', priority: 'poll', deadline: now() + timeoutMs };
+    currentUpstreamCall() ?? { kind: 'data', priority: 'poll', deadline: monotonic() + timeoutMs };
 
   const send = async ({ url, init, signal }: Attempt): Promise<VenueResponse> => {
     const method = init.method ?? 'GET';
@@ -94,7 +96,7 @@ export const createTransport = (deps: TransportDeps): Transport => {
     const call = callOrDefault();
     const { deadline, signal } = call;
     await gate.admit({ exchange, ...call });
-    const allowed = Math.min(timeoutMs, deadline - now());
+    const allowed = Math.min(timeoutMs, deadline - monotonic());
     if (allowed <= 0) throw timedOut(exchange);
     const ending = new Ending();
     const abandon = (): void => ending.abort(signal?.reason);
@@ -116,12 +118,12 @@ export const createTransport = (deps: TransportDeps): Transport => {
     // Answers that CCXT is to judge are reported when it has: only then is it known whether they say "too many".
     if (code === null) return response;
     gate.report(exchange, { status: response.status, headers: response.headers, bodyThrottled: false });
-    const coolDownMs = coolDownOf(gate, exchange, now());
+    const coolDownMs = coolDownOf(gate, exchange, monotonic());
     throw faultOfAnswer(exchange, code, { response, coolDownMs, now: now() });
   };
 };
 
-/** How long the gate keeps a venue's requests back, where it does. */
+/** How long the gate keeps a venue's requests back, where it does; `now` by the gate's clock. */
 export const coolDownOf = (gate: UpstreamGate, exchange: ExchangeId, now: Millis): Millis | undefined => {
   const { coolDownUntil } = gate.state(exchange);
   return coolDownUntil === null ? undefined : Math.max(0, coolDownUntil - now);

@@ -80,6 +80,7 @@ describe.each(IDS)('%s', (id) => {
         sandboxUrl,
         userAgent: 'test/1',
         now: Date.now,
+        monotonic: Date.now,
         pacerFor: (rateLimitMs) => {
           expect(rateLimitMs).toBeGreaterThan(0);
           return new Pacer({ exchange: id, rateLimitMs, gate, now: Date.now });

@@ -21,6 +21,7 @@ const make = () => {
   const book = new MarketBook({
     exchange: 'kraken',
     now: Date.now,
+    monotonic: Date.now,
     random: () => 0.5,
     log,
     load: () => {

@@ -158,7 +158,7 @@ export const fakeThreads = (prepare: (venue: FakeVenue, place: number) => void =
     threads.push(thread);
     serveWorker({
       port: theirs,
-      now: Date.now,
+      monotonic: Date.now,
       vitals: () => thread.vitals,
       createClient: (hooks) => {
         venue.hooks = hooks;

@@ -16,7 +16,7 @@ const connect = (venue = new FakeVenue()) => {
   const lines: unknown[][] = [];
   const served = serveWorker({
     port: port2,
-    now: Date.now,
+    monotonic: Date.now,
     vitals: () => ({ memoryBytes: 1, eventLoopDelayP99Ms: 2, unhandledRejections: 3 }),
     createClient: (hooks) => {
       venue.hooks = hooks;

@@ -78,6 +78,7 @@ export class FakeHost implements ConnectionHost {
   readonly drops: Connection[] = [];
   time = 0;
   readonly now = (): number => this.time;
+  readonly monotonic = (): number => this.time;
   attached(connection: Connection): void {
     this.attachments.push(connection);
   }

@@ -118,6 +118,7 @@ const open = (rest: Partial<StreamTopic> = {}) => {
     exchange: topic.exchange,
     quirks: venueQuirks('venue'),
     now: time.now,
+    monotonic: time.monotonic,
     log: silentLog,
     toAppError: (thrown) => new AppError('upstream_unavailable', (thrown as Error).message),
     discardInstance: () => (discarded += 1),

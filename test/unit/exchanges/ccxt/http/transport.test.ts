@@ -49,6 +49,7 @@ const start = async (listener: RequestListener, timeoutMs = 2000) => {
     timeoutMs,
     userAgent: 'us/1',
     now: Date.now,
+    monotonic: Date.now,
   });
   ends.push(async () => {
     await dispatcher.destroy();
