@@ -64,7 +64,7 @@ export default tseslint.config(
     },
   },
   forbid(
-    ['src/{access,cache,coinmarketcap,exchanges,log,market-data,mcp,metrics,streams}/**/*.ts'],
+    ['src/{access,cache,coinmarketcap,exchanges,ledger,log,market-data,mcp,metrics,streams}/**/*.ts'],
     '^fastify$|^@fastify/|/sandbox/|/(app/app|server)\\.js$',
     'Only http/ and app/ know Fastify.',
   ),

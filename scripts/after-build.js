@@ -1,6 +1,6 @@
 // What tsc leaves undone: ReDoc's bundle, with its licences, is served from our own origin; the bin must be executable;
 // and what was built from sources that are gone must not be started, tested or packed.
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = new URL('..', import.meta.url);
@@ -13,6 +13,7 @@ const redoc = [
   ['LICENSE', 'redoc.LICENSE.txt'],
 ];
 for (const [from, to] of redoc) copyFileSync(at(`node_modules/redoc/${from}`), at(`dist/assets/${to}`));
+cpSync(at('src/ledger/migrations'), at('dist/ledger/migrations'), { recursive: true });
 chmodSync(at('dist/server.js'), 0o755);
 
 for (const path of readdirSync(at('dist'), { recursive: true, encoding: 'utf8' })) {

@@ -62,7 +62,18 @@ const show = ({ from, to }: Import): string => `${from} -> ${to}`;
 
 const WORDS = ['schemas', 'lib', 'errors.ts', 'log'];
 const MODULES = [
-  ...['access', 'cache', 'coinmarketcap', 'exchanges', 'log', 'market-data', 'mcp', 'metrics', 'streams'],
+  ...[
+    'access',
+    'cache',
+    'coinmarketcap',
+    'exchanges',
+    'ledger',
+    'log',
+    'market-data',
+    'mcp',
+    'metrics',
+    'streams',
+  ],
 ];
 
 /** Modules that each module may import from, besides itself. Anything not listed is forbidden. */
@@ -70,7 +81,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'server.ts': ['app', 'config', 'exchanges', ...WORDS],
   app: ['config', 'http', 'sandbox', ...MODULES, ...WORDS],
   http: ['config', ...MODULES, ...WORDS],
-  'market-data': ['cache', 'coinmarketcap', 'exchanges', ...WORDS],
+  ledger: ['exchanges', ...WORDS],
+  'market-data': ['cache', 'coinmarketcap', 'exchanges', 'ledger', ...WORDS],
   streams: ['exchanges', 'market-data', ...WORDS],
   mcp: ['market-data', ...WORDS],
   metrics: ['cache', 'coinmarketcap', 'exchanges', 'market-data', 'streams', ...WORDS],
@@ -131,6 +143,9 @@ test('only the modules that own them import drivers', () => {
   const homes: Readonly<Record<string, RegExp>> = {
     ccxt: /^exchanges\/ccxt\//,
     ioredis: /^cache\//,
+    pg: /^ledger\/postgres\//,
+    '@photostructure/sqlite': /^ledger\/sqlite\//,
+    'hyparquet-writer': /^ledger\/export\//,
     'prom-client': /^metrics\//,
   };
   const astray = imports.filter(({ from, to }) => Object.hasOwn(homes, to) && homes[to]?.test(from) !== true);

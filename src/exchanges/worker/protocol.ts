@@ -4,6 +4,7 @@
  */
 import { AppError, type PlainError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
+import type { LogLevel } from '../../log/port-log.js';
 import type { GateState } from '../rate-limit/upstream-gate.js';
 import type { Config } from '../../config/config.js';
 import type {
@@ -19,8 +20,6 @@ import type {
 
 export type Reply<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: PlainError };
-
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** A call's options without its signal: `abort(callId)` stands for it. */
 export type WireOptions = Pick<CallOptions, 'deadline' | 'priority'>;

@@ -6,7 +6,7 @@ import type { Log } from '../../log/log.js';
 import type { GateState, GateStates } from '../rate-limit/upstream-gate.js';
 import type { ExchangeClient, WatchHandle } from '../exchange-client.js';
 import { ItemBatcher } from './item-batcher.js';
-import { portLog } from './port-log.js';
+import { portLog } from '../../log/port-log.js';
 import {
   SERVING_EVENTS,
   replyOf,

@@ -1,6 +1,7 @@
 /** A worker's log lines, on their way to the serving thread's logger. */
-import type { Log } from '../../log/log.js';
-import type { LogLevel } from './protocol.js';
+import type { Log } from './log.js';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 type Send = (level: LogLevel, details: Readonly<Record<string, unknown>>, message: string) => void;
 

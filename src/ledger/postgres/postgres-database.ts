@@ -1,0 +1,181 @@
+/** PostgreSQL as a Database; TimescaleDB is used where it is there. */
+import pg from 'pg';
+import { candleJson } from '../candle-json.js';
+import { candleOf, numberOf, textOf } from '../rows.js';
+import { pending, readMigrations } from '../migrations.js';
+import { StoreError } from '../store-error.js';
+import { metaOf, type Database, type JsonCandles, type Sql, type SqlRow } from '../sql.js';
+
+const CONNECT_TIMEOUT_MS = 3_000;
+const STATEMENT_TIMEOUT_MS = 30_000;
+const CONNECTIONS = 6;
+/** Any number that other programs do not take for their own locks. */
+const MIGRATION_LOCK = 7_263_114;
+
+const UPSERT = `INSERT INTO candles (series_id, ts, open, high, low, close, volume, meta)
+  SELECT $1::bigint, * FROM unnest($2::bigint[], $3::float8[], $4::float8[], $5::float8[], $6::float8[], $7::float8[], $8::int[])
+  ON CONFLICT (series_id, ts) DO UPDATE SET open = excluded.open, high = excluded.high, low = excluded.low,
+    close = excluded.close, volume = excluded.volume, meta = excluded.meta`;
+const RANGE =
+  'SELECT ts, open, high, low, close, volume FROM candles WHERE series_id = $1 AND ts >= $2 AND ts < $3';
+
+const encoder = new TextEncoder();
+
+const DISK_FULL = '53100';
+const faultOf = (thrown: unknown): StoreError => {
+  if (thrown instanceof StoreError) return thrown;
+  const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : undefined;
+  if (code === DISK_FULL) return new StoreError('full', 'The disk of PostgreSQL is full.');
+  // The message may repeat the address and the user; the code is enough to look it up.
+  const known = typeof code === 'string' ? ` (${code})` : '';
+  return new StoreError('unavailable', `PostgreSQL did not do its work${known}.`);
+};
+
+const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (thrown) {
+    throw faultOf(thrown);
+  }
+};
+
+/** Whole numbers come as text by default, since they may be too large; ours are milliseconds and counts. */
+const { INT8, NUMERIC } = pg.types.builtins;
+const types = new pg.TypeOverrides();
+for (const oid of [INT8, NUMERIC]) types.setTypeParser(oid, Number);
+
+const sqlOf = (client: Pick<pg.ClientBase, 'query'> | pg.Pool): Sql => ({
+  all: (text, values = []) =>
+    guarded(async () => (await client.query<SqlRow>({ text, values: [...values], types })).rows),
+  run: (text, values = []) =>
+    guarded(async () => (await client.query({ text, values: [...values], types })).rowCount ?? 0),
+});
+
+export interface PostgresFile {
+  readonly database: Database;
+  readonly migrated: readonly { readonly name: string; readonly ms: number }[];
+}
+
+const inTransaction = async <T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
+  const client = await pool.connect();
+  let broken: boolean | undefined;
+  try {
+    await client.query('BEGIN');
+    const value = await work(client);
+    await client.query('COMMIT');
+    return value;
+  } catch (thrown) {
+    await client.query('ROLLBACK').catch(() => (broken = true));
+    throw thrown;
+  } finally {
+    client.release(broken);
+  }
+};
+
+const versionOf = async (sql: Sql): Promise<number> => {
+  const [row] = await sql.all("SELECT value FROM meta WHERE key = 'schema_version'");
+  return row === undefined ? 0 : Number(textOf(row, 'value'));
+};
+
+const migrate = (pool: pg.Pool): Promise<{ name: string; ms: number }[]> =>
+  inTransaction(pool, async (client) => {
+    const sql = sqlOf(client);
+    await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+    await client.query('CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)');
+    const applied: { name: string; ms: number }[] = [];
+    for (const migration of pending(readMigrations('postgres'), await versionOf(sql))) {
+      const startedAt = performance.now();
+      await client.query(migration.text);
+      await sql.run(
+        "INSERT INTO meta VALUES ('schema_version', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [String(migration.version)],
+      );
+      applied.push({ name: migration.name, ms: Math.round(performance.now() - startedAt) });
+    }
+    return applied;
+  });
+
+/** A month in milliseconds: the stretch of one chunk. */
+const CHUNK_MS = 2_592_000_000;
+
+/** Chunks by time where TimescaleDB is installed in this database; without it the tables serve as they are. */
+const useTimescale = (pool: pg.Pool): Promise<void> =>
+  inTransaction(pool, async (client) => {
+    const { rows } = await client.query("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'");
+    if (rows.length === 0) return;
+    await client.query(
+      `SELECT create_hypertable('candles', by_range('ts', ${CHUNK_MS}), if_not_exists => true, migrate_data => true)`,
+    );
+  });
+
+/** Connects and migrates. Throws StoreErrors; later faults of the connection reject the calls that meet them. */
+export const openPostgres = async (url: string): Promise<PostgresFile> => {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: CONNECTIONS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    application_name: 'mcp-crypto-data-server',
+    allowExitOnIdle: true,
+  });
+  // A connection that breaks while nobody uses it is replaced by the next call.
+  pool.on('error', () => undefined);
+  try {
+    const migrated = await guarded(() => migrate(pool));
+    await guarded(() => useTimescale(pool));
+    return { database: createPostgresDatabase(pool), migrated };
+  } catch (thrown) {
+    await pool.end();
+    throw thrown;
+  }
+};
+
+const createPostgresDatabase = (pool: pg.Pool): Database => ({
+  ...sqlOf(pool),
+  transaction: (lock, work) =>
+    guarded(() =>
+      inTransaction(pool, async (client) => {
+        await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [lock]);
+        return work(sqlOf(client));
+      }),
+    ),
+  async upsertCandles(sql, series, candles) {
+    const column = (pick: (row: (typeof candles)[number]) => number | null): string =>
+      `{${candles.map((row) => String(pick(row) ?? 'NULL')).join(',')}}`;
+    await sql.run(UPSERT, [
+      series,
+      column(({ timestamp }) => timestamp),
+      column(({ open }) => open),
+      column(({ high }) => high),
+      column(({ low }) => low),
+      column(({ close }) => close),
+      column(({ volume }) => volume),
+      column(metaOf),
+    ]);
+  },
+  async candlesJson({ series, from, to, limit, newest }): Promise<JsonCandles> {
+    const text = `${RANGE} ORDER BY ts ${newest ? 'DESC' : 'ASC'} LIMIT $4`;
+    const rows = await sqlOf(pool).all(text, [series, from, to, limit]);
+    if (newest) rows.reverse();
+    const [first, last] = [rows[0], rows.at(-1)];
+    return {
+      json: encoder.encode(rows.map((row) => candleJson(candleOf(row))).join(',')),
+      count: rows.length,
+      first: first === undefined ? null : numberOf(first, 'ts'),
+      last: last === undefined ? null : numberOf(last, 'ts'),
+    };
+  },
+  async size() {
+    const [row] = await sqlOf(pool).all('SELECT pg_database_size(current_database()) AS bytes');
+    return { bytes: row === undefined ? 0 : numberOf(row, 'bytes'), walBytes: 0 };
+  },
+  vacuum: () =>
+    guarded(async () => {
+      await pool.query('VACUUM ANALYZE');
+    }),
+  check: () => guarded(async () => ((await pool.query('SELECT 1')).rowCount === 1 ? [] : ['No answer.'])),
+  close: () => pool.end(),
+});
+
+/** PostgreSQL's own clock in milliseconds, as an expression. */
+export const POSTGRES_NOW = 'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)';

@@ -1,0 +1,128 @@
+/** PostgreSQL as the candle store of this process: opened again while it is away. */
+import type { Log } from '../../log/log.js';
+import type { Millis } from '../../schemas/common.js';
+import { createSqlStore } from '../sql-store.js';
+import { StoreError } from '../store-error.js';
+import { MARKER_KEY, type StoreHandle, type StoreMarker, type StoreStatus } from '../store-status.js';
+import type { CandleStore } from '../store.js';
+import { openPostgres, POSTGRES_NOW } from './postgres-database.js';
+
+const RETRY_MS: Millis = 5_000;
+
+export interface PostgresStoreOptions {
+  readonly url: string;
+  readonly marker: StoreMarker;
+  readonly log: Log;
+  readonly now: () => Millis;
+}
+
+const faultOf = (thrown: unknown): StoreError =>
+  thrown instanceof StoreError ? thrown : new StoreError('unavailable', 'PostgreSQL did not answer.');
+
+class PostgresStore implements StoreHandle {
+  readonly opened: Promise<void>;
+  readonly #options: PostgresStoreOptions;
+  #raw: CandleStore | null = null;
+  #store: CandleStore | null = null;
+  #status: StoreStatus;
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: PostgresStoreOptions) {
+    this.#options = options;
+    this.#status = { state: 'degraded', detail: 'Not connected yet.', since: options.now(), writable: false };
+    this.opened = this.#open();
+  }
+
+  store(): CandleStore | null {
+    return this.#store;
+  }
+
+  status(): StoreStatus {
+    return this.#status;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    this.#store = null;
+    await this.#raw?.close();
+    this.#raw = null;
+  }
+
+  async #open(): Promise<void> {
+    const { url, log } = this.#options;
+    try {
+      const { database, migrated } = await openPostgres(url);
+      for (const { name, ms } of migrated) log.info({ migration: name, ms }, 'the store was migrated');
+      const raw = createSqlStore({ database, databaseNow: POSTGRES_NOW });
+      this.#raw = raw;
+      if (this.#closed) {
+        await this.close();
+        return;
+      }
+      await this.#requireMarker(raw);
+      this.#store = this.#watched(raw);
+      this.#tell({ state: 'ok', detail: 'PostgreSQL', writable: true });
+    } catch (thrown) {
+      const fault = faultOf(thrown);
+      this.#tell({ state: 'degraded', detail: fault.message, writable: false });
+      await this.#raw?.close();
+      this.#raw = null;
+      if (fault.fault === 'sandbox') throw fault;
+      log.warn({ reason: fault.message }, 'the candle store can not be opened: nothing is kept');
+      this.#later();
+    }
+  }
+
+  async #requireMarker(store: CandleStore): Promise<void> {
+    const { marker } = this.#options;
+    const found = await store.meta(MARKER_KEY);
+    if (found === null) return store.setMeta(MARKER_KEY, marker);
+    if (found !== marker)
+      throw new StoreError(
+        'sandbox',
+        `The store belongs to ${found}, this server to ${marker}: a sandbox's data stays apart.`,
+      );
+  }
+
+  /** The same calls; their outcomes tell how PostgreSQL is. */
+  #watched(store: CandleStore): CandleStore {
+    const watch = <A extends readonly unknown[], T>(call: (...args: A) => Promise<T>) => {
+      return async (...args: A): Promise<T> => {
+        try {
+          const value = await call(...args);
+          this.#tell({ state: 'ok', detail: 'PostgreSQL', writable: true });
+          return value;
+        } catch (thrown) {
+          const fault = faultOf(thrown);
+          this.#tell({ state: 'degraded', detail: fault.message, writable: fault.fault !== 'unavailable' });
+          throw fault;
+        }
+      };
+    };
+    const calls = Object.entries(store).map(([name, call]) => [
+      name,
+      watch(call as (...args: readonly unknown[]) => Promise<unknown>),
+    ]);
+    // Each call stands where it stood.
+    return Object.fromEntries(calls) as CandleStore;
+  }
+
+  #tell(status: Omit<StoreStatus, 'since'>): void {
+    const same = this.#status.state === status.state && this.#status.detail === status.detail;
+    if (!same) this.#status = { ...status, since: this.#options.now() };
+  }
+
+  #later(): void {
+    if (this.#closed) return;
+    this.#retry = setTimeout(() => {
+      this.#open().catch((error: unknown) =>
+        this.#options.log.error({ err: error }, 'the store stays closed'),
+      );
+    }, RETRY_MS);
+    this.#retry.unref();
+  }
+}
+
+export const openPostgresStore = (options: PostgresStoreOptions): StoreHandle => new PostgresStore(options);

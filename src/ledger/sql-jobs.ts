@@ -1,0 +1,150 @@
+/** Backfill jobs, what is due, and leases in a database. */
+import { randomUUID } from 'node:crypto';
+import type { Millis } from '../schemas/common.js';
+import { jobOf, numberOf, textOf } from './rows.js';
+import type { Database, Sql, SqlRow, SqlValue } from './sql.js';
+import { OPEN_STATES, type CandleStore, type Due, type Job, type JobUpdate, type NewJob } from './store.js';
+
+const OPEN = OPEN_STATES.map((state) => `'${state}'`).join(', ');
+
+const COLUMNS = {
+  state: 'state',
+  percent: 'percent',
+  pages: 'pages',
+  candles: 'candles',
+  reached: 'reached',
+  etaSeconds: 'eta_seconds',
+  waitingFor: 'waiting_for',
+  error: 'error',
+} as const satisfies Record<keyof JobUpdate, string>;
+
+const isColumn = (key: string): key is keyof JobUpdate => Object.hasOwn(COLUMNS, key);
+
+/** An ended job stays ended: whoever worked on it learns that by `null`. */
+export const updateJobIn = async (
+  sql: Sql,
+  id: string,
+  { update, at }: { readonly update: JobUpdate; readonly at: Millis },
+): Promise<Job | null> => {
+  const values: SqlValue[] = [id, at];
+  const sets = Object.entries(update).flatMap(([key, value]) => {
+    if (!isColumn(key)) return [];
+    return [`${COLUMNS[key]} = $${values.push(value)}`];
+  });
+  const [row] = await sql.all(
+    `UPDATE jobs SET ${['updated_at = $2', ...sets].join(', ')} WHERE id = $1 AND state IN (${OPEN}) RETURNING *`,
+    values,
+  );
+  return row === undefined ? null : jobOf(row);
+};
+
+type JobCalls = Pick<
+  CandleStore,
+  | 'addJob'
+  | 'job'
+  | 'jobs'
+  | 'openJobs'
+  | 'updateJob'
+  | 'trimJobs'
+  | 'addDue'
+  | 'takeDue'
+  | 'meta'
+  | 'setMeta'
+  | 'lease'
+  | 'endLease'
+>;
+
+export const createSqlJobs = (database: Database, databaseNow: string): JobCalls => {
+  const one = (rows: readonly SqlRow[]): Job | null => (rows[0] === undefined ? null : jobOf(rows[0]));
+  return {
+    addJob: (job: NewJob, at) =>
+      database.transaction('jobs', async (sql) => {
+        const { exchange, symbol, interval, from, to, origin } = job;
+        const equal = await sql.all(
+          `SELECT * FROM jobs WHERE exchange = $1 AND symbol = $2 AND "interval" = $3 AND from_ts = $4
+           AND COALESCE(to_ts, -1) = $5 AND state IN (${OPEN})`,
+          [exchange, symbol, interval, from, to ?? -1],
+        );
+        const known = one(equal);
+        if (known !== null) return known;
+        const [last] = await sql.all('SELECT COALESCE(MAX(number), 0) AS number FROM jobs');
+        const number = (last === undefined ? 0 : numberOf(last, 'number')) + 1;
+        const made = await sql.all(
+          `INSERT INTO jobs (id, number, exchange, symbol, "interval", from_ts, to_ts, origin, state, created_at, updated_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, $9) RETURNING *`,
+          [randomUUID(), number, exchange, symbol, interval, from, to, origin, at],
+        );
+        const added = one(made);
+        if (added === null) throw new Error('A job could not be added.');
+        return added;
+      }),
+    job: async (id) => one(await database.all('SELECT * FROM jobs WHERE id = $1', [id])),
+    jobs: async (limit) =>
+      (await database.all('SELECT * FROM jobs ORDER BY number DESC LIMIT $1', [limit])).map(jobOf),
+    openJobs: async () =>
+      (await database.all(`SELECT * FROM jobs WHERE state IN (${OPEN}) ORDER BY number`)).map(jobOf),
+    updateJob: (id, update, at) =>
+      database.transaction('jobs', (sql) => updateJobIn(sql, id, { update, at })),
+    trimJobs: async (keep) => {
+      await database.run(
+        `DELETE FROM jobs WHERE state NOT IN (${OPEN}) AND number <= (SELECT COALESCE(MAX(number), 0) FROM jobs) - $1`,
+        [keep],
+      );
+    },
+    addDue: ({ exchange, symbol, interval, at, from, to }) =>
+      database.transaction('due', async (sql) => {
+        await sql.run(
+          `INSERT INTO due SELECT id, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT) FROM series
+           WHERE exchange = $1 AND symbol = $2 AND "interval" = $3
+           ORDER BY generation DESC, written_at DESC LIMIT 1 ON CONFLICT DO NOTHING`,
+          [exchange, symbol, interval, at, from, to],
+        );
+      }),
+    takeDue: (at, limit) =>
+      database.transaction('due', async (sql) => {
+        const rows = await sql.all(
+          `SELECT d.*, s.exchange, s.symbol, s."interval" FROM due d JOIN series s ON s.id = d.series_id
+           WHERE d.at <= $1 ORDER BY d.at LIMIT $2`,
+          [at, limit],
+        );
+        for (const row of rows)
+          await sql.run('DELETE FROM due WHERE series_id = $1 AND at = $2 AND from_ts = $3', [
+            numberOf(row, 'series_id'),
+            numberOf(row, 'at'),
+            numberOf(row, 'from_ts'),
+          ]);
+        return rows.map((row): Due => ({
+          exchange: textOf(row, 'exchange'),
+          symbol: textOf(row, 'symbol'),
+          interval: textOf(row, 'interval'),
+          at: numberOf(row, 'at'),
+          from: numberOf(row, 'from_ts'),
+          to: numberOf(row, 'to_ts'),
+        }));
+      }),
+    async meta(key) {
+      const [row] = await database.all('SELECT value FROM meta WHERE key = $1', [key]);
+      return row === undefined ? null : textOf(row, 'value');
+    },
+    async setMeta(key, value) {
+      await database.run(
+        'INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+        [key, value],
+      );
+    },
+    lease: (name, owner, forMs) =>
+      database.transaction('leases', async (sql) => {
+        const [row] = await sql.all(
+          `INSERT INTO leases (name, owner, until, fence) VALUES ($1, $2, ${databaseNow} + $3, 1)
+           ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until,
+             fence = leases.fence + CASE WHEN leases.owner = excluded.owner THEN 0 ELSE 1 END
+           WHERE leases.owner = excluded.owner OR leases.until <= ${databaseNow} RETURNING owner`,
+          [name, owner, forMs],
+        );
+        return row !== undefined;
+      }),
+    async endLease(name, owner) {
+      await database.run('DELETE FROM leases WHERE name = $1 AND owner = $2', [name, owner]);
+    },
+  };
+};

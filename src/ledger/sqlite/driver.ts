@@ -1,0 +1,161 @@
+/** SQLite by the API of node:sqlite: Node's own where it has it, else the same API from a package, loaded only then. */
+import { createRequire } from 'node:module';
+import { StoreError } from '../store-error.js';
+import type { SqlRow, SqlValue } from '../sql.js';
+
+export interface SqliteStatement {
+  all(...values: SqlValue[]): unknown[];
+  run(...values: SqlValue[]): { readonly changes: number | bigint };
+}
+
+export interface SqliteConnection {
+  exec(text: string): void;
+  prepare(text: string): SqliteStatement;
+  close(): void;
+}
+
+export interface SqliteDriver {
+  readonly name: 'node:sqlite' | '@photostructure/sqlite';
+  open(file: string): SqliteConnection;
+}
+
+interface SqliteModule {
+  readonly DatabaseSync: new (file: string) => SqliteConnection;
+}
+
+const isSqliteModule = (value: unknown): value is SqliteModule =>
+  typeof value === 'object' && value !== null && 'DatabaseSync' in value;
+
+const require = createRequire(import.meta.url);
+
+/** Node prints a warning when its module is first loaded, in the versions in which it may still change. */
+const withoutWarnings = (load: () => unknown): unknown => {
+  const emitWarning = process.emitWarning.bind(process);
+  process.emitWarning = () => undefined;
+  try {
+    return load();
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+};
+
+const loaded = (name: SqliteDriver['name']): SqliteDriver | undefined => {
+  try {
+    const module = withoutWarnings(() => require(name));
+    if (!isSqliteModule(module)) return undefined;
+    const { DatabaseSync } = module;
+    return { name, open: (file) => new DatabaseSync(file) };
+  } catch {
+    return undefined;
+  }
+};
+
+/** Throws `unavailable` where there is neither. */
+export const loadSqlite = (): SqliteDriver => {
+  const driver = loaded('node:sqlite') ?? loaded('@photostructure/sqlite');
+  if (driver !== undefined) return driver;
+  throw new StoreError(
+    'unavailable',
+    'There is no SQLite: this Node has none of its own and the package @photostructure/sqlite is not installed.',
+  );
+};
+
+const FULL = 13;
+const CORRUPT = 11;
+const NOT_A_DATABASE = 26;
+const BUSY = 5;
+const LOCKED = 6;
+const READ_ONLY = 8;
+const KINDS: ReadonlyMap<number, StoreError['fault']> = new Map([
+  [FULL, 'full'],
+  [CORRUPT, 'corrupt'],
+  [NOT_A_DATABASE, 'corrupt'],
+  [BUSY, 'busy'],
+  [LOCKED, 'busy'],
+  [READ_ONLY, 'read_only'],
+]);
+
+const codeOf = (thrown: object): number | undefined => {
+  const code: unknown =
+    'errcode' in thrown ? thrown.errcode : 'sqliteCode' in thrown ? thrown.sqliteCode : undefined;
+  // Extended codes keep the primary one in their lowest byte.
+  return typeof code === 'number' ? code & 0xff : undefined;
+};
+
+const TEXTS: readonly [RegExp, StoreError['fault']][] = [
+  [/malformed|not a database|corrupt/i, 'corrupt'],
+  [/is full/i, 'full'],
+  [/locked|busy/i, 'busy'],
+  [/readonly|read-only|query_only/i, 'read_only'],
+];
+
+export const sqliteFault = (thrown: unknown): StoreError => {
+  if (thrown instanceof StoreError) return thrown;
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  const code = typeof thrown === 'object' && thrown !== null ? codeOf(thrown) : undefined;
+  const kind =
+    (code === undefined ? undefined : KINDS.get(code)) ?? TEXTS.find(([pattern]) => pattern.test(text))?.[1];
+  return new StoreError(kind ?? 'unavailable', text);
+};
+
+const isRow = (value: unknown): value is SqlRow => typeof value === 'object' && value !== null;
+
+/** Statements are prepared once; `$n` may stand in a text more than once. */
+export class SqliteSession {
+  readonly #connection: SqliteConnection;
+  readonly #statements = new Map<string, { readonly statement: SqliteStatement; readonly order: number[] }>();
+
+  constructor(connection: SqliteConnection) {
+    this.#connection = connection;
+  }
+
+  exec(text: string): void {
+    this.#guard(() => this.#connection.exec(text));
+  }
+
+  all(text: string, values: readonly SqlValue[] = []): SqlRow[] {
+    return this.#guard(() => {
+      const { statement, order } = this.#prepared(text);
+      return statement.all(...order.map((index) => values[index] ?? null)).filter(isRow);
+    });
+  }
+
+  run(text: string, values: readonly SqlValue[] = []): number {
+    return this.#guard(() => {
+      const { statement, order } = this.#prepared(text);
+      return Number(statement.run(...order.map((index) => values[index] ?? null)).changes);
+    });
+  }
+
+  /** The bare statement, for what runs a thousand times. */
+  statement(text: string): SqliteStatement {
+    return this.#guard(() => this.#prepared(text).statement);
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#connection.close();
+  }
+
+  #prepared(text: string) {
+    let known = this.#statements.get(text);
+    if (known === undefined) {
+      const order: number[] = [];
+      const plain = text.replace(/\$(\d+)/g, (_match, number: string) => {
+        order.push(Number(number) - 1);
+        return '?';
+      });
+      known = { statement: this.#connection.prepare(plain), order };
+      this.#statements.set(text, known);
+    }
+    return known;
+  }
+
+  #guard<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (thrown) {
+      throw sqliteFault(thrown);
+    }
+  }
+}

@@ -1,0 +1,190 @@
+/** One SQLite file as a Database. Synchronous underneath: it belongs into a thread of its own. */
+import { statSync } from 'node:fs';
+import { candleJson } from '../candle-json.js';
+import { candleOf, numberOf, textOf } from '../rows.js';
+import { pending, type Migration } from '../migrations.js';
+import { StoreError } from '../store-error.js';
+import { metaOf, type Database, type JsonCandles, type Sql, type SqlRow } from '../sql.js';
+import type { SqliteDriver, SqliteSession } from './driver.js';
+import { SqliteSession as Session } from './driver.js';
+
+const BUSY_TIMEOUT_MS = 5_000;
+const WAL_LIMIT_BYTES = 64 * 1024 * 1024;
+/** Larger files are not read through at each start. */
+const QUICK_CHECK_BYTES = 256 * 1024 * 1024;
+
+const UPSERT = `INSERT INTO candles (series_id, ts, open, high, low, close, volume, meta) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+  ON CONFLICT (series_id, ts) DO UPDATE SET open = excluded.open, high = excluded.high, low = excluded.low,
+    close = excluded.close, volume = excluded.volume, meta = excluded.meta`;
+/** The same for numbers that a driver would bind as whole ones. */
+const UPSERT_TEXT = UPSERT.replace(/\$([3-7])/g, 'CAST($$$1 AS REAL)');
+const RANGE =
+  'SELECT ts, open, high, low, close, volume FROM candles WHERE series_id = $1 AND ts >= $2 AND ts < $3';
+
+/** @photostructure/sqlite binds what is within 2.2e-16 of a whole number as that number: 1e-20 would become 0. */
+const looksWhole = (value: number | null): boolean =>
+  value !== null && !Number.isInteger(value) && Math.abs(value - Math.round(value)) < 1e-15;
+const asText = (value: number | null): string | null => (value === null ? null : String(value));
+
+const encoder = new TextEncoder();
+
+export const sizeOfFile = (file: string): number => {
+  try {
+    return statSync(file).size;
+  } catch {
+    return 0;
+  }
+};
+
+export interface SqliteFile {
+  readonly session: SqliteSession;
+  readonly database: Database;
+  readonly readOnly: boolean;
+  /** Applied migrations with the time each took. */
+  readonly migrated: readonly { readonly name: string; readonly ms: number }[];
+}
+
+const migrate = (
+  session: SqliteSession,
+  migrations: readonly Migration[],
+): { name: string; ms: number }[] => {
+  session.exec('CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)');
+  const applied: { name: string; ms: number }[] = [];
+  session.exec('BEGIN IMMEDIATE');
+  try {
+    const [row] = session.all("SELECT value FROM meta WHERE key = 'schema_version'");
+    const version = row === undefined ? 0 : Number(textOf(row, 'value'));
+    for (const migration of pending(migrations, version)) {
+      const startedAt = performance.now();
+      session.exec(migration.text);
+      session.run(
+        "INSERT INTO meta VALUES ('schema_version', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [String(migration.version)],
+      );
+      applied.push({ name: migration.name, ms: Math.round(performance.now() - startedAt) });
+    }
+    session.exec('COMMIT');
+    return applied;
+  } catch (thrown) {
+    session.exec('ROLLBACK');
+    throw thrown;
+  }
+};
+
+const requireWal = (session: SqliteSession): void => {
+  const [row] = session.all('PRAGMA journal_mode = WAL');
+  if (row?.['journal_mode'] !== 'wal')
+    throw new StoreError(
+      'unavailable',
+      'This file system does not take a write-ahead log (a network disk?).',
+    );
+};
+
+const requireSound = (session: SqliteSession, file: string): void => {
+  if (sizeOfFile(file) > QUICK_CHECK_BYTES) return;
+  const [row] = session.all('PRAGMA quick_check(1)');
+  const verdict = row === undefined ? 'ok' : String(Object.values(row)[0]);
+  if (verdict !== 'ok') throw new StoreError('corrupt', verdict);
+};
+
+/**
+ * Opens the file, and makes or migrates its tables where `owner`; else it is only read. Throws StoreErrors: `corrupt`,
+ * `read_only` where its schema is newer, `unavailable`.
+ */
+export const openSqliteFile = (
+  driver: SqliteDriver,
+  { file, owner, migrations }: { file: string; owner: boolean; migrations: readonly Migration[] },
+): SqliteFile => {
+  const session = new Session(driver.open(file));
+  try {
+    session.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    requireSound(session, file);
+    if (owner) requireWal(session);
+    session.exec('PRAGMA synchronous = NORMAL');
+    session.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`);
+    const migrated = owner ? migrate(session, migrations) : [];
+    if (!owner) session.exec('PRAGMA query_only = 1');
+    return { session, database: createSqliteDatabase(session, file), readOnly: !owner, migrated };
+  } catch (thrown) {
+    session.close();
+    throw thrown;
+  }
+};
+
+const createSqliteDatabase = (session: SqliteSession, file: string): Database => {
+  const sql: Sql = {
+    all: (text, values) => settled(() => session.all(text, values)),
+    run: (text, values) => settled(() => session.run(text, values)),
+  };
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = last.then(work, work);
+    last = turn.catch(() => undefined);
+    return turn;
+  };
+  return {
+    ...sql,
+    transaction: (_lock, work) =>
+      inTurn(async () => {
+        session.exec('BEGIN IMMEDIATE');
+        try {
+          const value = await work(sql);
+          session.exec('COMMIT');
+          return value;
+        } catch (thrown) {
+          try {
+            session.exec('ROLLBACK');
+          } catch {
+            // SQLite has rolled back by itself where the disk was full.
+          }
+          throw thrown;
+        }
+      }),
+    upsertCandles: (_sql, series, candles) =>
+      settled(() => {
+        for (const row of candles) {
+          const { timestamp, open, high, low, close, volume } = row;
+          const figures = [open, high, low, close, volume];
+          if (figures.some(looksWhole))
+            session.run(UPSERT_TEXT, [series, timestamp, ...figures.map(asText), metaOf(row)]);
+          else session.run(UPSERT, [series, timestamp, open, high, low, close, volume, metaOf(row)]);
+        }
+      }),
+    candlesJson: ({ series, from, to, limit, newest }) =>
+      settled((): JsonCandles => {
+        const order = newest ? 'DESC' : 'ASC';
+        const rows = session.all(`${RANGE} ORDER BY ts ${order} LIMIT $4`, [series, from, to, limit]);
+        return jsonOf(newest ? rows.reverse() : rows);
+      }),
+    size: () => settled(() => ({ bytes: sizeOfFile(file), walBytes: sizeOfFile(`${file}-wal`) })),
+    vacuum: () => settled(() => session.exec('VACUUM')),
+    check: () =>
+      settled(() => {
+        const rows = session.all('PRAGMA integrity_check(20)');
+        return rows.map((row) => String(Object.values(row)[0])).filter((text) => text !== 'ok');
+      }),
+    close: () => settled(() => session.close()),
+  };
+};
+
+/** `async` would do the same; this keeps what throws at once a rejection and says why it is a promise. */
+const settled = <T>(work: () => T): Promise<T> => {
+  try {
+    return Promise.resolve(work());
+  } catch (thrown) {
+    return Promise.reject(thrown instanceof Error ? thrown : new Error(String(thrown)));
+  }
+};
+
+const jsonOf = (rows: readonly SqlRow[]): JsonCandles => {
+  const [first, last] = [rows[0], rows.at(-1)];
+  return {
+    json: encoder.encode(rows.map((row) => candleJson(candleOf(row))).join(',')),
+    count: rows.length,
+    first: first === undefined ? null : numberOf(first, 'ts'),
+    last: last === undefined ? null : numberOf(last, 'ts'),
+  };
+};
+
+/** SQLite's own clock in milliseconds, as an expression. */
+export const SQLITE_NOW = "CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)";

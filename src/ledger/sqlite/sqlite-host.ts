@@ -1,0 +1,233 @@
+/**
+ * The file of a store over its whole life: who owns it, what is done when it is corrupt, full, or of a newer schema. Runs
+ * in the store's thread.
+ */
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Log } from '../../log/log.js';
+import type { Millis } from '../../schemas/common.js';
+import type { Migration } from '../migrations.js';
+import { createSqlStore } from '../sql-store.js';
+import { StoreError } from '../store-error.js';
+import { MARKER_KEY, type StoreMarker, type StoreStatus } from '../store-status.js';
+import type { CandleStore } from '../store.js';
+import { sqliteFault, type SqliteDriver } from './driver.js';
+import { takeOwnerLock, type OwnerLock } from './owner-lock.js';
+import { openSqliteFile, SQLITE_NOW, type SqliteFile } from './sqlite-database.js';
+
+/** How often a reader looks whether the owner has gone. */
+export const OWNER_CHECK_MS: Millis = 5_000;
+export const CHECKPOINT_MS: Millis = 60_000;
+
+export interface SqliteHostOptions {
+  readonly file: string;
+  readonly marker: StoreMarker;
+  readonly driver: SqliteDriver;
+  readonly migrations: readonly Migration[];
+  readonly log: Log;
+  readonly now: () => Millis;
+  readonly onStatus: (status: StoreStatus) => void;
+}
+
+const stampOf = (at: Millis): string =>
+  new Date(at)
+    .toISOString()
+    .replace(/[-:]/g, '')
+    .replace(/\.\d+Z$/, 'Z');
+
+const READER = 'Another process owns this file: it is only read here.';
+
+/** Calls that change something: refused to who does not own the file. */
+const WRITES: ReadonlySet<keyof CandleStore> = new Set<keyof CandleStore>([
+  'write',
+  'noteListing',
+  'addJob',
+  'updateJob',
+  'trimJobs',
+  'addDue',
+  'takeDue',
+  'setMeta',
+  'lease',
+  'endLease',
+  'vacuum',
+  'deleteBefore',
+]);
+
+export class SqliteHost {
+  readonly #options: SqliteHostOptions;
+  #lock: OwnerLock | null = null;
+  #file: SqliteFile | null = null;
+  #store: CandleStore | null = null;
+  #status: StoreStatus;
+  /** What stays to be told until the next start. */
+  #warning: string | null = null;
+
+  constructor(options: SqliteHostOptions) {
+    this.#options = options;
+    this.#status = { state: 'degraded', detail: 'Not open yet.', since: options.now(), writable: false };
+  }
+
+  get status(): StoreStatus {
+    return this.#status;
+  }
+
+  /** Throws StoreErrors. */
+  async open(): Promise<StoreStatus> {
+    const { file, driver } = this.#options;
+    try {
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    } catch {
+      throw new StoreError('unavailable', 'The folder of the store can not be made.');
+    }
+    this.#lock ??= takeOwnerLock(driver, file);
+    await this.#openFile();
+    return this.#status;
+  }
+
+  /** One call of the store's interface. */
+  async call(method: keyof CandleStore, args: readonly unknown[]): Promise<unknown> {
+    const store = this.#store;
+    if (store === null) throw new StoreError('unavailable', 'The store is not open.');
+    const writes = WRITES.has(method);
+    if (writes && !this.#status.writable) throw new StoreError('read_only', this.#status.detail);
+    try {
+      const value = await this.#invoke(store, method, args);
+      if (writes) this.#wrote();
+      return value;
+    } catch (thrown) {
+      const fault = sqliteFault(thrown);
+      await this.#failed(fault);
+      throw fault;
+    }
+  }
+
+  /** Every few seconds: a reader becomes the owner when the owner has gone. */
+  async checkOwner(): Promise<void> {
+    if (this.#lock !== null || this.#file === null) return;
+    const lock = takeOwnerLock(this.#options.driver, this.#options.file);
+    if (lock === null) return;
+    this.#lock = lock;
+    this.#closeFile();
+    await this.#openFile();
+    this.#options.log.info({}, 'the owner of the store has gone: this process owns it now');
+  }
+
+  /** Every minute: the write-ahead log goes into the file, and starts anew. */
+  checkpoint(): void {
+    if (this.#lock === null || this.#file === null) return;
+    try {
+      this.#file.session.all('PRAGMA wal_checkpoint(TRUNCATE)');
+    } catch (thrown) {
+      this.#options.log.debug({ err: thrown }, 'a checkpoint of the store has to wait');
+    }
+  }
+
+  /** A pragma's values, for looking into the file. */
+  pragma(text: string): Promise<unknown[]> {
+    const rows = this.#file?.session.all(`PRAGMA ${text}`) ?? [];
+    return Promise.resolve(rows.map((row) => Object.values(row)[0]));
+  }
+
+  close(): void {
+    this.#closeFile();
+    this.#lock?.release();
+    this.#lock = null;
+  }
+
+  #invoke(store: CandleStore, method: keyof CandleStore, args: readonly unknown[]): Promise<unknown> {
+    // The caller is our own proxy of the same interface: its types have been checked there.
+    const call = store[method].bind(store) as (...given: readonly unknown[]) => Promise<unknown>;
+    return call(...args);
+  }
+
+  #tell(status: Omit<StoreStatus, 'since'>): void {
+    const { state, detail, writable } = status;
+    const same = this.#status.state === state && this.#status.detail === detail;
+    if (same && this.#status.writable === writable) return;
+    this.#status = { ...status, since: this.#options.now() };
+    this.#options.onStatus(this.#status);
+  }
+
+  async #openFile(): Promise<void> {
+    const { file, driver, migrations, log } = this.#options;
+    const owner = this.#lock !== null;
+    try {
+      this.#file = openSqliteFile(driver, { file, owner, migrations });
+    } catch (thrown) {
+      const fault = sqliteFault(thrown);
+      if (fault.fault === 'corrupt' && owner) return this.#replaceCorrupt(fault);
+      if (fault.fault !== 'read_only' || !owner) throw fault;
+      // Of a newer version: what it holds can be read.
+      this.#file = openSqliteFile(driver, { file, owner: false, migrations });
+      this.#warning = fault.message;
+      log.warn({}, fault.message);
+    }
+    for (const { name, ms } of this.#file.migrated)
+      log.info({ migration: name, ms }, 'the store was migrated');
+    this.#store = createSqlStore({ database: this.#file.database, databaseNow: SQLITE_NOW });
+    await this.#requireMarker(this.#store);
+    this.#tellUsual();
+  }
+
+  #tellUsual(): void {
+    const owner = this.#lock !== null;
+    const newer = owner && this.#file?.readOnly === true;
+    if (this.#warning !== null)
+      this.#tell({ state: 'degraded', detail: this.#warning, writable: owner && !newer });
+    else if (owner) this.#tell({ state: 'ok', detail: 'SQLite file', writable: true });
+    else this.#tell({ state: 'ok', detail: READER, writable: false });
+    if (!owner) this.#options.log.info({}, READER);
+  }
+
+  async #requireMarker(store: CandleStore): Promise<void> {
+    const { marker } = this.#options;
+    const found = await store.meta(MARKER_KEY);
+    if (found === null && this.#lock !== null && this.#file?.readOnly !== true)
+      return store.setMeta(MARKER_KEY, marker);
+    if (found === null || found === marker) return;
+    this.close();
+    throw new StoreError(
+      'sandbox',
+      `The store holds ${found.startsWith('sandbox') ? 'simulated data of a sandbox' : 'real data'}, this server ` +
+        `${marker.startsWith('sandbox') ? 'runs on a sandbox' : 'on real exchanges'} (${found} and ${marker}).`,
+    );
+  }
+
+  #wrote(): void {
+    // Room again after the disk was full.
+    if (this.#status.state === 'degraded') this.#tellUsual();
+  }
+
+  async #failed(fault: StoreError): Promise<void> {
+    if (fault.fault === 'full')
+      this.#tell({ state: 'degraded', detail: 'The disk is full: nothing is stored.', writable: true });
+    if (fault.fault === 'corrupt' && this.#lock !== null) {
+      this.#closeFile();
+      await this.#replaceCorrupt(fault);
+    }
+  }
+
+  async #replaceCorrupt(fault: StoreError): Promise<void> {
+    const { file, log, now } = this.#options;
+    const away = `${file}.corrupt-${stampOf(now())}`;
+    for (const part of ['', '-wal', '-shm'])
+      if (existsSync(`${file}${part}`)) renameSync(`${file}${part}`, `${away}${part}`);
+    this.#warning = 'The file was corrupt: it was put aside and an empty one was begun.';
+    log.error(
+      { fault: fault.message },
+      'the store is corrupt: its file was put aside, an empty one was begun',
+    );
+    await this.#openFile();
+  }
+
+  #closeFile(): void {
+    this.checkpoint();
+    try {
+      this.#file?.session.close();
+    } catch (thrown) {
+      this.#options.log.debug({ err: thrown }, 'the file of the store did not close cleanly');
+    }
+    this.#file = null;
+    this.#store = null;
+  }
+}

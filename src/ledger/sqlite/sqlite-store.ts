@@ -1,0 +1,186 @@
+/**
+ * A SQLite file as the candle store of this process: in a thread of its own, since the driver is synchronous and the
+ * serving thread may block for no more than a few milliseconds.
+ */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { createBirpc } from 'birpc';
+import type { Log } from '../../log/log.js';
+import type { Millis } from '../../schemas/common.js';
+import { StoreError } from '../store-error.js';
+import type { StoreHandle, StoreMarker, StoreStatus } from '../store-status.js';
+import type { CandleStore } from '../store.js';
+import { serveStore } from './serve-store.js';
+import {
+  STORE_METHODS,
+  type StoreMethod,
+  type StoreReply,
+  type StoreServingFunctions,
+  type StoreWorkerData,
+  type StoreWorkerFunctions,
+} from './store-protocol.js';
+
+const RETRY_MS: Millis = 5_000;
+const CLOSE_GRACE_MS: Millis = 3_000;
+
+export interface SqliteStoreOptions {
+  readonly file: string;
+  readonly marker: StoreMarker;
+  readonly log: Log;
+  readonly now: () => Millis;
+}
+
+interface Port {
+  postMessage(message: unknown): void;
+  on(event: 'message', listener: (message: unknown) => void): unknown;
+}
+
+interface Started {
+  readonly port: Port;
+  end(): Promise<unknown>;
+}
+
+const ENTRY = new URL('./worker-entry.js', import.meta.url);
+
+/** A thread, or from sources (which a plain thread can't load) the same code in this one. */
+const start = (data: StoreWorkerData, onDeath: (reason: string) => void): Started => {
+  if (!existsSync(fileURLToPath(ENTRY))) {
+    const { port1, port2 } = new MessageChannel();
+    serveStore(port2, data, Date.now);
+    port1.unref();
+    port2.unref();
+    const end = (): Promise<void> => {
+      port1.close();
+      return Promise.resolve();
+    };
+    return { port: port1, end };
+  }
+  const worker = new Worker(ENTRY, { workerData: data, name: 'candle store', execArgv: [] });
+  worker.unref();
+  worker.on('error', (error) => onDeath(error instanceof Error ? error.message : 'unknown error'));
+  worker.on('exit', (code) => onDeath(`exit code ${code}`));
+  return { port: worker, end: () => worker.terminate() };
+};
+
+const unwrap = (reply: StoreReply): unknown => {
+  if (reply.ok) return reply.value;
+  throw new StoreError(reply.fault, reply.message);
+};
+
+class SqliteStore implements StoreHandle {
+  readonly opened: Promise<void>;
+  readonly #options: SqliteStoreOptions;
+  #started: Started | null = null;
+  #store: CandleStore | null = null;
+  #status: StoreStatus;
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+  #closing: (() => Promise<void>) | null = null;
+
+  constructor(options: SqliteStoreOptions) {
+    this.#options = options;
+    this.#status = { state: 'degraded', detail: 'Not open yet.', since: options.now(), writable: false };
+    this.opened = this.#open();
+  }
+
+  store(): CandleStore | null {
+    return this.#store;
+  }
+
+  status(): StoreStatus {
+    return this.#status;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    await this.#stop();
+  }
+
+  async #stop(): Promise<void> {
+    const [started, closing] = [this.#started, this.#closing];
+    this.#started = null;
+    this.#store = null;
+    this.#closing = null;
+    if (closing !== null) await closing();
+    await started?.end();
+  }
+
+  /** Rejects with `sandbox` alone; of everything else it tells, and tries again. */
+  async #open(): Promise<void> {
+    const { file, marker, log } = this.#options;
+    const started = start({ file, marker }, (reason) => {
+      if (this.#started === started) this.#lost(reason);
+    });
+    this.#started = started;
+    const functions: StoreServingFunctions = {
+      status: (status) => (this.#status = status),
+      log: (level, details, message) => log[level](details, message),
+    };
+    const rpc = createBirpc<StoreWorkerFunctions, StoreServingFunctions, false>(functions, {
+      proxify: false,
+      bind: 'functions',
+      timeout: -1,
+      post: (message) => started.port.postMessage(message),
+      on: (listener) => void started.port.on('message', listener),
+    });
+    this.#closing = async () => {
+      const closed = rpc.$call('close').catch(() => undefined);
+      const late = new Promise<void>((resolve) => setTimeout(resolve, CLOSE_GRACE_MS).unref());
+      await Promise.race([closed, late]);
+      rpc.$close(new StoreError('unavailable', 'The store has ended.'));
+    };
+    try {
+      unwrap(await rpc.$call('open'));
+      if (this.#closed) return;
+      this.#store = proxyOf((method, args) => rpc.$call('call', method, args));
+    } catch (thrown) {
+      const fault = thrown instanceof StoreError ? thrown : new StoreError('unavailable', String(thrown));
+      await this.#stop();
+      this.#tellUnusable(fault.message);
+      if (fault.fault === 'sandbox') throw fault;
+      log.warn({ reason: fault.message }, 'the candle store can not be opened: nothing is kept');
+      this.#later();
+    }
+  }
+
+  #lost(reason: string): void {
+    const { log } = this.#options;
+    log.error({ reason }, 'the thread of the candle store has ended; another one is started');
+    this.#closing = null;
+    void this.#stop();
+    this.#tellUnusable('The thread of the store has ended.');
+    this.#later();
+  }
+
+  #later(): void {
+    if (this.#closed) return;
+    this.#retry = setTimeout(() => {
+      this.#open().catch((error: unknown) =>
+        this.#options.log.error({ err: error }, 'the store stays closed'),
+      );
+    }, RETRY_MS);
+    this.#retry.unref();
+  }
+
+  #tellUnusable(detail: string): void {
+    this.#status = { state: 'degraded', detail, since: this.#options.now(), writable: false };
+  }
+}
+
+/** The store's interface whose every call goes to its thread. */
+const proxyOf = (
+  call: (method: StoreMethod, args: readonly unknown[]) => Promise<StoreReply>,
+): CandleStore => {
+  const calls = STORE_METHODS.map((method) => [
+    method,
+    async (...args: readonly unknown[]) => unwrap(await call(method, args)),
+  ]);
+  // STORE_METHODS lists the interface, and the other side is the same version of it.
+  const store = Object.fromEntries(calls) as Omit<CandleStore, 'close'>;
+  return { ...store, close: () => Promise.resolve() };
+};
+
+export const openSqliteStore = (options: SqliteStoreOptions): StoreHandle => new SqliteStore(options);

@@ -1,0 +1,37 @@
+/** What the serving thread and the store's thread say to each other over birpc. */
+import type { LogLevel } from '../../log/port-log.js';
+import type { StoreFault } from '../store-error.js';
+import type { StoreStatus } from '../store-status.js';
+import type { CandleStore } from '../store.js';
+
+export type StoreMethod = Exclude<keyof CandleStore, 'close'>;
+
+/** Every call of the interface; a proxy is made of them. */
+export const STORE_METHODS = [
+  ...['write', 'series', 'allSeries', 'spelling', 'read', 'rows', 'coverage', 'revisions', 'noteListing'],
+  ...['addJob', 'job', 'jobs', 'openJobs', 'updateJob', 'trimJobs', 'addDue', 'takeDue', 'meta', 'setMeta'],
+  ...['lease', 'endLease', 'totals', 'check', 'vacuum', 'deleteBefore'],
+] as readonly StoreMethod[];
+
+export type StoreReply =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly fault: StoreFault; readonly message: string };
+
+/** Served by the store's thread. */
+export interface StoreWorkerFunctions {
+  open(): Promise<StoreReply>;
+  call(method: StoreMethod, args: readonly unknown[]): Promise<StoreReply>;
+  close(): Promise<void>;
+}
+
+/** Served by the serving thread; events. */
+export interface StoreServingFunctions {
+  status(status: StoreStatus): void;
+  log(level: LogLevel, details: Readonly<Record<string, unknown>>, message: string): void;
+}
+export const STORE_EVENTS = ['status', 'log'] as const;
+
+export interface StoreWorkerData {
+  readonly file: string;
+  readonly marker: string;
+}

@@ -1,0 +1,25 @@
+/** How a store is, as /v1/health/ready tells it. */
+import type { Millis } from '../schemas/common.js';
+import type { CandleStore } from './store.js';
+
+export interface StoreStatus {
+  readonly state: 'ok' | 'degraded' | 'disabled';
+  readonly detail: string;
+  readonly since: Millis;
+  /** false: another process writes, or nobody can. */
+  readonly writable: boolean;
+}
+
+/** real, or `sandbox:<seed>`: simulated and real candles never share a store. */
+export type StoreMarker = string;
+
+export interface StoreHandle {
+  /** null while there is none to use. */
+  store(): CandleStore | null;
+  status(): StoreStatus;
+  /** Settles when the first attempt to open has ended; rejects with a StoreError `sandbox` where data would mix. */
+  readonly opened: Promise<void>;
+  close(): Promise<void>;
+}
+
+export const MARKER_KEY = 'marker';

@@ -1,0 +1,131 @@
+/** The one interface of the candle store: SQLite in a thread of its own, or PostgreSQL. Every call may reject. */
+import type { Millis } from '../schemas/common.js';
+import type { Coverage, Span } from './coverage.js';
+import type { Revision } from './merge.js';
+import type { JsonCandles } from './sql.js';
+import type { SeriesName, SettledPage, StoredCandle } from './settle.js';
+
+/** One run of a series: where its periods begin, and which listing of the symbol it is. */
+export interface SeriesInfo extends SeriesName {
+  readonly id: number;
+  readonly anchor: Millis;
+  readonly generation: number;
+  readonly candles: number;
+  /** Its first and last candle; null where it has none. */
+  readonly first: Millis | null;
+  readonly last: Millis | null;
+  /** The venue's first candle, where that was found out. */
+  readonly firstListed: Millis | null;
+}
+
+export interface Written {
+  readonly inserted: number;
+  readonly revised: number;
+  readonly disputed: number;
+  /** Stretches that stay suspect. */
+  readonly suspect: number;
+}
+
+export interface StoredRange extends JsonCandles {
+  readonly series: SeriesInfo;
+  /** Of all that was asked for. */
+  readonly coverage: readonly Coverage[];
+}
+
+export interface ReadRange extends SeriesName, Span {
+  readonly limit: number;
+  /** The last `limit` candles instead of the first. */
+  readonly newest: boolean;
+}
+
+export const JOB_STATES = ['queued', 'running', 'waiting', 'done', 'failed', 'cancelled'] as const;
+export type JobState = (typeof JOB_STATES)[number];
+export const OPEN_STATES: readonly JobState[] = ['queued', 'running', 'waiting'];
+
+/** api: a caller's or the command line's; setting: BACKFILL's; read: a request met what is not known. */
+export type JobOrigin = 'api' | 'setting' | 'read';
+
+export interface NewJob extends SeriesName {
+  readonly from: Millis;
+  /** null: for ever, up to the latest settled candle. */
+  readonly to: Millis | null;
+  readonly origin: JobOrigin;
+}
+
+export interface Job extends NewJob {
+  readonly id: string;
+  readonly state: JobState;
+  readonly percent: number;
+  readonly pages: number;
+  readonly candles: number;
+  readonly reached: Millis | null;
+  readonly etaSeconds: number | null;
+  readonly waitingFor: string | null;
+  readonly error: string | null;
+  readonly createdAt: Millis;
+  readonly updatedAt: Millis;
+}
+
+export type JobUpdate = Partial<
+  Pick<Job, 'state' | 'percent' | 'pages' | 'candles' | 'reached' | 'etaSeconds' | 'waitingFor' | 'error'>
+>;
+
+/** A stretch that is to be asked for again at a time. */
+export interface Due extends SeriesName, Span {
+  readonly at: Millis;
+}
+
+export interface StoreTotals {
+  readonly series: number;
+  readonly candles: number;
+  readonly bytes: number;
+  readonly walBytes: number;
+}
+
+export interface CandleStore {
+  /** Candles, revisions and coverage in one transaction; with `job` its counters too. */
+  write(page: SettledPage, job?: { readonly id: string; readonly update: JobUpdate }): Promise<Written>;
+  /** The newest run of a series; null where nothing is stored. */
+  series(name: SeriesName): Promise<SeriesInfo | null>;
+  allSeries(): Promise<SeriesInfo[]>;
+  /** The symbol as it is stored, for one that a caller spelled his way; null where nothing is stored of it. */
+  spelling(exchange: string, symbol: string): Promise<string | null>;
+  read(range: ReadRange): Promise<StoredRange | null>;
+  /** Rows of [from, to), oldest first, at most `limit`. */
+  rows(series: number, span: Span, limit: number): Promise<StoredCandle[]>;
+  /** Ranges that touch [from, to), uncut; without a span all of them. At most `limit`. */
+  coverage(series: number, span: Span | null, limit: number): Promise<Coverage[]>;
+  revisions(series: number, span: Span | null, limit: number): Promise<Revision[]>;
+  /** The venue has no candle before `first`: what lies between `from` and it is unavailable. */
+  noteListing(
+    name: SeriesName,
+    listing: { readonly from: Millis; readonly first: Millis; readonly at: Millis },
+  ): Promise<void>;
+
+  /** An equal open job is given instead of a second one. */
+  addJob(job: NewJob, at: Millis): Promise<Job>;
+  job(id: string): Promise<Job | null>;
+  /** The newest first. */
+  jobs(limit: number): Promise<Job[]>;
+  openJobs(): Promise<Job[]>;
+  updateJob(id: string, update: JobUpdate, at: Millis): Promise<Job | null>;
+  /** Ended jobs beyond the newest `keep` are forgotten. */
+  trimJobs(keep: number): Promise<void>;
+
+  addDue(due: Due): Promise<void>;
+  /** Takes what is due: it is given once. */
+  takeDue(at: Millis, limit: number): Promise<Due[]>;
+
+  meta(key: string): Promise<string | null>;
+  setMeta(key: string, value: string): Promise<void>;
+  /** Takes or keeps a lease; false where another owner holds it. Times are the database's. */
+  lease(name: string, owner: string, forMs: Millis): Promise<boolean>;
+  endLease(name: string, owner: string): Promise<void>;
+
+  totals(): Promise<StoreTotals>;
+  check(): Promise<string[]>;
+  vacuum(): Promise<void>;
+  /** Candles and coverage before this instant are forgotten; gives how many candles. */
+  deleteBefore(series: number, before: Millis): Promise<number>;
+  close(): Promise<void>;
+}

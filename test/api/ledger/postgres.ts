@@ -1,0 +1,31 @@
+/** A database of its own on the PostgreSQL of this machine, dropped at the end; null where there is none. */
+import pg from 'pg';
+
+const SERVER = process.env['TEST_POSTGRES_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres';
+
+export interface TestDatabase {
+  readonly url: string;
+  drop(): Promise<void>;
+}
+
+const asAdmin = async (text: string): Promise<void> => {
+  const client = new pg.Client({ connectionString: SERVER, connectionTimeoutMillis: 2_000 });
+  await client.connect();
+  try {
+    await client.query(text);
+  } finally {
+    await client.end();
+  }
+};
+
+export const createTestDatabase = async (): Promise<TestDatabase | null> => {
+  const name = `candles_${process.pid}_${Math.random().toString(36).slice(2, 10)}`;
+  try {
+    await asAdmin(`CREATE DATABASE ${name}`);
+  } catch {
+    return null;
+  }
+  const url = new URL(SERVER);
+  url.pathname = `/${name}`;
+  return { url: url.href, drop: () => asAdmin(`DROP DATABASE ${name} WITH (FORCE)`) };
+};

@@ -1,0 +1,24 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readMigrations } from '../../../src/ledger/migrations.js';
+import { createSqlStore } from '../../../src/ledger/sql-store.js';
+import { loadSqlite } from '../../../src/ledger/sqlite/driver.js';
+import { openSqliteFile, SQLITE_NOW } from '../../../src/ledger/sqlite/sqlite-database.js';
+import { storeContract } from './contract.js';
+
+storeContract('a store in a SQLite file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'candles-'));
+  const file = join(folder, 'candles.db');
+  const { database } = openSqliteFile(loadSqlite(), {
+    file,
+    owner: true,
+    migrations: readMigrations('sqlite'),
+  });
+  const store = createSqlStore({ database, databaseNow: SQLITE_NOW });
+  const end = async () => {
+    await store.close();
+    rmSync(folder, { recursive: true });
+  };
+  return Promise.resolve({ store, end });
+});
