@@ -56,11 +56,20 @@ export interface UpstreamOrigin {
   readonly status?: number | undefined;
 }
 
+/**
+ * Why a live order book is not trusted any more: an update is missing, its checksum differs, bids stand above asks, REST
+ * shows other levels, or an update could not be applied.
+ */
+export const BOOK_FAULTS = ['sequence', 'checksum', 'crossed', 'crosscheck', 'unreadable'] as const;
+export type BookFault = (typeof BOOK_FAULTS)[number];
+
 export interface AppErrorDetails {
   /** Milliseconds after which asking again makes sense. */
   readonly retryAfterMs?: number | undefined;
   readonly upstream?: UpstreamOrigin | undefined;
   readonly errors?: readonly ParameterFault[] | undefined;
+  /** Only where a live order book was found to be wrong; never shown to callers but in a stream's status. */
+  readonly bookFault?: BookFault | undefined;
   readonly cause?: unknown;
 }
 
@@ -82,6 +91,7 @@ export class AppError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly upstream: UpstreamOrigin | undefined;
   readonly errors: readonly ParameterFault[] | undefined;
+  readonly bookFault: BookFault | undefined;
 
   constructor(code: ErrorCode, message: string, details: AppErrorDetails = {}) {
     const text =
@@ -95,12 +105,14 @@ export class AppError extends Error {
     this.retryAfterMs = details.retryAfterMs;
     this.upstream = details.upstream;
     this.errors = details.errors;
+    this.bookFault = details.bookFault;
   }
 
   /** The parts that survive structured cloning; `AppError.fromPlain` is the inverse, without the cause. */
   toPlain(): PlainError {
-    const { code, message, retryAfterMs, upstream, errors } = this;
-    return { code, message, retryAfterMs, upstream, errors };
+    const { code, message, retryAfterMs, upstream, errors, bookFault } = this;
+    const plain = { code, message, retryAfterMs, upstream, errors };
+    return bookFault === undefined ? plain : { ...plain, bookFault };
   }
 
   static fromPlain({ code, message, ...details }: PlainError): AppError {

@@ -4,7 +4,7 @@
  *
  * Every rejection is an AppError. Every promise settles by `options.deadline`.
  */
-import type { Capabilities, Market, Candle, PriceLevel, Trade } from '../schemas/market.js';
+import type { BookIntegrity, Capabilities, Market, Candle, PriceLevel, Trade } from '../schemas/market.js';
 import type { Channel } from '../schemas/stream.js';
 import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { AppError } from '../errors.js';
@@ -73,6 +73,8 @@ export interface ExchangeDescription {
   readonly watchable: readonly Channel[];
   /** The venue's own intervals, shortest first. */
   readonly intervals: readonly string[];
+  /** How its live order books are checked; null without order books. */
+  readonly bookIntegrity: BookIntegrity | null;
 }
 
 export interface StreamTopic {

@@ -18,8 +18,14 @@ export const createExchangeEntries = (exchanges: Pick<ExchangeClient, 'describe'
       const description = await exchanges.describe(exchange).catch((thrown: unknown) => {
         throw errorInWordsOf(as, AppError.from(thrown));
       });
-      const { name: title, capabilities, intervals } = description;
-      entry = { ccxt_id: exchange, name: title, capabilities, intervals: [...intervals] };
+      const { name: title, capabilities, intervals, bookIntegrity } = description;
+      entry = {
+        ccxt_id: exchange,
+        name: title,
+        capabilities,
+        intervals: [...intervals],
+        book_integrity: bookIntegrity,
+      };
       known.set(exchange, entry);
     }
     return { id: name, ...entry };

@@ -112,6 +112,13 @@ export const capabilities = z
   .meta({ id: 'Capabilities' });
 export type Capabilities = z.infer<typeof capabilities>;
 
+export const BOOK_INTEGRITIES = ['checksum', 'sequence', 'snapshot', 'crosscheck'] as const;
+export const bookIntegrity = z.enum(BOOK_INTEGRITIES).meta({
+  description:
+    'How a live order book is checked: by the checksum of the venue, by its numbered updates, because each message is a whole book, or against REST once in a while',
+});
+export type BookIntegrity = z.infer<typeof bookIntegrity>;
+
 export const exchangeEntry = z
   .object({
     id: exchangeName,
@@ -119,6 +126,7 @@ export const exchangeEntry = z
     name: z.string(),
     capabilities,
     intervals: z.array(z.string()),
+    book_integrity: bookIntegrity.nullable().meta({ description: 'null without order books' }),
   })
   .meta({ id: 'Exchange' });
 export type ExchangeEntry = z.infer<typeof exchangeEntry>;

@@ -1,7 +1,7 @@
 /** Stream events: the same on SSE and WebSocket. */
 import { z } from 'zod';
 import { exchangeName, nullableNumber, timestamp, unifiedSymbol } from './common.js';
-import { candle, priceLevel, trade } from './market.js';
+import { bookIntegrity, candle, priceLevel, trade } from './market.js';
 
 export const CHANNELS = ['ticker', 'trades', 'orderbook', 'ohlcv'] as const;
 export type Channel = (typeof CHANNELS)[number];
@@ -72,6 +72,7 @@ export const orderBookEvent = z
     bids: z.array(priceLevel).meta({ description: 'Best (highest) first; the top levels, complete' }),
     asks: z.array(priceLevel).meta({ description: 'Best (lowest) first; the top levels, complete' }),
     timestamp,
+    book_integrity: bookIntegrity,
     sandbox,
   })
   .meta({ id: 'OrderBookEvent' });

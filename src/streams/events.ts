@@ -1,5 +1,6 @@
 /** The words of the stream contract made of items and states: one JSON text and one shared event each. */
 import type { StreamState } from '../schemas/stream.js';
+import type { BookIntegrity } from '../schemas/market.js';
 import type { Millis } from '../schemas/common.js';
 import type { StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
 import { inWordsOf } from '../exchanges/named-error.js';
@@ -45,7 +46,7 @@ export const tickerEventOf = (
 export const plainEventOf = (
   source: EventSource,
   item: Exclude<StreamItem, Facts<'ticker'>>,
-  id: string,
+  { id, bookIntegrity }: { readonly id: string; readonly bookIntegrity?: BookIntegrity | undefined },
 ): SharedEvent => {
   const { name, topic } = source;
   switch (item.channel) {
@@ -53,8 +54,9 @@ export const plainEventOf = (
       return finish(source, 'trades', { facts: { trades: item.trades }, id });
     case 'orderbook': {
       const { bids, asks, timestamp } = item;
+      const facts = { bids, asks, timestamp, book_integrity: bookIntegrity };
       const conflationKey = `orderbook ${name} ${topic.symbol}`;
-      return finish(source, 'orderbook', { facts: { bids, asks, timestamp }, id, conflationKey });
+      return finish(source, 'orderbook', { facts, id, conflationKey });
     }
     case 'ohlcv': {
       const { candles } = item;

@@ -55,7 +55,7 @@ export class TopicTable {
   }
 
   /** Starts a topic that is not there yet. Throws `overloaded`. */
-  start(topic: StreamTopic, { watchable, capabilities }: ExchangeDescription): Entry {
+  start(topic: StreamTopic, { watchable, capabilities, bookIntegrity }: ExchangeDescription): Entry {
     this.refuseWhereFull();
     const { exchanges, settings, pollIntervalMs, sandbox, log, now, monotonic = now, random } = this.#options;
     const opened = new Topic({
@@ -63,6 +63,7 @@ export class TopicTable {
       exchanges,
       watchable: watchable.includes(topic.channel),
       pollable: capabilities[topic.channel],
+      bookIntegrity: bookIntegrity ?? 'snapshot',
       idleTimeoutMs: settings.idleTimeoutMs,
       pollIntervalMs: (pollIntervalMs ?? DEFAULT_POLL_INTERVALS)[topic.channel],
       sandbox,

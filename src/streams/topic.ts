@@ -1,5 +1,6 @@
 /** One (channel, exchange, symbol): its feed, what is known of it, and the views that its clients see. */
 import type { Millis } from '../schemas/common.js';
+import type { BookIntegrity } from '../schemas/market.js';
 import type { StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
 import type { LiveTicker } from '../market-data/market-data-api.js';
 import { createChannelState, type ChannelState } from './channels/channel-state.js';
@@ -15,6 +16,8 @@ export const BOOK_INTERVAL_MS: Millis = 100;
 
 export interface TopicOptions extends Omit<FeedOptions, 'listener'> {
   readonly sandbox: boolean;
+  /** How the venue's live order books are checked. */
+  readonly bookIntegrity: BookIntegrity;
   readonly deliver: (subscriber: Subscriber, event: SharedEvent) => void;
   /** A new event id; later ones are different in every topic of the process. */
   readonly nextId: () => string;
@@ -110,7 +113,7 @@ export class Topic implements FeedListener {
     const view = this.#view(request);
     const member: Member = { subscriber };
     this.#members += 1;
-    const tick: Tick = { item: this.#state.snapshot() ?? NOTHING, id: this.#lastId };
+    const tick = this.#tick(this.#state.snapshot() ?? NOTHING);
     const first = view.welcome(member, tick, request.lastEventId);
     if (first !== undefined) this.#options.deliver(subscriber, first);
     this.#options.deliver(subscriber, statusEventOf(view.source, this.status));
@@ -194,8 +197,16 @@ export class Topic implements FeedListener {
     }
   }
 
+  /** Books that are polled are whole, however the venue's live ones are checked. */
+  #tick(item: StreamItem): Tick {
+    const id = this.#lastId;
+    if (this.topic.channel !== 'orderbook') return { item, id };
+    const polled = this.status.state === 'polling';
+    return { item, id, bookIntegrity: polled ? 'snapshot' : this.#options.bookIntegrity };
+  }
+
   #publish(item: StreamItem): void {
-    const tick: Tick = { item, id: this.#lastId };
+    const tick = this.#tick(item);
     let events = 0;
     for (const view of this.#views.values()) events += view.publish(tick);
     this.#options.count(events);

@@ -7,6 +7,7 @@
  * a cohort at the tick that it was shown; cohorts that move at the same tick become one.
  */
 import type { StreamItem } from '../exchanges/exchange-client.js';
+import type { BookIntegrity } from '../schemas/market.js';
 import type { SharedEvent, Subscriber } from './hub-api.js';
 import { plainEventOf, tickerEventOf, type EventSource } from './events.js';
 import { hasMoved, percentMove } from './price-move.js';
@@ -20,6 +21,8 @@ export interface Tick {
   readonly item: StreamItem;
   /** Event id; unique in this process and comparable across connections. */
   readonly id: string;
+  /** How the order books of this stream are checked at present; undefined on other channels. */
+  readonly bookIntegrity?: BookIntegrity | undefined;
 }
 
 export interface View {
@@ -149,17 +152,17 @@ class PlainView implements View {
     this.source = options.source;
   }
 
-  publish({ item, id }: Tick): number {
+  publish({ item, ...place }: Tick): number {
     if (item.channel === 'ticker') return 0;
-    const event = plainEventOf(this.source, item, id);
+    const event = plainEventOf(this.source, item, place);
     for (const { subscriber } of this.members) this.#options.deliver(subscriber, event);
     return this.members.size;
   }
 
-  welcome(member: Member, { item, id }: Tick, seenId: string | undefined): SharedEvent | undefined {
+  welcome(member: Member, { item, ...place }: Tick, seenId: string | undefined): SharedEvent | undefined {
     this.members.add(member);
-    if (item.channel === 'ticker' || seenId === id) return undefined;
-    return plainEventOf(this.source, item, id);
+    if (item.channel === 'ticker' || seenId === place.id) return undefined;
+    return plainEventOf(this.source, item, place);
   }
 
   leave(member: Member): void {

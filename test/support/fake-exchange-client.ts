@@ -52,6 +52,7 @@ export const createFakeExchangeClient = (now: () => number): FakeExchangeClient 
         capabilities: { ticker: true, ohlcv: true, orderbook: true, trades: true, stream: 'websocket' },
         watchable: ['ticker'],
         intervals: ['1m', '1h'],
+        bookIntegrity: 'sequence',
       }),
     watch() {
       throw new AppError('internal_error', 'no streams here');

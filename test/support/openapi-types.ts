@@ -235,6 +235,8 @@ export interface components {
       name: string;
       capabilities: components['schemas']['Capabilities'];
       intervals: string[];
+      /** @description null without order books */
+      book_integrity: ('checksum' | 'sequence' | 'snapshot' | 'crosscheck') | null;
     };
     ExchangeCheck: {
       /**

@@ -41,6 +41,9 @@ export interface CcxtExchange {
   hasUnsafeInteger(value: unknown): boolean;
   parseJson(text: string): unknown;
 
+  /** The unified symbol of a venue's id; CCXT makes one up for an id that is in no list. */
+  safeSymbol(marketId: unknown, market?: undefined, delimiter?: string, marketType?: string): unknown;
+
   loadMarkets(reload?: boolean): Promise<unknown>;
   setMarketsFromExchange(source: CcxtExchange): unknown;
 

@@ -141,6 +141,9 @@ const classNames = (thrown: unknown): string[] => {
   return names;
 };
 
+/** CCXT's own words for an update that does not follow the one before it, or does not agree with its checksum. */
+export const isNonceFault = (thrown: unknown): boolean => classNames(thrown).includes('InvalidNonce');
+
 const codeByClass = (thrown: unknown): FaultCode | undefined => {
   for (const name of classNames(thrown)) {
     const code = CODES_BY_CLASS.get(name);

@@ -17,6 +17,7 @@ import { MarketBook, type LoadedMarkets } from './markets.js';
 import { Pacer } from '../rate-limit/pacer.js';
 import type { Transport } from './http/transport.js';
 import type { VenueClock } from './venue-clock.js';
+import { bookIntegrity } from '../venues/book-integrity.js';
 import { venueQuirks, type VenueQuirks } from '../venues/venue-quirks.js';
 
 export interface VenueDeps {
@@ -164,6 +165,11 @@ export class Venue {
       name: typeof ccxt.name === 'string' ? ccxt.name : this.exchange,
       capabilities,
       watchable,
+      bookIntegrity: watchable.includes('orderbook')
+        ? bookIntegrity(this.exchange)
+        : capabilities.orderbook
+          ? 'snapshot'
+          : null,
       intervals: hasCandles ? sortIntervals(Object.keys(ccxt.timeframes ?? {})) : [],
     };
   }

@@ -27,6 +27,7 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
         name: 'Coinbase Exchange',
         capabilities: { ticker: true, ohlcv: true, orderbook: true, trades: true, stream: 'websocket' },
         intervals: ['1m', '5m', '15m', '1h', '6h', '1d'],
+        book_integrity: 'crosscheck',
       },
     ],
   },

@@ -18,6 +18,7 @@ const ENTRY: ExchangeEntry = {
   name: 'Binance',
   capabilities: { ticker: true, ohlcv: true, orderbook: true, trades: false, stream: 'websocket' },
   intervals: ['1m', '1h'],
+  book_integrity: 'sequence',
 };
 const SILENT: ExchangeEntry = {
   ...ENTRY,

@@ -14,7 +14,14 @@ export class FakeExchangeClient implements ExchangeClient {
   }
   describe(exchange: string) {
     const capabilities = { ticker: true, ohlcv: true, orderbook: true, trades: true, stream: null };
-    return this.#answer('describe', { exchange, name: exchange, capabilities, watchable: [], intervals: [] });
+    return this.#answer('describe', {
+      exchange,
+      name: exchange,
+      capabilities,
+      watchable: [],
+      intervals: [],
+      bookIntegrity: 'snapshot' as const,
+    });
   }
   markets() {
     return this.#answer('markets', { markets: [], loadedAt: 0 });

@@ -83,6 +83,7 @@ export class FakeVenue {
   readonly requests: { request: MarketRequest; options: CallOptions }[] = [];
   watchable: Channel[] = ['ticker', 'trades', 'orderbook', 'ohlcv'];
   pollable = true;
+  bookIntegrity: ExchangeDescription['bookIntegrity'] = 'sequence';
   /** Body of the next answers without exchange and symbol, or the fault. */
   answer: object | Error = {};
   /** Thrown by `watch` itself. */
@@ -109,6 +110,7 @@ export class FakeVenue {
       },
       watchable: this.watchable,
       intervals: ['1m'],
+      bookIntegrity: this.bookIntegrity,
     });
   };
 

@@ -1,7 +1,7 @@
 /** One CCXT watch call per channel, and what of CCXT's state is the item once it woke us. */
 import { AppError } from '../../../errors.js';
 import type { Candle } from '../../../schemas/market.js';
-import type { ExchangeId, Millis } from '../../../schemas/common.js';
+import type { Millis } from '../../../schemas/common.js';
 import { parseInterval, periodEnd, type Interval } from '../../../lib/intervals.js';
 import {
   normalizeCandles,
@@ -11,10 +11,10 @@ import {
   type BookFigures,
 } from '../../normalizer.js';
 import type { StreamItem, StreamTopic } from '../../exchange-client.js';
+import { bookFaultOf } from '../../book-fault.js';
 import type { CcxtExchange } from '../ccxt-exchange.js';
 import type { WatchDeps } from './open-watch.js';
 import { isTable, member } from '../tables.js';
-import { isBrokenBook } from './watch-checksum.js';
 import { correctedTicker, correctedTrades } from '../../venues/corrections.js';
 import { watchQuirks } from '../../venues/watch-quirks.js';
 
@@ -79,14 +79,12 @@ const tradesReader = (context: ReaderContext): ChannelReader => {
 const top = (side: unknown): unknown =>
   isList(side) ? Array.from({ length: Math.min(side.length, BOOK_LOOK) }, (_, index) => side[index]) : side;
 
-/** No market stays crossed: an update was lost, which some venues' feeds let nobody see otherwise. */
+/**
+ * Bids above asks: an update was lost, which some venues' feeds let nobody see otherwise. Equal ones (a locked book) are
+ * what some markets show while orders wait to be matched.
+ */
 const isCrossed = ({ bids, asks }: Pick<BookFigures, 'bids' | 'asks'>): boolean =>
-  bids[0] !== undefined && asks[0] !== undefined && bids[0].price >= asks[0].price;
-
-const lostUpdate = (exchange: ExchangeId): AppError =>
-  new AppError('upstream_bad_response', `${exchange}'s order book feed lost an update.`, {
-    upstream: { exchange },
-  });
+  bids[0] !== undefined && asks[0] !== undefined && bids[0].price > asks[0].price;
 
 /** Never with a small limit, which loses levels (CCXT.md §0.7); the live book is copied here, before any await. */
 const orderBookReader = (context: ReaderContext): ChannelReader => {
@@ -99,7 +97,7 @@ const orderBookReader = (context: ReaderContext): ChannelReader => {
       const { bids, asks, timestamp } = result;
       const sliced = { bids: top(bids), asks: top(asks), timestamp };
       const book = normalizeOrderBook(sliced, receipt(context), BOOK_LEVELS);
-      if (isBrokenBook(result) || isCrossed(book)) throw lostUpdate(deps.exchange);
+      if (isCrossed(book)) throw bookFaultOf(deps.exchange, 'crossed');
       return { channel: 'orderbook', ...book };
     },
   };

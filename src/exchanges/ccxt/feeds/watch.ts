@@ -2,15 +2,19 @@
  * Raw feeds: one loop over one of CCXT's watch calls each. No reconnecting and no watchdog here: a loop ends with the
  * first fault, gives back what it subscribed, and streams/ decides. No promise is left that nobody catches.
  */
-import { AppError } from '../../../errors.js';
+import { AppError, type BookFault } from '../../../errors.js';
 import type { Millis } from '../../../schemas/common.js';
 import { Paced } from '../../../lib/paced.js';
 import { systemTimers, type Timers } from '../../../lib/timers.js';
 import type { StreamItem, StreamTopic, WatchHandle, WatchSink } from '../../exchange-client.js';
+import { bookFaultOf } from '../../book-fault.js';
 import type { CcxtExchange } from '../ccxt-exchange.js';
+import { isNonceFault } from '../faults.js';
+import type { BookGuard } from './book-guard.js';
 import type { OpenWatch, WatchDeps } from './open-watch.js';
 import { createReader, type ChannelReader } from './watch-channels.js';
 import { forgetDials, paceDials } from './watch-dials.js';
+import { bookIntegrity } from '../../venues/book-integrity.js';
 import { applyWatchQuirks } from '../../venues/watch-quirks.js';
 import {
   asFeed,
@@ -32,6 +36,8 @@ interface Room {
   readonly waiting: FeedSubscriptions['waiting'];
   /** Counts items of all feeds, to tell one stuck feed from a stuck instance. */
   heard: number;
+  /** Judges the messages of order books; null where nothing in them can be judged. */
+  readonly guard: BookGuard | null;
 }
 
 const rooms = new WeakMap<CcxtExchange, Room>();
@@ -41,8 +47,8 @@ const roomOf = (instance: CcxtExchange, exchange: string): Room => {
   if (known !== undefined) return known;
   prepareInstance(instance);
   paceDials(instance);
-  applyWatchQuirks(instance, exchange);
-  const room: Room = { open: new Set(), waiting: new Map(), heard: 0 };
+  const guard = applyWatchQuirks(instance, exchange);
+  const room: Room = { open: new Set(), waiting: new Map(), heard: 0, guard };
   rooms.set(instance, room);
   return room;
 };
@@ -63,6 +69,7 @@ class WatchLoop implements WatchHandle {
   readonly #heardBefore: number;
   readonly #openedAt: Millis;
   #reader: ChannelReader | null = null;
+  #unguard: (() => void) | undefined;
   #spoke = false;
   #over = false;
 
@@ -93,6 +100,11 @@ class WatchLoop implements WatchHandle {
   /** Returns at once; the loop runs until it is over and never rejects. */
   start(): void {
     this.#room.open.add(this);
+    const { topic } = this.#parts;
+    if (topic.channel === 'orderbook')
+      this.#unguard = this.#room.guard?.open(topic.symbol, (reason) => {
+        this.#finish(this.#bookFault(reason));
+      });
     void this.#run();
   }
 
@@ -112,8 +124,19 @@ class WatchLoop implements WatchHandle {
         if (this.#isOver()) return;
       }
     } catch (thrown) {
-      this.#finish(this.#parts.deps.toAppError(thrown));
+      this.#finish(this.#faultOf(thrown));
     }
+  }
+
+  #bookFault(reason: BookFault, cause?: unknown): AppError {
+    return bookFaultOf(this.#parts.deps.exchange, reason, cause);
+  }
+
+  /** CCXT checks the books of some venues itself. */
+  #faultOf(thrown: unknown): AppError {
+    const { topic, deps } = this.#parts;
+    if (topic.channel !== 'orderbook' || !isNonceFault(thrown)) return deps.toAppError(thrown);
+    return this.#bookFault(bookIntegrity(deps.exchange) === 'checksum' ? 'checksum' : 'sequence', thrown);
   }
 
   #next(reader: ChannelReader): unknown {
@@ -152,6 +175,7 @@ class WatchLoop implements WatchHandle {
     if (this.#over) return;
     this.#over = true;
     this.#books.close();
+    this.#unguard?.();
     const { instance, sink, deps } = this.#parts;
     const { open } = this.#room;
     open.delete(this);

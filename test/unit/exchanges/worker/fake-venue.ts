@@ -89,6 +89,7 @@ export class FakeVenue {
         capabilities: { ticker: true, ohlcv: true, orderbook: true, trades: true, stream: 'websocket' },
         watchable: ['ticker'],
         intervals: ['1m'],
+        bookIntegrity: 'sequence',
       }),
     fetch: (request, options) => {
       this.asked.push({ kind: request.kind, options: { ...options, signal: undefined } });

@@ -1,11 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../../../src/errors.js';
-import {
-  bookChecksum,
-  checkBooks,
-  isBrokenBook,
-} from '../../../../../src/exchanges/ccxt/feeds/watch-checksum.js';
 import type { CcxtExchange } from '../../../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { venueQuirks } from '../../../../../src/exchanges/venues/venue-quirks.js';
 import { createOpenWatch } from '../../../../../src/exchanges/ccxt/feeds/watch.js';
@@ -264,7 +259,7 @@ describe('a watch loop', () => {
     expect(ends).toMatchObject([{ code: 'upstream_bad_response' }]);
   });
 
-  it('copies the live book when it sends it, and ends where bids and asks cross', async () => {
+  it('copies the live book when it sends it, shows a locked one, and ends where bids and asks cross', async () => {
     const { items, ends } = open({ channel: 'orderbook' });
     await settle();
     exchange.socket.resolve('book@BTC/USD', 'nothing');
@@ -281,8 +276,14 @@ describe('a watch loop', () => {
     live.bids = [[11, 2]];
     exchange.socket.resolve('book@BTC/USD', live);
     await time.advance(100);
-    expect(items).toHaveLength(2);
-    expect(ends).toMatchObject([{ code: 'upstream_bad_response' }]);
+    expect(items).toHaveLength(3);
+    expect(items[2]).toMatchObject({ bids: [{ price: 11 }], asks: [{ price: 11 }] });
+    live.bids = [[12, 2]];
+    exchange.socket.resolve('book@BTC/USD', live);
+    await time.advance(100);
+    expect(items).toHaveLength(3);
+    expect(ends).toMatchObject([{ code: 'upstream_bad_response', bookFault: 'crossed' }]);
+    expect(ends[0]?.message).toMatch(/^book_integrity: /);
     expect(time.pending).toBe(0);
   });
 
@@ -390,84 +391,5 @@ describe('the frame that undoes a subscription', () => {
     expect(undoing({ req: 'market.btc' })).toBeUndefined();
     expect(undoing('subscribe')).toBeUndefined();
     expect(undoing(undefined)).toBeUndefined();
-  });
-});
-
-describe('book checksums', () => {
-  // Twelve levels a side: two more than the checksum covers.
-  const asks = Array.from({ length: 12 }, (_, index) => [45_285.2 + index * 0.1, 0.001 + index]);
-  const bids = Array.from({ length: 12 }, (_, index) => [45_283.5 - index * 0.1, 0.1 + index]);
-  const decimals = { price: 1, amount: 8 };
-
-  class Venue {
-    readonly orderbooks: Record<string, unknown> = { 'BTC/USD': { asks, bids } };
-    readonly markets = { 'BTC/USD': { info: { pair_decimals: 1, lot_decimals: 8 } } };
-    handleOrderBook(_client: unknown, message: unknown): unknown {
-      return message;
-    }
-  }
-
-  const say = (venue: Venue, checksum: unknown, symbol: unknown = 'BTC/USD') =>
-    venue.handleOrderBook({}, { data: [{ symbol, checksum }] });
-
-  const prepared = (): Venue => {
-    const venue = new Venue();
-    checkBooks(venue as unknown as CcxtExchange);
-    return venue;
-  };
-
-  it('tell a book that lost an update from the first one on that agreed', () => {
-    const venue = prepared();
-    const right = bookChecksum({ asks, bids }, decimals);
-    say(venue, right + 1);
-    expect(isBrokenBook(venue.orderbooks['BTC/USD'])).toBe(false);
-    say(venue, right);
-    expect(isBrokenBook(venue.orderbooks['BTC/USD'])).toBe(false);
-    say(venue, right + 1);
-    expect(isBrokenBook(venue.orderbooks['BTC/USD'])).toBe(true);
-  });
-
-  it('read the ten best levels and their digits only', () => {
-    const right = bookChecksum({ asks, bids }, decimals);
-    expect(bookChecksum({ asks: asks.slice(0, 10), bids: bids.slice(0, 10) }, decimals)).toBe(right);
-    expect(bookChecksum({ asks: asks.slice(0, 9), bids }, decimals)).not.toBe(right);
-    expect(bookChecksum({ asks: [], bids: 'none' }, decimals)).toBe(0);
-  });
-
-  it('end the feed before a wrong book is shown', async () => {
-    const orderbooks = { 'BTC/USD': { asks, bids, timestamp: START } };
-    class Kraken extends FakeExchange {
-      readonly orderbooks = orderbooks;
-      readonly markets = { 'BTC/USD': { info: { pair_decimals: 1, lot_decimals: 8 } } };
-      handleOrderBook(...args: unknown[]): void {
-        if (args.length === 2) this.socket.resolve('book@BTC/USD', this.orderbooks['BTC/USD']);
-      }
-    }
-    const kraken = new Kraken();
-    exchange = kraken;
-    const right = bookChecksum({ asks, bids }, decimals);
-    const { items, ends } = open({ channel: 'orderbook', exchange: 'kraken' });
-    await settle();
-    kraken.handleOrderBook({}, { data: [{ symbol: 'BTC/USD', checksum: right }] });
-    await time.advance(200);
-    expect(items).toHaveLength(1);
-    kraken.handleOrderBook({}, { data: [{ symbol: 'BTC/USD', checksum: right + 1 }] });
-    await time.advance(200);
-    expect(items).toHaveLength(1);
-    expect(ends).toMatchObject([{ code: 'upstream_bad_response' }]);
-  });
-
-  it('judge nothing that they do not know', () => {
-    const venue = prepared();
-    say(venue, 'no number');
-    say(venue, 1, 'ETH/USD');
-    say(venue, 1, 7);
-    expect(venue.handleOrderBook({}, 'no message')).toBe('no message');
-    Object.assign(venue.markets['BTC/USD'].info, { pair_decimals: 'many' });
-    say(venue, 1);
-    expect(isBrokenBook(venue.orderbooks['BTC/USD'])).toBe(false);
-    const plain = {};
-    checkBooks(plain as unknown as CcxtExchange);
-    expect(plain).toEqual({});
   });
 });
