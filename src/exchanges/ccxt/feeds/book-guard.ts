@@ -177,7 +177,7 @@ export class BookGuard {
 
   #isShown(symbol: UnifiedSymbol): boolean {
     const book = this.#held(symbol);
-    return book !== undefined && book['nonce'] !== undefined;
+    return book?.['nonce'] !== undefined;
   }
 
   /** Updates that wait for a snapshot and that another one, now missing, came after. */
@@ -198,8 +198,8 @@ export class BookGuard {
 
   #fail(symbol: UnifiedSymbol, fault: BookFault): void {
     const book = this.#books.get(symbol);
-    const listener = book?.listener ?? null;
-    if (book === undefined || listener === null) return;
+    if (!book?.listener) return;
+    const { listener } = book;
     book.listener = null;
     this.#forget(symbol);
     listener(fault);
