@@ -17,6 +17,7 @@ import { addLifeCycle } from '../http/life-cycle.js';
 import { addOpenApi } from '../http/openapi/openapi.js';
 import { addOriginCheck } from '../http/origin-check.js';
 import { addOverloadProtection } from '../http/overload.js';
+import { boundPipelines } from '../http/pipelines.js';
 import { createRequestIds } from '../http/request-id.js';
 import { addServerLimits, serverOptions } from '../http/server-limits.js';
 import { addValidation } from '../http/validation.js';
@@ -85,7 +86,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   // The order is the order in which hooks run: everything is counted, then what may be refused is refused early.
   addAnswers(app);
   addCommonHeaders(app, { corsOrigins: config.corsOrigins });
-  addErrorAnswers(app, { log });
+  addErrorAnswers(app, { log, now });
   addValidation(app);
   addOpenApi(app, { version: VERSION });
   addAccessLog(app, { log, mode: config.accessLog, now });
@@ -106,7 +107,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   app.onAnswer((answer) => {
     metrics.recordAnswer(answer);
   });
-  await addWebSockets(app, { connections });
+  await addWebSockets(app, { connections, requestId: requestIds.next });
   addOriginCheck(app, { corsOrigins: config.corsOrigins });
 
   await app.register(healthRoutes, {
@@ -118,6 +119,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
       enabled: names.enabled,
       sandbox,
       draining: () => app.lifeCycle.draining,
+      overloaded: () => app.isOverloaded(),
       now,
     }),
   });
@@ -126,7 +128,8 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   // A client limit counts addresses, which Fastify finds behind proxies: then the front door stays shut.
   const isOpen = () => !app.lifeCycle.draining && !app.isOverloaded();
   if (limiter === null && steadyHeaders !== null)
-    addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, log, requestId: requestIds.of });
+    addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, requestId: requestIds.of });
+  boundPipelines(app.server, app.pipelines);
   await app.register(marketRoutes, { marketData, hotAnswers, live: hub, sandbox, now });
   await app.register(streamRoutes, { hub, marketData, connections, version: VERSION, now, monotonic });
   await app.register(mcpRoutes, {

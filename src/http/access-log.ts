@@ -5,15 +5,11 @@
 import type { FastifyInstance } from 'fastify';
 import type { Config } from '../config/config.js';
 import type { Log } from '../log/log.js';
+import { createThrottle } from '../log/throttle.js';
 import type { AnswerRecord } from './answers.js';
 
 /** An answer that took longer gets a line, in milliseconds. */
 const SLOW_MS = 1000;
-/** Failures of one sort (route, status, code, exchange) that get a line per window; the rest are counted. */
-const MAX_LINES = 10;
-const WINDOW_MS = 10_000;
-/** Sorts told apart in a window: routes, codes and exchanges are few, so this is never reached by honest traffic. */
-const MAX_SORTS = 500;
 
 export interface AccessLogOptions {
   readonly log: Log;
@@ -35,26 +31,10 @@ const fieldsOf = (answer: AnswerRecord) => ({
 
 /** Installed on the root instance, after the answers' count. */
 export const addAccessLog = (app: FastifyInstance, { log, mode, now }: AccessLogOptions): void => {
-  const seen = new Map<string, number>();
-  let windowEnd = 0;
-
-  const tellSuppressed = (): void => {
-    for (const [sort, count] of seen)
-      if (count > MAX_LINES) log.warn({ sort, suppressed: count - MAX_LINES }, 'more requests failed alike');
-    seen.clear();
-  };
+  const throttle = createThrottle({ log, now, summary: 'more requests failed alike' });
   /** May this failure have its line? */
-  const admits = (answer: AnswerRecord): boolean => {
-    const at = now();
-    if (at >= windowEnd) {
-      tellSuppressed();
-      windowEnd = at + WINDOW_MS;
-    }
-    const sort = `${answer.route} ${answer.status} ${answer.errorCode ?? '-'} ${answer.exchange ?? '-'}`;
-    const count = (seen.get(sort) ?? 0) + 1;
-    if (count > 1 || seen.size < MAX_SORTS) seen.set(sort, count);
-    return count <= MAX_LINES;
-  };
+  const admits = ({ route, status, errorCode, exchange }: AnswerRecord): boolean =>
+    throttle.admits(`${route} ${status} ${errorCode ?? '-'} ${exchange ?? '-'}`);
 
   app.onAnswer((answer) => {
     const failed = answer.status >= 400;
@@ -65,7 +45,7 @@ export const addAccessLog = (app: FastifyInstance, { log, mode, now }: AccessLog
     else log.info(fieldsOf(answer), failed ? 'request refused' : 'request');
   });
   app.addHook('onClose', (_instance, done) => {
-    tellSuppressed();
+    throttle.tellSuppressed();
     done();
   });
 };

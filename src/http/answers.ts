@@ -2,9 +2,10 @@
  * One record per answer, for the access log and the metrics, whichever way the answer went out: through Fastify's
  * reply, hijacked by the hot path, or as a long-lived stream.
  */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { CacheState } from '../market-data/market-data-api.js';
 import type { ErrorCode } from '../errors.js';
+import { createPipelines, type Pipelines, type Unfinished } from './pipelines.js';
 
 export interface AnswerRecord {
   readonly requestId: string;
@@ -17,7 +18,7 @@ export interface AnswerRecord {
   /** CCXT id of the venue the answer is about, where known. */
   readonly exchange: string | null;
   readonly errorCode: ErrorCode | null;
-  /** The client left before we had answered. */
+  /** The client left before it had the whole answer. Never set of streams, which end when their client leaves. */
   readonly aborted: boolean;
   /** SSE and WebSocket: the duration is the connection's life, not a wait. */
   readonly longLived: boolean;
@@ -31,7 +32,11 @@ declare module 'fastify' {
     onAnswer(listener: AnswerListener): void;
     /** For those who answer before Fastify knows of the request (front-door.ts). */
     reportAnswer(answer: AnswerRecord): void;
-    /** Requests being answered now, without the long-lived ones. */
+    /** Counts a request from now to its end; done for all that reach a hook. */
+    trackAnswer(request: FastifyRequest, reply: FastifyReply): void;
+    /** What is unfinished on each connection. */
+    readonly pipelines: Pipelines;
+    /** Requests being worked on now, without the long-lived ones: what waits for its client to read it is answered. */
     inFlight(): number;
   }
   interface FastifyRequest {
@@ -40,12 +45,16 @@ declare module 'fastify' {
     errorCode: ErrorCode | null;
     /** performance.now() at the request's arrival. */
     arrivedAt: number;
+    /** To be called once the answer is made, by those who write it past Fastify. Idempotent. */
+    answered: () => void;
   }
   interface FastifyContextConfig {
     /** SSE and WebSocket routes: exempt from the in-flight bound and from the slow-request log. */
     longLived?: boolean;
   }
 }
+
+const nothing = (): void => undefined;
 
 const routeOf = (request: FastifyRequest): string =>
   request.is404 ? 'unmatched' : request.routeOptions.config.url;
@@ -66,15 +75,27 @@ export const addAnswers = (app: FastifyInstance): void => {
   };
   app.decorate('reportAnswer', report);
   app.decorate('inFlight', () => inFlight);
-  app.addHook('onRequest', (request, reply, done) => {
-    const { raw } = reply;
+  const pipelines = createPipelines();
+  app.decorate('pipelines', pipelines);
+  app.decorateRequest('answered', nothing);
+  app.decorate('trackAnswer', (request: FastifyRequest, { raw }: FastifyReply) => {
     const longLived = request.routeOptions.config.longLived === true;
+    const pipeline = pipelines.of(request.raw.socket);
+    let working = !longLived;
+    let settled = false;
     request.arrivedAt = performance.now();
-    if (!longLived) inFlight += 1;
-    // 'close' follows 'finish', and comes alone where the client left: exactly once in both cases. Cheaper than an
-    // onResponse hook, which would add two listeners to every response.
-    raw.on('close', () => {
-      if (!longLived) inFlight -= 1;
+    if (working) inFlight += 1;
+    request.answered = () => {
+      if (working) inFlight -= 1;
+      working = false;
+    };
+    // By the end of the answer or by the socket's, whichever comes first: a response that is queued behind another one
+    // emits nothing when the socket dies.
+    const settle = (aborted: boolean): void => {
+      if (settled) return;
+      settled = true;
+      request.answered();
+      pipeline.finished(unfinished);
       report({
         requestId: request.id,
         method: request.method,
@@ -84,10 +105,31 @@ export const addAnswers = (app: FastifyInstance): void => {
         cache: request.cacheState,
         exchange: request.exchangeId,
         errorCode: request.errorCode,
-        aborted: !raw.writableEnded,
+        aborted: !longLived && aborted,
         longLived,
       });
+    };
+    const unfinished: Unfinished = {
+      get complete() {
+        return request.raw.complete;
+      },
+      gone() {
+        settle(!raw.writableFinished);
+      },
+    };
+    pipeline.add(unfinished);
+    // 'close' follows 'finish', and comes alone where the client left. Cheaper than an onResponse hook, which would add
+    // two listeners to every response.
+    raw.on('close', () => {
+      settle(!raw.writableEnded);
     });
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    app.trackAnswer(request, reply);
     done();
+  });
+  app.addHook('onSend', (request, _reply, payload, done) => {
+    request.answered();
+    done(null, payload);
   });
 };

@@ -1,7 +1,8 @@
 /** The client rate limit: counts every request but the health checks', tells its state in headers, refuses with 429. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../errors.js';
-import { clientKey, type ClientLimiter, type LimitState } from '../access/client-limiter.js';
+import type { ClientLimiter, LimitState } from '../access/client-limiter.js';
+import { clientOf } from './client.js';
 import type { HeaderPair } from './common-headers.js';
 
 declare module 'fastify' {
@@ -51,7 +52,7 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
   /** Counts one; what refuses it, if it is one too many. */
   const count = (request: FastifyRequest): AppError | undefined => {
     const at = now();
-    const state = limiter.hit(clientKey(request.ip), at);
+    const state = limiter.hit(clientOf(request), at);
     request.limitHeaders = headersOf(state, at);
     if (state.allowed) return undefined;
     const detail = `More than ${requests} requests within ${windowMs / 1000} seconds.`;

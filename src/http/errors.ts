@@ -1,11 +1,20 @@
 /** The one place where faults become answers: problem+json for everything, whoever refused the request. */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Log } from '../log/log.js';
+import { createThrottle } from '../log/throttle.js';
 import { AppError } from '../errors.js';
 import { asAppError, PROBLEM_CONTENT_TYPE, retryAfterSeconds, toProblem } from './problem-answer.js';
 
 export interface ErrorAnswersOptions {
   readonly log: Log;
+  readonly now: () => number;
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Logs a bug of ours, with its stack; a bug that a client can bring about at will does not fill the log. */
+    logBug(error: unknown, details?: object): void;
+  }
 }
 
 /** Sends `error` as the answer to `request`. */
@@ -38,13 +47,28 @@ const createMethodTable = () => {
   };
 };
 
+/** Of what tells one bug from another: its name and the beginning of its message. */
+const MAX_SORT_LENGTH = 120;
+
 const PREFLIGHT_HEADERS =
   'Accept, Content-Type, If-None-Match, Last-Event-ID, X-Request-Id, Authorization, Mcp-Session-Id, Mcp-Protocol-Version';
 /** Seconds for which a browser may remember a preflight's answer. */
 const PREFLIGHT_MAX_AGE = '86400';
 
 /** Installed on the root instance, before any route. */
-export const addErrorAnswers = (app: FastifyInstance, { log }: ErrorAnswersOptions): void => {
+export const addErrorAnswers = (app: FastifyInstance, { log, now }: ErrorAnswersOptions): void => {
+  const throttle = createThrottle({ log, now, summary: 'more internal errors alike' });
+  app.decorate('logBug', (error: unknown, details: object = {}) => {
+    const sort = (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(
+      0,
+      MAX_SORT_LENGTH,
+    );
+    if (throttle.admits(sort)) log.error({ ...details, err: error }, 'internal error');
+  });
+  app.addHook('onClose', (_instance, done) => {
+    throttle.tellSuppressed();
+    done();
+  });
   const methods = createMethodTable();
   app.addHook('onRoute', (route) => {
     methods.add(route.url, [route.method].flat());
@@ -73,8 +97,7 @@ export const addErrorAnswers = (app: FastifyInstance, { log }: ErrorAnswersOptio
     // Fastify reads a body even where nothing takes one; what is wrong with it matters to nobody there.
     const unread = request.is404 && !(thrown instanceof AppError) && error.status < 500;
     if (unread) return answerUnmatched(request, reply);
-    if (error.code === 'internal_error')
-      log.error({ request_id: request.id, err: error.cause ?? error }, 'internal error');
+    if (error.code === 'internal_error') app.logBug(error.cause ?? error, { request_id: request.id });
     return sendProblem(request, reply, error);
   });
   app.setNotFoundHandler(answerUnmatched);

@@ -5,7 +5,6 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
-import type { Log } from '../log/log.js';
 import type { HeaderPair } from './common-headers.js';
 import type { HotAnswers } from './hot-answers.js';
 import { acceptsJson } from './json-answer.js';
@@ -16,7 +15,6 @@ export interface FrontDoorOptions {
   readonly steadyHeaders: readonly HeaderPair[];
   /** False while this server refuses requests, or closes connections behind its answers. */
   readonly isOpen: () => boolean;
-  readonly log: Log;
   /** The id of a request, as Fastify gives it. */
   readonly requestId: (request: IncomingMessage) => string;
 }
@@ -25,10 +23,12 @@ type Listener = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** Stands in front of Fastify's own listener on the app's server. */
 export const addFrontDoor = (app: FastifyInstance, options: FrontDoorOptions): void => {
-  const { hotAnswers, steadyHeaders, isOpen, log, requestId: idOf } = options;
+  const { hotAnswers, steadyHeaders, isOpen, requestId: idOf } = options;
   const { server } = app;
 
   const answered = (request: IncomingMessage, response: ServerResponse): boolean => {
+    // Without a socket it waits for earlier answers on its connection, and may never be sent: Fastify's way counts that.
+    if (response.socket === null) return false;
     const entry = hotAnswers.find(request, steadyHeaders);
     if (entry === undefined || !isOpen() || requestFault(request) !== undefined) return false;
     if (!acceptsJson(request.headers.accept)) return false;
@@ -57,7 +57,7 @@ export const addFrontDoor = (app: FastifyInstance, options: FrontDoorOptions): v
       if (answered(request, response)) return;
     } catch (error) {
       // Nobody further out would catch it, and a bug in here must not end the process.
-      log.error({ err: error }, 'internal error');
+      app.logBug(error);
       response.destroy();
       return;
     }

@@ -183,6 +183,7 @@ export const createHotAnswers = (app: FastifyInstance, options: HotAnswersOption
       request.cacheState = 'HIT';
       request.exchangeId = entry.exchange;
       reply.hijack();
+      request.answered();
       entry.send(reply.raw, request.raw, { requestId: request.id, more: request.limitHeaders });
     },
     size: () => entries.size,

@@ -11,6 +11,8 @@ export interface ReadinessDeps {
   readonly enabled: readonly ResolvedExchange[];
   readonly sandbox: boolean;
   readonly draining: () => boolean;
+  /** Whether this server refuses requests because there are too many. */
+  readonly overloaded: () => boolean;
   readonly now: () => number;
 }
 
@@ -36,11 +38,11 @@ const checkOf = (health: ExchangeHealth, now: number): ExchangeCheck => ({
 const WELL: ReadonlySet<ExchangeCheck['state']> = new Set(['ok', 'idle', 'loading']);
 
 /**
- * unavailable: shutting down, or not one exchange can be asked; degraded: some can't, or Redis is enabled and away;
+ * unavailable: shutting down, overloaded, or not one exchange can be asked; degraded: some can't, or Redis is enabled and away;
  * ready: everything else.
  */
 export const createReadiness =
-  ({ cache, exchanges, enabled, sandbox, draining, now }: ReadinessDeps) =>
+  ({ cache, exchanges, enabled, sandbox, draining, overloaded, now }: ReadinessDeps) =>
   (): Readiness => {
     const at = now();
     const known = new Map(exchanges().map((health) => [health.exchange, health]));
@@ -50,12 +52,13 @@ export const createReadiness =
     });
     const { state, since, detail } = cache();
     const ill = checks.filter(([, check]) => !WELL.has(check.state)).length;
-    const unavailable = draining() || (checks.length > 0 && ill === checks.length);
+    const unavailable = draining() || overloaded() || (checks.length > 0 && ill === checks.length);
     const degraded = ill > 0 || state === 'degraded';
     return {
       status: unavailable ? 'unavailable' : degraded ? 'degraded' : 'ready',
       ...(sandbox ? { sandbox } : {}),
       ...(draining() ? { draining: true } : {}),
+      ...(overloaded() ? { overloaded: true } : {}),
       checks: { cache: { state, since, detail }, ...Object.fromEntries(checks) },
     };
   };

@@ -6,6 +6,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../config/config.js';
 import { AppError } from '../errors.js';
+import { keepErrorListeners } from './pipelines.js';
 import { asAppError } from './problem-answer.js';
 import { sendProblem } from './errors.js';
 import type { RequestIds } from './request-id.js';
@@ -68,6 +69,7 @@ const trustProxy = (setting: Config['trustProxy']): NonNullable<FastifyHttpOptio
 
 /** Faults found before any hook runs: the common headers are set here by hand. */
 const answerFrameworkError = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+  request.server.trackAnswer(request, reply);
   for (const [name, value] of request.server.commonHeaders(request)) reply.header(name, value);
   sendProblem(request, reply, asAppError(error));
 };
@@ -93,6 +95,7 @@ export const addServerLimits = (
   app: FastifyInstance,
   { maxStreams, requestId }: ServerLimitsOptions,
 ): void => {
+  keepErrorListeners(app.server);
   app.server.maxConnections = maxStreams + SPARE_CONNECTIONS;
   // Node would answer these itself, without a body: the hook does it.
   app.server.on('checkExpectation', (request, response) => {

@@ -51,11 +51,13 @@ export const openEventStream = (request: FastifyRequest, reply: FastifyReply, so
   const { raw } = reply;
   const { socket } = raw;
   // Node gives a pipelined request its socket once the answers before it are written: too late for a stream.
-  if (socket === null)
+  const pipeline = request.server.pipelines.of(request.raw.socket);
+  if (socket === null || pipeline.ending)
     throw new AppError('invalid_request', 'A stream cannot follow another request in a pipeline.');
   reply.hijack();
   socket.setTimeout(0);
   raw.shouldKeepAlive = false;
+  pipeline.discardInput();
   // Without either length or chunks, the body ends with the connection.
   raw.removeHeader('transfer-encoding');
   for (const [name, value] of eventStreamHeaders(request, source)) raw.setHeader(name, value);

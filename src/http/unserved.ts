@@ -2,12 +2,13 @@
  * The answers of those whom Node's own HTTP server refuses before Fastify sees a request: bytes that are no request,
  * headers without end, a request that does not arrive. Written to the socket by hand, since there is nothing else.
  */
-import { ServerResponse, STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { AppError, type ErrorCode } from '../errors.js';
 import { SECURITY_HEADERS } from './common-headers.js';
+import { isMidAnswer } from './pipelines.js';
 import { PROBLEM_CONTENT_TYPE, toProblem } from './problem-answer.js';
 
 export interface RequestBounds {
@@ -72,32 +73,35 @@ const answerOn = (socket: Duplex, fault: AppError, requestId: string): void => {
   if (socket instanceof Socket) socket.destroySoon();
 };
 
-/** Has an answer to an earlier request on this connection begun? Bytes of ours in its midst would be taken for its own. */
-const isMidAnswer = (socket: Duplex): boolean => {
-  // Node's own name for it; its documentation leaves the check to us without a public word for it.
-  const answer: unknown = Reflect.get(socket, '_httpMessage');
-  return answer instanceof ServerResponse && answer.headersSent;
-};
-
 export interface UnservedOptions {
   readonly bounds: RequestBounds;
   /** A new request id. */
   readonly requestId: () => string;
 }
 
-/** For Fastify's `clientErrorHandler`, which calls it as a method of the app. */
-export const createClientErrorHandler = ({ bounds, requestId }: UnservedOptions) =>
-  function (this: FastifyInstance | undefined, error: NodeFault, socket: Duplex): void {
-    if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable || isMidAnswer(socket)) {
+interface Refusal {
+  readonly socket: Duplex;
+  readonly fault: AppError;
+  readonly requestId: string;
+  readonly method: string;
+}
+
+/** Answers in the request's turn, behind those that came before it on its connection, and ends the connection. */
+export const refuseInTurn = (app: FastifyInstance, { socket, fault, requestId, method }: Refusal): void => {
+  // An answer that has begun and is still being made may never end.
+  if (isMidAnswer(socket)) {
+    socket.destroy();
+    return;
+  }
+  app.pipelines.of(socket).endAfter(() => {
+    if (socket.destroyed || !socket.writable || isMidAnswer(socket)) {
       socket.destroy();
       return;
     }
-    const fault = appErrorOf(error, bounds);
-    const id = requestId();
-    answerOn(socket, fault, id);
-    this?.reportAnswer({
-      requestId: id,
-      method: 'unknown',
+    answerOn(socket, fault, requestId);
+    app.reportAnswer({
+      requestId,
+      method,
       route: 'unmatched',
       status: fault.status,
       durationMs: 0,
@@ -107,11 +111,24 @@ export const createClientErrorHandler = ({ bounds, requestId }: UnservedOptions)
       aborted: false,
       longLived: false,
     });
+  });
+};
+
+/** For Fastify's `clientErrorHandler`, which calls it as a method of the app. */
+export const createClientErrorHandler = ({ bounds, requestId }: UnservedOptions) =>
+  function (this: FastifyInstance | undefined, error: NodeFault, socket: Duplex): void {
+    if (error.code === 'ECONNRESET' || this === undefined) {
+      socket.destroy();
+      return;
+    }
+    const fault = appErrorOf(error, bounds);
+    refuseInTurn(this, { socket, fault, requestId: requestId(), method: 'unknown' });
   };
 
 /** CONNECT has no request that Fastify could serve: Node gives the socket alone. */
 export const refuseTunnels = (app: FastifyInstance, requestId: () => string): void => {
   app.server.on('connect', (_request, socket: Duplex) => {
-    answerOn(socket, new AppError('invalid_request', 'This server is no proxy.'), requestId());
+    const fault = new AppError('invalid_request', 'This server is no proxy.');
+    refuseInTurn(app, { socket, fault, requestId: requestId(), method: 'CONNECT' });
   });
 };

@@ -5,6 +5,7 @@
  */
 import { Server, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Pipelines } from './pipelines.js';
 
 /** Fields that made Node take the request for an upgrade; `Connection` is written anew. */
 const OFFER = new Set(['upgrade', 'http2-settings', 'connection']);
@@ -24,14 +25,27 @@ const plainHead = ({ method, url, httpVersion, headers, rawHeaders }: IncomingMe
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
 };
 
+export interface UpgradeOptions {
+  readonly pipelines: Pipelines;
+  /** Answers an upgrade that comes while answers are due on its connection, in its turn. */
+  readonly refuse: (socket: Duplex) => void;
+}
+
 /**
  * Gives `server`'s upgrades to WebSocket to the server returned, which never listens: only its `upgrade` event counts.
  * Other offers are passed over: their request, with its body and whatever follows on the connection, is served as if
  * it had come without one.
+ *
+ * Node hands the socket over while earlier requests on it may still wait for their answers. What would be written at
+ * that moment would be taken for theirs: such an upgrade is refused in its turn.
  */
-export const webSocketUpgrades = (server: Server): Server => {
+export const webSocketUpgrades = (server: Server, { pipelines, refuse }: UpgradeOptions): Server => {
   const upgrades = new Server();
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (pipelines.of(socket).busy) {
+      refuse(socket);
+      return;
+    }
     if (tokens(request.headers.upgrade).includes('websocket')) {
       upgrades.emit('upgrade', request, socket, head);
       return;

@@ -2,6 +2,7 @@
  * WebSocket upgrades through Fastify's routing: until the upgrade a fault is an HTTP answer, afterwards it is an error
  * event and a close code.
  */
+import type { Duplex } from 'node:stream';
 import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest, preHandlerAsyncHookHandler } from 'fastify';
 import type { RawData, WebSocket } from 'ws';
@@ -10,6 +11,7 @@ import type { Connections } from '../streams/clients/connections.js';
 import { MAX_CLIENT_MESSAGE_BYTES } from '../streams/clients/limits.js';
 import { CLOSE, type CloseCode, type Peer } from '../streams/clients/peer.js';
 import { toProblem, type ProblemContext } from './problem-answer.js';
+import { refuseInTurn } from './unserved.js';
 import { webSocketUpgrades } from './upgrades.js';
 
 declare module 'fastify' {
@@ -26,14 +28,24 @@ const VERSIONS = ['13', '8'];
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 const ELSEWHERE = 'This address does not speak WebSocket; /ws and /ws/ticker do.';
 
+export interface WebSocketsOptions {
+  readonly connections: Pick<Connections, 'close'>;
+  /** A new request id. */
+  readonly requestId: () => string;
+}
+
 /** Upgrades for the routes of `webSocketRoute`, and the end of all streams before the server closes. */
 export const addWebSockets = async (
   app: FastifyInstance,
-  { connections }: { readonly connections: Pick<Connections, 'close'> },
+  { connections, requestId }: WebSocketsOptions,
 ): Promise<void> => {
+  const refuse = (socket: Duplex): void => {
+    const fault = new AppError('invalid_request', 'An upgrade cannot follow an unanswered request.');
+    refuseInTurn(app, { socket, fault, requestId: requestId(), method: 'GET' });
+  };
   await app.register(fastifyWebsocket, {
     options: {
-      server: webSocketUpgrades(app.server),
+      server: webSocketUpgrades(app.server, { pipelines: app.pipelines, refuse }),
       maxPayload: MAX_CLIENT_MESSAGE_BYTES,
       perMessageDeflate: false,
       clientTracking: false,

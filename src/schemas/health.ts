@@ -49,6 +49,10 @@ export const readiness = z
     status: z.enum(['ready', 'degraded', 'unavailable']),
     sandbox: z.literal(true).optional().meta({ description: 'Present while the venues are simulated' }),
     draining: z.literal(true).optional().meta({ description: 'Present while the server shuts down' }),
+    overloaded: z
+      .literal(true)
+      .optional()
+      .meta({ description: 'Present while requests are refused with `overloaded`' }),
     checks: z
       .record(z.string(), z.union([cacheCheck, exchangeCheck]))
       .meta({ description: '`cache`, and each enabled exchange under its name' }),

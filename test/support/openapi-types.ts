@@ -33,7 +33,7 @@ export interface paths {
     };
     /**
      * Can it do its work
-     * @description degraded: some exchange or Redis is away; unavailable (503): shutting down, or no exchange is left.
+     * @description degraded: some exchange or Redis is away; unavailable (503): shutting down, overloaded, or no exchange is left.
      */
     get: operations['getReadiness'];
     put?: never;
@@ -395,6 +395,11 @@ export interface components {
        * @constant
        */
       draining?: true;
+      /**
+       * @description Present while requests are refused with `overloaded`
+       * @constant
+       */
+      overloaded?: true;
       /** @description `cache`, and each enabled exchange under its name */
       checks: {
         [key: string]: components['schemas']['CacheCheck'] | components['schemas']['ExchangeCheck'];

@@ -25,7 +25,7 @@ const READY = {
   operationId: 'getReadiness',
   summary: 'Can it do its work',
   description:
-    'degraded: some exchange or Redis is away; unavailable (503): shutting down, or no exchange is left.',
+    'degraded: some exchange or Redis is away; unavailable (503): shutting down, overloaded, or no exchange is left.',
   'x-answer': readinessAnswer,
 };
 

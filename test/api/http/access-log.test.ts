@@ -73,3 +73,18 @@ test('what was not told yet is told at the end', async () => {
   await rig.app.close();
   expect(rig.log.lines.some(({ message }) => message === 'more requests failed alike')).toBe(true);
 });
+
+test('a bug that is hit again and again gets ten lines and a count, whichever way it is hit', async () => {
+  rig = await startTestApp();
+  rig.venue.answer = () => Promise.reject(new TypeError('a bug'));
+  for (let i = 0; i < 50; i += 1)
+    await rig.app.inject(`/v1/markets/ohlcv?exchange=binance&symbol=BTC/USDT&limit=${i + 1}`);
+  const bugs = () => rig.log.lines.filter(({ message }) => message === 'internal error');
+  expect(bugs()).toHaveLength(10);
+  rig.clock.now += 10_000;
+  await rig.app.inject('/v1/markets/ohlcv?exchange=binance&symbol=BTC/USDT&limit=60');
+  expect(bugs()).toHaveLength(11);
+  expect(rig.log.lines).toContainEqual(
+    expect.objectContaining({ details: { sort: 'TypeError: a bug', suppressed: 40 } }),
+  );
+});

@@ -41,8 +41,8 @@ export const startStreamApp = async ({
   addAnswers(app);
   app.onAnswer((answer) => answers.push(answer));
   addCommonHeaders(app, { corsOrigins: true });
-  addErrorAnswers(app, { log: silentLog });
-  await addWebSockets(app, { connections });
+  addErrorAnswers(app, { log: silentLog, now });
+  await addWebSockets(app, { connections, requestId: () => 'refused' });
   app.get('/plain', () => ({ plain: true }));
   await app.register(streamRoutes, {
     hub,

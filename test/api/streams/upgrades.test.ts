@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { addAnswers } from '../../../src/http/answers.js';
 import { addWebSockets } from '../../../src/http/websocket.js';
 import { rawExchange } from './stream-app.js';
 
@@ -17,7 +18,11 @@ let app: FastifyInstance;
 
 beforeAll(async () => {
   app = Fastify();
-  await addWebSockets(app, { connections: { close: () => Promise.resolve() } });
+  addAnswers(app);
+  await addWebSockets(app, {
+    connections: { close: () => Promise.resolve() },
+    requestId: () => 'refused',
+  });
   app.get('/plain', ({ query, headers }) => ({ query, headers }));
   app.post('/plain', ({ body }) => ({ body }));
   await app.listen({ port: 0, host: '127.0.0.1' });

@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { AppError, type ErrorCode } from '../../../src/errors.js';
+import { addAnswers } from '../../../src/http/answers.js';
 import { addWebSockets, textOf, webSocketRoute } from '../../../src/http/websocket.js';
 import { connectWs } from './stream-app.js';
 
@@ -10,7 +11,9 @@ let closes = 0;
 
 beforeAll(async () => {
   app = Fastify();
+  addAnswers(app);
   await addWebSockets(app, {
+    requestId: () => 'refused',
     connections: {
       close() {
         closes += 1;

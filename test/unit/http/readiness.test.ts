@@ -21,7 +21,11 @@ const fine: CacheHealth = { state: 'ok', detail: 'Redis is in use.', since: 3 };
 
 const readiness = (
   exchanges: readonly ExchangeHealth[],
-  { cache = fine, draining = false }: { cache?: CacheHealth; draining?: boolean } = {},
+  {
+    cache = fine,
+    draining = false,
+    overloaded = false,
+  }: { cache?: CacheHealth; draining?: boolean; overloaded?: boolean } = {},
 ) =>
   createReadiness({
     cache: () => cache,
@@ -32,6 +36,7 @@ const readiness = (
     ],
     sandbox: false,
     draining: () => draining,
+    overloaded: () => overloaded,
     now: () => NOW,
   })();
 
@@ -64,6 +69,13 @@ test('all well is ready; one exchange or Redis away is degraded; all exchanges a
   expect(readiness([well('binance')], { draining: true })).toMatchObject({
     status: 'unavailable',
     draining: true,
+  });
+});
+
+test('a server that refuses requests for their number is unavailable, and says so', () => {
+  expect(readiness([well('binance')], { overloaded: true })).toMatchObject({
+    status: 'unavailable',
+    overloaded: true,
   });
 });
 
