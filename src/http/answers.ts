@@ -128,8 +128,8 @@ export const addAnswers = (app: FastifyInstance): void => {
     app.trackAnswer(request, reply);
     done();
   });
-  app.addHook('onSend', (request, _reply, payload, done) => {
+  app.addHook('onSend', async (request, _reply, payload) => {
     request.answered();
-    done(null, payload);
+    return payload;
   });
 };

@@ -8,6 +8,6 @@ const GONE = 'gone';
 /** The address of the client, behind the proxies that TRUST_PROXY names; an IPv6 one as its /64. */
 export const clientOf = (request: FastifyRequest): string => {
   // Fastify's type leaves the gone connection out.
-  const address: string | undefined = request.ip;
-  return address === undefined ? GONE : clientKey(address);
+  const { ip }: { readonly ip?: string } = request;
+  return ip === undefined ? GONE : clientKey(ip);
 };

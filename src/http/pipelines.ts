@@ -5,7 +5,7 @@
  * that is written to the socket by hand goes out behind those that are due before it.
  */
 import { ServerResponse, type IncomingMessage, type Server } from 'node:http';
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 /** Unfinished requests of one connection that are worked on; those beyond it are held back. */
