@@ -21,6 +21,7 @@ import { steadyNow } from '../lib/steady-clock.js';
 import { createLog } from '../log/pino-log.js';
 import { createConnections, type Connections } from '../streams/clients/connections.js';
 import type { StreamHub } from '../streams/hub-api.js';
+import { checkSpacingOf } from '../streams/hub-options.js';
 import { createHub } from '../streams/hub.js';
 import { VERSION } from '../config/version.js';
 
@@ -123,6 +124,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
       exchanges,
       marketData: () => marketData,
       settings: config.stream,
+      checkSpacingMs: checkSpacingOf(config.budget),
       sandbox,
       log,
       now,

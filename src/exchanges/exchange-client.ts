@@ -105,6 +105,11 @@ export type StreamItem =
   | { readonly channel: 'ohlcv'; readonly candles: readonly Candle[] };
 
 export interface WatchSink {
+  /**
+   * The subscription has left on an open connection, once per feed and perhaps after its first items. Feeds that are told
+   * the same name share the connection.
+   */
+  onSubscribed?(socket: string): void;
   /** Tickers and order books are conflated to the latest; trades never are. */
   onItem(item: StreamItem): void;
   /** Exactly once, after which nothing follows: the feed broke (error) or was closed (null). */

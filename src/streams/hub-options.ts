@@ -13,6 +13,22 @@ export const DEFAULT_POLL_INTERVALS: Readonly<Record<Channel, Millis>> = {
   ohlcv: 5_000,
 };
 
+/** A fifth of the polls' half of 100 requests a minute. */
+export const DEFAULT_CHECK_SPACING_MS: Millis = 6_000;
+
+/** The part of the polls' share of a budget that may go into looks at silent feeds. */
+const CHECK_SHARE = 0.2;
+const POLL_SHARE = 0.5;
+
+/** How far apart such looks must be to keep within their share. */
+export const checkSpacingOf = ({
+  requests,
+  windowMs,
+}: {
+  readonly requests: number;
+  readonly windowMs: Millis;
+}): Millis => windowMs / Math.max(1, Math.floor(requests * POLL_SHARE * CHECK_SHARE));
+
 /** The part of Config.stream that the hub needs. */
 export interface HubSettings {
   /** Fraction by which `last` must move where a request does not say. */
@@ -27,6 +43,8 @@ export interface HubOptions {
   readonly marketData: () => Pick<MarketData, 'get'>;
   readonly settings: HubSettings;
   readonly pollIntervalMs?: Readonly<Record<Channel, Millis>> | undefined;
+  /** Between two looks over REST at silent feeds of one exchange; default 6 s, a fifth of what polls may by default. */
+  readonly checkSpacingMs?: Millis | undefined;
   readonly sandbox: boolean;
   readonly log: Log;
   readonly now: () => Millis;

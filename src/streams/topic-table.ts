@@ -3,7 +3,9 @@ import { AppError } from '../errors.js';
 import type { ExchangeDescription, StreamTopic } from '../exchanges/exchange-client.js';
 import { FeedOutages } from './feed/feed-outages.js';
 import type { SharedEvent, Subscriber } from './hub-api.js';
-import { DEFAULT_POLL_INTERVALS, type HubOptions } from './hub-options.js';
+import type { ExchangeId } from '../schemas/common.js';
+import { SilenceChecks } from './feed/silence-checks.js';
+import { DEFAULT_CHECK_SPACING_MS, DEFAULT_POLL_INTERVALS, type HubOptions } from './hub-options.js';
 import { systemTimers, type Timers } from '../lib/timers.js';
 import { Topic } from './topic.js';
 
@@ -24,6 +26,8 @@ export class TopicTable {
   readonly #options: HubOptions;
   readonly #timers: Timers;
   readonly #outages: FeedOutages;
+  /** Bounded by the enabled exchanges. */
+  readonly #checks = new Map<ExchangeId, SilenceChecks>();
   readonly #entries = new Map<string, Entry>();
   /** Tells this process's event ids from those before a restart. */
   readonly #epoch: string;
@@ -69,6 +73,7 @@ export class TopicTable {
       sandbox,
       log,
       outages: this.#outages,
+      checks: this.#checksOf(topic.exchange),
       now,
       monotonic,
       random,
@@ -86,6 +91,16 @@ export class TopicTable {
     this.#entries.set(entry.key, entry);
     opened.start();
     return entry;
+  }
+
+  #checksOf(exchange: ExchangeId): SilenceChecks {
+    let checks = this.#checks.get(exchange);
+    if (checks === undefined) {
+      const { checkSpacingMs = DEFAULT_CHECK_SPACING_MS, now, monotonic = now } = this.#options;
+      checks = new SilenceChecks({ spacingMs: checkSpacingMs, monotonic, timers: this.#timers });
+      this.#checks.set(exchange, checks);
+    }
+    return checks;
   }
 
   /** Somebody joins: the topic does not end. */

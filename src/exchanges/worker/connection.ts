@@ -50,6 +50,7 @@ export class Connection {
         }
         this.#tookBatch();
       },
+      subscribed: (watchId, socket) => this.#watches.get(watchId)?.onSubscribed?.(socket),
       ended: (watchId, error) => this.#endWatch(watchId, error === null ? null : AppError.fromPlain(error)),
       gateChanged: onGateChange,
       log: onLog,

@@ -78,12 +78,14 @@ export const WORKER_EVENTS = ['abort', 'warm', 'watch', 'unwatch', 'taken'] as c
 /** Served by the serving thread; all of them events. */
 export interface ServingFunctions {
   items(batch: readonly WatchedItem[]): void;
+  /** The watch was subscribed on the connection of this name. */
+  subscribed(watchId: number, socket: string): void;
   /** The watch is over: broken (error) or closed (null). */
   ended(watchId: number, error: PlainError | null): void;
   gateChanged(state: GateState): void;
   log(level: LogLevel, details: Readonly<Record<string, unknown>>, message: string): void;
 }
-export const SERVING_EVENTS = ['items', 'ended', 'gateChanged', 'log'] as const;
+export const SERVING_EVENTS = ['items', 'subscribed', 'ended', 'gateChanged', 'log'] as const;
 
 /** `work`'s outcome as a Reply; what nobody classified is an internal error. */
 export const replyOf = async <T>(work: () => Promise<T>): Promise<Reply<T>> => {

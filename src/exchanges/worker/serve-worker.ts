@@ -121,6 +121,9 @@ export const serveWorker = ({ port, createClient, vitals, monotonic }: ServeWork
       try {
         if (watches.size > MAX_WATCHES) throw new AppError('overloaded', 'Too many feeds.');
         const handle = client.watch(topic, {
+          onSubscribed: (socket) => {
+            if (watches.has(watchId)) emit('subscribed', watchId, socket);
+          },
           onItem: (item) => {
             if (watches.has(watchId)) batcher.add(watchId, item);
           },

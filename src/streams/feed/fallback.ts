@@ -5,7 +5,7 @@ import type { FeedOptions } from './feed-api.js';
 import type { FeedState } from './feed-state.js';
 import type { FeedTimers } from './feed-timers.js';
 import { Poller } from './poller.js';
-import type { RestLook } from './rest-look.js';
+import { isOwnRefusal, type RestLook } from './rest-look.js';
 
 /** A feed that is down for longer is replaced by polling until it is back. */
 export const FALLBACK_AFTER_MS: Millis = 5_000;
@@ -17,7 +17,12 @@ export interface FallbackParts {
   readonly look: RestLook;
   /** A poll brought what the feed, if one is being opened, should have brought itself. */
   readonly onNews: () => void;
+  /** Polls in a row brought nothing that it should have brought. */
+  readonly onQuiet: () => void;
 }
+
+/** One poll may come just before a change. */
+const QUIET_AFTER_POLLS = 2;
 
 /** What people are told about it. */
 export const pollingDetail = ({ topic, pollIntervalMs, watchable }: FeedOptions): string => {
@@ -28,6 +33,7 @@ export const pollingDetail = ({ topic, pollIntervalMs, watchable }: FeedOptions)
 export class Fallback {
   readonly #parts: FallbackParts;
   readonly #poller: Poller;
+  #quietPolls = 0;
 
   constructor(parts: FallbackParts) {
     this.#parts = parts;
@@ -57,22 +63,26 @@ export class Fallback {
   stop(): void {
     this.#parts.timers.cancel('fallback');
     this.#parts.timers.cancel('stale');
+    this.#quietPolls = 0;
     this.#poller.stop();
   }
 
   async #poll(): Promise<AppError | null> {
-    const { options, timers, state, look, onNews } = this.#parts;
+    const { options, timers, state, look, onNews, onQuiet } = this.#parts;
     const rest = await look();
     if (!this.#poller.active) return null;
     if (rest instanceof AppError) {
-      this.#failed(rest);
+      if (!isOwnRefusal(rest)) this.#failed(rest);
       return rest;
     }
     timers.cancel('stale');
     state.hear();
-    if (options.listener.isNews(rest.item)) onNews();
+    const isNews = options.listener.isNews(rest.item);
+    this.#quietPolls = isNews ? 0 : this.#quietPolls + 1;
+    if (isNews) onNews();
     state.set('polling', pollingDetail(options));
     options.listener.onItem(rest.item, { via: 'rest', timed: rest.timed, receivedAt: rest.receivedAt });
+    if (this.#quietPolls >= QUIET_AFTER_POLLS) onQuiet();
     return null;
   }
 

@@ -5,6 +5,7 @@ import type { Log } from '../../log/log.js';
 import type { FeedStatus } from '../events.js';
 import type { Timers } from '../../lib/timers.js';
 import type { FeedOutages } from './feed-outages.js';
+import type { SilenceChecks } from './silence-checks.js';
 
 export interface ItemSource {
   readonly via: 'feed' | 'rest';
@@ -40,6 +41,8 @@ export interface FeedOptions {
   readonly log: Log;
   /** Shared by all feeds. */
   readonly outages: FeedOutages;
+  /** Shared by all feeds of the exchange. */
+  readonly checks: SilenceChecks;
   readonly now: () => Millis;
   /** The clock of durations and deadlines; nobody sets it. */
   readonly monotonic: () => Millis;

@@ -2,7 +2,8 @@
 import type { Millis } from '../../schemas/common.js';
 import type { Timers } from '../../lib/timers.js';
 
-export type TimerName = 'first' | 'idle' | 'reconnect' | 'fallback' | 'stale' | 'hold';
+export type TimerName =
+  'first' | 'subscribed' | 'idle' | 'reconnect' | 'fallback' | 'stale' | 'hold' | 'catch-up';
 
 export class FeedTimers {
   readonly #timers: Timers;

@@ -60,6 +60,9 @@ export class Feed {
       onNews: () => {
         if (this.#session !== null) this.#session.missed = true;
       },
+      onQuiet: () => {
+        this.#takeForQuiet();
+      },
     });
     this.#catchUp = new CatchUp({ options, timers, look, signal });
     this.#silence = new Silence({
@@ -90,7 +93,8 @@ export class Feed {
       this.#fallback.start();
       return;
     }
-    this.#fallback.startAfter();
+    // A sequence may have nothing to say: REST is asked before it is taken for dead.
+    if (!isSequence(this.#options.topic)) this.#fallback.startAfter();
     this.#connect();
   }
 
@@ -103,7 +107,8 @@ export class Feed {
     this.#timers.cancelAll();
     const session = this.#session;
     this.#session = null;
-    if (session !== null) endSession(session);
+    if (session !== null) this.#end(session);
+    this.#silence.stop();
   }
 
   #connect(): void {
@@ -111,6 +116,9 @@ export class Feed {
     this.#silence.awaitFirst(session);
     try {
       session.handle = this.#options.exchanges.watch(this.#options.topic, {
+        onSubscribed: (socket) => {
+          this.#subscribed(session, socket);
+        },
         onItem: (item) => {
           this.#heard(session, item);
         },
@@ -131,9 +139,33 @@ export class Feed {
     const { exchange } = this.#options.topic;
     const receivedAt = this.#options.now();
     this.#state.hear();
+    session.spoke = true;
+    if (session.socket !== null) session.socket.heardAt = this.#options.monotonic();
     if (session.spokeAt === null) this.#goLive(session, `Live from ${exchange}.`);
     else if (this.status.state !== 'live') this.#state.set('live', `Live from ${exchange} again.`);
     this.#catchUp.pass(item, receivedAt);
+  }
+
+  /** The subscription was sent on an open connection, which it shares with other feeds. */
+  #subscribed(session: Session, name: string): void {
+    if (session.over || session.socket !== null) return;
+    session.socket = this.#options.checks.join(name);
+    session.socketName = name;
+    this.#silence.subscribed(session);
+  }
+
+  /** Polls show nothing that the subscribed feed should have brought: it has nothing to say. */
+  #takeForQuiet(): void {
+    const session = this.#session;
+    const { channel } = this.#options.topic;
+    if (session?.socket === null || session?.spokeAt !== null || session.missed) return;
+    if (channel !== 'orderbook') this.#goLive(session, 'Quiet market: the venue has nothing newer.');
+  }
+
+  #end(session: Session): void {
+    endSession(session);
+    if (session.socketName !== null) this.#options.checks.leave(session.socketName);
+    session.socketName = null;
   }
 
   #goLive(session: Session, detail: string): void {
@@ -148,7 +180,7 @@ export class Feed {
 
   #lost(session: Session, reason: string, error: AppError | null): void {
     if (session.over) return;
-    endSession(session);
+    this.#end(session);
     if (this.#session !== session || this.#abort.signal.aborted) return;
     this.#session = null;
     this.#reconnects += 1;

@@ -7,7 +7,15 @@ import type { FeedOptions } from './feed-api.js';
 /** A look over REST has settled by then. */
 export const REST_DEADLINE_MS: Millis = 10_000;
 
-/** Never rejects. `trades`: how many to ask for where the channel is trades. */
+/** Refusals of this server itself: the venue was not asked, so that they say nothing about it. */
+const OWN_REFUSALS: ReadonlySet<string> = new Set([
+  'upstream_budget_exhausted',
+  'overloaded',
+  'shutting_down',
+]);
+export const isOwnRefusal = ({ code }: AppError): boolean => OWN_REFUSALS.has(code);
+
+/** Never rejects. One attempt: whoever looks has a back-off of his own. `trades`: how many to ask for where the channel is trades. */
 export type RestLook = (trades?: number) => Promise<RestItem | AppError>;
 
 export const createRestLook =
@@ -18,6 +26,7 @@ export const createRestLook =
         deadline: monotonic() + REST_DEADLINE_MS,
         signal,
         priority: 'poll',
+        attempts: 1,
       });
       return itemOf(topic, body, receivedAt);
     } catch (thrown) {

@@ -1,17 +1,31 @@
 import type { Millis } from '../../schemas/common.js';
 import type { WatchHandle } from '../../exchanges/exchange-client.js';
+import type { SharedSocket } from './silence-checks.js';
 
 /** One opening of the WebSocket feed. */
 export interface Session {
   handle: WatchHandle | null;
-  /** When its first message came, by the clock of durations; null before. */
+  /** Since when it is known to be alive, by the clock of durations; null before. */
   spokeAt: Millis | null;
+  /** It has brought something itself. */
+  spoke: boolean;
   /** Polling saw something that this session should have brought. */
   missed: boolean;
+  /** The connection that it was subscribed on; null before. */
+  socket: SharedSocket | null;
+  socketName: string | null;
   over: boolean;
 }
 
-export const newSession = (): Session => ({ handle: null, spokeAt: null, missed: false, over: false });
+export const newSession = (): Session => ({
+  handle: null,
+  spokeAt: null,
+  spoke: false,
+  missed: false,
+  socket: null,
+  socketName: null,
+  over: false,
+});
 
 export const endSession = (session: Session): void => {
   session.over = true;

@@ -1,6 +1,7 @@
 /**
- * Quiet market or dead feed? A session that says nothing in time is compared with REST, which knows. A feed that must
- * speak first and did not is dead without asking.
+ * Quiet market or dead feed? A session that says nothing in time waits for its turn to be compared with REST, which
+ * knows. Only what the venue says counts against a feed: that this server may not ask is no evidence, and while other
+ * feeds of its connection speak, neither is it that the venue can't be asked.
  */
 import { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
@@ -9,11 +10,13 @@ import { FALLBACK_AFTER_MS } from './fallback.js';
 import { isSequence, type FeedOptions } from './feed-api.js';
 import type { FeedState } from './feed-state.js';
 import type { FeedTimers } from './feed-timers.js';
-import type { RestLook } from './rest-look.js';
+import { isOwnRefusal, type RestLook } from './rest-look.js';
 import type { Session } from './session.js';
 
-/** A feed that has not spoken by then is taken for stuck. Covers a first market load in its worker. */
+/** A feed that has not spoken by then is looked at. Covers a first market load in its worker. */
 const FIRST_MESSAGE_TIMEOUT_MS: Millis = 10_000;
+/** A subscription that the venue refuses is refused within this time after it was sent. */
+const REFUSAL_TIMEOUT_MS: Millis = 1_000;
 /** After REST showed something new, a healthy feed brings it within this time. */
 const GRACE_MS: Millis = 1_000;
 /** A silent feed that REST can't judge so many times in a row is opened anew. */
@@ -29,10 +32,14 @@ export interface SilenceParts {
   readonly onDead: (session: Session, reason: string, fault: AppError | null) => void;
 }
 
+/** A function, since it changes during an await. */
+const isOver = (session: Session): boolean => session.over;
+
 export class Silence {
   readonly #parts: SilenceParts;
   /** Looks over REST in a row that failed while the feed was silent. */
   #unanswered = 0;
+  #withdraw: (() => void) | null = null;
 
   constructor(parts: SilenceParts) {
     this.#parts = parts;
@@ -41,51 +48,99 @@ export class Silence {
   /** From a session's opening to its first message. */
   awaitFirst(session: Session): void {
     this.#parts.timers.arm('first', FIRST_MESSAGE_TIMEOUT_MS, () => {
-      void this.#judge(session);
+      const { topic } = this.#parts.options;
+      const mustSpeak = topic.channel === 'orderbook' || (!isSequence(topic) && session.socket === null);
+      if (session.missed || mustSpeak)
+        this.#parts.onDead(session, 'The feed was opened but says nothing.', null);
+      else this.#await(session);
     });
   }
 
-  /** From its first message on; judges after `delay` or more without one. */
-  watch(session: Session, delay = this.#parts.options.idleTimeoutMs): void {
+  /** The session's subscription has left on an open connection: a channel that may be silent from the start is live. */
+  subscribed(session: Session): void {
+    const { options, timers, onAlive } = this.#parts;
+    if (!isSequence(options.topic) || session.spokeAt !== null) return;
+    timers.arm('subscribed', REFUSAL_TIMEOUT_MS, () => {
+      if (session.over || session.spokeAt !== null) return;
+      onAlive(session, `Subscribed at ${options.topic.exchange}; nothing has happened since.`);
+    });
+  }
+
+  /** From the moment that it is live; judges after `delay` or more without a message. */
+  watch(session: Session, delay?: Millis): void {
     const { timers, state, options } = this.#parts;
     timers.cancel('first');
-    timers.arm('idle', delay, () => {
+    timers.cancel('subscribed');
+    const wait = delay ?? (session.spoke ? options.idleTimeoutMs : FIRST_MESSAGE_TIMEOUT_MS);
+    timers.arm('idle', Math.min(wait, Math.max(options.idleTimeoutMs, delay ?? 0)), () => {
       const left = options.idleTimeoutMs - state.silentFor();
-      if (left > 0 && state.status.state === 'live') this.watch(session, left);
-      else void this.#judge(session);
+      if (session.spoke && left > 0 && state.status.state === 'live') this.watch(session, left);
+      else this.#await(session);
     });
   }
 
   /** The session is over. */
   stop(): void {
-    this.#parts.timers.cancel('first');
-    this.#parts.timers.cancel('idle');
+    const { timers } = this.#parts;
+    for (const name of ['first', 'subscribed', 'idle'] as const) timers.cancel(name);
+    this.#withdraw?.();
+    this.#withdraw = null;
     this.#unanswered = 0;
   }
 
-  async #judge(session: Session): Promise<void> {
+  /** Waits for its turn among the silent feeds of its exchange. */
+  #await(session: Session): void {
+    this.#withdraw?.();
+    this.#withdraw = this.#parts.options.checks.ask(() => {
+      this.#withdraw = null;
+      return this.#judge(session);
+    });
+  }
+
+  /** Whether the venue was asked. */
+  async #judge(session: Session): Promise<boolean> {
     const { options, state, look, onDead } = this.#parts;
-    if (session.spokeAt === null && (session.missed || !isSequence(options.topic))) {
-      onDead(session, 'The feed was opened but says nothing.', null);
-      return;
+    if (session.over) return false;
+    const { idleTimeoutMs } = options;
+    if (session.spoke && state.status.state === 'live' && state.silentFor() < idleTimeoutMs) {
+      this.watch(session, idleTimeoutMs - state.silentFor());
+      return false;
     }
     if (!options.pollable) {
-      onDead(session, 'The feed is silent and nothing else tells whether the market is.', null);
-      return;
+      if (this.#isSocketAlive(session)) this.watch(session, idleTimeoutMs);
+      else onDead(session, 'The feed is silent and nothing else tells whether the market is.', null);
+      return false;
     }
     const heardBefore = state.heard;
     const rest = await look();
-    if (session.over) return;
+    if (isOver(session)) return true;
     if (state.heard !== heardBefore) this.watch(session);
-    else if (rest instanceof AppError) this.#unknown(session, rest);
+    else if (rest instanceof AppError) this.#unanswerable(session, rest);
     else if (!options.listener.isNews(rest.item)) this.#quiet(session);
     else this.#suspect(session, rest);
+    return true;
+  }
+
+  /** Another feed of its connection was heard while this one was silent. */
+  #isSocketAlive({ socket }: Session): boolean {
+    const { idleTimeoutMs, monotonic } = this.#parts.options;
+    return socket !== null && monotonic() - socket.heardAt < idleTimeoutMs;
+  }
+
+  #unanswerable(session: Session, fault: AppError): void {
+    const { checks, idleTimeoutMs } = this.#parts.options;
+    if (isOwnRefusal(fault)) {
+      checks.holdOff(fault.retryAfterMs ?? 0);
+      this.watch(session, idleTimeoutMs);
+    } else if (this.#isSocketAlive(session)) this.watch(session, idleTimeoutMs);
+    else this.#unknown(session, fault);
   }
 
   /** It may just be on its way. */
   #suspect(session: Session, { item, timed, receivedAt }: RestItem): void {
     const { options, timers, state, onDead } = this.#parts;
     const heardBefore = state.heard;
+    timers.cancel('first');
     timers.arm('idle', GRACE_MS, () => {
       if (state.heard !== heardBefore) {
         this.watch(session);
@@ -97,12 +152,12 @@ export class Silence {
   }
 
   #quiet(session: Session): void {
-    const { state, onAlive } = this.#parts;
+    const { state, options, onAlive } = this.#parts;
     this.#unanswered = 0;
     const detail = 'Quiet market: the venue has nothing newer.';
     if (session.spokeAt === null) onAlive(session, detail);
     else state.set('live', detail);
-    this.watch(session);
+    this.watch(session, options.idleTimeoutMs);
   }
 
   #unknown(session: Session, fault: AppError): void {

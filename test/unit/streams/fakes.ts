@@ -155,6 +155,11 @@ export class FakeVenue {
     this.say(tickerItem(last, timestamp));
   }
 
+  /** The subscription was sent on an open connection, which feeds that name the same one share. */
+  subscribed(socket = 'socket'): void {
+    this.open.sink.onSubscribed?.(socket);
+  }
+
   break(error: AppError | null = new AppError('upstream_unavailable', 'The socket was closed.')): void {
     const { open } = this;
     open.closed = true;

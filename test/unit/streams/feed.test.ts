@@ -46,6 +46,7 @@ beforeEach(() => {
     marketData: () => market,
     settings: { deltaThreshold: 0, lingerMs: 0, idleTimeoutMs: IDLE_MS },
     pollIntervalMs: { ticker: POLL_MS, trades: POLL_MS, orderbook: POLL_MS, ohlcv: POLL_MS },
+    checkSpacingMs: 0,
     sandbox: false,
     log,
     now: time.now,
@@ -703,6 +704,7 @@ describe('after a break', () => {
     market.answer = { trades: [trade('1', START)] };
     venue.answer = market.answer;
     await open('trades');
+    venue.break();
     await time.advance(5_000);
     venue.say({ channel: 'trades', trades: [trade('2', START + 1)] });
     await settle();

@@ -33,6 +33,9 @@ const once = (sink: WatchSink): WatchSink & { readonly ended: boolean } => {
     get ended() {
       return ended;
     },
+    onSubscribed: (socket) => {
+      if (!ended) sink.onSubscribed?.(socket);
+    },
     onItem: (item) => {
       if (!ended) sink.onItem(item);
     },

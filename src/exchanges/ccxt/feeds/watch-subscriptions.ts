@@ -24,6 +24,8 @@ export interface FeedSubscriptions {
   readonly noted: Map<string, Subscribed>;
   /** How many feeds of the instance wait under each message hash; one map for all of them. */
   readonly waiting: Map<string, number>;
+  /** Called with the URL of each connection that it is subscribed on, before CCXT has dialled it. */
+  readonly onNoted: (url: string) => void;
   /** Called once, when it is released. */
   readonly onRelease: (() => void)[];
   /** What CCXT would still subscribe in its name, it must not: nobody would undo it. */
@@ -59,6 +61,7 @@ const note = (feed: FeedSubscriptions, args: readonly unknown[]): void => {
   const hashes = textsOf(messageHashes);
   for (const hash of hashes) feed.waiting.set(hash, (feed.waiting.get(hash) ?? 0) + 1);
   feed.noted.set(key, { url, messageHashes: hashes, subscribeHashes: textsOf(subscribeHashes), frame });
+  feed.onNoted(url);
 };
 
 const noting = (original: Method, instance: CcxtExchange): Method =>

@@ -12,6 +12,7 @@ import type { CcxtExchange } from '../ccxt-exchange.js';
 import { isNonceFault } from '../faults.js';
 import type { BookGuard } from './book-guard.js';
 import type { OpenWatch, WatchDeps } from './open-watch.js';
+import { member } from '../tables.js';
 import { createReader, type ChannelReader } from './watch-channels.js';
 import { forgetDials, paceDials } from './watch-dials.js';
 import { bookIntegrity } from '../../venues/book-integrity.js';
@@ -34,11 +35,22 @@ const STUCK_AFTER_MS: Millis = 5_000;
 interface Room {
   readonly open: Set<WatchLoop>;
   readonly waiting: FeedSubscriptions['waiting'];
+  /** Names of its connections by their URLs, which may hold tokens and stay here. */
+  readonly sockets: Map<string, string>;
   /** Counts items of all feeds, to tell one stuck feed from a stuck instance. */
   heard: number;
   /** Judges the messages of order books; null where nothing in them can be judged. */
   readonly guard: BookGuard | null;
 }
+
+let namedSockets = 0;
+
+/** Different for every connection that this thread ever has. */
+const socketName = ({ sockets }: Room, url: string): string => {
+  let name = sockets.get(url);
+  if (name === undefined) sockets.set(url, (name = String((namedSockets += 1))));
+  return name;
+};
 
 const rooms = new WeakMap<CcxtExchange, Room>();
 
@@ -48,7 +60,7 @@ const roomOf = (instance: CcxtExchange, exchange: string): Room => {
   prepareInstance(instance);
   paceDials(instance);
   const guard = applyWatchQuirks(instance, exchange);
-  const room: Room = { open: new Set(), waiting: new Map(), heard: 0, guard };
+  const room: Room = { open: new Set(), waiting: new Map(), sockets: new Map(), heard: 0, guard };
   rooms.set(instance, room);
   return room;
 };
@@ -83,6 +95,9 @@ class WatchLoop implements WatchHandle {
       topic,
       noted: new Map(),
       waiting: this.#room.waiting,
+      onNoted: (url) => {
+        this.#tellSubscribed(url);
+      },
       onRelease: [],
       released: false,
     };
@@ -137,6 +152,21 @@ class WatchLoop implements WatchHandle {
     const { topic, deps } = this.#parts;
     if (topic.channel !== 'orderbook' || !isNonceFault(thrown)) return deps.toAppError(thrown);
     return this.#bookFault(bookIntegrity(deps.exchange) === 'checksum' ? 'checksum' : 'sequence', thrown);
+  }
+
+  /** Once CCXT's connection is open. CCXT makes its client, whose promise this is, in the call that is under way. */
+  #tellSubscribed(url: string): void {
+    queueMicrotask(() => {
+      const connected: unknown = member(this.#parts.instance.clients?.[url], 'connected');
+      Promise.resolve(connected).then(
+        () => {
+          if (connected !== undefined && !this.#over)
+            this.#parts.sink.onSubscribed?.(socketName(this.#room, url));
+        },
+        // A connection that fails ends the feed by another way.
+        () => undefined,
+      );
+    });
   }
 
   #next(reader: ChannelReader): unknown {

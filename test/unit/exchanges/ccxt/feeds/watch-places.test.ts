@@ -29,6 +29,7 @@ const newFeed = (): FeedSubscriptions => ({
   noted: new Map(),
   waiting: new Map(),
   onRelease: [],
+  onNoted: () => undefined,
   released: false,
 });
 /** As a watch call does: after it has awaited something. */

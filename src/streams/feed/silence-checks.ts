@@ -1,0 +1,103 @@
+/**
+ * What the feeds of one exchange share: the order in which silent ones are compared with REST, and which socket spoke
+ * when. One look at a time, in turn, at intervals that leave most of the polls' budget to others: however many feeds a
+ * quiet market silences, each waits for its turn and none is suspected for the waiting.
+ */
+import type { Millis } from '../../schemas/common.js';
+import type { Timers } from '../../lib/timers.js';
+
+/** What is known of a connection that several feeds share. */
+export interface SharedSocket {
+  /** When any of its feeds was last heard, by the clock of durations. */
+  heardAt: Millis;
+}
+
+/** Must not reject. Answers false where it did not ask the venue, so that the next need not wait. */
+export type Check = () => Promise<boolean>;
+
+export interface SilenceChecksOptions {
+  /** Between the beginnings of two looks. */
+  readonly spacingMs: Millis;
+  readonly monotonic: () => Millis;
+  readonly timers: Timers;
+}
+
+/** A connection is remembered while a feed holds it. */
+interface HeldSocket extends SharedSocket {
+  holders: number;
+}
+
+export class SilenceChecks {
+  readonly #options: SilenceChecksOptions;
+  /** In the order of their turns; bounded by the feeds, each of which waits once. */
+  readonly #waiting = new Set<Check>();
+  readonly #sockets = new Map<string, HeldSocket>();
+  #notBefore: Millis = -Infinity;
+  #busy = false;
+  #cancelTimer: (() => void) | null = null;
+
+  constructor(options: SilenceChecksOptions) {
+    this.#options = options;
+  }
+
+  /** Runs the check when its turn comes; the answer withdraws it. */
+  ask(check: Check): () => void {
+    this.#waiting.add(check);
+    this.#schedule();
+    return () => {
+      this.#waiting.delete(check);
+      if (this.#waiting.size === 0) this.#stopTimer();
+    };
+  }
+
+  /** This server may not ask the venue for so long. */
+  holdOff(duration: Millis): void {
+    this.#notBefore = Math.max(this.#notBefore, this.#options.monotonic() + duration);
+  }
+
+  /** The connection of this name, to be given back with `leave`. */
+  join(name: string): SharedSocket {
+    const known = this.#sockets.get(name);
+    const socket = known ?? { heardAt: -Infinity, holders: 0 };
+    socket.holders += 1;
+    if (known === undefined) this.#sockets.set(name, socket);
+    return socket;
+  }
+
+  leave(name: string): void {
+    const socket = this.#sockets.get(name);
+    if (socket === undefined) return;
+    socket.holders -= 1;
+    if (socket.holders <= 0) this.#sockets.delete(name);
+  }
+
+  #schedule(): void {
+    if (this.#busy || this.#cancelTimer !== null || this.#waiting.size === 0) return;
+    const wait = this.#notBefore - this.#options.monotonic();
+    if (wait <= 0) {
+      void this.#next();
+      return;
+    }
+    this.#cancelTimer = this.#options.timers.after(wait, () => {
+      this.#cancelTimer = null;
+      this.#schedule();
+    });
+  }
+
+  async #next(): Promise<void> {
+    const [check] = this.#waiting;
+    if (check === undefined) return;
+    this.#waiting.delete(check);
+    this.#busy = true;
+    const startedAt = this.#options.monotonic();
+    const asked = await check();
+    this.#busy = false;
+    if (asked) this.#notBefore = Math.max(this.#notBefore, startedAt + this.#options.spacingMs);
+    this.#schedule();
+  }
+
+  #stopTimer(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+  }
+}

@@ -1,0 +1,238 @@
+/** Markets in which nothing happens for long: no feed of theirs may be called dead, however many there are. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { AppError } from '../../../src/errors.js';
+import { silentLog } from '../../../src/log/log.js';
+import type { Channel } from '../../../src/schemas/stream.js';
+import type { MarketRequest } from '../../../src/exchanges/exchange-client.js';
+import { createHub } from '../../../src/streams/hub.js';
+import {
+  FakeClient,
+  FakeMarketData,
+  FakeTime,
+  FakeVenue,
+  START,
+  candle,
+  tickerBody,
+  trade,
+} from './fakes.js';
+
+const IDLE_MS = 30_000;
+const SPACING_MS = 6_000;
+const TEN_MINUTES = 600_000;
+const WINDOW_MS = 60_000;
+const POLLS_PER_WINDOW = 50;
+
+let time: FakeTime;
+let venue: FakeVenue;
+let market: FakeMarketData;
+let hub: ReturnType<typeof createHub>;
+
+const BOOK = { bids: [{ price: 1, amount: 1 }], asks: [{ price: 2, amount: 1 }], timestamp: START };
+const ANSWERS: Readonly<Record<Channel, object>> = {
+  ticker: tickerBody(100, START - 1000),
+  trades: { trades: [trade('1', START - 1000)] },
+  orderbook: BOOK,
+  ohlcv: { candles: [candle(START - 60_000, 1, { closed: true }), candle(START, 1)] },
+};
+
+beforeEach(() => {
+  time = new FakeTime();
+  venue = new FakeVenue(time);
+  market = new FakeMarketData(time);
+  hub = createHub({
+    exchanges: venue,
+    marketData: () => market,
+    settings: { deltaThreshold: 0, lingerMs: 0, idleTimeoutMs: IDLE_MS },
+    checkSpacingMs: SPACING_MS,
+    sandbox: false,
+    log: silentLog,
+    now: time.now,
+    monotonic: time.monotonic,
+    random: () => 0.5,
+    timers: time,
+  });
+});
+
+/** The gate as it is for polls: so many a minute, the rest refused by this server itself. */
+const limitPolls = (answerOf: (request: MarketRequest) => object): { readonly asked: number[] } => {
+  const asked: number[] = [];
+  const { fetch } = venue;
+  venue.fetch = (request, options) => {
+    const recent = asked.filter((at) => at > time.monotonic() - WINDOW_MS);
+    if (recent.length >= POLLS_PER_WINDOW)
+      return Promise.reject(
+        new AppError('upstream_budget_exhausted', 'No budget.', {
+          retryAfterMs: (recent.at(-POLLS_PER_WINDOW) ?? 0) + WINDOW_MS - time.monotonic(),
+        }),
+      );
+    asked.push(time.monotonic());
+    venue.answer = answerOf(request);
+    return fetch(request, options);
+  };
+  return { asked };
+};
+
+const subscribe = async (channel: Channel, symbol: string): Promise<FakeClient> => {
+  market.answer = ANSWERS[channel];
+  const client = new FakeClient();
+  const interval = channel === 'ohlcv' ? { interval: '1m' } : {};
+  await hub.subscribe(
+    { topic: { channel, exchange: 'binance', symbol, ...interval }, name: 'binance' },
+    client,
+  );
+  return client;
+};
+
+describe('ten minutes without any trade', () => {
+  it.each([
+    { channel: 'trades', speaks: false },
+    { channel: 'ohlcv', speaks: false },
+    { channel: 'ticker', speaks: true },
+    { channel: 'orderbook', speaks: true },
+    { channel: 'ohlcv', speaks: true },
+  ] as const)(
+    'cost 200 $channel feeds no state and no reconnect (first message: $speaks)',
+    async ({ channel, speaks }) => {
+      const { asked } = limitPolls(({ kind }) => ANSWERS[kind]);
+      const clients: FakeClient[] = [];
+      for (let n = 0; n < 200; n += 1) {
+        clients.push(await subscribe(channel, `C${n}/USDT`));
+        venue.subscribed(`socket ${n % 4}`);
+        if (!speaks) continue;
+        if (channel === 'ticker') venue.tick(100, START - 500);
+        else if (channel === 'orderbook') venue.say({ channel, ...BOOK });
+        else venue.say({ channel, candles: [candle(START, 1)] });
+      }
+      await time.advance(1_000);
+      for (const client of clients) expect(client.states.at(-1)).toBe('live');
+      const before = asked.length;
+      const told = clients.map(({ events }) => events.length);
+      await time.advance(TEN_MINUTES);
+      expect(clients.map(({ events }) => events.length)).toEqual(told);
+      expect(hub.stats().reconnects).toBe(0);
+      for (const client of clients) expect(client.ofType('lost')).toEqual([]);
+      // The looks keep within their share: most of the polls' budget is left to others.
+      expect(asked.length - before).toBeLessThanOrEqual(TEN_MINUTES / SPACING_MS + POLLS_PER_WINDOW * 4);
+    },
+  );
+
+  it('leave tickers that never said anything polled at first, and live once polls have shown nothing', async () => {
+    limitPolls(({ kind }) => ANSWERS[kind]);
+    const client = await subscribe('ticker', 'BTC/USDT');
+    venue.subscribed();
+    await time.advance(10_000);
+    expect(client.states.slice(-2)).toEqual(['polling', 'live']);
+    expect(client.ofType('status').at(-1)?.['detail']).toBe('Quiet market: the venue has nothing newer.');
+    await time.advance(TEN_MINUTES);
+    expect(client.states.at(-1)).toBe('live');
+    expect(hub.stats().reconnects).toBe(0);
+  });
+});
+
+describe('a silent feed', () => {
+  const refusal = (code: 'upstream_budget_exhausted' | 'overloaded' | 'shutting_down') =>
+    new AppError(code, 'Not now.', { retryAfterMs: 2_000 });
+
+  it.each(['upstream_budget_exhausted', 'overloaded', 'shutting_down'] as const)(
+    'is not doubted because this server refuses to ask (%s)',
+    async (code) => {
+      const client = await subscribe('ticker', 'BTC/USDT');
+      venue.tick(100, START);
+      venue.answer = refusal(code);
+      await time.advance(TEN_MINUTES);
+      expect(client.states.at(-1)).toBe('live');
+      expect(client.states).not.toContain('stale');
+      expect(hub.stats().reconnects).toBe(0);
+      expect(venue.requests.length).toBeGreaterThan(5);
+    },
+  );
+
+  it('is not doubted while its connection speaks for others, although the venue cannot be asked', async () => {
+    const quiet = await subscribe('ticker', 'QUIET/USDT');
+    venue.tick(100, START);
+    venue.subscribed('one');
+    await subscribe('ticker', 'BUSY/USDT');
+    venue.subscribed('one');
+    venue.answer = new AppError('upstream_unavailable', 'binance can not be reached.');
+    for (let second = 0; second < 300; second += 1) {
+      venue.tick(100 + second, time.now());
+      await time.advance(1_000);
+    }
+    expect(quiet.states.at(-1)).toBe('live');
+    expect(quiet.states).not.toContain('stale');
+    expect(hub.stats().reconnects).toBe(0);
+  });
+
+  it('is stale while only another connection speaks and the venue cannot be asked', async () => {
+    const quiet = await subscribe('ticker', 'QUIET/USDT');
+    venue.tick(100, START);
+    venue.subscribed('one');
+    await subscribe('ticker', 'BUSY/USDT');
+    venue.subscribed('two');
+    venue.answer = new AppError('upstream_unavailable', 'binance can not be reached.');
+    for (let second = 0; second < 35; second += 1) {
+      venue.tick(100 + second, time.now());
+      await time.advance(1_000);
+    }
+    expect(quiet.states.at(-1)).toBe('stale');
+  });
+
+  it('is found dead in its turn although its connection speaks for others', async () => {
+    const dead = await subscribe('ticker', 'DEAD/USDT');
+    venue.tick(100, START);
+    venue.subscribed('one');
+    await subscribe('ticker', 'BUSY/USDT');
+    venue.subscribed('one');
+    venue.answer = tickerBody(150, START + 1);
+    for (let second = 0; second < 35; second += 1) {
+      venue.tick(150, time.now());
+      await time.advance(1_000);
+    }
+    expect(dead.ofType('status').map(({ detail }) => detail)).toContain(
+      'The feed is silent although the market moves.',
+    );
+    expect(dead.prices.at(-1)).toBe(150);
+  });
+
+  it('is polled, and not stale, while this server refuses most of its polls', async () => {
+    venue.watchable = [];
+    const client = await subscribe('ticker', 'BTC/USDT');
+    venue.answer = refusal('upstream_budget_exhausted');
+    await time.advance(TEN_MINUTES);
+    expect(client.states).toEqual(['polling']);
+  });
+
+  it('is asked about once a look: whoever looks has a back-off of his own', async () => {
+    await subscribe('ticker', 'BTC/USDT');
+    venue.tick(100, START);
+    venue.answer = new AppError('upstream_unavailable', 'binance can not be reached.');
+    await time.advance(IDLE_MS);
+    expect(venue.requests.map(({ options }) => [options.attempts, options.priority])).toEqual([[1, 'poll']]);
+  });
+});
+
+describe('a feed of trades that is subscribed and has nothing to say', () => {
+  it('is live a second later and is never called down', async () => {
+    const client = await subscribe('trades', 'BTC/USDT');
+    venue.subscribed();
+    venue.answer = ANSWERS.trades;
+    await time.advance(TEN_MINUTES);
+    expect(client.states.at(-1)).toBe('live');
+    expect(client.ofType('status').map(({ detail }) => detail)).not.toContainEqual(
+      expect.stringContaining('down'),
+    );
+    expect(venue.watches).toHaveLength(1);
+  });
+
+  it('is opened anew where REST shows trades that it should have brought', async () => {
+    const client = await subscribe('trades', 'BTC/USDT');
+    venue.subscribed();
+    venue.answer = ANSWERS.trades;
+    await time.advance(5_000);
+    venue.answer = { trades: [trade('1', START - 1000), trade('2', START + 4_000)] };
+    await time.advance(12_000);
+    expect(venue.watches[0]?.closed).toBe(true);
+    const ids = client.ofType('trades').flatMap(({ trades }) => trades as { trade_id: string }[]);
+    expect(ids.map((one) => one.trade_id)).toEqual(['1', '2']);
+  });
+});
