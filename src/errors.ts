@@ -70,6 +70,11 @@ export interface AppErrorDetails {
   readonly errors?: readonly ParameterFault[] | undefined;
   /** Only where a live order book was found to be wrong; never shown to callers but in a stream's status. */
   readonly bookFault?: BookFault | undefined;
+  /**
+   * The fault lies in what was asked about: the same question gets the same answer, so it is not asked again, and
+   * nothing follows from it for other questions to the same venue.
+   */
+  readonly confined?: boolean | undefined;
   readonly cause?: unknown;
 }
 
@@ -92,6 +97,7 @@ export class AppError extends Error {
   readonly upstream: UpstreamOrigin | undefined;
   readonly errors: readonly ParameterFault[] | undefined;
   readonly bookFault: BookFault | undefined;
+  readonly confined: boolean;
 
   constructor(code: ErrorCode, message: string, details: AppErrorDetails = {}) {
     const text =
@@ -101,7 +107,8 @@ export class AppError extends Error {
     this.code = code;
     this.status = status;
     this.title = title;
-    this.retryable = retryable;
+    this.confined = details.confined === true;
+    this.retryable = retryable && !this.confined;
     this.retryAfterMs = details.retryAfterMs;
     this.upstream = details.upstream;
     this.errors = details.errors;
@@ -110,9 +117,16 @@ export class AppError extends Error {
 
   /** The parts that survive structured cloning; `AppError.fromPlain` is the inverse, without the cause. */
   toPlain(): PlainError {
-    const { code, message, retryAfterMs, upstream, errors, bookFault } = this;
-    const plain = { code, message, retryAfterMs, upstream, errors };
-    return bookFault === undefined ? plain : { ...plain, bookFault };
+    const { code, message, retryAfterMs, upstream, errors, bookFault, confined } = this;
+    return {
+      code,
+      message,
+      retryAfterMs,
+      upstream,
+      errors,
+      ...(bookFault === undefined ? undefined : { bookFault }),
+      ...(confined ? { confined } : undefined),
+    };
   }
 
   static fromPlain({ code, message, ...details }: PlainError): AppError {

@@ -3,12 +3,14 @@
  * checks it again on the way out. Pure: no I/O, no clock; the time of receipt comes in as `now`.
  *
  * CCXT answers an odd body with odd results (rows of undefined, tickers without a price) rather than with an error
- * (CCXT.md §0.4), so everything here refuses with `upstream_bad_response` what makes no sense.
+ * (CCXT.md §0.4), so everything here refuses with `upstream_bad_response` what makes no sense. Known fields that are empty
+ * are data: a market without trades is a ticker of nulls, and a row without prices is left out without costing the others.
  */
 import { z } from 'zod';
 import { AppError } from '../errors.js';
 import type { Market, PriceLevel, Trade } from '../schemas/market.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
+import { hasPriceField } from './answer-shapes.js';
 
 /** Who said it and when it arrived. */
 export interface Receipt {
@@ -68,40 +70,64 @@ const tickerSchema = z
     timestamp: z.unknown().optional().transform(timeOf),
     info: z.unknown().optional(),
   })
-  .refine(({ bid, ask, last }) => bid !== null || ask !== null || last !== null);
+  .refine(({ bid, ask, last, info }) => bid !== null || ask !== null || last !== null || hasPriceField(info));
 
 /** `[timestamp, open, high, low, close, volume]`; a hand check, since a tuple schema costs as much as the parsing. */
 const isCandleRow = (row: unknown): row is readonly unknown[] =>
   isList(row) && timeOf(row[0]) !== null && priceOf(row[4]) !== null;
-const candlesSchema = z.custom<readonly (readonly unknown[])[]>(
-  (value) => isList(value) && value.every(isCandleRow),
-);
+/** A candle of nulls or zeros, as venues write one for a period without trades. */
+const isEmptyCandleRow = (row: unknown): boolean =>
+  isList(row) && row.length >= 5 && timeOf(row[0]) !== null && row.slice(1).some(isFinite);
 
 const isLevel = (level: unknown): level is readonly [number, number] =>
   isList(level) && isFinite(level[0]) && isFinite(level[1]);
 const levels = z.custom<readonly (readonly [number, number])[]>(
   (value) => isList(value) && value.every(isLevel),
 );
-const bookSchema = z
-  .object({ bids: levels, asks: levels, timestamp: z.unknown().optional().transform(timeOf) })
-  // Nobody quotes nothing at all: it is what CCXT makes of an answer that is no book.
-  .refine(({ bids, asks }) => bids.length > 0 || asks.length > 0);
+const bookSchema = z.object({
+  bids: levels,
+  asks: levels,
+  timestamp: z.unknown().optional().transform(timeOf),
+});
 
 const isTrade = (trade: unknown): trade is Readonly<Record<string, unknown>> =>
   isTable(trade) && priceOf(trade['price']) !== null && timeOf(trade['timestamp']) !== null;
-const tradesSchema = z.custom<readonly Readonly<Record<string, unknown>>[]>(
-  (value) => isList(value) && value.every(isTrade),
-);
+/** A trade of no price, as venues write one to mark that something else happened. */
+const isEmptyTrade = (trade: unknown): boolean =>
+  isTable(trade) && timeOf(trade['timestamp']) !== null && hasPriceField(trade['info']);
+
+/** An answer of another shape. It concerns what was asked about alone: the venue is there and answers. */
+export const senselessAnswer = (exchange: ExchangeId): AppError =>
+  new AppError('upstream_bad_response', `${exchange} gave an answer that makes no sense.`, {
+    upstream: { exchange },
+    confined: true,
+  });
 
 const checked = <Output>(schema: z.ZodType<Output>, value: unknown, exchange: ExchangeId): Output => {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new AppError('upstream_bad_response', `${exchange} gave an answer that makes no sense.`, {
-    upstream: { exchange },
-  });
+  throw senselessAnswer(exchange);
 };
 
-/** Throws `upstream_bad_response` for a ticker without any price. Without a time of the venue's it is the receipt's. */
+/** The good rows of a list. Throws where there are rows and none of them is even an empty one of its kind. */
+const goodRows = <Row>(
+  value: unknown,
+  exchange: ExchangeId,
+  {
+    isGood,
+    isEmpty,
+  }: { readonly isGood: (row: unknown) => row is Row; readonly isEmpty: (row: unknown) => boolean },
+): Row[] => {
+  if (!isList(value)) throw senselessAnswer(exchange);
+  const good = value.filter(isGood);
+  if (good.length === 0 && value.length > 0 && !value.some(isEmpty)) throw senselessAnswer(exchange);
+  return good;
+};
+
+/**
+ * A market without trades has a ticker of nulls; throws `upstream_bad_response` for what has no field of a price at all.
+ * Without a time of the venue's it is the receipt's.
+ */
 export const normalizeTicker = (value: unknown, { exchange, now }: Receipt): TickerFigures => {
   const { bid, ask, last, timestamp, info } = checked(tickerSchema, value, exchange);
   return { bid, ask, last, timestamp: timestamp ?? now, raw: info ?? null };
@@ -141,9 +167,9 @@ const idOf = (value: unknown): string | null => {
   return isFinite(value) ? String(value) : null;
 };
 
-/** Oldest first. */
+/** Oldest first. Trades without a price are left out. */
 export const normalizeTrades = (value: unknown, { exchange }: Receipt): Trade[] =>
-  checked(tradesSchema, value, exchange)
+  goodRows(value, exchange, { isGood: isTrade, isEmpty: isEmptyTrade })
     .map((trade): Trade => {
       const side = trade['side'];
       return {
@@ -156,9 +182,13 @@ export const normalizeTrades = (value: unknown, { exchange }: Receipt): Trade[] 
     })
     .sort((a, b) => a.timestamp - b.timestamp || compareIds(a.trade_id, b.trade_id));
 
-/** Oldest first, one row a period: of two the later one in the list, which was fetched later. */
+/**
+ * Oldest first, one row a period: of two the later one in the list, which was fetched later. Rows without a closing
+ * price are left out.
+ */
 export const normalizeCandles = (value: unknown, { exchange }: Receipt): CandleRow[] => {
-  const rows = checked(candlesSchema, value, exchange).map((row): CandleRow => ({
+  const good = goodRows(value, exchange, { isGood: isCandleRow, isEmpty: isEmptyCandleRow });
+  const rows = good.map((row): CandleRow => ({
     timestamp: timeOf(row[0]) ?? 0,
     open: priceOf(row[1]),
     high: priceOf(row[2]),

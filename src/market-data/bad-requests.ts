@@ -21,7 +21,10 @@ export interface BadRequests {
   note(request: MarketRequest, error: AppError): void;
 }
 
-/** A symbol is unknown whatever is asked of it; other faults belong to the kind of request. */
+/**
+ * A symbol that the venue does not list is unknown whatever is asked of it; other faults belong to the kind of request,
+ * also where the venue itself says that it does not know a symbol of its list: another endpoint may well.
+ */
 const symbolKey = ({ exchange, symbol }: MarketRequest): string => `${exchange} ${symbol}`;
 const requestKey = (request: MarketRequest): string =>
   `${symbolKey(request)} ${request.kind} ${request.kind === 'ohlcv' ? request.interval : ''}`;
@@ -38,7 +41,10 @@ export const createBadRequests = (now: () => Millis): BadRequests => {
     recall: (request) => find(symbolKey(request)) ?? find(requestKey(request)),
     note(request, error) {
       if (!BAD_REQUESTS.has(error.code)) return;
-      const key = error.code === 'symbol_not_found' ? symbolKey(request) : requestKey(request);
+      const key =
+        error.code === 'symbol_not_found' && error.upstream === undefined
+          ? symbolKey(request)
+          : requestKey(request);
       remembered.set(key, { error, until: now() + REMEMBER_MS });
     },
   };

@@ -3,8 +3,9 @@ import { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
 import type { CcxtExchange } from './ccxt-exchange.js';
+import { noteAnswer } from './call-context.js';
 import { codeOfRefused, faultOfAnswer, type FaultCode } from './faults.js';
-import { coolDownOf, type VenueResponse } from './http/transport.js';
+import { coolDownOf, outcomeOf, type VenueResponse } from './http/transport.js';
 import { isHollow, venueQuirks, type VenueQuirks } from '../venues/venue-quirks.js';
 
 /**
@@ -42,14 +43,13 @@ const judge = (
   response: VenueResponse,
   circumstances: Circumstances,
 ): Verdict => {
-  const { unknownSymbol } = quirks;
   try {
     throwIfRefused(ccxt, response, circumstances);
   } catch (thrown) {
-    return { code: codeOfRefused(thrown, response, unknownSymbol), thrown };
+    return { code: codeOfRefused(thrown, response, quirks), thrown };
   }
   // CCXT takes any status that is not on its list for a success.
-  if (response.status >= 300) return { code: codeOfRefused(undefined, response, unknownSymbol) };
+  if (response.status >= 300) return { code: codeOfRefused(undefined, response, quirks) };
   return { code: isHollow(quirks, response.json) ? 'upstream_bad_response' : null };
 };
 
@@ -80,9 +80,12 @@ export const judgeAnswers = (
     if (!isVenueResponse(response))
       throw new AppError('internal_error', 'An answer that is not of our transport.');
     const { code, thrown } = judge({ ccxt, quirks }, response, circumstances);
-    const { status, headers } = response;
-    gate.report(exchange, { status, headers, bodyThrottled: code === 'upstream_rate_limited' });
-    if (code === null) return Promise.resolve(jsonFor(ccxt, response));
+    gate.report(exchange, outcomeOf(response, code, now()));
+    if (code === null) {
+      const json = jsonFor(ccxt, response);
+      noteAnswer(json);
+      return Promise.resolve(json);
+    }
     const coolDownMs = coolDownOf(gate, exchange, monotonic());
     throw faultOfAnswer(exchange, code, { response, coolDownMs, now: now(), cause: thrown });
   };

@@ -13,6 +13,8 @@ export interface UpstreamCall {
   readonly signal?: AbortSignal | undefined;
   /** Slots that are kept for its requests. */
   readonly booking?: Booking | undefined;
+  /** The venue's latest good answer to this call, as JSON: CCXT's result no longer tells an empty one from another shape. */
+  readonly answered?: { json: unknown } | undefined;
 }
 
 const storage = new AsyncLocalStorage<UpstreamCall>();
@@ -23,3 +25,9 @@ export const withUpstreamCall = <T>(call: UpstreamCall, work: () => Promise<T>):
 
 /** The call that the current request belongs to; undefined for requests that CCXT makes on its own (WebSocket feeds). */
 export const currentUpstreamCall = (): UpstreamCall | undefined => storage.getStore();
+
+/** Keeps a good answer for whoever made the current call. */
+export const noteAnswer = (json: unknown): void => {
+  const answered = storage.getStore()?.answered;
+  if (answered !== undefined) answered.json = json;
+};

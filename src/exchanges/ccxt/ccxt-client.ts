@@ -25,6 +25,7 @@ import { Venue } from './venue.js';
 import { openVenueWatch } from './feeds/venue-watch.js';
 import { openWatch as openCcxtWatch } from './feeds/watch.js';
 import { withUpstreamCall } from './call-context.js';
+import { venueQuirks } from '../venues/venue-quirks.js';
 
 export interface CcxtClientOptions {
   /** CCXT ids; nothing else is ever loaded or asked. */
@@ -91,6 +92,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
       clock,
       timeoutMs: upstreamTimeoutMs,
       userAgent: agentName,
+      words: venueQuirks(exchange),
       now,
       monotonic,
     });
@@ -126,7 +128,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
   ): Promise<T> => {
     const { exchange } = venue;
     try {
-      const context = { kind: 'data', priority, deadline, signal } as const;
+      const context = { kind: 'data', priority, deadline, signal, answered: { json: undefined } } as const;
       const outcome = await settleWithin(withUpstreamCall(context, work), {
         ms: deadline - monotonic(),
         signal,

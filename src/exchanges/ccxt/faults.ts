@@ -9,9 +9,15 @@ import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { parseRetryAfter } from '../rate-limit/cool-down.js';
 import { NOT_JSON, UnreadableBodyError } from './http/response-body.js';
 import type { VenueResponse } from './http/transport.js';
+import { isMaintenance, isWordedRefusal, namesPlace, saysTooFrequent } from './refusal-text.js';
 
-/** Body text that is searched for words; block pages and JSON errors say it at their start. */
-const SEARCHED_LENGTH = 4096;
+/** What is known of a venue's refusals beforehand. */
+export interface RefusalWords {
+  /** Body text that means "no such symbol" where CCXT's class does not say so. */
+  readonly unknownSymbol: RegExp | null;
+  /** A 403 without a word about the place is the venue's limit on requests. */
+  readonly forbiddenIsTooFrequent: boolean;
+}
 
 const MESSAGES = {
   symbol_not_found: 'does not know this symbol.',
@@ -30,6 +36,7 @@ export type FaultCode = keyof typeof MESSAGES;
 interface FaultDetails {
   readonly status?: number | undefined;
   readonly retryAfterMs?: Millis | undefined;
+  readonly confined?: boolean | undefined;
   readonly cause?: unknown;
 }
 
@@ -41,10 +48,11 @@ const bounded = (cause: unknown): unknown =>
     : cause;
 
 const fault = (exchange: ExchangeId, code: FaultCode, details: FaultDetails = {}): AppError => {
-  const { status, retryAfterMs, cause } = details;
+  const { status, retryAfterMs, confined, cause } = details;
   return new AppError(code, `${exchange} ${MESSAGES[code]}`, {
     upstream: { exchange, status },
     retryAfterMs,
+    confined,
     cause: bounded(cause),
   });
 };
@@ -73,8 +81,17 @@ const nameOf = (value: unknown): string => memberText(value, 'name');
 const isEmptyObject = (json: unknown): boolean =>
   typeof json === 'object' && json !== null && !Array.isArray(json) && Object.keys(json).length === 0;
 
+/** A 403 is a block by place only where it says so; firewalls answer it to too many requests too. */
+const codeOfForbidden = (body: string, { forbiddenIsTooFrequent }: RefusalWords): FaultCode => {
+  if (namesPlace(body)) return 'upstream_geo_blocked';
+  return forbiddenIsTooFrequent || saysTooFrequent(body) ? 'upstream_rate_limited' : 'upstream_error';
+};
+
 /** What an answer is whatever CCXT says of it; null where CCXT is to judge. */
-export const codeOfAnswer = ({ status, body, json }: VenueResponse): FaultCode | null => {
+export const codeOfAnswer = (
+  { status, body, json }: VenueResponse,
+  words: RefusalWords,
+): FaultCode | null => {
   if (status === 418 || status === 429) return 'upstream_rate_limited';
   if (status === 451) return 'upstream_geo_blocked';
   if (status === 401) return 'upstream_auth_required';
@@ -83,8 +100,8 @@ export const codeOfAnswer = ({ status, body, json }: VenueResponse): FaultCode |
   if (json !== NOT_JSON && status >= 300) return null;
   if (json !== NOT_JSON && !isEmptyObject(json)) return null;
   if (status >= 200 && status < 300) return 'upstream_bad_response';
-  if (status === 403) return 'upstream_geo_blocked';
-  if (status === 503 && /maintenance/i.test(body.slice(0, SEARCHED_LENGTH))) return 'upstream_maintenance';
+  if (status === 403) return codeOfForbidden(body, words);
+  if (status === 503 && isMaintenance(body)) return 'upstream_maintenance';
   return status >= 500 && status < 600 ? 'upstream_unavailable' : 'upstream_error';
 };
 
@@ -103,10 +120,15 @@ const retryAfterOf = (code: FaultCode, { response, coolDownMs, now }: FaultConte
   return waits ? (parseRetryAfter(response.headers, now) ?? undefined) : undefined;
 };
 
+/** JSON with a 200 that is none of the venue's shapes: what was asked about makes it so, and will again. */
+const isConfined = (code: FaultCode, { status, json }: VenueResponse): boolean =>
+  code === 'upstream_bad_response' && json !== NOT_JSON && status < 300;
+
 export const faultOfAnswer = (exchange: ExchangeId, code: FaultCode, context: FaultContext): AppError =>
   fault(exchange, code, {
     status: context.response.status,
     retryAfterMs: retryAfterOf(code, context),
+    confined: isConfined(code, context.response),
     cause: context.cause,
   });
 
@@ -161,35 +183,34 @@ const CERTAIN = new Set<FaultCode>([
   'upstream_maintenance',
 ]);
 
-const codeOfRefusal = (
-  thrown: unknown,
-  { status, body }: VenueResponse,
-  unknownSymbol: RegExp | null,
-): FaultCode => {
+const codeOfRefusal = (thrown: unknown, response: VenueResponse, words: RefusalWords): FaultCode => {
+  const { status, body } = response;
   const code = codeByClass(thrown) ?? 'upstream_bad_response';
-  if (unknownSymbol?.test(body.slice(0, SEARCHED_LENGTH)) === true) return 'symbol_not_found';
+  if (words.unknownSymbol?.test(body) === true) return 'symbol_not_found';
+  const mayBePlace = code === 'upstream_auth_required' || code === 'upstream_error';
+  if (mayBePlace && namesPlace(body)) return 'upstream_geo_blocked';
   if (CERTAIN.has(code)) return code;
-  if (status >= 500) {
-    const maintenance = status === 503 && /maintenance/i.test(body.slice(0, SEARCHED_LENGTH));
-    return maintenance ? 'upstream_maintenance' : 'upstream_unavailable';
-  }
-  if (status === 403) return 'upstream_geo_blocked';
+  if (saysTooFrequent(body)) return 'upstream_rate_limited';
+  if (status === 403) return codeOfForbidden(body, words);
+  if (status >= 500) return codeOfServerError(response, classNames(thrown).includes('BadRequest'));
   // A venue that words its refusal in JSON is there and has understood: CCXT takes any bare 400 for an outage.
   if (status >= 400) return code === 'upstream_timeout' ? code : 'upstream_error';
   return code;
 };
 
-/** What a JSON answer is that CCXT refused with `thrown`; with undefined CCXT took it, but its status is no success. */
-export const codeOfRefused = (
-  thrown: unknown,
-  response: VenueResponse,
-  unknownSymbol: RegExp | null,
-): FaultCode =>
-  thrown === undefined ? codeOfStatus(response.status) : codeOfRefusal(thrown, response, unknownSymbol);
+/** A 5xx that words a refusal (Bitfinex: `limit: invalid`) is no outage: it is asked once and counts for nobody else. */
+const codeOfServerError = ({ status, body }: VenueResponse, isKnownRefusal: boolean): FaultCode => {
+  if (isKnownRefusal || isWordedRefusal(body)) return 'upstream_error';
+  return status === 503 && isMaintenance(body) ? 'upstream_maintenance' : 'upstream_unavailable';
+};
 
-const codeOfStatus = (status: number): FaultCode => {
-  if (status === 403) return 'upstream_geo_blocked';
-  return status >= 500 && status < 600 ? 'upstream_unavailable' : 'upstream_error';
+/** What a JSON answer is that CCXT refused with `thrown`; with undefined CCXT took it, but its status is no success. */
+export const codeOfRefused = (thrown: unknown, response: VenueResponse, words: RefusalWords): FaultCode => {
+  if (thrown !== undefined) return codeOfRefusal(thrown, response, words);
+  const { status, body } = response;
+  if (saysTooFrequent(body)) return 'upstream_rate_limited';
+  if (status === 403) return codeOfForbidden(body, words);
+  return status >= 500 && status < 600 ? codeOfServerError(response, false) : 'upstream_error';
 };
 
 /**
@@ -202,6 +223,6 @@ export const faultOfCcxt = (exchange: ExchangeId, thrown: unknown): AppError => 
   if (code !== undefined) return fault(exchange, code, { cause: thrown });
   // Raw socket and TLS errors have codes; a parser that fell over has none.
   return codeOf(thrown) === ''
-    ? fault(exchange, 'upstream_bad_response', { cause: thrown })
+    ? fault(exchange, 'upstream_bad_response', { cause: thrown, confined: true })
     : faultOfConnection(exchange, thrown);
 };

@@ -5,9 +5,12 @@ import {
   normalizeOrderBook,
   normalizeTicker,
   normalizeTrades,
+  senselessAnswer,
   type Receipt,
 } from '../normalizer.js';
 import type { CallOptions, MarketAnswer, MarketRequest, OhlcvRequest } from '../exchange-client.js';
+import { hasBookSides } from '../answer-shapes.js';
+import { currentUpstreamCall } from './call-context.js';
 import { ohlcvBody, orderBookBody, tickerBody, tradesBody } from './answer-body.js';
 import { collectCandles, type FetchPage } from './candles.js';
 import { withPagesBooked } from '../rate-limit/page-booking.js';
@@ -68,8 +71,12 @@ const bodyOf = async (
       return tickerBody(head, normalizeTicker(ticker, receiptOf(asked)));
     }
     case 'orderbook': {
-      const book = await ccxt.fetchOrderBook(symbol, askedDepth(quirks, request.limit));
-      return orderBookBody(head, normalizeOrderBook(book, receiptOf(asked), request.limit));
+      const fetched = await ccxt.fetchOrderBook(symbol, askedDepth(quirks, request.limit));
+      const book = normalizeOrderBook(fetched, receiptOf(asked), request.limit);
+      // CCXT makes an empty book of anything without levels.
+      if (book.bids.length + book.asks.length === 0 && !hasBookSides(currentUpstreamCall()?.answered?.json))
+        throw senselessAnswer(venue.exchange);
+      return orderBookBody(head, book);
     }
     case 'trades': {
       const most = Math.min(request.limit, quirks.maxTrades);

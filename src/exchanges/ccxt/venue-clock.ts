@@ -12,8 +12,8 @@ export interface VenueClock {
   now(): Millis;
   /** From the venue's time to ours. */
   toLocal(at: Millis): Millis;
-  /** `date`: the answer's header; `receivedAt`: our time. */
-  observe(date: string | undefined, receivedAt: Millis): void;
+  /** An answer's headers, names in lower case, and our time when they arrived. */
+  observe(headers: Readonly<Record<string, string>>, receivedAt: Millis): void;
 }
 
 export const createVenueClock = (now: () => Millis): VenueClock => {
@@ -21,8 +21,10 @@ export const createVenueClock = (now: () => Millis): VenueClock => {
   return {
     now: () => now() + skew,
     toLocal: (at) => at - skew,
-    observe: (date, receivedAt) => {
-      const said = date === undefined ? Number.NaN : Date.parse(date);
+    observe: (headers, receivedAt) => {
+      // An answer out of a cache between us carries the time when it was written, and in `Age` how long ago that was.
+      const age = Number(headers['age'] ?? 0);
+      const said = Date.parse(headers['date'] ?? '') + age * 1000;
       if (Number.isNaN(said)) return;
       const difference = said + 500 - receivedAt;
       skew = Math.abs(difference) > TOLERATED_SKEW_MS ? difference : 0;

@@ -5,6 +5,8 @@ import type { Millis } from '../../schemas/common.js';
 export const DEFAULT_COOL_DOWN_MS = 5_000;
 /** After a 418: Binance bans an address for 2 minutes at first, for 3 days at most. */
 export const DEFAULT_BAN_MS = 120_000;
+/** After a 403 for too many requests: firewalls block an address for minutes (Binance 5, Bybit 10). */
+export const DEFAULT_BLOCK_MS = 300_000;
 /** What a guess grows to at most when a venue keeps refusing. */
 export const MAX_GUESSED_COOL_DOWN_MS = 600_000;
 /** A venue's own word is followed up to here. */
@@ -28,6 +30,11 @@ export const parseRetryAfter = (headers: Readonly<Record<string, string>>, now: 
   return Math.min(Math.max(date - (Number.isNaN(said) ? now : said), 0), MAX_COOL_DOWN_MS);
 };
 
+const FIRST_GUESS: ReadonlyMap<number, Millis> = new Map([
+  [403, DEFAULT_BLOCK_MS],
+  [418, DEFAULT_BAN_MS],
+]);
+
 /** Length of a cool-down: the venue's word, or a guess that doubles with each repetition (`strikes` before this one). */
 export const coolDownMs = (refusal: {
   readonly retryAfterMs: Millis | null;
@@ -35,6 +42,6 @@ export const coolDownMs = (refusal: {
   readonly strikes: number;
 }): Millis => {
   if (refusal.retryAfterMs !== null) return Math.max(refusal.retryAfterMs, MIN_COOL_DOWN_MS);
-  const first = refusal.status === 418 ? DEFAULT_BAN_MS : DEFAULT_COOL_DOWN_MS;
+  const first = FIRST_GUESS.get(refusal.status ?? 0) ?? DEFAULT_COOL_DOWN_MS;
   return Math.min(first * 2 ** refusal.strikes, MAX_GUESSED_COOL_DOWN_MS);
 };

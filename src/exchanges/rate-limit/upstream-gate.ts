@@ -35,6 +35,8 @@ export interface UpstreamOutcome {
   readonly headers: Readonly<Record<string, string>>;
   /** The body says "too many requests", whatever the status. */
   readonly bodyThrottled: boolean;
+  /** How long a refusal asks to be left alone, in a header or in its text; null where it says nothing. */
+  readonly toldWaitMs?: Millis | null | undefined;
 }
 
 /** Plain data: crosses a message port, and a later gate starts from it. */

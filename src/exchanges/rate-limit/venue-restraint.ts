@@ -51,7 +51,7 @@ export class VenueRestraint {
     return this.#brakeUntil[poll ? 'polls' : 'callers'];
   }
 
-  hear({ status, headers, bodyThrottled }: UpstreamOutcome, at: At): Heard {
+  hear({ status, headers, bodyThrottled, toldWaitMs }: UpstreamOutcome, at: At): Heard {
     const { now, wall } = at;
     const brake = brakeFor(this.#exchange, headers, wall);
     if (brake !== null) {
@@ -60,7 +60,7 @@ export class VenueRestraint {
         this.#brakeUntil.callers = Math.max(this.#brakeUntil.callers, brake.callers - wall + now);
     }
     const refused = status === 418 || status === 429 || bodyThrottled;
-    if (refused) this.#coolDown({ status, headers, at });
+    if (refused) this.#coolDown({ status, toldWaitMs: toldWaitMs ?? parseRetryAfter(headers, wall), at });
     return { coolDown: refused, brake: brake !== null };
   }
 
@@ -78,15 +78,19 @@ export class VenueRestraint {
   /** Refusals that come in while the venue already cools down were on their way: they count as the same one. */
   #coolDown({
     status,
-    headers,
-    at: { now, wall },
-  }: Pick<UpstreamOutcome, 'status' | 'headers'> & { readonly at: At }): void {
+    toldWaitMs,
+    at: { now },
+  }: {
+    readonly status: number | null;
+    readonly toldWaitMs: Millis | null;
+    readonly at: At;
+  }): void {
     if (now >= this.#coolDownUntil) {
       const fresh = now - this.#coolDownUntil < STRIKE_MEMORY_MS;
       this.#strikes = fresh ? this.#strikes + 1 : 1;
     }
     const length = coolDownMs({
-      retryAfterMs: parseRetryAfter(headers, wall),
+      retryAfterMs: toldWaitMs,
       status,
       strikes: this.#strikes - 1,
     });

@@ -20,9 +20,12 @@ const FAILURES: ReadonlySet<ErrorCode> = new Set([
   'upstream_geo_blocked',
 ]);
 
-/** Only what names the venue as its origin counts: a worker that died says nothing about the venue. */
+/**
+ * Only what names the venue as its origin counts: a worker that died says nothing about the venue. Nor does an answer
+ * that makes no sense for one symbol: ten requests for a halted market would close the whole venue to everybody.
+ */
 export const isVenueFailure = (error: AppError): boolean =>
-  FAILURES.has(error.code) && error.upstream !== undefined;
+  FAILURES.has(error.code) && error.upstream !== undefined && !error.confined;
 
 /** Returned by `enter`: how the call ended. Exactly one of them is to be called, once. */
 export interface Passage {

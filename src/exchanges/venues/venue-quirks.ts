@@ -5,9 +5,10 @@
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { DAY_MS } from '../../lib/intervals.js';
 import { member } from '../ccxt/tables.js';
+import type { RefusalWords } from '../ccxt/faults.js';
 import { CAUTIOUS_SIZES, callSizes, candlePageOf, type CallSizes } from './venue-sizes.js';
 
-export interface VenueQuirks extends CallSizes {
+export interface VenueQuirks extends CallSizes, RefusalWords {
   /** Candles the venue gives per call. */
   readonly candlePage: number;
   /** It keeps only the latest `candlePage` candles, whatever `since` says: one call has all there is. */
@@ -23,8 +24,6 @@ export interface VenueQuirks extends CallSizes {
   readonly omitsEmptyCandles: boolean;
   /** Intervals that are not as long as their name says. */
   readonly oddIntervals: ReadonlyMap<string, Millis>;
-  /** Body text that means "no such symbol" where CCXT's class does not say so. */
-  readonly unknownSymbol: RegExp | null;
   /** Member of each answer that holds what was asked for; CCXT takes a missing or empty one for an empty market. */
   readonly answerIn: string | null;
   /** Merged into CCXT's constructor options. */
@@ -41,6 +40,7 @@ const CAUTIOUS: VenueQuirks = {
   omitsEmptyCandles: false,
   oddIntervals: new Map(),
   unknownSymbol: null,
+  forbiddenIsTooFrequent: false,
   answerIn: null,
   construct: {},
 };
@@ -54,6 +54,21 @@ const BINANCE_FEEDS = {
   watchTrades: { name: 'aggTrade' },
   watchTradesForSymbols: { name: 'aggTrade' },
 };
+
+/**
+ * Venues whose documentation says that a 403 means too many requests: Binance ("the WAF Limit has been violated"), Bybit
+ * ("access too frequent"), MEXC ("the WAF Limit has been violated").
+ */
+const FORBIDDEN_IS_TOO_FREQUENT: ReadonlySet<ExchangeId> = new Set([
+  'binance',
+  'binanceus',
+  'binanceusdm',
+  'binancecoinm',
+  'bybit',
+  'bybiteu',
+  'bybitid',
+  'mexc',
+]);
 
 const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId, Partial<VenueQuirks>>([
   [
@@ -125,7 +140,8 @@ export const venueQuirks = (
 ): VenueQuirks => {
   const known = VENUES.get(exchange);
   const candlePage = known?.candlePage ?? candlePageOf(features, contract) ?? CAUTIOUS.candlePage;
-  return { ...CAUTIOUS, ...callSizes(exchange, contract), ...known, candlePage };
+  const forbiddenIsTooFrequent = FORBIDDEN_IS_TOO_FREQUENT.has(exchange);
+  return { ...CAUTIOUS, forbiddenIsTooFrequent, ...callSizes(exchange, contract), ...known, candlePage };
 };
 
 /** Whether an answer that CCXT took is empty where this venue's answers never are. */

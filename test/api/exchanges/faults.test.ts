@@ -20,8 +20,8 @@ const JSON_ERROR: Record<VenueName, string> = {
 const ANYWHERE: readonly (readonly [string, Fault, string])[] = [
   ['400 without a word', status(400, ''), 'upstream_error'],
   ['401', status(401, '{"message":"no key"}'), 'upstream_auth_required'],
-  ['403 with a page', status(403, PAGE), 'upstream_geo_blocked'],
-  ['403 with nothing', status(403, ''), 'upstream_geo_blocked'],
+  // A 403 that names no place is a limit on requests or a mere refusal: refusals.test.ts.
+  ['403 with a page', status(403, '<html>blocked from your country</html>'), 'upstream_geo_blocked'],
   ['404 with a page', status(404, PAGE), 'upstream_error'],
   ['408', status(408, ''), 'upstream_timeout'],
   ['422', status(422, '{}'), 'upstream_error'],

@@ -8,6 +8,7 @@ import {
 } from '../../../src/exchanges/normalizer.js';
 
 const NOW = Date.UTC(2026, 0, 14);
+const infoOf = { price: '0.0' };
 const receipt = { exchange: 'kraken', now: NOW };
 const refused = expect.objectContaining({ code: 'upstream_bad_response', upstream: { exchange: 'kraken' } });
 const GARBAGE = [undefined, null, 'text', 7, true, {}, [1], [[]], { info: {} }, [{ a: 1 }], [undefined]];
@@ -42,7 +43,27 @@ describe('tickers', () => {
       });
   });
 
-  it.each([...GARBAGE, { bid: null, ask: undefined, last: 0 }])('%j is none', (value) => {
+  it.each([
+    { bid: '', ask: '', volume: '0' },
+    { lastPrice: '0.0', count: 0 },
+    { c: [] },
+    ['tX', null, null, 0],
+  ])('of a market without trades are all null: %j', (info) => {
+    expect(normalizeTicker({ bid: undefined, last: 0, info }, receipt)).toEqual({
+      bid: null,
+      ask: null,
+      last: null,
+      timestamp: NOW,
+      raw: info,
+    });
+  });
+
+  it.each([
+    ...GARBAGE,
+    { bid: null, ask: undefined, last: 0 },
+    { last: undefined, info: { message: 'NotFound' } },
+    { info: { code: 1, data: [] } },
+  ])('%j is none', (value) => {
     expect(() => normalizeTicker(value, receipt)).toThrow(refused);
   });
 });
@@ -94,13 +115,17 @@ describe('order books', () => {
     expect(timestamp).toBe(NOW);
   });
 
-  it('may have one empty side', () => {
+  it('may have one empty side, or two', () => {
+    expect(normalizeOrderBook({ bids: [], asks: [] }, receipt)).toEqual({
+      bids: [],
+      asks: [],
+      timestamp: NOW,
+    });
     expect(normalizeOrderBook({ bids: [], asks: [[1, 1]] }, receipt).bids).toEqual([]);
   });
 
   it.each([
     ...GARBAGE,
-    { bids: [], asks: [] },
     { bids: [[1]], asks: [] },
     { bids: [['1', 2]], asks: [] },
     { bids: [[Number.NaN, 1]], asks: [[1, 1]] },
@@ -145,6 +170,13 @@ describe('trades', () => {
     expect(normalizeTrades(list, receipt).map(({ side }) => side)).toEqual(['buy', 'sell', null, 'buy']);
   });
 
+  it('of no price are left out without costing the others', () => {
+    const dummy = { ...trade('2'), price: 0, amount: 0, info: infoOf };
+    const list = [trade('1'), dummy, trade('3')];
+    expect(normalizeTrades(list, receipt).map(({ trade_id }) => trade_id)).toEqual(['1', '3']);
+    expect(normalizeTrades([dummy], receipt)).toEqual([]);
+  });
+
   it('have null for an id or an amount that is not given; an amount of 0 is one', () => {
     expect(normalizeTrades([trade(undefined), { ...trade(''), amount: undefined }], receipt)).toMatchObject([
       { trade_id: null, amount: 0 },
@@ -173,6 +205,18 @@ describe('candles', () => {
       { timestamp: NOW, open: 2, high: 2, low: 2, close: 2, volume: 0 },
       { timestamp: NOW + 60_000, open: 1, high: 2, low: 3, close: 4, volume: 5 },
     ]);
+  });
+
+  it('without prices are left out without costing the others, be they null or zero', () => {
+    const good = [NOW + 60_000, 1, 2, 3, 4, 5];
+    for (const empty of [
+      [NOW, null, null, null, null, 0],
+      [NOW, 0, 0, 0, 0, 0],
+      [NOW, undefined, undefined, undefined, undefined],
+    ]) {
+      expect(normalizeCandles([empty, good], receipt)).toMatchObject([{ timestamp: NOW + 60_000 }]);
+    }
+    expect(normalizeCandles([[NOW, 0, 0, 0, 0, 0]], receipt)).toEqual([]);
   });
 
   it('have null for figures that are not given', () => {

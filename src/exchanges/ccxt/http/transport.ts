@@ -7,9 +7,17 @@ import { EventEmitter } from 'node:events';
 import { request, type Dispatcher } from 'undici';
 import { AppError } from '../../../errors.js';
 import type { ExchangeId, Millis } from '../../../schemas/common.js';
-import type { UpstreamGate } from '../../rate-limit/upstream-gate.js';
+import { toldWait } from '../../rate-limit/told-wait.js';
+import type { UpstreamGate, UpstreamOutcome } from '../../rate-limit/upstream-gate.js';
 import { currentUpstreamCall, type UpstreamCall } from '../call-context.js';
-import { codeOfAnswer, faultOfAnswer, faultOfConnection, timedOut } from '../faults.js';
+import {
+  codeOfAnswer,
+  faultOfAnswer,
+  faultOfConnection,
+  timedOut,
+  type FaultCode,
+  type RefusalWords,
+} from '../faults.js';
 import { parseBody, readText } from './response-body.js';
 import type { VenueClock } from '../venue-clock.js';
 
@@ -30,6 +38,8 @@ export interface TransportDeps {
   /** One request with its body. */
   readonly timeoutMs: Millis;
   readonly userAgent: string;
+  /** How the venue words its refusals. */
+  readonly words: RefusalWords;
   readonly now: () => Millis;
   /** The clock of durations and deadlines; nobody sets it. */
   readonly monotonic: () => Millis;
@@ -73,7 +83,7 @@ interface Attempt {
 }
 
 export const createTransport = (deps: TransportDeps): Transport => {
-  const { exchange, dispatcher, gate, clock, timeoutMs, userAgent, now, monotonic } = deps;
+  const { exchange, dispatcher, gate, clock, timeoutMs, userAgent, words, now, monotonic } = deps;
 
   /** Requests that CCXT makes on its own (snapshots of live books) have no call behind them. */
   const callOrDefault = (): UpstreamCall =>
@@ -86,8 +96,10 @@ export const createTransport = (deps: TransportDeps): Transport => {
     // CCXT's own spelling would be a second header of that name.
     delete (headers as Record<string, string>)['User-Agent'];
     const answer = await request(url, { method, headers, body: init.body ?? null, signal, dispatcher });
-    const bytes = await answer.body.bytes();
     const plain = plainHeaders(answer.headers);
+    // Before the body, which may take its time: that is no difference between the clocks.
+    clock.observe(plain, now());
+    const bytes = await answer.body.bytes();
     const body = await readText(bytes, plain['content-encoding']);
     return { status: answer.statusCode, statusText: '', headers: plain, body, json: parseBody(body) };
   };
@@ -107,20 +119,26 @@ export const createTransport = (deps: TransportDeps): Transport => {
     try {
       response = await send({ url, init, signal: ending });
     } catch (error) {
-      gate.report(exchange, { status: null, headers: {}, bodyThrottled: false });
+      gate.report(exchange, { status: null, headers: {}, bodyThrottled: false, toldWaitMs: null });
       throw faultOfConnection(exchange, ending.aborted ? ending.reason : error);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abandon);
     }
-    clock.observe(response.headers['date'], now());
-    const code = codeOfAnswer(response);
+    const code = codeOfAnswer(response, words);
     // Answers that CCXT is to judge are reported when it has: only then is it known whether they say "too many".
     if (code === null) return response;
-    gate.report(exchange, { status: response.status, headers: response.headers, bodyThrottled: false });
+    gate.report(exchange, outcomeOf(response, code, now()));
     const coolDownMs = coolDownOf(gate, exchange, monotonic());
     throw faultOfAnswer(exchange, code, { response, coolDownMs, now: now() });
   };
+};
+
+/** An answer as the gate is told of it; its words are searched for a wait only where it is a refusal for too many. */
+export const outcomeOf = (response: VenueResponse, code: FaultCode | null, now: Millis): UpstreamOutcome => {
+  const { status, headers } = response;
+  const bodyThrottled = code === 'upstream_rate_limited';
+  return { status, headers, bodyThrottled, toldWaitMs: bodyThrottled ? toldWait(response, now) : null };
 };
 
 /** How long the gate keeps a venue's requests back, where it does; `now` by the gate's clock. */

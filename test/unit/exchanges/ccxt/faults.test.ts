@@ -19,6 +19,8 @@ const response = (status: number, json: unknown = { a: 1 }, body = ''): VenueRes
   json,
 });
 
+const WORDS = { unknownSymbol: null, forbiddenIsTooFrequent: false };
+
 describe('CCXT’s classes', () => {
   it.each([
     ['BadSymbol', 'symbol_not_found'],
@@ -102,31 +104,31 @@ describe('an answer’s status', () => {
     [418, { a: 1 }, 'upstream_rate_limited'],
     [429, NOT_JSON, 'upstream_rate_limited'],
     [451, { a: 1 }, 'upstream_geo_blocked'],
-    [403, NOT_JSON, 'upstream_geo_blocked'],
+    [403, NOT_JSON, 'upstream_error'],
     [403, { a: 1 }, null],
     [799, NOT_JSON, 'upstream_error'],
   ])('%i with %j', (status, json, code) => {
-    expect(codeOfAnswer(response(status, json))).toBe(code);
+    expect(codeOfAnswer(response(status, json), WORDS)).toBe(code);
   });
 });
 
 describe('a refusal in the venue’s own JSON', () => {
   it('keeps CCXT’s word where that is certain, and the status where CCXT blurs it', () => {
     const refused = (status: number, thrown: unknown, body = '') =>
-      codeOfRefused(thrown, response(status, { a: 1 }, body), /no such pair/);
+      codeOfRefused(thrown, response(status, { a: 1 }, body), { ...WORDS, unknownSymbol: /no such pair/ });
     expect(refused(400, new ccxt.BadSymbol(''))).toBe('symbol_not_found');
     expect(refused(200, new ccxt.ExchangeError(''), 'no such pair')).toBe('symbol_not_found');
     expect(refused(500, new ccxt.ExchangeError(''))).toBe('upstream_unavailable');
     expect(refused(503, new ccxt.ExchangeError(''), 'in maintenance')).toBe('upstream_maintenance');
     expect(refused(503, new ccxt.RateLimitExceeded(''))).toBe('upstream_rate_limited');
-    expect(refused(403, new ccxt.ExchangeNotAvailable(''))).toBe('upstream_geo_blocked');
+    expect(refused(403, new ccxt.ExchangeNotAvailable(''))).toBe('upstream_error');
     expect(refused(403, new ccxt.PermissionDenied(''))).toBe('upstream_auth_required');
     expect(refused(400, new ccxt.ExchangeNotAvailable(''))).toBe('upstream_error');
     expect(refused(400, new ccxt.RequestTimeout(''))).toBe('upstream_timeout');
     expect(refused(200, new ccxt.ExchangeNotAvailable(''))).toBe('upstream_unavailable');
     expect(refused(400, new TypeError('x'))).toBe('upstream_error');
     expect(refused(799, undefined)).toBe('upstream_error');
-    expect(refused(403, undefined)).toBe('upstream_geo_blocked');
+    expect(refused(403, undefined, 'not in your country')).toBe('upstream_geo_blocked');
     expect(refused(500, undefined)).toBe('upstream_unavailable');
   });
 

@@ -132,19 +132,25 @@ describe('agents of WebSocket connections', () => {
 describe('a venue’s clock', () => {
   it('is ours while the two agree as far as can be told', () => {
     const clock = createVenueClock(() => 1_000_000);
-    clock.observe(undefined, 1_000_000);
-    clock.observe('no date', 1_000_000);
-    clock.observe(new Date(1_001_000).toUTCString(), 1_000_000);
+    clock.observe({}, 1_000_000);
+    clock.observe({ date: 'no date' }, 1_000_000);
+    clock.observe({ date: new Date(1_001_000).toUTCString() }, 1_000_000);
     expect(clock.now()).toBe(1_000_000);
     expect(clock.toLocal(5)).toBe(5);
   });
 
   it('is its own where they differ, and ours again when they no longer do', () => {
     const clock = createVenueClock(() => 1_000_000);
-    clock.observe(new Date(1_060_000).toUTCString(), 1_000_000);
+    clock.observe({ date: new Date(1_060_000).toUTCString() }, 1_000_000);
     expect(clock.now()).toBe(1_060_500);
     expect(clock.toLocal(clock.now())).toBe(1_000_000);
-    clock.observe(new Date(1_000_000).toUTCString(), 1_000_000 + TOLERATED_SKEW_MS);
+    clock.observe({ date: new Date(1_000_000).toUTCString() }, 1_000_000 + TOLERATED_SKEW_MS);
+    expect(clock.now()).toBe(1_000_000);
+  });
+
+  it('is that of an answer from a cache plus the time that the answer lay there', () => {
+    const clock = createVenueClock(() => 1_000_000);
+    clock.observe({ date: new Date(950_000).toUTCString(), age: '50' }, 1_000_000);
     expect(clock.now()).toBe(1_000_000);
   });
 });

@@ -1,6 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { withUpstreamCall, type UpstreamCall } from '../../../../../src/exchanges/ccxt/call-context.js';
 import { createDispatcher, NO_PROXIES } from '../../../../../src/exchanges/ccxt/http/dispatcher.js';
@@ -48,6 +48,7 @@ const start = async (listener: RequestListener, timeoutMs = 2000) => {
     clock,
     timeoutMs,
     userAgent: 'us/1',
+    words: { unknownSymbol: null, forbiddenIsTooFrequent: false },
     now: Date.now,
     monotonic: Date.now,
   });
@@ -101,6 +102,16 @@ describe('a request to a venue', () => {
     ['x-gzip', gzipSync, 'x-gzip'],
     ['deflate', deflateSync, 'deflate'],
     ['brotli', brotliCompressSync, 'br'],
+    ['raw deflate', deflateRawSync, 'deflate'],
+    ['gzip without a header', gzipSync, undefined],
+    ['plain, called none,', (text: string) => Buffer.from(text), 'none'],
+    ['plain, called by its charset,', (text: string) => Buffer.from(text), 'utf-8'],
+    ['plain, under an empty header,', (text: string) => Buffer.from(text), ''],
+    ['gzip beside identity', gzipSync, 'gzip, identity'],
+    ['gzip after identity', gzipSync, 'Identity,GZIP'],
+    ['twice compressed', (text: string) => gzipSync(deflateSync(text)), 'deflate, gzip'],
+    ['once compressed, twice labelled', gzipSync, 'gzip, gzip'],
+    ['twice compressed, once labelled', (text: string) => gzipSync(gzipSync(text)), 'gzip'],
   ] as const)('reads %s bodies, small and large', async (_, encode, encoding) => {
     // Noise, so that the large one stays large when compressed.
     const noise = (length: number): string =>
@@ -123,7 +134,7 @@ describe('a request to a venue', () => {
   ])('%s is a bad response', async (_, body, encoding) => {
     const { url, transport, outcomes } = await start(ok(body, { 'content-encoding': encoding }));
     await expect(transport(url, {})).rejects.toMatchObject({ code: 'upstream_bad_response' });
-    expect(outcomes).toEqual([{ status: null, headers: {}, bodyThrottled: false }]);
+    expect(outcomes).toEqual([{ status: null, headers: {}, bodyThrottled: false, toldWaitMs: null }]);
   });
 
   it('is a bad response beyond the size that any venue needs', async () => {
