@@ -27,6 +27,7 @@ import { healthRoutes } from '../http/routes/health.js';
 import { marketRoutes } from '../http/routes/markets.js';
 import { mcpRoutes } from '../http/routes/mcp.js';
 import { metricsRoutes } from '../http/routes/metrics.js';
+import { startRoutes } from '../http/routes/start.js';
 import { streamRoutes } from '../http/routes/streams.js';
 import { createClientLimiter, type ClientLimiter } from '../access/client-limiter.js';
 import { shareClientLimit, type LimitSharing } from '../access/client-limiter-sharing.js';
@@ -143,6 +144,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   });
   await app.register(metricsRoutes, { metrics });
   await app.register(docsRoutes);
+  await app.register(startRoutes, { version: VERSION });
   // After the door is open: health checks need no venue, and the first market request finds its thread running.
   app.addHook('onListen', (listening) => {
     services.start();

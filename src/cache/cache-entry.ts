@@ -12,7 +12,7 @@ export interface CacheEntry {
   readonly freshUntil: Millis;
   /** Served marked STALE, while a refresh fails, before this instant. */
   readonly staleUntil: Millis;
-  /** Value of the Data-Source header: `binance; via=rest`, `coinmarketcap`, `sandbox`. */
+  /** Value of the Data-Source header: `binance; via=rest`, `coinmarketcap`, `sandbox; via=rest`. */
   readonly source: string;
   /** OHLCV whose last candle is open: the end of its period, past which `closed:false` must not be served. */
   readonly closesAt: Millis | null;

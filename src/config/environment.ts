@@ -38,7 +38,7 @@ export const environment = z.object({
       'which requests get a log line: all; those that failed, were slow or reached a venue; failures only',
     ),
   PORT: whole(8000, { min: 0, max: 65_535 }).describe('TCP port to listen on; 0 takes a free one'),
-  HOST: z.string().min(1).default('0.0.0.0').describe('address to listen on'),
+  HOST: z.string().min(1).default('0.0.0.0').describe('address to listen on; :: takes IPv6 and IPv4'),
   TRUST_PROXY: z
     .string()
     .refine(

@@ -2,7 +2,7 @@
  * What every answer carries: request id, security headers, CORS and the client limit's state. Made as plain name/value
  * pairs, so that a hijacked answer (hot path, SSE) carries the very same as one that Fastify sends.
  */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 export type HeaderPair = readonly [name: string, value: string];
 
@@ -44,12 +44,30 @@ const EXPOSED = [
   'X-RateLimit-Limit',
   'X-RateLimit-Remaining',
   'X-RateLimit-Reset',
-  'Mcp-Session-Id',
 ].join(', ');
 
 const EXPOSE: HeaderPair = ['access-control-expose-headers', EXPOSED];
 const ANY_ORIGIN: readonly HeaderPair[] = [['access-control-allow-origin', '*'], EXPOSE];
 const VARY_ORIGIN: HeaderPair = ['vary', 'Origin'];
+
+/** Adds `name` to what an answer varies by, beside what it varies by already. */
+const varyBy = (vary: string | undefined, name: string): string =>
+  vary === undefined || vary === '' ? name : `${vary}, ${name}`;
+
+const variesBy = (vary: string, name: string): boolean =>
+  vary.split(',').some((item) => item.trim().toLowerCase() === name.toLowerCase());
+
+export const addVary = (reply: FastifyReply, name: string): void => {
+  const vary = reply.getHeader('vary');
+  const present = typeof vary === 'string' ? vary : undefined;
+  if (present === undefined || !variesBy(present, name)) reply.header('vary', varyBy(present, name));
+};
+
+/** `pairs` with one Vary, which names `name` too. */
+export const withVary = (pairs: readonly HeaderPair[], name: string): HeaderPair[] => {
+  const vary = pairs.find(([header]) => header === 'vary')?.[1];
+  return [...pairs.filter(([header]) => header !== 'vary'), ['vary', varyBy(vary, name)]];
+};
 
 /** CORS headers by the request's Origin; `origins` true: every origin may read. */
 export const createCors = (
@@ -93,7 +111,8 @@ export const addCommonHeaders = (app: FastifyInstance, { corsOrigins }: CommonHe
   app.addHook('onSend', async (request, reply, payload) => {
     // A route's own word (the docs' CSP) wins over the default.
     for (const [name, value] of app.commonHeaders(request))
-      if (!reply.hasHeader(name)) reply.header(name, value);
+      if (name === 'vary') addVary(reply, value);
+      else if (!reply.hasHeader(name)) reply.header(name, value);
     return payload;
   });
 };

@@ -50,8 +50,15 @@ const createMethodTable = () => {
 /** Of what tells one bug from another: its name and the beginning of its message. */
 const MAX_SORT_LENGTH = 120;
 
-const PREFLIGHT_HEADERS =
-  'Accept, Content-Type, If-None-Match, Last-Event-ID, X-Request-Id, Authorization, Mcp-Session-Id, Mcp-Protocol-Version';
+/**
+ * Headers that pages send beside those that need no leave: MCP's of all revisions, those of EventSource polyfills, and
+ * what tracing adds.
+ */
+const PREFLIGHT_HEADERS = [
+  ...['Accept', 'Authorization', 'Cache-Control', 'Content-Type', 'If-None-Match', 'Last-Event-ID'],
+  ...['Mcp-Method', 'Mcp-Name', 'Mcp-Protocol-Version', 'Mcp-Session-Id', 'Pragma', 'Traceparent'],
+  ...['Tracestate', 'X-Request-Id', 'X-Requested-With'],
+].join(', ');
 /** Seconds for which a browser may remember a preflight's answer. */
 const PREFLIGHT_MAX_AGE = '86400';
 

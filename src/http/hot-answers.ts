@@ -7,8 +7,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { ServedAnswer } from '../market-data/market-data-api.js';
-import type { HeaderPair } from './common-headers.js';
-import { freshnessHeaders, isNotModified, JSON_CONTENT_TYPE } from './json-answer.js';
+import { withVary, type HeaderPair } from './common-headers.js';
+import { freshnessHeaders, isNotModified } from './json-answer.js';
+import {
+  representationFor,
+  VARY_ENCODING,
+  type Representation,
+  type RepresentationKey,
+} from './representations.js';
 
 /** URLs remembered at most, and bytes of bodies that they keep alive beyond the cache's own bound. */
 const MAX_URLS = 20_000;
@@ -69,25 +75,44 @@ const nextSecond = ({ receivedAt, freshUntil }: ServedAnswer, at: number): numbe
 };
 
 /** Header lines as Node takes them: name, value, name, value … The first three values are filled in when it is sent. */
-const makeHead = (answer: ServedAnswer, more: readonly HeaderPair[]): string[] =>
+const makeHead = (answer: ServedAnswer, etag: string, more: readonly HeaderPair[]): string[] =>
   [
     ...(['x-request-id', 'cache-control', 'age'] as const).map((name) => [name, ''] as const),
-    ['etag', answer.etag] as const,
+    ['etag', etag] as const,
     ['x-cache', 'HIT'] as const,
     ['data-source', answer.source] as const,
-    ...more,
+    ...withVary(more, VARY_ENCODING),
   ].flat();
+
+/** One form of an answer with its header lines, made once for the same steady headers. */
+interface Form {
+  readonly etag: string;
+  readonly body: string | Buffer;
+  /** Of a 200 and of a 304. */
+  readonly head: string[];
+  readonly shortHead: string[];
+}
+
+const makeForm = (answer: ServedAnswer, form: Representation, steady: readonly HeaderPair[]): Form => {
+  const { etag, body, contentHeaders } = form;
+  const shortHead = makeHead(answer, etag, steady);
+  return {
+    etag,
+    // latin1 maps each byte to one character and back: all bytes pass through unchanged.
+    body: body.length <= MAX_TEXT_BYTES ? body.toString('latin1') : body,
+    shortHead,
+    head: [...shortHead, ...contentHeaders.flat(), 'content-length', String(body.length)],
+  };
+};
 
 class Entry implements HotAnswer {
   readonly exchange: string;
   readonly route: string;
   readonly answer: ServedAnswer;
   readonly #isLive: (() => boolean) | undefined;
-  readonly #body: string | Buffer;
-  /** Of a 200 and of a 304; made once for the same `#steady`. */
-  #head: string[] = [];
-  #shortHead: string[] = [];
-  #steady: readonly HeaderPair[] | null = null;
+  /** By the form's name; made on first use, for `#steady`. */
+  readonly #forms = new Map<RepresentationKey, Form>();
+  #steady: readonly HeaderPair[] = [];
   #cacheControl = '';
   #age = '';
   #freshnessUntil = 0;
@@ -97,8 +122,6 @@ class Entry implements HotAnswer {
     this.exchange = exchange;
     this.route = route;
     this.#isLive = isLive;
-    // latin1 maps each byte to one character and back: UTF-8 bytes pass through unchanged.
-    this.#body = answer.body.length <= MAX_TEXT_BYTES ? answer.body.toString('latin1') : answer.body;
   }
 
   get standsAside(): boolean {
@@ -107,31 +130,38 @@ class Entry implements HotAnswer {
 
   /** Makes true for the instant `at` what the head says of freshness. */
   freshen(at: number, steady: readonly HeaderPair[]): void {
-    const { answer } = this;
     if (steady !== this.#steady) {
-      const length = String(answer.body.length);
       this.#steady = steady;
-      this.#shortHead = makeHead(answer, steady);
-      this.#head = [...this.#shortHead, 'content-type', JSON_CONTENT_TYPE, 'content-length', length];
+      this.#forms.clear();
     }
     if (at < this.#freshnessUntil) return;
-    const [[, cacheControl], [, age]] = freshnessHeaders(answer, at);
+    const [[, cacheControl], [, age]] = freshnessHeaders(this.answer, at);
     this.#cacheControl = cacheControl;
     this.#age = age;
-    this.#freshnessUntil = nextSecond(answer, at);
+    this.#freshnessUntil = nextSecond(this.answer, at);
+  }
+
+  #formFor(acceptEncoding: string | undefined): Form {
+    const representation = representationFor(this.answer, acceptEncoding);
+    const known = this.#forms.get(representation.key);
+    if (known !== undefined) return known;
+    const made = makeForm(this.answer, representation, this.#steady);
+    this.#forms.set(representation.key, made);
+    return made;
   }
 
   send(response: ServerResponse, request: IncomingMessage, { requestId, more }: OwnHeaders): void {
-    const known = isNotModified(request.headers['if-none-match'], this.answer.etag);
+    const form = this.#formFor(request.headers['accept-encoding']);
+    const known = isNotModified(request.headers['if-none-match'], form.etag);
     // Shared by all requests: used at once, within this turn.
-    const head = known ? this.#shortHead : this.#head;
+    const head = known ? form.shortHead : form.head;
     head[REQUEST_ID_AT] = requestId;
     head[CACHE_CONTROL_AT] = this.#cacheControl;
     head[AGE_AT] = this.#age;
     response.writeHead(known ? 304 : 200, more === null ? head : head.concat(...more));
     if (known) response.end();
-    else if (typeof this.#body === 'string') response.end(this.#body, 'latin1');
-    else response.end(this.#body);
+    else if (typeof form.body === 'string') response.end(form.body, 'latin1');
+    else response.end(form.body);
   }
 }
 

@@ -2,21 +2,29 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { ServedAnswer } from '../market-data/market-data-api.js';
 import { AppError } from '../errors.js';
-import type { HeaderPair } from './common-headers.js';
-
-export const JSON_CONTENT_TYPE = 'application/json; charset=utf-8';
+import { accepts } from './accept.js';
+import { addVary, type HeaderPair } from './common-headers.js';
+import { representationFor, VARY_ENCODING, type FinishedJson } from './representations.js';
 
 /** Whole seconds of `ms`, never negative: what is left is rounded down, and so is an age. */
 const wholeSeconds = (ms: number): number => Math.max(0, Math.floor(ms / 1000));
 
-/** True for the instant `at` (ms since the epoch), to the second. */
+/**
+ * True for the instant `at` (ms since the epoch), to the second. A cache takes Age from max-age (RFC 9111, 4.2): max-age
+ * is the answer's whole life, so that the cache arrives at what is left of it. 0 where nothing is left.
+ */
 export const freshnessHeaders = (
   { receivedAt, freshUntil }: Pick<ServedAnswer, 'receivedAt' | 'freshUntil'>,
   at: number,
-): readonly [HeaderPair, HeaderPair] => [
-  ['cache-control', `public, max-age=${wholeSeconds(freshUntil - at)}`],
-  ['age', String(wholeSeconds(at - receivedAt))],
-];
+): readonly [HeaderPair, HeaderPair] => {
+  const left = freshUntil - at;
+  const age = wholeSeconds(at - receivedAt);
+  const life = left > 0 ? wholeSeconds(left) + age : 0;
+  return [
+    ['cache-control', `public, max-age=${life}`],
+    ['age', String(age)],
+  ];
+};
 
 /** If-None-Match (RFC 9110, 13.1.2): `*`, or a list in which validators compare weakly. */
 export const isNotModified = (ifNoneMatch: string | undefined, etag: string): boolean => {
@@ -25,20 +33,8 @@ export const isNotModified = (ifNoneMatch: string | undefined, etag: string): bo
   return ifNoneMatch.split(',').some((item) => item.trim().replace(/^W\//, '') === etag);
 };
 
-const RANGES = ['application/json', 'application/*', '*/*'];
-
-/** Does an Accept header leave room for JSON (RFC 9110, 12.5.1)? The most specific range that fits decides. */
-export const acceptsJson = (accept: string | undefined): boolean => {
-  if (accept === undefined || accept === '' || accept === '*/*' || accept === 'application/json') return true;
-  const quality = new Map<string, number>();
-  for (const range of accept.toLowerCase().split(',')) {
-    const [type = '', ...parameters] = range.split(';').map((part) => part.trim());
-    const q = parameters.find((parameter) => /^q\s*=/.test(parameter))?.split('=')[1];
-    quality.set(type, q === undefined ? 1 : Number(q));
-  }
-  const decisive = RANGES.find((range) => quality.has(range));
-  return decisive !== undefined && quality.get(decisive) !== 0;
-};
+/** Does an Accept header leave room for JSON? */
+export const acceptsJson = (accept: string | undefined): boolean => accepts(accept, 'application/json');
 
 /** Refuses with 406 who would not take JSON. */
 export const requireJson: onRequestHookHandler = (request, _reply, done) => {
@@ -46,6 +42,16 @@ export const requireJson: onRequestHookHandler = (request, _reply, done) => {
   done(
     refused ? new AppError('not_acceptable', 'This address answers with application/json only.') : undefined,
   );
+};
+
+/** Sends finished JSON in the form that the client prefers, or 304 where it has that form already. */
+export const sendJson = (request: FastifyRequest, reply: FastifyReply, json: FinishedJson): FastifyReply => {
+  const form = representationFor(json, request.headers['accept-encoding']);
+  addVary(reply, VARY_ENCODING);
+  reply.header('etag', form.etag);
+  if (isNotModified(request.headers['if-none-match'], form.etag)) return reply.code(304).send();
+  for (const [name, value] of form.contentHeaders) reply.header(name, value);
+  return reply.send(form.body);
 };
 
 /** Sends finished bytes with the truth about them, or 304 where the client has them already. */
@@ -56,7 +62,6 @@ export const sendAnswer = (
 ): FastifyReply => {
   request.cacheState = answer.cache;
   for (const [name, value] of freshnessHeaders(answer, at)) reply.header(name, value);
-  reply.header('etag', answer.etag).header('x-cache', answer.cache).header('data-source', answer.source);
-  if (isNotModified(request.headers['if-none-match'], answer.etag)) return reply.code(304).send();
-  return reply.header('content-type', JSON_CONTENT_TYPE).send(answer.body);
+  reply.header('x-cache', answer.cache).header('data-source', answer.source);
+  return sendJson(request, reply, answer);
 };

@@ -14,7 +14,7 @@ export interface OriginCheckOptions {
 
 const errors = [{ parameter: 'Origin', reason: 'is not one of the origins that may connect (CORS_ORIGIN)' }];
 
-/** Installed on the root instance, after WebSocket's own hook: refused upgrades are `invalid_request`. */
+/** Installed on the root instance, after WebSocket's own hook: refused upgrades are `origin_not_allowed`. */
 export const addOriginCheck = (app: FastifyInstance, { corsOrigins }: OriginCheckOptions): void => {
   if (corsOrigins === true) return;
   const allowed = new Set(corsOrigins);
@@ -22,6 +22,6 @@ export const addOriginCheck = (app: FastifyInstance, { corsOrigins }: OriginChec
     const { origin } = request.headers;
     const foreign = request.ws && origin !== undefined && !allowed.has(origin);
     const detail = 'Pages of this origin may not connect to this server.';
-    done(foreign ? new AppError('invalid_request', detail, { errors }) : undefined);
+    done(foreign ? new AppError('origin_not_allowed', detail, { errors }) : undefined);
   });
 };

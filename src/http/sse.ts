@@ -4,6 +4,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../errors.js';
+import { accepts } from './accept.js';
 import { SSE_RETRY } from '../streams/clients/limits.js';
 import type { Peer } from '../streams/clients/peer.js';
 import type { HeaderPair } from './common-headers.js';
@@ -20,16 +21,9 @@ const STREAM_HEADERS: readonly HeaderPair[] = [
   ['x-accel-buffering', 'no'],
 ];
 
-const refuses = (range: string): boolean => {
-  const [type = '', ...parameters] = range.toLowerCase().split(';');
-  if (!['*/*', 'text/*', EVENT_STREAM].includes(type.trim())) return true;
-  return parameters.some((parameter) => /^\s*q\s*=\s*0(\.0*)?\s*$/.test(parameter));
-};
-
 /** Throws `not_acceptable` where the client's Accept leaves no room for an event stream. */
 export const requireEventStream = ({ headers }: FastifyRequest): void => {
-  const { accept } = headers;
-  if (accept?.split(',').every(refuses) === true)
+  if (!accepts(headers.accept, EVENT_STREAM))
     throw new AppError('not_acceptable', `This address answers with ${EVENT_STREAM} only.`);
 };
 

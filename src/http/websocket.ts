@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, preHandlerAsyncHook
 import type { RawData, WebSocket } from 'ws';
 import { AppError } from '../errors.js';
 import type { Connections } from '../streams/clients/connections.js';
-import { MAX_CLIENT_MESSAGE_BYTES } from '../streams/clients/limits.js';
+import { CLOSE_GRACE, MAX_CLIENT_MESSAGE_BYTES } from '../streams/clients/limits.js';
 import { CLOSE, type CloseCode, type Peer } from '../streams/clients/peer.js';
 import { toProblem, type ProblemContext } from './problem-answer.js';
 import { refuseInTurn } from './unserved.js';
@@ -119,13 +119,34 @@ const closeCodeOf = ({ code, status, retryable }: AppError): CloseCode => {
   return status < 500 ? CLOSE.policy : CLOSE.fault;
 };
 
-/** The end of a connection that failed after its upgrade: an error event, then the close. */
-const closeWithProblem = (socket: WebSocket, error: AppError, context: ProblemContext): void => {
-  socket.send(JSON.stringify({ event_type: 'error', ...toProblem(error, context) }));
+interface ErrorContext extends ProblemContext {
+  readonly sandbox: boolean;
+}
+
+/**
+ * The end of a connection that failed after its upgrade: an error event, then the close. A client that does not answer
+ * the close in time keeps no socket.
+ */
+const closeWithProblem = (
+  socket: WebSocket,
+  error: AppError,
+  { sandbox, ...context }: ErrorContext,
+): void => {
+  const mark = sandbox ? { sandbox } : {};
+  socket.send(JSON.stringify({ event_type: 'error', ...toProblem(error, context), ...mark }));
   socket.close(closeCodeOf(error), error.title);
+  const grace = setTimeout(() => {
+    socket.terminate();
+  }, CLOSE_GRACE);
+  grace.unref();
+  socket.once('close', () => {
+    clearTimeout(grace);
+  });
 };
 
 export interface WebSocketRoute<T> {
+  /** Error events say that the venues are simulated. */
+  readonly sandbox: boolean;
   /** Before the upgrade: what it throws is an HTTP answer. */
   readonly prepare: (request: FastifyRequest) => Promise<T> | T;
   /** After it: what it throws is an error event and a close code. */
@@ -133,7 +154,7 @@ export interface WebSocketRoute<T> {
 }
 
 /** The parts of a Fastify route that takes upgrades, and answers other requests with a word on what it is. */
-export const webSocketRoute = <T>({ prepare, begin }: WebSocketRoute<T>) => {
+export const webSocketRoute = <T>({ sandbox, prepare, begin }: WebSocketRoute<T>) => {
   const prepared = new WeakMap<FastifyRequest, { readonly value: T; readonly reply: FastifyReply }>();
   const preHandler: preHandlerAsyncHookHandler = async (request, reply) => {
     if (!request.ws) {
@@ -157,7 +178,7 @@ export const webSocketRoute = <T>({ prepare, begin }: WebSocketRoute<T>) => {
       try {
         begin(socket, ready.value, context);
       } catch (error) {
-        closeWithProblem(socket, AppError.from(error), context);
+        closeWithProblem(socket, AppError.from(error), { ...context, sandbox });
       }
     },
   };

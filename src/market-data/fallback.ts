@@ -10,10 +10,9 @@ import type { TieredCache } from '../cache/tiered-cache.js';
 import type { CoinMarketCapClient, CoinMarketCapQuote } from '../coinmarketcap/coinmarketcap-api.js';
 import type { OhlcvRequest } from '../exchanges/exchange-client.js';
 import { addPeriods, nextPeriodStart, parseInterval, periodEnd, type Interval } from '../lib/intervals.js';
+import { COINMARKETCAP as NAME, coinMarketCapSource } from './data-source.js';
 import type { MarketQuery } from './market-data-api.js';
 import { freshnessOf, type FreshnessSettings } from './freshness.js';
-
-const NAME = 'coinmarketcap';
 
 export interface FallbackAnswer {
   readonly entry: CacheEntry;
@@ -53,7 +52,7 @@ const gapsOf = (candles: readonly Candle[], interval: Interval, since: Millis | 
 };
 
 export const createFallback = ({ coinMarketCap, cache, ttl, sandbox, now }: FallbackDeps): Fallback => {
-  const source = sandbox ? 'sandbox' : NAME;
+  const source = coinMarketCapSource(sandbox);
   const tickers = new WeakMap<CoinMarketCapQuote, { readonly body: Buffer; readonly etag: string }>();
 
   const tickerOf = (quote: CoinMarketCapQuote, symbol: string): { body: Buffer; etag: string } => {

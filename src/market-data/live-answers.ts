@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { CacheEntry } from '../cache/cache-entry.js';
 import { etagOf } from '../cache/etag.js';
 import type { ExchangeId } from '../schemas/common.js';
+import { venueSource } from './data-source.js';
 import type { LiveTicker } from './market-data-api.js';
 
 /** Bodies kept: one per symbol that is streamed and asked for over REST at the same time. */
@@ -19,7 +20,7 @@ export interface LiveAnswers {
   of(exchange: ExchangeId, tick: LiveTicker): CacheEntry;
 }
 
-/** `sandbox`: what the Data-Source says instead of the venue. */
+/** `sandbox`: the venues are simulated, which the Data-Source says. */
 export const createLiveAnswers = (sandbox: boolean): LiveAnswers => {
   const made = new LRUCache<string, { readonly tick: LiveTicker; readonly entry: CacheEntry }>({
     max: MAX_BODIES,
@@ -33,7 +34,7 @@ export const createLiveAnswers = (sandbox: boolean): LiveAnswers => {
       if (known !== undefined && sameTick(known.tick, tick)) return known.entry;
       const body = bodyOf(exchange, tick);
       const { receivedAt } = tick;
-      const source = sandbox ? 'sandbox' : `${exchange}; via=websocket`;
+      const source = venueSource(exchange, 'websocket', sandbox);
       // The next tick may come at any moment: fresh for no time at all.
       const times = { receivedAt, freshUntil: receivedAt, staleUntil: receivedAt, closesAt: null };
       const entry = { body, etag: etagOf(body), source, ...times };

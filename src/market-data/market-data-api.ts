@@ -25,7 +25,7 @@ export interface ServedAnswer {
   readonly receivedAt: Millis;
   /** Fresh before this instant; in the past for STALE; equal to receivedAt where the answer may not be cached. */
   readonly freshUntil: Millis;
-  /** Data-Source header: `binance; via=rest`, `binance; via=websocket`, `coinmarketcap`, `sandbox`. */
+  /** Data-Source header: `binance; via=rest`, `binance; via=websocket`, `coinmarketcap`, `sandbox; via=rest`. */
   readonly source: string;
 }
 

@@ -102,7 +102,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     requestTimeoutMs,
     now: monotonic,
   });
-  const describe = createExchangeEntries(exchanges);
+  const describe = createExchangeEntries({ exchanges, log, monotonic });
   const counter = createAnswerCounter();
 
   const serve = (entry: CacheEntry, cacheState: CacheState, { query, as }: Pick<Call, 'query' | 'as'>) => {

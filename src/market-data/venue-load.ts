@@ -5,6 +5,7 @@ import type { Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { CacheEntry } from '../cache/cache-entry.js';
 import type { TieredCache } from '../cache/tiered-cache.js';
 import type { ExchangeClient, MarketAnswer, MarketRequest } from '../exchanges/exchange-client.js';
+import { venueSource } from './data-source.js';
 import { entryOf } from './entries.js';
 import type { FreshnessSettings } from './freshness.js';
 
@@ -73,7 +74,7 @@ export const createVenueLoad = ({
     if (claim.fresh !== undefined) return { entry: claim.fresh, cache: 'HIT' };
     try {
       const answer = await ask(job, signal);
-      const source = sandbox ? 'sandbox' : `${request.exchange}; via=rest`;
+      const source = venueSource(request.exchange, 'rest', sandbox);
       const entry = entryOf(request, answer, { source, ttl });
       cache.put(key, entry);
       return { entry, cache: 'MISS', symbol: answer.symbol };

@@ -1,4 +1,5 @@
 /** Tools that tell what can be asked for: exchanges and their markets. */
+import { venueSource } from '../market-data/data-source.js';
 import { provenanceOf, type McpDependencies } from './provenance.js';
 import { exchangesText, marketsText } from './text-twin.js';
 import { defineTool, type Tool } from './tool.js';
@@ -41,9 +42,8 @@ export const searchMarkets = (deps: McpDependencies): Tool =>
     async run(filter, signal) {
       const { marketData, sandbox } = deps;
       const { page, loadedAt } = await marketData.markets(filter, signal);
-      const source = sandbox
-        ? 'sandbox'
-        : `${marketData.resolveExchange(filter.exchange).exchange}; via=rest`;
+      const { exchange } = marketData.resolveExchange(filter.exchange);
+      const source = venueSource(exchange, 'rest', sandbox);
       return {
         structured: { ...page, ...provenanceOf({ source, receivedAt: loadedAt }, deps) },
         text: marketsText(page),

@@ -1,5 +1,6 @@
 /** The MCP server: the tools and resources of this product, in the hands of the official SDK. */
 import { McpServer } from '@modelcontextprotocol/server';
+import type { Log } from '../log/log.js';
 import { advertise } from './advertised-schema.js';
 import { listExchanges, searchMarkets } from './directory-tools.js';
 import { createMarketTools } from './market-tools.js';
@@ -8,6 +9,7 @@ import { toolError } from './mcp-error.js';
 import { provenanceText, type McpDependencies } from './provenance.js';
 
 export interface McpServerDependencies extends McpDependencies {
+  readonly log: Log;
   /** The product's version, from package.json. */
   readonly version: string;
 }

@@ -1,5 +1,6 @@
 /** The truth about an answer, in the words of the tools' schemas. */
 import type { Millis } from '../schemas/common.js';
+import { COINMARKETCAP } from '../market-data/data-source.js';
 import type { CacheState, MarketData, ServedAnswer } from '../market-data/market-data-api.js';
 import type { Provenance } from './tool-schemas.js';
 
@@ -28,7 +29,7 @@ const seconds = (ms: Millis): string => (ms / 1000).toFixed(1);
 export const provenanceText = ({ source, cache, age_ms, sandbox }: Provenance): string => {
   const lines = [`Source: ${source}, ${seconds(age_ms)} s old.`];
   if (cache === 'STALE') lines.push('STALE: the exchange is failing; this is its last good answer.');
-  if (source === 'coinmarketcap')
+  if (source.endsWith(COINMARKETCAP))
     lines.push("This is CoinMarketCap's aggregate quote, not the ticker of an exchange.");
   if (sandbox) lines.push('SIMULATED: this comes from the sandbox, not from a real market.');
   return lines.join('\n');

@@ -1,12 +1,10 @@
 /** MCP over standard input and output, for desktop clients that start this process as their child. */
 import type { Readable, Writable } from 'node:stream';
 import { serveStdio as serveOverStdio, StdioServerTransport } from '@modelcontextprotocol/server/stdio';
-import type { Log } from '../log/log.js';
 import { createMcpServerFactory, MAX_SUBSCRIPTIONS, type McpServerDependencies } from './mcp-server.js';
 
+/** `log` must not write to standard output, which carries the protocol. */
 export interface StdioDependencies extends McpServerDependencies {
-  /** Must not write to standard output, which carries the protocol. */
-  readonly log: Log;
   /** Default: the process's own. */
   readonly stdin?: Readable;
   readonly stdout?: Writable;

@@ -43,6 +43,7 @@ export const marketsText = ({ exchange, markets, next_cursor }: MarketsPage): st
   ].join('\n');
 
 const exchangeLine = ({ id, name, capabilities, intervals }: ExchangeEntry): string => {
+  if (capabilities === null) return `${id} (${name}): what it offers is not known at the moment`;
   const { stream, ...kinds } = capabilities;
   const offered = Object.entries(kinds).flatMap(([kind, has]) => (has ? [kind] : []));
   return `${id} (${name}): ${offered.join(' ')}; stream ${stream ?? 'none'}; intervals ${intervals.join(' ')}`;

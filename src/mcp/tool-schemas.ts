@@ -50,7 +50,7 @@ export const getTradesInput = tradesQuery.extend({
 export const provenance = z.object({
   source: z.string().meta({
     description:
-      'Where the data came from: `<exchange>; via=rest`, `<exchange>; via=websocket`, `coinmarketcap`, `sandbox` (simulated) or `server` (its own settings)',
+      'Where the data came from: `<exchange>; via=rest`, `<exchange>; via=websocket`, `coinmarketcap`, `sandbox; via=…` (simulated) or `server` (its own settings)',
   }),
   cache: z
     .enum(['HIT', 'MISS', 'STALE', 'LIVE'])

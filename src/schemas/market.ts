@@ -124,7 +124,9 @@ export const exchangeEntry = z
     id: exchangeName,
     ccxt_id: z.string(),
     name: z.string(),
-    capabilities,
+    capabilities: capabilities
+      .nullable()
+      .meta({ description: 'null while this server cannot tell what the exchange offers' }),
     intervals: z.array(z.string()),
     book_integrity: bookIntegrity.nullable().meta({ description: 'null without order books' }),
   })

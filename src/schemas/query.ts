@@ -15,8 +15,14 @@ const urlInteger = (min: number, max: number) =>
 const atMost = (max: number, fallback: number) =>
   urlInteger(1, max).default(fallback).meta({ 'x-default': fallback });
 
+/** For what is missing; anything else that is wrong is said in the words that all input shares. */
+const requiredLike =
+  (example: string) =>
+  ({ input }: { readonly input?: unknown }): string | undefined =>
+    input === undefined ? `is required, for example ${example}` : undefined;
+
 const exchange = z
-  .string('is required, for example binance')
+  .string({ error: requiredLike('binance') })
   .trim()
   .min(1, 'must not be empty; for example binance')
   .max(MAX_EXCHANGE_LENGTH, `must be at most ${MAX_EXCHANGE_LENGTH} characters`)
@@ -32,7 +38,7 @@ const SYMBOL_FORM =
   /^[A-Za-z0-9.$\p{Lo}]{1,24}[/_-][A-Za-z0-9.$\p{Lo}]{1,24}(?::[A-Za-z0-9.$\p{Lo}-]{1,32})?$/u;
 
 const symbol = z
-  .string('is required, for example BTC/USDT')
+  .string({ error: requiredLike('BTC/USDT') })
   .trim()
   .max(MAX_SYMBOL_LENGTH, `must be at most ${MAX_SYMBOL_LENGTH} characters`)
   .regex(SYMBOL_FORM, 'must look like BTC/USDT, BTC-USDT, BTC_USDT or BTC/USDT:USDT')

@@ -13,14 +13,20 @@ export const MAX_SYMBOLS_PER_REQUEST = 200;
 const MAX_REQ_ID_LENGTH = 64;
 
 export const reqId = z
-  .union([z.int(), z.string().max(MAX_REQ_ID_LENGTH)])
+  .union(
+    [z.int(), z.string().max(MAX_REQ_ID_LENGTH)],
+    `must be a whole number or text of at most ${MAX_REQ_ID_LENGTH} characters`,
+  )
   .meta({ description: 'Repeated in the answer', example: 1 });
 export type ReqId = z.infer<typeof reqId>;
 
 /** Only bounded here: each symbol is judged by itself, so that a bad one spoils no good one. */
 const symbolText = z.string().max(MAX_SYMBOL_LENGTH);
 const symbols = z
-  .union([symbolText, z.array(symbolText).min(1).max(MAX_SYMBOLS_PER_REQUEST)])
+  .union(
+    [symbolText, z.array(symbolText).min(1).max(MAX_SYMBOLS_PER_REQUEST)],
+    `must be a symbol such as BTC/USDT, or a list of 1 to ${MAX_SYMBOLS_PER_REQUEST} of them`,
+  )
   .transform((given) => (typeof given === 'string' ? [given] : [...new Set(given)]))
   .meta({ description: 'One symbol or several', example: ['BTC/USDT', 'ETH/USDT'] });
 
@@ -49,10 +55,16 @@ export type SubscribeParams = z.infer<typeof subscribeParams>;
 
 export const unsubscribeParams = z
   .discriminatedUnion('channel', [
-    z.strictObject({ channel: z.enum(['ticker', 'trades', 'orderbook']), ...topic }),
+    z.strictObject({
+      channel: z.literal('ticker'),
+      ...topic,
+      threshold: z.unknown().optional().meta({ description: 'Without meaning here' }),
+    }),
+    z.strictObject({ channel: z.literal('trades'), ...topic }),
+    z.strictObject({ channel: z.literal('orderbook'), ...topic }),
     z.strictObject({ channel: z.literal('ohlcv'), ...topic, interval }),
   ])
-  .meta({ id: 'UnsubscribeParams' });
+  .meta({ id: 'UnsubscribeParams', description: 'A copy of what subscribe was sent ends it' });
 
 const req_id = reqId.optional();
 

@@ -37,6 +37,8 @@ export interface Subscriber {
 export interface Subscription {
   /** The symbol as the venue spells it. */
   readonly symbol: string;
+  /** Which way its events come as it begins. */
+  readonly via: 'websocket' | 'rest';
   /** Idempotent. */
   close(): void;
 }

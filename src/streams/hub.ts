@@ -43,6 +43,7 @@ class Hub implements StreamHub, LiveTickers {
     let gone = false;
     return {
       symbol: entry.topic.topic.symbol,
+      via: entry.topic.status.state === 'polling' ? 'rest' : 'websocket',
       close: () => {
         if (gone) return;
         gone = true;

@@ -68,6 +68,7 @@ export class FakeHub implements StreamHub {
     this.#changed();
     return {
       symbol: request.topic.symbol,
+      via: 'websocket',
       close: () => {
         if (!this.open.delete(entry)) return;
         this.closed += 1;

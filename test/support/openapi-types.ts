@@ -233,7 +233,8 @@ export interface components {
       id: string;
       ccxt_id: string;
       name: string;
-      capabilities: components['schemas']['Capabilities'];
+      /** @description null while this server cannot tell what the exchange offers */
+      capabilities: components['schemas']['Capabilities'] | null;
       intervals: string[];
       /** @description null without order books */
       book_integrity: ('checksum' | 'sequence' | 'snapshot' | 'crosscheck') | null;
@@ -479,29 +480,10 @@ export interface operations {
         headers: {
           /** @description The id of this request; a sane incoming one is kept */
           'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
           [name: string]: unknown;
         };
         content: {
           'application/json': components['schemas']['Health'];
-        };
-      };
-      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
-      406: {
-        headers: {
-          /** @description The id of this request; a sane incoming one is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
         };
       };
       /** @description `uri_too_long`: Shorten the query. */
@@ -509,27 +491,6 @@ export interface operations {
         headers: {
           /** @description The id of this request; a sane incoming one is kept */
           'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      /** @description `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling. */
-      429: {
-        headers: {
-          /** @description The id of this request; a sane incoming one is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Seconds after which asking again makes sense */
-          'Retry-After'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -541,10 +502,6 @@ export interface operations {
         headers: {
           /** @description The id of this request; a sane incoming one is kept */
           'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
           [name: string]: unknown;
         };
         content: {
@@ -556,31 +513,6 @@ export interface operations {
         headers: {
           /** @description The id of this request; a sane incoming one is kept */
           'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      /**
-       * @description `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
-       *
-       *     `shutting_down`: Ask again: a balancer sends you to another server.
-       */
-      503: {
-        headers: {
-          /** @description The id of this request; a sane incoming one is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Seconds after which asking again makes sense */
-          'Retry-After'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -603,29 +535,10 @@ export interface operations {
         headers: {
           /** @description The id of this request; a sane incoming one is kept */
           'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
           [name: string]: unknown;
         };
         content: {
           'application/json': components['schemas']['Readiness'];
-        };
-      };
-      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
-      406: {
-        headers: {
-          /** @description The id of this request; a sane incoming one is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
         };
       };
       /** @description `uri_too_long`: Shorten the query. */
@@ -633,27 +546,6 @@ export interface operations {
         headers: {
           /** @description The id of this request; a sane incoming one is kept */
           'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      /** @description `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling. */
-      429: {
-        headers: {
-          /** @description The id of this request; a sane incoming one is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Seconds after which asking again makes sense */
-          'Retry-After'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -665,10 +557,6 @@ export interface operations {
         headers: {
           /** @description The id of this request; a sane incoming one is kept */
           'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
           [name: string]: unknown;
         };
         content: {
@@ -680,35 +568,23 @@ export interface operations {
         headers: {
           /** @description The id of this request; a sane incoming one is kept */
           'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
           [name: string]: unknown;
         };
         content: {
           'application/problem+json': components['schemas']['Problem'];
         };
       };
-      /**
-       * @description `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
-       *
-       *     `shutting_down`: Ask again: a balancer sends you to another server.
-       */
+      /** @description Can it do its work */
       503: {
         headers: {
           /** @description The id of this request; a sane incoming one is kept */
           'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
         };
         content: {
-          'application/problem+json': components['schemas']['Problem'];
+          'application/json': components['schemas']['Readiness'];
         };
       };
     };
@@ -738,11 +614,19 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
-          /** @description How many seconds the answer stays fresh; 0 for STALE and LIVE */
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
           'Cache-Control'?: string;
           /** @description Seconds since the exchange's answer arrived */
           Age?: number;
-          /** @description Strong validator; send it back in If-None-Match */
+          /** @description gzip is sent to who accepts it, from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
           /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
           'X-Cache'?: string;
@@ -763,11 +647,19 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
-          /** @description How many seconds the answer stays fresh; 0 for STALE and LIVE */
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
           'Cache-Control'?: string;
           /** @description Seconds since the exchange's answer arrived */
           Age?: number;
-          /** @description Strong validator; send it back in If-None-Match */
+          /** @description gzip is sent to who accepts it, from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
           /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
           'X-Cache'?: string;
@@ -796,6 +688,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -811,6 +709,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -826,6 +730,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -847,6 +757,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -864,6 +780,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -879,6 +801,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -902,6 +830,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -927,6 +861,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -964,11 +904,19 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
-          /** @description How many seconds the answer stays fresh; 0 for STALE and LIVE */
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
           'Cache-Control'?: string;
           /** @description Seconds since the exchange's answer arrived */
           Age?: number;
-          /** @description Strong validator; send it back in If-None-Match */
+          /** @description gzip is sent to who accepts it, from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
           /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
           'X-Cache'?: string;
@@ -989,11 +937,19 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
-          /** @description How many seconds the answer stays fresh; 0 for STALE and LIVE */
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
           'Cache-Control'?: string;
           /** @description Seconds since the exchange's answer arrived */
           Age?: number;
-          /** @description Strong validator; send it back in If-None-Match */
+          /** @description gzip is sent to who accepts it, from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
           /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
           'X-Cache'?: string;
@@ -1024,6 +980,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1039,6 +1001,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1054,6 +1022,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1075,6 +1049,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -1092,6 +1072,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1107,6 +1093,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1130,6 +1122,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1155,6 +1153,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -1189,11 +1193,19 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
-          /** @description How many seconds the answer stays fresh; 0 for STALE and LIVE */
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
           'Cache-Control'?: string;
           /** @description Seconds since the exchange's answer arrived */
           Age?: number;
-          /** @description Strong validator; send it back in If-None-Match */
+          /** @description gzip is sent to who accepts it, from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
           /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
           'X-Cache'?: string;
@@ -1214,11 +1226,19 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
-          /** @description How many seconds the answer stays fresh; 0 for STALE and LIVE */
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
           'Cache-Control'?: string;
           /** @description Seconds since the exchange's answer arrived */
           Age?: number;
-          /** @description Strong validator; send it back in If-None-Match */
+          /** @description gzip is sent to who accepts it, from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
           /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
           'X-Cache'?: string;
@@ -1247,6 +1267,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1262,6 +1288,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1277,6 +1309,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1298,6 +1336,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -1315,6 +1359,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1330,6 +1380,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1353,6 +1409,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1378,6 +1440,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -1412,11 +1480,19 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
-          /** @description How many seconds the answer stays fresh; 0 for STALE and LIVE */
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
           'Cache-Control'?: string;
           /** @description Seconds since the exchange's answer arrived */
           Age?: number;
-          /** @description Strong validator; send it back in If-None-Match */
+          /** @description gzip is sent to who accepts it, from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
           /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
           'X-Cache'?: string;
@@ -1437,11 +1513,19 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
-          /** @description How many seconds the answer stays fresh; 0 for STALE and LIVE */
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
           'Cache-Control'?: string;
           /** @description Seconds since the exchange's answer arrived */
           Age?: number;
-          /** @description Strong validator; send it back in If-None-Match */
+          /** @description gzip is sent to who accepts it, from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
           /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
           'X-Cache'?: string;
@@ -1470,6 +1554,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1485,6 +1575,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1500,6 +1596,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1521,6 +1623,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -1538,6 +1646,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1553,6 +1667,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1576,6 +1696,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1601,6 +1727,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -1639,11 +1771,19 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
-          /** @description How many seconds the answer stays fresh; 0 for STALE and LIVE */
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
           'Cache-Control'?: string;
           /** @description Seconds since the exchange's answer arrived */
           Age?: number;
-          /** @description Strong validator; send it back in If-None-Match */
+          /** @description gzip is sent to who accepts it, from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
           /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
           'X-Cache'?: string;
@@ -1664,11 +1804,19 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
-          /** @description How many seconds the answer stays fresh; 0 for STALE and LIVE */
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
           'Cache-Control'?: string;
           /** @description Seconds since the exchange's answer arrived */
           Age?: number;
-          /** @description Strong validator; send it back in If-None-Match */
+          /** @description gzip is sent to who accepts it, from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
           /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
           'X-Cache'?: string;
@@ -1695,6 +1843,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1710,6 +1864,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1725,6 +1885,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1746,6 +1912,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -1763,6 +1935,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1778,6 +1956,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1801,6 +1985,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1826,6 +2016,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -1854,6 +2050,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1869,6 +2071,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1884,6 +2092,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1899,6 +2113,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -1916,6 +2136,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1931,6 +2157,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -1950,6 +2182,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -1985,6 +2223,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -2010,6 +2254,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -2025,6 +2275,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -2040,6 +2296,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -2061,6 +2323,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;
@@ -2078,6 +2346,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -2093,6 +2367,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -2116,6 +2396,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           [name: string]: unknown;
         };
         content: {
@@ -2141,6 +2427,12 @@ export interface operations {
           RateLimit?: string;
           /** @description The client limit: requests (q) per window in seconds (w) */
           'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
           [name: string]: unknown;

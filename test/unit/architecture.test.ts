@@ -60,7 +60,7 @@ const COMPOSERS = ['app/app.ts', 'app/services.ts', 'app/drivers.ts'];
 const roomOf = (path: string): string => path.split('/')[0] ?? '';
 const show = ({ from, to }: Import): string => `${from} -> ${to}`;
 
-const WORDS = ['schemas', 'lib', 'errors.ts', 'log'];
+const WORDS = ['schemas', 'lib', 'errors.ts', 'invalid-input.ts', 'log'];
 const MODULES = [
   ...[
     'access',
@@ -94,6 +94,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   log: ['config', 'schemas'],
   config: ['lib'],
   'errors.ts': [],
+  'invalid-input.ts': ['errors.ts'],
   schemas: [],
   lib: [],
   sandbox: [],

@@ -42,6 +42,13 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     detail: 'bitflyer offers no ohlcv data this way.',
     advice: 'See capabilities in /v1/exchanges, or ask another exchange.',
   },
+  origin_not_allowed: {
+    detail: 'Pages of this origin may not connect to this server.',
+    advice: 'Name the origin of the page in CORS_ORIGIN, or call from a program, which sends no Origin.',
+    details: {
+      errors: [{ parameter: 'Origin', reason: 'is not one of the origins that may connect (CORS_ORIGIN)' }],
+    },
+  },
   not_found: { detail: 'There is nothing here.', advice: 'See /docs for the addresses there are.' },
   method_not_allowed: {
     detail: 'POST is not possible here; possible: GET, HEAD, OPTIONS.',

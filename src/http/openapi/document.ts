@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { ErrorCode } from '../../errors.js';
 import { problem } from '../../schemas/problem.js';
 import { EXAMPLES } from './examples.js';
-import { COMMON_HEADERS, MARKET_HEADERS } from './headers.js';
+import { COMMON_HEADERS, LIMIT_HEADERS, MARKET_HEADERS, RETRY_AFTER } from './headers.js';
 import { problemResponses } from './problem-responses.js';
 
 declare module 'fastify' {
@@ -16,12 +16,17 @@ declare module 'fastify' {
     'x-answer'?: z.ZodType;
     /** Codes of the errors that this operation may answer with, besides those that any may. */
     'x-errors'?: readonly ErrorCode[];
+    /** Further answers of its own, by status, that are no problems. */
+    'x-responses'?: Readonly<Record<number, z.ZodType>>;
     /** It answers with a market's data: the headers of freshness and origin, and 304. */
     'x-market-answer'?: boolean;
   }
 }
 
-export type DocumentedRoute = Pick<RouteOptions, 'method' | 'url' | 'schema'>;
+export interface DocumentedRoute extends Pick<RouteOptions, 'method' | 'url' | 'schema'> {
+  /** Neither limits nor negotiation nor a shutdown refuse it. */
+  readonly unlimited: boolean;
+}
 
 const TAGS = [
   { name: 'markets', description: 'Tickers, candles, order books and trades, and what can be asked for' },
@@ -61,11 +66,22 @@ const numeric = ({ schema = {}, ...rest }: z.infer<typeof parameter>) => {
   return { ...rest, schema: { ...schema, default: fallback, 'x-default': undefined, pattern: undefined } };
 };
 
-const completed = (path: string, op: Operation, codes: readonly ErrorCode[]): Record<string, unknown> => {
+interface Told {
+  readonly path: string;
+  readonly codes: readonly ErrorCode[];
+  readonly unlimited: boolean;
+}
+
+const completed = (op: Operation, { path, codes, unlimited }: Told): Record<string, unknown> => {
   const { 'x-market-answer': isMarket = false, responses, parameters } = op;
-  const headers = { ...COMMON_HEADERS, ...(isMarket ? MARKET_HEADERS : {}) };
-  const example = EXAMPLES[op.operationId ?? ''];
+  const headers = {
+    ...COMMON_HEADERS,
+    ...(unlimited ? {} : LIMIT_HEADERS),
+    ...(isMarket ? MARKET_HEADERS : {}),
+  };
+  const id = op.operationId ?? '';
   const answers = Object.entries(responses).map(([status, { content, ...told }]) => {
+    const example = EXAMPLES[`${id} ${status}`] ?? EXAMPLES[id];
     const media = Object.entries(content ?? {}).map(
       ([type, body]) =>
         [
@@ -78,7 +94,7 @@ const completed = (path: string, op: Operation, codes: readonly ErrorCode[]): Re
       {
         ...told,
         description: op.summary ?? 'The answer',
-        headers,
+        headers: status === '503' ? { ...headers, ...RETRY_AFTER } : headers,
         ...(content === undefined ? {} : { content: Object.fromEntries(media) }),
       },
     ];
@@ -92,7 +108,7 @@ const completed = (path: string, op: Operation, codes: readonly ErrorCode[]): Re
     responses: {
       ...Object.fromEntries(answers),
       ...(isMarket ? { 304: { description: NOT_MODIFIED, headers } } : {}),
-      ...problemResponses(codes, path),
+      ...problemResponses(codes, { url: path, unlimited }),
     },
   };
 };
@@ -142,22 +158,27 @@ export const buildOpenApiDocument = async (
   });
   const shown = routes.filter(({ schema }) => schema !== undefined && schema.hide !== true);
   for (const { method, url, schema = {} } of shown) {
-    const { 'x-answer': answer, ...rest } = schema;
-    const described = answer === undefined ? rest : { ...rest, response: { 200: answer } };
+    const { 'x-answer': answer, 'x-responses': others, ...rest } = schema;
+    const described = answer === undefined ? rest : { ...rest, response: { 200: answer, ...others } };
     app.route({ method, url, schema: described, exposeHeadRoute: false, handler: () => '' });
   }
   await app.ready();
   const document = generated.parse(JSON.parse(JSON.stringify(app.swagger())));
   await app.close();
 
-  const errorsAt = new Map(shown.map(({ url, schema }) => [url, schema?.['x-errors'] ?? []]));
+  const toldAt = new Map(
+    shown.map(({ url, schema, unlimited }): [string, Told] => [
+      url,
+      { path: url, codes: schema?.['x-errors'] ?? [], unlimited },
+    ]),
+  );
   const paths = Object.fromEntries(
     Object.entries(document.paths).map(([path, methods]) => [
       path,
       Object.fromEntries(
         Object.entries(methods).map(([method, op]) => [
           method,
-          completed(path, op, errorsAt.get(path) ?? []),
+          completed(op, toldAt.get(path) ?? { path, codes: [], unlimited: false }),
         ]),
       ),
     ]),

@@ -1,4 +1,4 @@
-/** One whole answer per operation. Checked against the schemas by the OpenAPI linter. */
+/** One whole answer per operation, and per status of it where that is another one. Checked against the schemas by the OpenAPI linter. */
 
 const timestamp = 1699000000000;
 
@@ -16,6 +16,21 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
         cool_down_until: null,
         budget_remaining: 97,
         last_error: null,
+      },
+    },
+  },
+  'getReadiness 503': {
+    status: 'unavailable',
+    checks: {
+      cache: { state: 'ok', since: timestamp, detail: 'Redis is in use.' },
+      binance: {
+        state: 'cooling_down',
+        since: timestamp,
+        markets: 'loaded',
+        circuit: 'closed',
+        cool_down_until: timestamp,
+        budget_remaining: 0,
+        last_error: 'upstream_rate_limited',
       },
     },
   },

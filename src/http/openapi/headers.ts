@@ -18,17 +18,31 @@ type HeaderDocs = Readonly<Record<string, HeaderDoc>>;
 
 export const COMMON_HEADERS: HeaderDocs = {
   'X-Request-Id': text('The id of this request; a sane incoming one is kept', '3f9a1c-7k'),
+};
+
+/** Present where a client limit is set. */
+export const LIMIT_HEADERS: HeaderDocs = {
   RateLimit: text('State of the client limit, where one is set', '"default";r=590;t=42'),
   'RateLimit-Policy': text(
     'The client limit: requests (q) per window in seconds (w)',
     '"default";q=600;w=60',
   ),
+  'X-RateLimit-Limit': whole('Requests allowed per window', 600),
+  'X-RateLimit-Remaining': whole('Requests left in this window', 590),
+  'X-RateLimit-Reset': whole('Seconds until the window ends', 42),
 };
 
 export const MARKET_HEADERS: HeaderDocs = {
-  'Cache-Control': text('How many seconds the answer stays fresh; 0 for STALE and LIVE', 'public, max-age=1'),
+  'Cache-Control': text(
+    'max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE',
+    'public, max-age=2',
+  ),
   Age: whole("Seconds since the exchange's answer arrived", 0),
-  ETag: text('Strong validator; send it back in If-None-Match', '"OTVou2TR0Q2aqISSYcgrL_wlieo"'),
+  Vary: text('gzip is sent to who accepts it, from a kilobyte on', 'Accept-Encoding'),
+  ETag: text(
+    'Strong validator of this form of the answer; send it back in If-None-Match',
+    '"OTVou2TR0Q2aqISSYcgrL_wlieo"',
+  ),
   'X-Cache': text('HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream)', 'HIT'),
   'Data-Source': text('Where the data came from', 'binance; via=rest'),
 };

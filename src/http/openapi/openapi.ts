@@ -1,5 +1,7 @@
 /** Collects the routes as they are added, and makes their OpenAPI document when it is first wanted. */
 import type { FastifyInstance } from 'fastify';
+import type {} from '../client-limit.js';
+import { untilLoaded } from '../../lib/once.js';
 import type { DocumentedRoute } from './document.js';
 
 declare module 'fastify' {
@@ -12,15 +14,14 @@ declare module 'fastify' {
 /** Installed on the root instance, before any route. */
 export const addOpenApi = (app: FastifyInstance, options: { readonly version: string }): void => {
   const routes: DocumentedRoute[] = [];
-  let document: Promise<string> | undefined;
-  app.addHook('onRoute', ({ method, url, schema }) => {
+  const document = untilLoaded(async () => {
+    const { buildOpenApiDocument } = await import('./document.js');
+    return buildOpenApiDocument(routes, options);
+  });
+  app.addHook('onRoute', ({ method, url, schema, config }) => {
     // HEAD goes without saying wherever there is GET.
-    if (method !== 'HEAD' && schema !== undefined) routes.push({ method, url, schema });
+    if (method !== 'HEAD' && schema !== undefined)
+      routes.push({ method, url, schema, unlimited: config?.unlimited === true });
   });
-  app.decorate('openApi', () => {
-    document ??= import('./document.js').then(({ buildOpenApiDocument }) =>
-      buildOpenApiDocument(routes, options),
-    );
-    return document;
-  });
+  app.decorate('openApi', document);
 };

@@ -2,15 +2,14 @@
 import { AppError, ERROR_CODES, type ErrorCode } from '../../errors.js';
 import { PROBLEM_CONTENT_TYPE, toProblem } from '../problem-answer.js';
 import { ADVICE } from './advice.js';
-import { COMMON_HEADERS, RETRY_AFTER } from './headers.js';
+import { COMMON_HEADERS, LIMIT_HEADERS, RETRY_AFTER } from './headers.js';
 
-/** What any operation may meet. */
-const COMMON_ERRORS: readonly ErrorCode[] = [
+/** What any operation may meet … */
+const UNAVOIDABLE: readonly ErrorCode[] = ['uri_too_long', 'headers_too_large', 'internal_error'];
+/** … unless limits, negotiation and a shutdown pass it over. */
+const REFUSALS: readonly ErrorCode[] = [
   'not_acceptable',
-  'uri_too_long',
-  'headers_too_large',
   'client_rate_limited',
-  'internal_error',
   'overloaded',
   'shutting_down',
 ];
@@ -37,9 +36,19 @@ const exampleOf = (code: ErrorCode, url: string) => {
   return toProblem(new AppError(code, detail, details), { url, requestId: '3f9a1c-7k' });
 };
 
-const responseOf = (codes: readonly ErrorCode[], status: number, url: string) => ({
+interface Operation {
+  readonly url: string;
+  /** Nothing refuses it but what no request gets past. */
+  readonly unlimited: boolean;
+}
+
+const responseOf = (codes: readonly ErrorCode[], status: number, { url, unlimited }: Operation) => ({
   description: codes.map((code) => `\`${code}\`: ${ADVICE[code].advice}`).join('\n\n'),
-  headers: { ...COMMON_HEADERS, ...(status === 429 || status === 503 ? RETRY_AFTER : {}) },
+  headers: {
+    ...COMMON_HEADERS,
+    ...(unlimited ? {} : LIMIT_HEADERS),
+    ...(status === 429 || status === 503 ? RETRY_AFTER : {}),
+  },
   content: {
     [PROBLEM_CONTENT_TYPE]: {
       schema: { $ref: '#/components/schemas/Problem' },
@@ -50,14 +59,15 @@ const responseOf = (codes: readonly ErrorCode[], status: number, url: string) =>
   },
 });
 
-/** `codes`: those of the operation at `url`; the common ones are added. By status, as OpenAPI wants them. */
-export const problemResponses = (codes: readonly ErrorCode[], url: string) => {
-  const all = [...new Set([...codes, ...COMMON_ERRORS])];
+/** `codes`: those of the operation itself; the common ones are added. By status, as OpenAPI wants them. */
+export const problemResponses = (codes: readonly ErrorCode[], operation: Operation) => {
+  const common = operation.unlimited ? UNAVOIDABLE : [...UNAVOIDABLE, ...REFUSALS];
+  const all = [...new Set([...codes, ...common])];
   const statuses = [...new Set(all.map((code) => ERROR_CODES[code].status))].sort((a, b) => a - b);
   return Object.fromEntries(
     statuses.map((status) => {
       const alike = all.filter((code) => ERROR_CODES[code].status === status);
-      return [String(status), responseOf(alike, status, url)] as const;
+      return [String(status), responseOf(alike, status, operation)] as const;
     }),
   );
 };

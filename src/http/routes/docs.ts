@@ -1,6 +1,7 @@
 /** The documentation: the OpenAPI document, two ways to read it, and what each error means. */
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
-import { isNotModified, JSON_CONTENT_TYPE } from '../json-answer.js';
+import { isNotModified } from '../json-answer.js';
+import { JSON_CONTENT_TYPE } from '../representations.js';
 import { redocAsset, swaggerAsset } from '../openapi/assets.js';
 import { errorsPage, PAGE_CSP, redocPage, redocStart, swaggerPage, swaggerStart } from '../openapi/pages.js';
 import { etagOf } from '../../cache/etag.js';

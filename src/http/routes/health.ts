@@ -1,6 +1,6 @@
 /** Is the process alive (health), and can it do its work (ready)? Neither waits for anything. */
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
-import { JSON_CONTENT_TYPE, requireJson } from '../json-answer.js';
+import { JSON_CONTENT_TYPE } from '../representations.js';
 import { health, readiness as readinessAnswer, type Health, type Readiness } from '../../schemas/health.js';
 
 export interface HealthRoutesOptions {
@@ -27,13 +27,13 @@ const READY = {
   description:
     'degraded: some exchange or Redis is away; unavailable (503): shutting down, overloaded, or no exchange is left.',
   'x-answer': readinessAnswer,
+  'x-responses': { 503: readinessAnswer },
 };
 
 export const healthRoutes: FastifyPluginCallbackZod<HealthRoutesOptions> = (app, options, done) => {
   const { version, uptime, readiness } = options;
-  // A health check must never be refused for what other clients do.
+  // A health check must never be refused for what other clients do, nor for what it says that it accepts.
   const config = { unlimited: true };
-  app.addHook('onRequest', requireJson);
 
   app.get('/v1/health', { config, schema: HEALTH }, (_request, reply) => {
     const body: Health = { status: 'ok', uptime: Math.round(uptime() * 100) / 100, version };

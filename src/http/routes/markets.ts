@@ -2,11 +2,21 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { HotAnswers } from '../hot-answers.js';
-import { JSON_CONTENT_TYPE, isNotModified, requireJson, sendAnswer } from '../json-answer.js';
+import { requireJson, sendAnswer, sendJson } from '../json-answer.js';
 import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
-import { exchangesList, marketsPage, ohlcv, orderBook, ticker, trades } from '../../schemas/market.js';
+import type { FinishedJson } from '../representations.js';
+import {
+  exchangesList,
+  marketsPage,
+  ohlcv,
+  orderBook,
+  ticker,
+  trades,
+  type ExchangeEntry,
+} from '../../schemas/market.js';
 import { marketsQuery, ohlcvQuery, orderBookQuery, tickerQuery, tradesQuery } from '../../schemas/query.js';
 import { etagOf } from '../../cache/etag.js';
+import { ownSource, venueSource } from '../../market-data/data-source.js';
 import type { LiveTickers, MarketData, MarketQuery } from '../../market-data/market-data-api.js';
 
 /** How long a page of a venue's markets may be kept: listings change a few times a day. */
@@ -82,6 +92,18 @@ quote of CoinMarketCap in the exchange's place says \`"exchange":"coinmarketcap"
   },
 } as const;
 
+/** The list of exchanges as finished bytes, made again only where an entry of it is another one. */
+const createExchangesAnswer = () => {
+  let last: { readonly of: readonly ExchangeEntry[]; readonly json: FinishedJson } | undefined;
+  return (exchanges: readonly ExchangeEntry[]): FinishedJson => {
+    const same = last?.of.length === exchanges.length && last.of.every((entry, i) => entry === exchanges[i]);
+    if (last !== undefined && same) return last.json;
+    const body = Buffer.from(JSON.stringify({ exchanges }));
+    last = { of: exchanges, json: { body, etag: etagOf(body) } };
+    return last.json;
+  };
+};
+
 export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app, options, done) => {
   const { marketData, hotAnswers, live, sandbox, now } = options;
   app.addHook('onRequest', requireJson);
@@ -125,18 +147,20 @@ export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app,
       cache: loadedAt >= askedAt ? ('MISS' as const) : ('HIT' as const),
       receivedAt: loadedAt,
       freshUntil: at + MARKETS_FRESH_MS,
-      source: sandbox ? 'sandbox' : `${exchange}; via=rest`,
+      source: venueSource(exchange, 'rest', sandbox),
     };
     hotAnswers.remember(request, { answer: served, exchange });
     return sendAnswer(request, reply, { answer: served, at });
   });
 
+  const finishedExchanges = createExchangesAnswer();
   app.get('/v1/exchanges', { schema: SCHEMAS.listExchanges }, async (request, reply) => {
-    const body = JSON.stringify({ exchanges: await marketData.exchanges() });
-    const etag = etagOf(Buffer.from(body));
-    reply.header('cache-control', `public, max-age=${EXCHANGES_MAX_AGE_S}`).header('etag', etag);
-    if (isNotModified(request.headers['if-none-match'], etag)) return reply.code(304).send();
-    return reply.header('content-type', JSON_CONTENT_TYPE).send(body);
+    const exchanges = await marketData.exchanges();
+    const whole = exchanges.every(({ capabilities }) => capabilities !== null);
+    reply
+      .header('cache-control', whole ? `public, max-age=${EXCHANGES_MAX_AGE_S}` : 'no-cache')
+      .header('data-source', ownSource(sandbox));
+    return sendJson(request, reply, finishedExchanges(exchanges));
   });
   done();
 };

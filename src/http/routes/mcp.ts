@@ -1,12 +1,20 @@
 /**
  * `/mcp`: the Model Context Protocol over Streamable HTTP. Stateless: every POST is one exchange with a server of its
- * own; GET and DELETE, the session calls of older revisions, are answered 405 by the SDK. The SDK comes with the first
- * call: importing it would be a sixth of the server's start.
+ * own; the session calls of older revisions, GET and DELETE, are methods that this address does not have. The SDK comes
+ * with the first call: importing it would be a sixth of the server's start.
  */
-import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
+import type {
+  FastifyInstance,
+  FastifyPluginCallback,
+  FastifyReply,
+  FastifyRequest,
+  onRequestHookHandler,
+} from 'fastify';
 import type {} from '@fastify/swagger';
-import type { Log } from '../../log/log.js';
+import { AppError } from '../../errors.js';
+import { untilLoaded } from '../../lib/once.js';
 import type { McpServerDependencies } from '../../mcp/mcp-server.js';
+import { inMcpForm, mcpFormFor, SDK_ACCEPT } from '../mcp-negotiation.js';
 
 export interface McpRouteOptions extends McpServerDependencies {
   /**
@@ -14,7 +22,6 @@ export interface McpRouteOptions extends McpServerDependencies {
    * none: what any page may read is not what any page may drive through a user's own network (DNS rebinding).
    */
   readonly corsOrigins: true | readonly string[];
-  readonly log: Log;
   /** Counts `more` calls beside the request itself; throws where the client has made too many. */
   readonly countMore: (request: FastifyRequest, more: number) => void;
 }
@@ -22,16 +29,34 @@ export interface McpRouteOptions extends McpServerDependencies {
 /** The longest request taken, in bytes; ours are a few hundred. */
 const BODY_LIMIT = 256 * 1024;
 
-const hostnames = (origins: McpRouteOptions['corsOrigins']): string[] =>
-  origins === true
-    ? []
-    : origins.flatMap((origin) => (URL.canParse(origin) ? [new URL(origin).hostname] : []));
+const LOOPBACK_NAMES: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+/** A page of this machine, on any port. */
+const isLocalPage = (origin: string): boolean => {
+  if (!URL.canParse(origin)) return false;
+  const { protocol, hostname, origin: parsed } = new URL(origin);
+  return parsed === origin && /^https?:$/.test(protocol) && LOOPBACK_NAMES.has(hostname);
+};
+
+/** Requests without an Origin header pass: clients that are no browsers do not send one. */
+const originCheck = (corsOrigins: McpRouteOptions['corsOrigins']): onRequestHookHandler => {
+  const named = new Set(corsOrigins === true ? [] : corsOrigins);
+  const errors = [{ parameter: 'Origin', reason: 'is not one of the origins that may call (CORS_ORIGIN)' }];
+  return (request, _reply, done) => {
+    const { origin } = request.headers;
+    const allowed = origin === undefined || named.has(origin) || isLocalPage(origin);
+    const detail = 'Pages of this origin may not call this server.';
+    done(allowed ? undefined : new AppError('origin_not_allowed', detail, { errors }));
+  };
+};
 
 /** Fastify's request as the SDK's handler takes it; the URL says nothing that the handler reads. */
 const toWebRequest = (request: FastifyRequest, signal: AbortSignal): Request => {
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers))
     for (const item of [value ?? []].flat()) headers.append(name, item);
+  headers.set('accept', SDK_ACCEPT);
+  headers.set('x-request-id', request.id);
   const body = request.body instanceof Buffer ? { body: new Uint8Array(request.body) } : {};
   return new Request('http://localhost/mcp', { method: request.method, headers, signal, ...body });
 };
@@ -47,64 +72,51 @@ const clientGone = (reply: FastifyReply): AbortSignal => {
 
 const utf8 = new TextDecoder();
 
-/** Messages in a body: clients of older revisions may send a batch. What the SDK will refuse counts as one. */
-const messagesIn = (body: unknown): number => {
-  if (!(body instanceof Buffer)) return 1;
+/** Length of the batch in a body, which clients of older revisions may send; null for any other body. */
+const batchIn = (body: unknown): number | null => {
+  if (!(body instanceof Buffer)) return null;
   // The SDK parses it all; here only what may be a batch is worth the time.
   const text = utf8.decode(body).trimStart();
-  if (!text.startsWith('[')) return 1;
+  if (!text.startsWith('[')) return null;
   try {
     const parsed: unknown = JSON.parse(text);
-    return Array.isArray(parsed) ? parsed.length : 1;
+    return Array.isArray(parsed) ? parsed.length : null;
   } catch {
-    return 1;
+    return null;
   }
 };
 
-const openEndpoint = async ({ log, corsOrigins, ...deps }: McpRouteOptions) => {
-  const [{ originValidation }, { createMcpHandler, localhostAllowedOrigins }, server] = await Promise.all([
-    import('@modelcontextprotocol/fastify'),
+const openEndpoint = async (deps: McpRouteOptions) => {
+  const [{ createMcpHandler }, server] = await Promise.all([
     import('@modelcontextprotocol/server'),
     import('../../mcp/mcp-server.js'),
   ]);
-  const handler = createMcpHandler(server.createMcpServerFactory(deps), {
+  return createMcpHandler(server.createMcpServerFactory(deps), {
     maxSubscriptions: server.MAX_SUBSCRIPTIONS,
     maxRequestBodySize: BODY_LIMIT,
-    onerror: (error) => log.debug({ err: error }, 'MCP: a request was refused or failed'),
+    onerror: (error) => deps.log.debug({ err: error }, 'MCP: a request was refused or failed'),
   });
-  return {
-    handler,
-    checkOrigin: originValidation([...localhostAllowedOrigins(), ...hostnames(corsOrigins)]),
-  };
 };
 
 export const mcpRoutes: FastifyPluginCallback<McpRouteOptions> = (app: FastifyInstance, options, done) => {
-  let opened: ReturnType<typeof openEndpoint> | undefined;
-  const endpoint = () => (opened ??= openEndpoint(options));
-  app.addHook('onRequest', async (request, reply) => {
-    const { checkOrigin } = await endpoint();
-    await checkOrigin.call(app, request, reply);
-  });
+  let handler: Awaited<ReturnType<typeof openEndpoint>> | undefined;
+  const endpoint = untilLoaded(async () => (handler = await openEndpoint(options)));
+  app.addHook('onRequest', originCheck(options.corsOrigins));
   app.addHook('onClose', async () => {
-    await (await opened)?.handler.close();
+    await handler?.close();
   });
   // The SDK reads bodies and answers faulty ones in JSON-RPC's words.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: BODY_LIMIT }, (_request, body, parsed) => {
     parsed(null, body);
   });
-  app.route({
-    method: ['GET', 'POST', 'DELETE'],
-    url: '/mcp',
-    // Fastify would answer HEAD itself, and cannot measure the SDK's Response.
-    exposeHeadRoute: false,
-    schema: { hide: true },
-    handler: async (request, reply) => {
-      options.countMore(request, messagesIn(request.body) - 1);
-      const { handler } = await endpoint();
-      const response = await handler.fetch(toWebRequest(request, clientGone(reply)));
-      return reply.send(response);
-    },
+  app.post('/mcp', { schema: { hide: true } }, async (request, reply) => {
+    const form = mcpFormFor(request.headers.accept);
+    const batch = batchIn(request.body);
+    options.countMore(request, (batch ?? 1) - 1);
+    const { fetch } = await endpoint();
+    const response = await fetch(toWebRequest(request, clientGone(reply)));
+    return reply.send(await inMcpForm(response, { form, isBatch: batch !== null }));
   });
   done();
 };

@@ -1,17 +1,26 @@
 /** Live streams: SSE, WebSocket, and the document that describes them. */
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { AppError } from '../../errors.js';
 import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
+import { sendJson } from '../json-answer.js';
 import { toProblem } from '../problem-answer.js';
 import { eventStreamHeaders, lastEventIdOf, openEventStream, requireEventStream } from '../sse.js';
 import { textOf, webSocketRoute, WebSocketPeer } from '../websocket.js';
+import { etagOf } from '../../cache/etag.js';
+import { readInput } from '../../invalid-input.js';
+import { venueSource } from '../../market-data/data-source.js';
 import { asyncApiDocument } from '../../schemas/asyncapi.js';
 import { tickerStreamQuery } from '../../schemas/query.js';
 import { Allowance } from '../../streams/clients/allowance.js';
-import { readInput } from '../../streams/clients/invalid-input.js';
+import { keepAliveOf, pingReply, readObject } from '../../streams/clients/keep-alive.js';
 import { CLOSE } from '../../streams/clients/peer.js';
 import { Session } from '../../streams/clients/session.js';
-import { openTickerStream, type TickerStreamServices } from '../../streams/clients/ticker-stream.js';
+import {
+  openTickerStream,
+  type TickerStream,
+  type TickerStreamServices,
+} from '../../streams/clients/ticker-stream.js';
 
 export interface StreamRouteOptions extends TickerStreamServices {
   /** Of the server, for its AsyncAPI document. */
@@ -21,9 +30,12 @@ export interface StreamRouteOptions extends TickerStreamServices {
   readonly monotonic: () => number;
 }
 
-const noQuery = z.strictObject({});
+type TickerStreamQuery = z.output<typeof tickerStreamQuery>;
 
-/** The schema documents the route; the handler reads the query itself, for an answer that names every fault. */
+const noQuery = z.strictObject({});
+/** The document changes with a new version only. */
+const DOCUMENT_MAX_AGE_S = 3600;
+
 const tickerStreamRoute = {
   url: '/v1/stream/ticker',
   config: { longLived: true },
@@ -38,15 +50,14 @@ status event whenever the feed's state changes. \`/asyncapi.json\` describes the
     querystring: tickerStreamQuery,
     produces: ['text/event-stream'],
   },
-  validatorCompiler: () => (value: unknown) => ({ value }),
 };
 
 export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, options, done) => {
   const { hub, marketData, connections, now, monotonic, version } = options;
-  const sourceOf = (exchange: string): string => (connections.sandbox ? 'sandbox' : exchange);
+  const sourceOf = ({ exchange, via }: Pick<TickerStream, 'exchange' | 'via'>): string =>
+    venueSource(exchange, via, connections.sandbox);
 
-  const openTicker = (kind: 'sse' | 'websocket', request: FastifyRequest) => {
-    const query = readInput(tickerStreamQuery, request.query);
+  const openTicker = (kind: 'sse' | 'websocket', request: FastifyRequest, query: TickerStreamQuery) => {
     request.exchangeId = marketData.resolveExchange(query.exchange).exchange;
     return openTickerStream(options, {
       kind,
@@ -56,30 +67,29 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     });
   };
 
-  app.route({
+  app.route<{ Querystring: TickerStreamQuery }>({
     method: 'GET',
     exposeHeadRoute: false,
     ...tickerStreamRoute,
     handler: async (request, reply) => {
       requireEventStream(request);
-      const stream = await openTicker('sse', request);
-      stream.start(() => openEventStream(request, reply, sourceOf(stream.exchange)));
+      const stream = await openTicker('sse', request, request.query);
+      stream.start(() => openEventStream(request, reply, sourceOf(stream)));
       return reply.hijack();
     },
   });
 
-  app.route({
+  app.route<{ Querystring: TickerStreamQuery }>({
     method: 'HEAD',
     ...tickerStreamRoute,
-    schema: { hide: true },
+    schema: { querystring: tickerStreamQuery, hide: true },
     config: {},
     // Everything that GET does but the stream: what GET would refuse is refused here, for the same reason.
     handler: async (request, reply) => {
       requireEventStream(request);
-      const { connection, exchange } = await openTicker('sse', request);
-      connection.abandon();
-      request.exchangeId = exchange;
-      return reply.headers(Object.fromEntries(eventStreamHeaders(request, sourceOf(exchange)))).send();
+      const stream = await openTicker('sse', request, request.query);
+      stream.connection.abandon();
+      return reply.headers(Object.fromEntries(eventStreamHeaders(request, sourceOf(stream)))).send();
     },
   });
 
@@ -88,12 +98,30 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     schema: { hide: true },
     config: { longLived: true, webSocket: true },
     ...webSocketRoute({
-      prepare: async (request) => openTicker('websocket', request),
-      begin(socket, { connection, start }) {
+      sandbox: connections.sandbox,
+      // A page cannot read the answer to a refused upgrade: what is wrong with its request is told after it.
+      async prepare(request) {
+        try {
+          return await openTicker('websocket', request, readInput(tickerStreamQuery, request.query, 'query'));
+        } catch (thrown) {
+          const error = AppError.from(thrown);
+          if (error.status !== 400) throw error;
+          request.errorCode = error.code;
+          return error;
+        }
+      },
+      begin(socket, stream) {
+        if (stream instanceof AppError) throw stream;
+        const { connection, start } = stream;
         const allowance = new Allowance(monotonic());
         socket.on('pong', () => connection.pong());
-        socket.on('message', () => {
-          if (allowance.strike()) connection.close(CLOSE.policy, 'This stream takes no messages; /ws does.');
+        socket.on('message', (data, isBinary) => {
+          const at = monotonic();
+          const text = textOf(data, isBinary) ?? '';
+          const keepAlive = allowance.take(at) === 0 ? keepAliveOf(readObject(text) ?? text) : null;
+          if (keepAlive?.kind === 'ping') connection.deliver(pingReply(keepAlive.req_id, now()), null);
+          if (keepAlive === null && allowance.strike(at))
+            connection.close(CLOSE.policy, 'This stream takes no messages; /ws does.');
         });
         start(() => new WebSocketPeer(socket));
       },
@@ -105,8 +133,9 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     schema: { hide: true },
     config: { longLived: true, webSocket: true },
     ...webSocketRoute({
+      sandbox: connections.sandbox,
       prepare(request) {
-        readInput(noQuery, request.query);
+        readInput(noQuery, request.query, 'query');
         return connections.admit('websocket', request.raw.socket);
       },
       begin(socket, connection, context) {
@@ -128,9 +157,10 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     }),
   });
 
-  const document = JSON.stringify(asyncApiDocument({ version }));
-  app.get('/asyncapi.json', { schema: { hide: true } }, (_request, reply) => {
-    void reply.type('application/json; charset=utf-8').send(document);
-  });
+  const body = Buffer.from(JSON.stringify(asyncApiDocument({ version })));
+  const document = { body, etag: etagOf(body) };
+  app.get('/asyncapi.json', { schema: { hide: true } }, (request, reply) =>
+    sendJson(request, reply.header('cache-control', `public, max-age=${DOCUMENT_MAX_AGE_S}`), document),
+  );
   done();
 };

@@ -4,6 +4,7 @@ import {
   MAX_STRIKES,
   MESSAGE_BURST,
   MESSAGES_PER_SECOND,
+  STRIKES_FORGIVEN_PER_SECOND,
   SYMBOL_BURST,
   SYMBOLS_PER_SECOND,
 } from './limits.js';
@@ -38,11 +39,12 @@ class Bucket {
 export class Allowance {
   readonly #messages: Bucket;
   readonly #symbols: Bucket;
-  #strikes = 0;
+  readonly #faults: Bucket;
 
   constructor(now: Millis) {
     this.#messages = new Bucket({ burst: MESSAGE_BURST, perSecond: MESSAGES_PER_SECOND }, now);
     this.#symbols = new Bucket({ burst: SYMBOL_BURST, perSecond: SYMBOLS_PER_SECOND }, now);
+    this.#faults = new Bucket({ burst: MAX_STRIKES, perSecond: STRIKES_FORGIVEN_PER_SECOND }, now);
   }
 
   /** Takes one message; 0 where it was allowed, else how long (ms) until the next one is. */
@@ -55,9 +57,8 @@ export class Allowance {
     return this.#symbols.take(count, now);
   }
 
-  /** Counts a fault; true where that was one too many. */
-  strike(): boolean {
-    this.#strikes += 1;
-    return this.#strikes > MAX_STRIKES;
+  /** Counts a fault; true where that was one too many. Time forgives: a rare fault never adds up to a close. */
+  strike(now: Millis): boolean {
+    return this.#faults.take(1, now) > 0;
   }
 }

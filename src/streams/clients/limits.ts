@@ -42,3 +42,5 @@ export const SYMBOL_BURST = 2 * MAX_SUBSCRIPTIONS;
 export const SYMBOLS_PER_SECOND = 20;
 /** Malformed or excess messages after which a client is closed with 1008. */
 export const MAX_STRIKES = 20;
+/** … of which so many are forgotten a second. */
+export const STRIKES_FORGIVEN_PER_SECOND = 0.2;

@@ -1,6 +1,7 @@
 /** The conversation of WS /ws: many subscriptions over one connection. The words are in schemas/stream-protocol.ts. */
 import { z } from 'zod';
 import { AppError } from '../../errors.js';
+import { readInput } from '../../invalid-input.js';
 import type { Millis } from '../../schemas/common.js';
 import type { Problem } from '../../schemas/problem.js';
 import {
@@ -13,7 +14,7 @@ import {
 import { createSharedEvent } from '../shared-event.js';
 import { Allowance } from './allowance.js';
 import type { Connection } from './connection.js';
-import { invalidInput } from './invalid-input.js';
+import { keepAliveOf, pingReply, readObject } from './keep-alive.js';
 import { CLOSE } from './peer.js';
 import { Subscriptions, type SubscriptionServices } from './subscriptions.js';
 
@@ -32,6 +33,12 @@ const envelope = z.looseObject({
   method: z.string().max(32).optional().catch(undefined),
   req_id: reqId.optional().catch(undefined),
 });
+
+const METHODS: ReadonlySet<unknown> = new Set(clientMessage.options.map(({ shape }) => shape.method.value));
+
+/** A message of this protocol, right or wrong. */
+const isOwn = (message: object | undefined): boolean =>
+  message !== undefined && 'method' in message && METHODS.has(message.method);
 
 export class Session {
   readonly #connection: Connection;
@@ -59,25 +66,29 @@ export class Session {
       this.#refuse(error, {});
       return;
     }
-    const read = readJson(text);
+    const read = readObject(text);
+    const keepAlive = isOwn(read) ? null : keepAliveOf(read ?? text ?? '');
+    if (keepAlive?.kind === 'ping') this.#pong(keepAlive.req_id);
+    if (keepAlive !== null) return;
     if (read === undefined) {
       this.#refuse(new AppError('invalid_request', 'A message must be a JSON object in a text frame.'), {});
       return;
     }
-    const parsed = clientMessage.safeParse(read);
-    if (parsed.success) this.#serve(parsed.data);
-    else {
+    try {
+      this.#serve(readInput(clientMessage, read, 'message'));
+    } catch (thrown) {
       const { method, req_id } = envelope.safeParse(read).data ?? {};
-      this.#refuse(invalidInput(parsed.error, 'The message does not follow the protocol.'), {
-        method,
-        req_id,
-      });
+      this.#refuse(AppError.from(thrown), { method, req_id });
     }
+  }
+
+  #pong(req_id: ReqId | undefined): void {
+    this.#connection.deliver(pingReply(req_id, this.#options.now()), null);
   }
 
   #serve(message: ClientMessage): void {
     const { method, req_id } = message;
-    if (method === 'ping') this.#reply({ method, req_id, success: true, timestamp: this.#options.now() });
+    if (method === 'ping') this.#pong(req_id);
     else if (method === 'list')
       this.#reply({ method, req_id, success: true, subscriptions: this.#subscriptions.list() });
     else this.#serveSymbols(message);
@@ -102,9 +113,7 @@ export class Session {
     const interval = 'interval' in params ? params.interval : undefined;
     const head = { method, req_id };
     try {
-      const parsed = streamSymbol.safeParse(given);
-      if (!parsed.success) throw invalidInput(parsed.error, 'The symbol is not valid.');
-      const topic = { channel, exchange, symbol: parsed.data, interval };
+      const topic = { channel, exchange, symbol: readInput(streamSymbol, given, 'symbol'), interval };
       if (method === 'unsubscribe') {
         this.#subscriptions.remove(topic);
         this.#reply({ ...head, success: true, ...topic });
@@ -139,19 +148,9 @@ export class Session {
       ...sandboxMark(this.#options),
     });
     this.#connection.deliver(createSharedEvent({ type: 'error', json }), null);
-    if (this.#allowance.strike()) this.#connection.close(CLOSE.policy, 'Too many faulty messages.');
+    if (this.#allowance.strike(this.#options.monotonic()))
+      this.#connection.close(CLOSE.policy, 'Too many faulty messages.');
   }
 }
 
 const sandboxMark = ({ sandbox }: { readonly sandbox: boolean }): object => (sandbox ? { sandbox } : {});
-
-/** undefined for what is no JSON object. */
-const readJson = (text: string | null): object | undefined => {
-  if (text === null) return undefined;
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : undefined;
-  } catch {
-    return undefined;
-  }
-};

@@ -2,7 +2,7 @@
 import { AppError } from '../../errors.js';
 import type { ExchangeId } from '../../schemas/common.js';
 import type { MarketData } from '../../market-data/market-data-api.js';
-import type { StreamHub } from '../hub-api.js';
+import type { StreamHub, Subscription } from '../hub-api.js';
 import type { Connection, ConnectionKind } from './connection.js';
 import type { Connections } from './connections.js';
 import type { ClientSocket, Peer } from './peer.js';
@@ -27,6 +27,7 @@ export interface TickerStreamRequest {
 export interface TickerStream {
   readonly connection: Connection;
   readonly exchange: ExchangeId;
+  readonly via: Subscription['via'];
   /**
    * Begins the stream: what `open` writes, the snapshot that is already here, then updates. Throws `shutting_down`
    * before `open` is called, and what `open` throws.
@@ -46,13 +47,15 @@ export const openTickerStream = async (
   const connection = connections.admit(request.kind, request.socket);
   const topic = { channel: 'ticker', exchange, symbol: request.symbol } as const;
   const reader = new TopicReader(connection, { ...topic, exchange: name }, connections);
+  let subscription: Subscription;
   try {
     const { threshold, lastEventId } = request;
-    const subscription = await hub.subscribe({ topic, name, threshold, lastEventId }, reader);
-    if (connection.ended) subscription.close();
+    subscription = await hub.subscribe({ topic, name, threshold, lastEventId }, reader);
+    const opened = subscription;
+    if (connection.ended) opened.close();
     else
       connection.onEnd = () => {
-        subscription.close();
+        opened.close();
       };
     reader.checkHeld();
   } catch (error) {
@@ -63,5 +66,5 @@ export const openTickerStream = async (
     connection.attach(open);
     reader.release();
   };
-  return { connection, exchange, start };
+  return { connection, exchange, via: subscription.via, start };
 };

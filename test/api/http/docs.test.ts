@@ -80,6 +80,7 @@ describe('the OpenAPI document', () => {
       }
     }
     const elsewhere = [
+      'origin_not_allowed',
       'not_found',
       'method_not_allowed',
       'request_timeout',
@@ -90,6 +91,41 @@ describe('the OpenAPI document', () => {
       Object.keys(ERROR_CODES)
         .filter((code) => !elsewhere.includes(code))
         .sort(),
+    );
+  });
+
+  test('tells of health checks what they answer, and no refusal that never meets them', async () => {
+    const { paths } = await openApi();
+    const told = (path: string) =>
+      Object.entries(paths[path]?.get.responses ?? {}).map(([status, { content }]) => [
+        status,
+        Object.keys(content ?? {}).join(' '),
+      ]);
+    const problems = ['414', '431', '500'].map((status) => [status, 'application/problem+json']);
+    expect(told('/v1/health')).toEqual([['200', 'application/json'], ...problems]);
+    expect(told('/v1/health/ready')).toEqual([
+      ['200', 'application/json'],
+      ...problems,
+      ['503', 'application/json'],
+    ]);
+    const { content } = paths['/v1/health/ready']?.get.responses['503'] ?? {};
+    expect(content?.['application/json']?.['schema']).toEqual({ $ref: '#/components/schemas/Readiness' });
+    rig.venue.healthOf = { coolDownUntil: Infinity };
+    const unready = await rig.app.inject('/v1/health/ready');
+    rig.venue.healthOf = {};
+    expect([unready.statusCode, unready.headers['content-type']]).toEqual([
+      503,
+      'application/json; charset=utf-8',
+    ]);
+  });
+
+  test('names all headers of the client limit', async () => {
+    const headers = Object.keys((await openApi()).paths['/v1/markets']?.get.responses['200']?.headers ?? {});
+    expect(headers).toEqual(
+      expect.arrayContaining([
+        ...['RateLimit', 'RateLimit-Policy', 'X-RateLimit-Limit'],
+        ...['X-RateLimit-Remaining', 'X-RateLimit-Reset'],
+      ]),
     );
   });
 

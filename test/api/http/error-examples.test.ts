@@ -79,8 +79,12 @@ const listen = async (app: FastifyInstance): Promise<number> => {
   return (app.server.address() as AddressInfo).port;
 };
 
-const overHttp = async (port: number, headers: Record<string, string> = {}): Promise<Problem> => {
-  const asked = request({ port, path: TICKER, headers, agent: false }).end();
+const overHttp = async (
+  port: number,
+  headers: Record<string, string> = {},
+  path = TICKER,
+): Promise<Problem> => {
+  const asked = request({ port, path, headers, agent: false }).end();
   const [response] = (await once(asked, 'response')) as [IncomingMessage];
   return JSON.parse(await text(response)) as Problem;
 };
@@ -113,6 +117,11 @@ const PROVOKED: Readonly<Record<ErrorCode, () => Promise<Problem>>> = {
     problemAt(await venueApp(), '/v1/markets/ohlcv?exchange=coinbaseexchange&symbol=BTC/USD&interval=4h'),
   not_supported_by_exchange: async () =>
     problemAt(await venueApp(), '/v1/markets/ohlcv?exchange=bitflyer&symbol=BTC/JPY'),
+  origin_not_allowed: async () => {
+    const { app } = await fakeApp({ CORS_ORIGIN: 'https://a.example' });
+    const headers = { connection: 'upgrade', upgrade: 'websocket', origin: 'https://b.example' };
+    return overHttp(await listen(app), headers, '/ws');
+  },
   not_found: async () => problemAt((await fakeApp()).app, '/v1/tickers'),
   method_not_allowed: async () => {
     const { app } = await fakeApp();

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { START, startTestApp, type TestApp } from '../../support/app.js';
 import { AppError } from '../../../src/errors.js';
-import { marketsPage } from '../../../src/schemas/market.js';
+import { exchangesList, marketsPage } from '../../../src/schemas/market.js';
 import { venueAnswer } from '../../support/fake-exchange-client.js';
 
 let rig: TestApp;
@@ -146,7 +146,7 @@ describe('freshness, as headers tell it', () => {
     expect(miss.headers['data-source']).toBe('binance; via=rest');
     rig.clock.now += 1100;
     const hit = await get(TICKER);
-    expect(hit.headers).toMatchObject({ 'x-cache': 'HIT', age: '1', 'cache-control': 'public, max-age=0' });
+    expect(hit.headers).toMatchObject({ 'x-cache': 'HIT', age: '1', 'cache-control': 'public, max-age=1' });
     expect(hit.headers.etag).toBe(miss.headers.etag);
     expect(hit.body).toBe(miss.body);
     rig.clock.now = START + 2000;
@@ -271,6 +271,45 @@ describe('lists', () => {
       code: 'invalid_request',
       errors: [{ parameter: 'cursor' }],
     });
+  });
+
+  test('a list of markets that was loaded half an hour ago may still be kept for a minute', async () => {
+    rig.venue.list = () => Promise.resolve({ markets: [], loadedAt: START - 1_800_000 });
+    const { headers } = await get('/v1/markets?exchange=binance');
+    expect(headers).toMatchObject({ age: '1800', 'cache-control': 'public, max-age=1860' });
+  });
+
+  test('an exchange that cannot be described, or not in time, is listed without capabilities', async () => {
+    const described = rig.venue.describe.bind(rig.venue);
+    rig.venue.describe = (exchange) =>
+      exchange === 'kraken' ? Promise.reject(new Error('its module is broken')) : described(exchange);
+    const response = await get('/v1/exchanges');
+    expect(response.statusCode).toBe(200);
+    expect(response.headers['cache-control']).toBe('no-cache');
+    const { exchanges } = exchangesList.parse(response.json());
+    expect(exchanges.map(({ id, capabilities }) => [id, capabilities?.ticker ?? null])).toEqual([
+      ['binance', true],
+      ['kraken', null],
+      ['coinbasepro', true],
+    ]);
+    expect(exchanges[1]).toEqual({
+      id: 'kraken',
+      ccxt_id: 'kraken',
+      name: 'kraken',
+      capabilities: null,
+      intervals: [],
+      book_integrity: null,
+    });
+    rig.venue.describe = described;
+    rig.clock.now += 5_000;
+    const later = exchangesList.parse((await get('/v1/exchanges')).json());
+    expect(later.exchanges[1]).toMatchObject({ id: 'kraken', capabilities: { ticker: true } });
+    const warned = rig.log.lines.filter(({ message }) => message.includes('without its capabilities'));
+    expect(warned).toHaveLength(1);
+  });
+
+  test('the list of exchanges says whose word it is', async () => {
+    expect((await get('/v1/exchanges')).headers['data-source']).toBe('server');
   });
 
   test('markets that were just loaded are a MISS', async () => {

@@ -34,11 +34,11 @@ describe('a WebSocket upgrade', () => {
   test.each([
     ['*', 'https://anywhere.example', 101],
     ['https://a.example, https://b.example', 'https://b.example', 101],
-    ['https://a.example', 'https://b.example', 400],
-    ['https://a.example', 'http://a.example', 400],
-    ['https://a.example', 'https://a.example.evil.example', 400],
-    ['https://a.example', 'null', 400],
-    ['', 'https://a.example', 400],
+    ['https://a.example', 'https://b.example', 403],
+    ['https://a.example', 'http://a.example', 403],
+    ['https://a.example', 'https://a.example.evil.example', 403],
+    ['https://a.example', 'null', 403],
+    ['', 'https://a.example', 403],
   ])('with CORS_ORIGIN=%j and a page of %s answers %i', async (setting, origin, status) => {
     const port = await listen(setting);
     expect((await upgrade(port, { origin })).status).toBe(status);
@@ -48,9 +48,9 @@ describe('a WebSocket upgrade', () => {
     const port = await listen('https://a.example');
     for (const path of ['/ws', '/ws/ticker?exchange=binance&symbol=BTC/USDT']) {
       const { status, body } = await upgrade(port, { origin: 'https://b.example' }, path);
-      expect(status).toBe(400);
+      expect(status).toBe(403);
       expect(JSON.parse(body)).toMatchObject({
-        code: 'invalid_request',
+        code: 'origin_not_allowed',
         detail: 'Pages of this origin may not connect to this server.',
         errors: [{ parameter: 'Origin', reason: expect.stringContaining('CORS_ORIGIN') }],
       });

@@ -129,7 +129,7 @@ describe('CORS', () => {
     for (let i = 0; i < 2; i++) {
       expect((await ask('https://b.example')).headers).toMatchObject({
         'access-control-allow-origin': 'https://b.example',
-        vary: 'Origin',
+        vary: 'Accept-Encoding, Origin',
       });
       const other = await ask('https://c.example');
       expect(other.headers).not.toHaveProperty('access-control-allow-origin');

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { afterEach, describe, expect, test } from 'vitest';
 import { AppError } from '../../../src/errors.js';
@@ -90,21 +91,116 @@ test('answers programs, and pages of this machine; refuses the pages of others',
   for (const origin of ['https://evil.example', 'null', 'http://127.0.0.1.evil.example']) {
     const refused = await post(url, { origin });
     expect(refused.status, origin).toBe(403);
-    expect(await refused.json()).toMatchObject({ jsonrpc: '2.0', error: { code: -32000 } });
+    expect(await refused.json()).toMatchObject({ code: 'origin_not_allowed', status: 403 });
   }
 });
 
-test('answers the pages of origins that the settings name', async () => {
-  const { url } = await start({ corsOrigins: ['https://app.example.com', 'not an origin'] });
-  expect((await post(url, { origin: 'https://app.example.com' })).status).toBe(200);
-  expect((await post(url, { origin: 'https://other.example.com' })).status).toBe(403);
+test('answers the pages of origins that the settings name, by scheme, host and port', async () => {
+  const { url } = await start({ corsOrigins: ['https://app.example.com', 'http://dev.example.com:8080'] });
+  for (const origin of ['https://app.example.com', 'http://dev.example.com:8080'])
+    expect((await post(url, { origin })).status, origin).toBe(200);
+  for (const origin of [
+    ...['http://app.example.com', 'https://app.example.com:8081', 'https://other.example.com'],
+    ...['http://dev.example.com', 'https://dev.example.com:8080', 'https://app.example.com.evil.example'],
+    ...['ftp://localhost', 'http://localhost.evil.example', 'http://localhost/'],
+  ])
+    expect((await post(url, { origin })).status, origin).toBe(403);
+});
+
+test('a preflight lets in what clients of the current revision and polyfills send', async () => {
+  const { url } = await start();
+  const asked = ['mcp-method', 'mcp-name', 'mcp-protocol-version', 'last-event-id', 'cache-control'];
+  const response = await fetch(url, {
+    method: 'OPTIONS',
+    headers: {
+      origin: 'http://localhost:6274',
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': asked.join(', '),
+    },
+  });
+  expect(response.status).toBe(204);
+  expect(response.headers.get('access-control-allow-methods')).toBe('OPTIONS, POST');
+  const allowed = response.headers.get('access-control-allow-headers')?.toLowerCase().split(', ');
+  expect(allowed).toEqual(expect.arrayContaining(asked));
+  expect(response.headers.get('access-control-expose-headers')).not.toContain('Mcp-Session-Id');
+});
+
+const LIST = JSON.stringify({ jsonrpc: '2.0', id: 7, method: 'tools/list' });
+const MODERN_LIST = JSON.stringify({
+  jsonrpc: '2.0',
+  id: 7,
+  method: 'tools/list',
+  params: {
+    _meta: {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
+      'io.modelcontextprotocol/clientCapabilities': {},
+    },
+  },
+});
+const MODERN = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/list' };
+
+describe.each([
+  ['an older revision', LIST, {}],
+  ['the current revision', MODERN_LIST, MODERN],
+])('a request of %s', (_, body, more: Record<string, string>) => {
+  const ask = async (accept: string) => {
+    const { url } = await start();
+    return fetch(url, { method: 'POST', headers: { ...HEADERS, ...more, accept }, body });
+  };
+
+  test.each(['*/*', 'application/json', 'application/*;q=0.9', 'text/html, */*;q=0.1'])(
+    'that accepts %s is answered in JSON',
+    async (accept) => {
+      const response = await ask(accept);
+      expect(response.status).toBe(200);
+      expect(response.headers.get('content-type')).toMatch(/^application\/json/);
+      expect(await response.json()).toMatchObject({ id: 7, result: { tools: expect.any(Array) } });
+    },
+  );
+
+  test('that accepts event streams alone is answered in one', async () => {
+    const response = await ask('text/event-stream');
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
+    const [, data = ''] = /^data: (.*)$/m.exec(await response.text()) ?? [];
+    expect(JSON.parse(data)).toMatchObject({ id: 7, result: { tools: expect.any(Array) } });
+  });
+
+  test.each(['text/html', 'application/json;q=0', 'application/xml'])(
+    'that accepts only %s is refused',
+    async (accept) => {
+      const response = await ask(accept);
+      expect(response.status).toBe(406);
+      expect(await response.json()).toMatchObject({ code: 'not_acceptable' });
+    },
+  );
+});
+
+test('a batch for JSON alone is answered with a list', async () => {
+  const { url } = await start();
+  const batch = [1, 2].map((id) => ({ jsonrpc: '2.0', id, method: 'ping' }));
+  const response = await post(url, { accept: 'application/json' }, JSON.stringify(batch));
+  const answers = (await response.json()) as { id: number }[];
+  expect(answers.map(({ id }) => id).sort()).toEqual([1, 2]);
+});
+
+test('a request without an Accept header is answered in JSON', async () => {
+  const { url } = await start();
+  const asked = httpRequest(url, { method: 'POST', headers: { 'content-type': 'application/json' } });
+  asked.end(LIST);
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  expect(response.statusCode).toBe(200);
+  expect(JSON.parse(await text(response))).toMatchObject({ id: 7, result: { tools: expect.any(Array) } });
 });
 
 test('the session calls of older revisions are not allowed', async () => {
   const { url } = await start();
-  expect((await fetch(url, { headers: { accept: 'text/event-stream' } })).status).toBe(405);
-  expect((await fetch(url, { method: 'DELETE' })).status).toBe(405);
-  expect((await fetch(url, { method: 'HEAD' })).status).not.toBe(500);
+  for (const method of ['GET', 'DELETE', 'HEAD', 'PUT']) {
+    const refused = await fetch(url, { method, headers: { accept: 'text/event-stream' } });
+    expect(refused.status, method).toBe(405);
+    expect(refused.headers.get('allow'), method).toBe('OPTIONS, POST');
+  }
 });
 
 test('what is not JSON is refused in the words of JSON-RPC', async () => {

@@ -1,6 +1,9 @@
 /** The MCP route alone, listening on loopback, over a fake MarketData. */
 import Fastify from 'fastify';
 import type { AddressInfo } from 'node:net';
+import { addAnswers } from '../../../src/http/answers.js';
+import { addCommonHeaders } from '../../../src/http/common-headers.js';
+import { addErrorAnswers } from '../../../src/http/errors.js';
 import { mcpRoutes, type McpRouteOptions } from '../../../src/http/routes/mcp.js';
 import { silentLog } from '../../../src/log/log.js';
 import { FakeMarketData, NOW } from '../../unit/mcp/fake-market-data.js';
@@ -8,6 +11,9 @@ import { FakeMarketData, NOW } from '../../unit/mcp/fake-market-data.js';
 export const startMcpApp = async (overrides: Partial<McpRouteOptions> = {}) => {
   const marketData = new FakeMarketData();
   const app = Fastify();
+  addAnswers(app);
+  addCommonHeaders(app, { corsOrigins: overrides.corsOrigins ?? true });
+  addErrorAnswers(app, { log: silentLog, now: () => NOW });
   await app.register(mcpRoutes, {
     marketData,
     sandbox: false,

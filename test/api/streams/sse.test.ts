@@ -33,7 +33,7 @@ describe('an event stream', () => {
       'x-accel-buffering': 'no',
       'access-control-allow-origin': '*',
       'x-content-type-options': 'nosniff',
-      'data-source': 'binance',
+      'data-source': 'binance; via=websocket',
       connection: 'close',
     });
     expect(client.headers['x-request-id']).toBeDefined();
@@ -61,7 +61,7 @@ describe('an event stream', () => {
         lastEventId: '17',
       },
     ]);
-    expect(client.headers['data-source']).toBe('coinbaseexchange');
+    expect(client.headers['data-source']).toBe('coinbaseexchange; via=websocket');
     client.destroy();
   });
 
@@ -134,7 +134,7 @@ describe('an event stream', () => {
     const sandboxed = await startStreamApp({ sandbox: true, heartbeatMs: 20 });
     const client = await openSse(sandboxed.port, PATH);
     await client.until((c) => c.events().length > 0);
-    expect(client.headers['data-source']).toBe('sandbox');
+    expect(client.headers['data-source']).toBe('sandbox; via=websocket');
     expect(client.events()[0]).toMatchObject({ event_type: 'heartbeat', sandbox: true });
     await sandboxed.close();
   });
@@ -184,7 +184,12 @@ describe('before the first byte a fault is a problem', () => {
     const client = await openSse(server.port, `${PATH}&treshold=1`);
     await client.ended;
     expect(client.status).toBe(400);
-    expect(JSON.parse(client.text()).errors[0].reason).toContain('treshold');
+    expect(JSON.parse(client.text()).errors).toEqual([
+      {
+        parameter: 'treshold',
+        reason: 'is not a parameter here; there are exchange, symbol, threshold',
+      },
+    ]);
   });
 
   test('what the hub rejects with becomes the answer, and its place is free again', async () => {
@@ -224,6 +229,7 @@ describe('before the first byte a fault is a problem', () => {
   test.each([
     ['application/json', 406],
     ['text/event-stream;q=0, application/json', 406],
+    ['text/event-stream;q=0, */*', 406],
     ['text/event-stream; q=0.5', 200],
     ['text/*', 200],
     ['*/*', 200],
@@ -261,7 +267,10 @@ test('HEAD tells what GET would, and leaves no stream behind', async () => {
   expect(head.status).toBe(200);
   const ownWay = { date: '', connection: '', 'keep-alive': '', 'x-request-id': '' };
   expect({ ...head.headers, ...ownWay }).toEqual({ ...get.headers, ...ownWay });
-  expect(head.headers).toMatchObject({ 'content-type': 'text/event-stream', 'data-source': 'binance' });
+  expect(head.headers).toMatchObject({
+    'content-type': 'text/event-stream',
+    'data-source': 'binance; via=websocket',
+  });
   expect(head.text()).toBe('');
   expect(server.hub.requests).toHaveLength(2);
   expect(server.hub.open.size).toBe(1);

@@ -8,6 +8,7 @@ import { AppError } from '../../../src/errors.js';
 import { addAnswers, type AnswerRecord } from '../../../src/http/answers.js';
 import { addCommonHeaders } from '../../../src/http/common-headers.js';
 import { addErrorAnswers } from '../../../src/http/errors.js';
+import { addValidation } from '../../../src/http/validation.js';
 import { addWebSockets } from '../../../src/http/websocket.js';
 import { streamRoutes } from '../../../src/http/routes/streams.js';
 import { silentLog } from '../../../src/log/log.js';
@@ -42,6 +43,7 @@ export const startStreamApp = async ({
   app.onAnswer((answer) => answers.push(answer));
   addCommonHeaders(app, { corsOrigins: true });
   addErrorAnswers(app, { log: silentLog, now });
+  addValidation(app);
   await addWebSockets(app, { connections, requestId: () => 'refused' });
   app.get('/plain', () => ({ plain: true }));
   await app.register(streamRoutes, {

@@ -25,6 +25,7 @@ beforeAll(async () => {
     url: '/fails/:code',
     config: { webSocket: true },
     ...webSocketRoute({
+      sandbox: false,
       prepare: ({ params }) => (params as { code: ErrorCode | 'bug' }).code,
       begin(_socket, code) {
         throw code === 'bug' ? new TypeError('a bug') : new AppError(code, 'It failed.');

@@ -84,7 +84,7 @@ describe('/ws/ticker', () => {
 
   test('a client that keeps talking to a stream that takes no messages is closed with 1008', async () => {
     const client = await connectWs(server.port, PATH);
-    for (let i = 0; i < 25; i += 1) client.send({ method: 'ping' });
+    for (let i = 0; i < 25; i += 1) client.send({ method: 'list' });
     expect(await client.closed).toMatchObject({ code: 1008 });
     expect(client.messages).toEqual([]);
   });
@@ -125,10 +125,43 @@ describe('/ws/ticker', () => {
   });
 });
 
+describe('what is wrong with the query of /ws/ticker is told after the upgrade, where a page can read it', () => {
+  test.each([
+    ['?exchange=binance', 'invalid_request', 'symbol'],
+    ['?exchange=binance&symbol=BTC/USDT&treshold=1', 'invalid_request', 'treshold'],
+    ['?exchange=binance&symbol=A/B&symbol=C/D', 'invalid_request', 'symbol'],
+    ['?exchange=nowhere&symbol=BTC/USDT', 'unknown_exchange', undefined],
+    ['', 'invalid_request', 'exchange'],
+  ])('%s', async (query, code, parameter) => {
+    const client = await connectWs(server.port, `/ws/ticker${query}`);
+    expect(await client.closed).toMatchObject({ code: 1008 });
+    expect(client.messages).toEqual([
+      expect.objectContaining({ event_type: 'error', code, status: 400, retryable: false }),
+    ]);
+    if (parameter !== undefined)
+      expect(client.messages[0]?.['errors']).toContainEqual(expect.objectContaining({ parameter }));
+    expect(server.answers).toMatchObject([{ route: '/ws/ticker', status: 101, errorCode: code }]);
+    expect(server.connections.stats().websocket).toBe(0);
+  });
+
+  test('a symbol that the exchange does not have', async () => {
+    server.hub.gate = () => Promise.reject(new AppError('symbol_not_found', 'No such symbol.'));
+    const client = await connectWs(server.port, PATH);
+    expect(await client.closed).toMatchObject({ code: 1008 });
+    expect(client.messages).toMatchObject([{ event_type: 'error', code: 'symbol_not_found' }]);
+  });
+
+  test('in the sandbox the error event says so', async () => {
+    const sandboxed = await startStreamApp({ sandbox: true });
+    const client = await connectWs(sandboxed.port, '/ws/ticker');
+    await client.closed;
+    expect(client.messages).toMatchObject([{ event_type: 'error', sandbox: true }]);
+    await sandboxed.close();
+  });
+});
+
 describe('before the upgrade a fault is an HTTP answer', () => {
   test.each([
-    ['/ws/ticker?exchange=binance', 400, 'invalid_request'],
-    ['/ws/ticker?exchange=nowhere&symbol=BTC/USDT', 400, 'unknown_exchange'],
     ['/ws?exchange=binance', 400, 'invalid_request'],
     ['/nothing/here', 404, 'not_found'],
     ['/plain', 400, 'invalid_request'],

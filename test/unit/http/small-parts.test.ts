@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createRequestIds } from '../../../src/http/request-id.js';
 import { asAppError, instanceOf, retryAfterSeconds } from '../../../src/http/problem-answer.js';
-import { faultsOf } from '../../../src/http/validation.js';
 import { AppError } from '../../../src/errors.js';
 import { clientKey } from '../../../src/access/client-limiter.js';
 import { createLoadGauge } from '../../../src/http/load-gauge.js';
@@ -84,13 +83,4 @@ describe('problems', () => {
   test('the instance is the path alone', () => {
     expect(instanceOf('/a/b?key=secret')).toBe('/a/b');
   });
-});
-
-test('faults name each parameter, bounded in number and length', () => {
-  const keys = Array.from({ length: 100 }, (_, i) => `${i}`.padEnd(1000, 'x'));
-  const faults = faultsOf([{ code: 'unrecognized_keys', keys, path: [], message: '', input: {} }], {}, ['a']);
-  expect(faults).toHaveLength(16);
-  expect(faults[0]?.parameter.length).toBeLessThan(50);
-  const whole = faultsOf([{ code: 'custom', path: [], message: 'must be right', input: {} }], 5, []);
-  expect(whole).toEqual([{ parameter: '', reason: 'must be right' }]);
 });

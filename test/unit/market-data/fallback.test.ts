@@ -231,6 +231,6 @@ describe('where a venue has no candles to give', () => {
   it('in the sandbox they say so', async () => {
     open({ sandbox: true });
     cmc.candleTimes = [hour(-1)];
-    expect((await get(query)).source).toBe('sandbox');
+    expect((await get(query)).source).toBe('sandbox; via=coinmarketcap');
   });
 });

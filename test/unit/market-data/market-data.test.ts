@@ -159,17 +159,14 @@ describe('an alias', () => {
     expect(calls()).toBe(1);
   });
 
-  it('is what faults of lists and descriptions name too, but not those of somebody else', async () => {
+  it('is what faults of lists name too, but not those of somebody else', async () => {
     open({ enabled: ['coinbasepro'] });
     rig.exchanges.list = () =>
       Promise.reject(new AppError('upstream_timeout', 'coinbaseexchange did not answer in time.'));
-    rig.exchanges.describe = (exchange) =>
-      Promise.reject(new AppError('upstream_unavailable', `${exchange} is away.`));
     fail('upstream_rate_limited', 5_000);
     await expect(rig.marketData.markets({ exchange: 'coinbasepro', limit: 1 })).rejects.toMatchObject({
       message: 'coinbasepro did not answer in time.',
     });
-    await expect(rig.marketData.exchanges()).rejects.toMatchObject({ message: 'coinbasepro is away.' });
     await expect(get(tickerOf('BTC/USD', 'coinbasepro'))).rejects.toMatchObject({
       message: 'no',
       retryAfterMs: 5_000,
@@ -533,10 +530,10 @@ describe('in the sandbox', () => {
       latest: () => ({ symbol: 'X/Y', bid: 1, ask: 1, last: 1, timestamp: 1, rawJson: '1', receivedAt: 1 }),
     };
     open({ sandbox: true });
-    expect((await get()).source).toBe('sandbox');
+    expect((await get()).source).toBe('sandbox; via=rest');
     await rig.close();
     open({ sandbox: true, live });
-    expect((await get()).source).toBe('sandbox');
+    expect((await get()).source).toBe('sandbox; via=websocket');
   });
 });
 
@@ -557,6 +554,22 @@ describe('the list of exchanges', () => {
       capabilities: { ticker: true },
     });
     expect(describeOnce).toHaveBeenCalledTimes(3);
+  });
+
+  it('has one without capabilities in the place of an exchange that does not answer, and asks it again later', async () => {
+    open();
+    const described = rig.exchanges.describe.bind(rig.exchanges);
+    rig.exchanges.describe = (exchange) =>
+      exchange === 'kraken' ? new Promise(() => undefined) : described(exchange);
+    const listing = rig.marketData.exchanges();
+    await vi.advanceTimersByTimeAsync(2_000);
+    const capabilities = async () =>
+      (await rig.marketData.exchanges()).map((entry) => entry.capabilities?.ticker ?? null);
+    expect((await listing).map(({ id }) => id)).toEqual(['binance', 'kraken', 'coinbasepro']);
+    expect(await capabilities()).toEqual([true, null, true]);
+    rig.exchanges.describe = described;
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(await capabilities()).toEqual([true, true, true]);
   });
 });
 

@@ -1,11 +1,18 @@
 /** The official client, connected in memory to a server of ours. */
 import { Client, InMemoryTransport } from '@modelcontextprotocol/client';
 import { createMcpServerFactory } from '../../../src/mcp/mcp-server.js';
+import { silentLog } from '../../../src/log/log.js';
 import { FakeMarketData, NOW } from './fake-market-data.js';
 
 export const connect = async ({ sandbox = false } = {}) => {
   const marketData = new FakeMarketData();
-  const server = createMcpServerFactory({ marketData, sandbox, version: '9.8.7', now: () => NOW })();
+  const server = createMcpServerFactory({
+    marketData,
+    sandbox,
+    version: '9.8.7',
+    now: () => NOW,
+    log: silentLog,
+  })();
   const client = new Client({ name: 'test', version: '1.0.0' });
   const [clientSide, serverSide] = InMemoryTransport.createLinkedPair();
   await server.connect(serverSide);

@@ -12,11 +12,12 @@ import type {
 /** The fake's clock: 2023-11-03T08:26:40.000Z. */
 export const NOW = 1_699_000_000_000;
 
+const CAPABILITIES = { ticker: true, ohlcv: true, orderbook: true, trades: false };
 const ENTRY: ExchangeEntry = {
   id: 'binance',
   ccxt_id: 'binance',
   name: 'Binance',
-  capabilities: { ticker: true, ohlcv: true, orderbook: true, trades: false, stream: 'websocket' },
+  capabilities: { ...CAPABILITIES, stream: 'websocket' },
   intervals: ['1m', '1h'],
   book_integrity: 'sequence',
 };
@@ -25,7 +26,7 @@ const SILENT: ExchangeEntry = {
   id: 'kraken',
   ccxt_id: 'kraken',
   name: 'Kraken',
-  capabilities: { ...ENTRY.capabilities, stream: null },
+  capabilities: { ...CAPABILITIES, stream: null },
 };
 
 const candles = (count: number) =>

@@ -1,0 +1,90 @@
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { AppError } from '../../src/errors.js';
+import { readInput } from '../../src/invalid-input.js';
+import { ohlcvQuery, tickerQuery } from '../../src/schemas/query.js';
+import { clientMessage } from '../../src/schemas/stream-protocol.js';
+
+const refusal = (schema: z.ZodType, input: unknown): AppError => {
+  try {
+    readInput(schema, input, 'message');
+  } catch (thrown) {
+    return AppError.from(thrown);
+  }
+  throw new Error('was taken');
+};
+const faults = (schema: z.ZodType, input: unknown) =>
+  refusal(schema, input).errors?.map(({ parameter, reason }) => `${parameter} ${reason}`);
+
+describe('what is wrong is said in words that name what would be right:', () => {
+  const subscribe = (params: object) => ({ method: 'subscribe', params });
+  const ticker = { channel: 'ticker', exchange: 'binance', symbol: 'BTC/USDT' };
+
+  test.each([
+    [{}, 'method must be one of subscribe, unsubscribe, ping, list'],
+    [{ method: 'subscrib' }, 'method must be one of subscribe, unsubscribe, ping, list'],
+    [[], 'message must be an object'],
+    [subscribe({}), 'params.channel must be one of ticker, trades, orderbook, ohlcv'],
+    [
+      subscribe({ ...ticker, timeframe: '1h' }),
+      'params.timeframe is not a parameter here; there are channel, exchange, symbol, threshold',
+    ],
+    [subscribe({ ...ticker, threshold: 'x' }), 'params.threshold must be a number'],
+    [subscribe({ ...ticker, threshold: 2 }), 'params.threshold must be at most 1'],
+    [
+      subscribe({ ...ticker, symbol: 5 }),
+      'params.symbol must be a symbol such as BTC/USDT, or a list of 1 to 200 of them',
+    ],
+    [subscribe({ ...ticker, exchange: 5 }), 'params.exchange must be text'],
+    [subscribe({ ...ticker, exchange: undefined }), 'params.exchange is required, for example binance'],
+    [{ ...subscribe(ticker), req_id: {} }, 'req_id must be a whole number or text of at most 64 characters'],
+    [{ method: 'ping', now: true }, 'now is not a parameter here; there are method, req_id'],
+  ])('the message %j', (message, fault) => {
+    expect(faults(clientMessage, message)).toEqual([fault]);
+  });
+
+  test.each([
+    [tickerQuery, { exchange: 'binance' }, 'symbol is required, for example BTC/USDT'],
+    [tickerQuery, { exchange: 'binance', symbol: ['A/B', 'C/D'] }, 'symbol must be given once'],
+    [
+      ohlcvQuery,
+      { exchange: 'binance', symbol: 'A/B', limit: '1', interval: ['1m', '1h'] },
+      'interval must be given once',
+    ],
+  ])('the query %#', (schema, query, fault) => {
+    expect(faults(schema, query)).toEqual([fault]);
+  });
+
+  test('nothing of it is in the words of the library that checks', () => {
+    const inputs = [
+      null,
+      5,
+      [],
+      {},
+      { method: 5 },
+      subscribe({ channel: 5 }),
+      subscribe({ ...ticker, symbol: [] }),
+    ];
+    for (const input of inputs)
+      expect(JSON.stringify(faults(clientMessage, input))).not.toMatch(/Invalid|expected|Unrecognized|Too /);
+  });
+});
+
+test('faults are bounded in number and length, and the message names them all', () => {
+  const many = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`${i}`.padEnd(1000, 'x'), 1]));
+  const { errors = [], message } = refusal(z.strictObject({ a: z.string().optional() }), many);
+  expect(errors).toHaveLength(16);
+  expect(errors[0]?.parameter.length).toBeLessThan(50);
+  expect(message.length).toBeLessThanOrEqual(500);
+  expect(refusal(tickerQuery, { symbol: 'BTC' }).message).toBe(
+    'exchange is required, for example binance; symbol must look like BTC/USDT, BTC-USDT, BTC_USDT or BTC/USDT:USDT.',
+  );
+});
+
+test('input that is right comes back as the schema reads it', () => {
+  expect(readInput(ohlcvQuery, { exchange: 'BINANCE', symbol: 'btc-usdt' }, 'query')).toMatchObject({
+    exchange: 'binance',
+    symbol: 'BTC/USDT',
+    interval: '1m',
+  });
+});
