@@ -66,7 +66,10 @@ export const addVary = (reply: FastifyReply, name: string): void => {
 /** `pairs` with one Vary, which names `name` too. */
 export const withVary = (pairs: readonly HeaderPair[], name: string): HeaderPair[] => {
   const vary = pairs.find(([header]) => header === 'vary')?.[1];
-  return [...pairs.filter(([header]) => header !== 'vary'), ['vary', varyBy(vary, name)]];
+  return [
+    ...pairs.filter(([header]) => header !== 'vary'),
+    ['vary', vary === undefined ? name : varyBy(name, vary)],
+  ];
 };
 
 /** CORS headers by the request's Origin; `origins` true: every origin may read. */

@@ -102,7 +102,7 @@ describe('while the venue fails', () => {
     );
     expect((Date.now() - receivedAt) / 1000).toBeGreaterThanOrEqual(STALE_IF_ERROR_S - first.ms / 1000);
     expect(quote).toMatchObject({ status: 200, body: { bid: null, ask: null, symbol: 'BTC/USDT' } });
-    expect(quote.headers.get('data-source')).toBe('sandbox');
+    expect(quote.headers.get('data-source')).toBe('sandbox; via=coinmarketcap');
 
     control.setFault({ venue: 'coinmarketcap', fault: { type: 'status', status: 500 } });
     const refusal = await vi.waitFor(

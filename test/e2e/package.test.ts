@@ -84,7 +84,7 @@ const signalGroup = ({ pid }: ChildProcess, signal: NodeJS.Signals): void => {
   }
 };
 
-const SERVED = { source: 'sandbox', ticker: { symbol: 'BTC/USDT' }, redoc: 200 };
+const SERVED = { source: 'sandbox; via=rest', ticker: { symbol: 'BTC/USDT' }, redoc: 200 };
 
 describe('the package', () => {
   test('runs by its bin and ends with 0 on SIGTERM', async () => {

@@ -119,7 +119,7 @@ describe('servers that share a Redis', () => {
   it('keep simulated answers apart from real ones', async () => {
     const simulated = createRig({ redisUrl: server.url, commandTimeoutMs: 5_000, now, sandbox: true });
     await untilRedisIs(simulated, 'ok');
-    expect((await simulated.marketData.get(tickerOf('BTC/USDT'))).source).toBe('sandbox');
+    expect((await simulated.marketData.get(tickerOf('BTC/USDT'))).source).toBe('sandbox; via=rest');
     const real = await rigs[0]!.marketData.get(tickerOf('BTC/USDT'));
     expect(real).toMatchObject({ cache: 'MISS', source: 'binance; via=rest' });
     await simulated.close();

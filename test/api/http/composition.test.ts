@@ -25,7 +25,7 @@ test('SANDBOX=true needs nothing else: simulated venues answer, and every answer
   app = await buildApp(loadConfig(INLINE), { log: silentLog, loadGauge: calmGauge });
   const response = await app.inject(TICKER);
   expect(response.statusCode).toBe(200);
-  expect(response.headers['data-source']).toBe('sandbox');
+  expect(response.headers['data-source']).toBe('sandbox; via=rest');
   expect(response.json()).toMatchObject({
     exchange: 'binance',
     symbol: 'BTC/USDT',
