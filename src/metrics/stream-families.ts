@@ -50,6 +50,12 @@ export const addHub = (registry: Registry, stats: () => HubStats, now: () => Mil
     help: 'Feeds that were opened again.',
     samples: () => [[stats().reconnects]],
   });
+  addCounter(registry, {
+    name: 'book_resyncs_total',
+    help: 'Live order books that were found to be wrong: sequence, checksum, crossed, crosscheck, unreadable.',
+    labels: ['exchange', 'reason'],
+    samples: () => stats().bookResyncs.map(({ exchange, reason, count }) => [count, { exchange, reason }]),
+  });
   addGauge(registry, {
     name: 'stream_feeds',
     help: 'Feeds by exchange, channel and state: live, polling, reconnecting, stale.',

@@ -49,6 +49,12 @@ export interface HubStats {
   readonly eventsIn: number;
   readonly eventsOut: number;
   readonly reconnects: number;
+  /** Live order books that were found to be wrong, since the start. */
+  readonly bookResyncs: readonly {
+    readonly exchange: string;
+    readonly reason: string;
+    readonly count: number;
+  }[];
   readonly feeds: readonly {
     readonly topic: StreamTopic;
     readonly state: string;

@@ -59,11 +59,12 @@ class Hub implements StreamHub, LiveTickers {
   }
 
   stats(): HubStats {
-    const { topics, counters } = this.#table;
+    const { topics, counters, bookResyncs } = this.#table;
     return {
       topics: topics.length,
       subscribers: this.#subscribers,
       ...counters,
+      bookResyncs,
       feeds: topics.map(({ topic, status, members, lastItemAt }) => ({
         topic,
         state: status.state,

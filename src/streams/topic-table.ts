@@ -1,9 +1,10 @@
 /** The running topics: started, kept for a linger after their last client, and ended. */
-import { AppError } from '../errors.js';
+import { AppError, type BookFault } from '../errors.js';
+import type { ExchangeId } from '../schemas/common.js';
 import type { ExchangeDescription, StreamTopic } from '../exchanges/exchange-client.js';
+import { BookCrossCheck } from './feed/book-cross-check.js';
 import { FeedOutages } from './feed/feed-outages.js';
 import type { SharedEvent, Subscriber } from './hub-api.js';
-import type { ExchangeId } from '../schemas/common.js';
 import { SilenceChecks } from './feed/silence-checks.js';
 import { DEFAULT_CHECK_SPACING_MS, DEFAULT_POLL_INTERVALS, type HubOptions } from './hub-options.js';
 import { systemTimers, type Timers } from '../lib/timers.js';
@@ -22,12 +23,22 @@ export interface Entry {
   cancelLinger: (() => void) | null;
 }
 
+/** Live order books of an exchange that were found to be wrong and subscribed anew. */
+export interface BookResyncCount {
+  readonly exchange: ExchangeId;
+  readonly reason: BookFault;
+  readonly count: number;
+}
+
 export class TopicTable {
   readonly #options: HubOptions;
   readonly #timers: Timers;
   readonly #outages: FeedOutages;
   /** Bounded by the enabled exchanges. */
   readonly #checks = new Map<ExchangeId, SilenceChecks>();
+  readonly #crossCheck: BookCrossCheck;
+  /** Bounded by the enabled exchanges and the kinds of faults. */
+  readonly #bookResyncs = new Map<string, BookResyncCount>();
   readonly #entries = new Map<string, Entry>();
   /** Tells this process's event ids from those before a restart. */
   readonly #epoch: string;
@@ -41,6 +52,7 @@ export class TopicTable {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
     this.#outages = new FeedOutages({ log: options.log, now: options.monotonic ?? options.now });
+    this.#crossCheck = new BookCrossCheck({ timers: this.#timers, random: options.random });
     this.#epoch = Math.trunc(options.now()).toString(36);
   }
 
@@ -52,6 +64,10 @@ export class TopicTable {
   get counters(): { readonly eventsIn: number; readonly eventsOut: number; readonly reconnects: number } {
     const reconnects = this.topics.reduce((sum, topic) => sum + topic.reconnects, this.#pastReconnects);
     return { eventsIn: this.#eventsIn, eventsOut: this.#eventsOut, reconnects };
+  }
+
+  get bookResyncs(): BookResyncCount[] {
+    return [...this.#bookResyncs.values()];
   }
 
   get(key: string): Entry | undefined {
@@ -68,6 +84,10 @@ export class TopicTable {
       watchable: watchable.includes(topic.channel),
       pollable: capabilities[topic.channel],
       bookIntegrity: bookIntegrity ?? 'snapshot',
+      crossCheck: topic.channel === 'orderbook' && bookIntegrity === 'crosscheck' ? this.#crossCheck : null,
+      bookFailed: (reason) => {
+        this.#countResync(topic.exchange, reason);
+      },
       idleTimeoutMs: settings.idleTimeoutMs,
       pollIntervalMs: (pollIntervalMs ?? DEFAULT_POLL_INTERVALS)[topic.channel],
       sandbox,
@@ -133,6 +153,12 @@ export class TopicTable {
   refuseWhereFull(more = 0): void {
     if (this.#entries.size + more < MAX_TOPICS) return;
     throw new AppError('overloaded', 'Too many different streams are open.');
+  }
+
+  #countResync(exchange: ExchangeId, reason: BookFault): void {
+    const key = `${exchange} ${reason}`;
+    const count = (this.#bookResyncs.get(key)?.count ?? 0) + 1;
+    this.#bookResyncs.set(key, { exchange, reason, count });
   }
 
   #deliver(subscriber: Subscriber, event: SharedEvent): void {

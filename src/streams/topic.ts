@@ -1,4 +1,5 @@
 /** One (channel, exchange, symbol): its feed, what is known of it, and the views that its clients see. */
+import type { BookFault } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
 import type { BookIntegrity } from '../schemas/market.js';
 import type { StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
@@ -18,6 +19,8 @@ export interface TopicOptions extends Omit<FeedOptions, 'listener'> {
   readonly sandbox: boolean;
   /** How the venue's live order books are checked. */
   readonly bookIntegrity: BookIntegrity;
+  /** Counts one live order book that was found to be wrong. */
+  readonly bookFailed: (fault: BookFault) => void;
   readonly deliver: (subscriber: Subscriber, event: SharedEvent) => void;
   /** A new event id; later ones are different in every topic of the process. */
   readonly nextId: () => string;
@@ -161,6 +164,12 @@ export class Topic implements FeedListener {
   onInterrupted(): void {
     this.#state.interrupted();
     this.#firstFault?.();
+  }
+
+  onBookFault(fault: BookFault): void {
+    this.#books.close();
+    this.#state.forget?.();
+    this.#options.bookFailed(fault);
   }
 
   isNews(item: StreamItem): boolean {

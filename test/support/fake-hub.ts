@@ -96,7 +96,15 @@ export class FakeHub implements StreamHub {
   }
 
   stats(): HubStats {
-    return { topics: 1, subscribers: this.open.size, eventsIn: 0, eventsOut: 0, reconnects: 0, feeds: [] };
+    return {
+      topics: 1,
+      subscribers: this.open.size,
+      eventsIn: 0,
+      eventsOut: 0,
+      reconnects: 0,
+      bookResyncs: [],
+      feeds: [],
+    };
   }
 
   close(): Promise<void> {

@@ -40,6 +40,10 @@ export class OrderBookState implements ChannelState {
     return this.#last;
   }
 
+  forget(): void {
+    this.#last = null;
+  }
+
   interrupted(): void {
     // The next book is a whole one; nothing that is known decides over it.
   }

@@ -19,6 +19,8 @@ export interface FallbackParts {
   readonly onNews: () => void;
   /** Polls in a row brought nothing that it should have brought. */
   readonly onQuiet: () => void;
+  /** What people are told while it polls. */
+  readonly detail: () => string;
 }
 
 /** One poll may come just before a change. */
@@ -68,7 +70,7 @@ export class Fallback {
   }
 
   async #poll(): Promise<AppError | null> {
-    const { options, timers, state, look, onNews, onQuiet } = this.#parts;
+    const { options, timers, state, look, onNews, onQuiet, detail } = this.#parts;
     const rest = await look();
     if (!this.#poller.active) return null;
     if (rest instanceof AppError) {
@@ -80,7 +82,7 @@ export class Fallback {
     const isNews = options.listener.isNews(rest.item);
     this.#quietPolls = isNews ? 0 : this.#quietPolls + 1;
     if (isNews) onNews();
-    state.set('polling', pollingDetail(options));
+    state.set('polling', detail());
     options.listener.onItem(rest.item, { via: 'rest', timed: rest.timed, receivedAt: rest.receivedAt });
     if (this.#quietPolls >= QUIET_AFTER_POLLS) onQuiet();
     return null;

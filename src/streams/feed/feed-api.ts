@@ -4,6 +4,8 @@ import type { ExchangeClient, StreamItem, StreamTopic } from '../../exchanges/ex
 import type { Log } from '../../log/log.js';
 import type { FeedStatus } from '../events.js';
 import type { Timers } from '../../lib/timers.js';
+import type { BookFault } from '../../errors.js';
+import type { BookCrossCheck } from './book-cross-check.js';
 import type { FeedOutages } from './feed-outages.js';
 import type { SilenceChecks } from './silence-checks.js';
 
@@ -22,6 +24,8 @@ export interface FeedListener {
   onStatus(status: FeedStatus): void;
   /** The feed broke: what is known may have changed unseen. */
   onInterrupted(): void;
+  /** The live order book is wrong, and so may be what was shown last; comes before `onInterrupted`. */
+  onBookFault(fault: BookFault): void;
   /** Something may be missing for good; `detail` is a sentence for people. */
   onGap(detail: string): void;
   /** Whether a REST answer shows something that the feed should have brought. */
@@ -39,6 +43,8 @@ export interface FeedOptions {
   readonly pollIntervalMs: Millis;
   readonly listener: FeedListener;
   readonly log: Log;
+  /** Shared by all order books that can be checked in no other way; null: this one is not among them. */
+  readonly crossCheck: BookCrossCheck | null;
   /** Shared by all feeds. */
   readonly outages: FeedOutages;
   /** Shared by all feeds of the exchange. */

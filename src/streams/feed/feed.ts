@@ -6,9 +6,12 @@
  * Here is the feed's way from connecting to live to lost and back. Its parts: `silence` tells dead from quiet,
  * `fallback` polls meanwhile, `catch-up` fills the hole before the first message, `reconnect-wait` says when to retry.
  */
-import { AppError } from '../../errors.js';
+import { AppError, type BookFault } from '../../errors.js';
+import { bookFaultOf, polledBookDetail } from '../../exchanges/book-fault.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import type { FeedStatus } from '../events.js';
+import { CheckedBook } from './book-cross-check.js';
+import { BookResyncs } from './book-resyncs.js';
 import { CatchUp } from './catch-up.js';
 import { Fallback, pollingDetail } from './fallback.js';
 import { isSequence, type FeedOptions } from './feed-api.js';
@@ -30,8 +33,12 @@ export class Feed {
   readonly #fallback: Fallback;
   readonly #catchUp: CatchUp;
   readonly #silence: Silence;
+  readonly #resyncs: BookResyncs;
+  readonly #checked: CheckedBook | null;
   #session: Session | null = null;
   #reconnects = 0;
+  /** Why the live order book was given up for polling; null while it was not. */
+  #givenUp: BookFault | null = null;
 
   constructor(options: FeedOptions) {
     this.#options = options;
@@ -63,7 +70,23 @@ export class Feed {
       onQuiet: () => {
         this.#takeForQuiet();
       },
+      detail: () =>
+        this.#givenUp === null
+          ? pollingDetail(options)
+          : polledBookDetail(topic.exchange, this.#givenUp, options.pollIntervalMs),
     });
+    this.#resyncs = new BookResyncs(random);
+    this.#checked =
+      options.crossCheck === null || !options.pollable
+        ? null
+        : new CheckedBook({
+            exchange: topic.exchange,
+            look,
+            onWrong: () => {
+              const error = bookFaultOf(topic.exchange, 'crosscheck');
+              if (this.#session !== null) this.#lost(this.#session, error.message, error);
+            },
+          });
     this.#catchUp = new CatchUp({ options, timers, look, signal });
     this.#silence = new Silence({
       options,
@@ -102,6 +125,7 @@ export class Feed {
   close(): void {
     this.#abort.abort();
     this.#options.outages.over(this, this.#options.topic.exchange);
+    this.#endCheck();
     this.#fallback.stop();
     this.#catchUp.drop();
     this.#timers.cancelAll();
@@ -143,6 +167,7 @@ export class Feed {
     if (session.socket !== null) session.socket.heardAt = this.#options.monotonic();
     if (session.spokeAt === null) this.#goLive(session, `Live from ${exchange}.`);
     else if (this.status.state !== 'live') this.#state.set('live', `Live from ${exchange} again.`);
+    this.#checked?.heard(item);
     this.#catchUp.pass(item, receivedAt);
   }
 
@@ -168,10 +193,16 @@ export class Feed {
     session.socketName = null;
   }
 
+  #endCheck(): void {
+    if (this.#checked !== null) this.#options.crossCheck?.end(this.#checked);
+  }
+
   #goLive(session: Session, detail: string): void {
     session.spokeAt = this.#options.monotonic();
     this.#options.outages.over(this, this.#options.topic.exchange);
     this.#fallback.stop();
+    this.#givenUp = null;
+    if (this.#checked !== null) this.#options.crossCheck?.begin(this.#checked);
     this.#silence.watch(session);
     this.#state.set('live', detail);
     // What happened between the last REST answer or the break and now is on REST only.
@@ -185,16 +216,21 @@ export class Feed {
     this.#session = null;
     this.#reconnects += 1;
     this.#silence.stop();
+    this.#endCheck();
     this.#catchUp.release();
     const { monotonic, topic, outages, listener } = this.#options;
     const hopeless = error?.status === BAD_REQUEST;
     const livedFor = session.spokeAt === null ? 0 : monotonic() - session.spokeAt;
-    const wait = this.#wait.next({ livedFor, hopeless });
+    const fault = error?.bookFault;
+    const polledFor = fault === undefined ? null : this.#resyncs.failed(monotonic());
+    if (fault !== undefined && polledFor !== null) this.#givenUp = fault;
+    const wait = polledFor ?? this.#wait.next({ livedFor, hopeless });
     outages.lost(this, { topic, reason, wait, code: error?.code, kind: hopeless ? 'refused' : 'lost' });
+    if (fault !== undefined) listener.onBookFault(fault);
     listener.onInterrupted();
     if (!this.#fallback.active) {
       if (this.status.state !== 'stale') this.#state.set('reconnecting', reason);
-      this.#fallback.startAfter(hopeless ? 0 : undefined);
+      this.#fallback.startAfter(hopeless || polledFor !== null ? 0 : undefined);
     }
     this.#timers.arm('reconnect', wait, () => {
       this.#connect();

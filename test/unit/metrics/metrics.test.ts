@@ -76,6 +76,7 @@ test('tells every number of every source', async () => {
     stream_events_in_total: { '': 31 },
     stream_events_out_total: { '': 32 },
     stream_reconnects_total: { '': 33 },
+    book_resyncs_total: { '{exchange="kraken",reason="checksum"}': 34 },
     stream_feeds: {
       '{exchange="binance",channel="ticker",state="live"}': 2,
       '{exchange="kraken",channel="trades",state="reconnecting"}': 1,

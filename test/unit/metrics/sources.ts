@@ -78,6 +78,7 @@ export const fullSources = (): MetricsSources => ({
     eventsIn: 31,
     eventsOut: 32,
     reconnects: 33,
+    bookResyncs: [{ exchange: 'kraken', reason: 'checksum', count: 34 }],
     feeds: [
       {
         topic: { channel: 'ticker', exchange: 'binance', symbol: 'BTC/USDT' },

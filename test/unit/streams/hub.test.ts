@@ -490,6 +490,7 @@ describe('topics', () => {
       eventsIn: 2,
       eventsOut: 0,
       reconnects: 0,
+      bookResyncs: [],
       feeds: [
         {
           topic: { channel: 'ticker', exchange: 'binance', symbol: 'BTC/USDT' },

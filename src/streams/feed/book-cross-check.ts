@@ -1,0 +1,163 @@
+/**
+ * Live order books whose messages nobody can check, compared with REST: one book an exchange at a time, in turns. A book
+ * that differs is looked at again at once; one that differs again is wrong. REST answers may be some seconds old, so that
+ * only levels count that did not move for a while before and after.
+ */
+import { AppError } from '../../errors.js';
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import type { StreamItem } from '../../exchanges/exchange-client.js';
+import type { Timers } from '../../lib/timers.js';
+import { STREAM_BOOK_LEVELS } from '../rest-items.js';
+import { differingLevels } from './book-difference.js';
+import type { RestLook } from './rest-look.js';
+
+/** From one check to the next one of an exchange. A check and its repetition end within a minute of the last one. */
+const PERIOD_MS: Millis = 40_000;
+/** Live books are gathered so long before REST is asked, and so long after it answered. */
+const BEFORE_MS: Millis = 4_000;
+const AFTER_MS: Millis = 1_000;
+/** Fewer levels that differ may have moved unseen. */
+const MIN_DIFFERING = 2;
+/** Live books gathered in one look; they come at most every 100 ms. */
+const MAX_GATHERED = 400;
+
+type BookItem = Extract<StreamItem, { channel: 'orderbook' }>;
+
+/** One feed's live book, for as long as the feed is open. */
+export class CheckedBook {
+  readonly exchange: ExchangeId;
+  readonly look: RestLook;
+  readonly onWrong: () => void;
+  #latest: BookItem | null = null;
+  #gathered: BookItem[] | null = null;
+  /** REST agreed since the last time that it did not. */
+  #agreed = false;
+  #renewed = false;
+
+  /** `onWrong`: the book is not what REST shows. */
+  constructor(parts: {
+    readonly exchange: ExchangeId;
+    readonly look: RestLook;
+    readonly onWrong: () => void;
+  }) {
+    this.exchange = parts.exchange;
+    this.look = parts.look;
+    this.onWrong = parts.onWrong;
+  }
+
+  heard(item: StreamItem): void {
+    if (item.channel !== 'orderbook') return;
+    this.#latest = item;
+    if (this.#gathered !== null && this.#gathered.length < MAX_GATHERED) this.#gathered.push(item);
+  }
+
+  gather(): void {
+    this.#gathered = this.#latest === null ? [] : [this.#latest];
+  }
+
+  /** Whether REST shows the same; undefined where it is no evidence. Ends the gathering. */
+  compare(rest: StreamItem): boolean | undefined {
+    const live = this.#gathered ?? [];
+    this.#gathered = null;
+    if (rest.channel !== 'orderbook' || live.length === 0) return undefined;
+    const same = differingLevels(rest, live, STREAM_BOOK_LEVELS) < MIN_DIFFERING;
+    if (same) this.#agreed = true;
+    return same;
+  }
+
+  /** Differing twice. REST books that never agree are of another kind than the live ones: they count once. */
+  renew(): void {
+    if (!this.#agreed && this.#renewed) return;
+    this.#agreed = false;
+    this.#renewed = true;
+    this.onWrong();
+  }
+
+  /** The feed broke: what comes next is another book. */
+  forget(): void {
+    this.#latest = null;
+    this.#gathered = null;
+  }
+}
+
+interface Turn {
+  /** In the order of their turns. */
+  readonly books: Set<CheckedBook>;
+  cancel: (() => void) | null;
+}
+
+export class BookCrossCheck {
+  readonly #timers: Timers;
+  readonly #random: () => number;
+  /** By exchange; bounded by the enabled ones. */
+  readonly #turns = new Map<ExchangeId, Turn>();
+
+  constructor({ timers, random }: { readonly timers: Timers; readonly random: () => number }) {
+    this.#timers = timers;
+    this.#random = random;
+  }
+
+  /** From a feed's first live book on. */
+  begin(book: CheckedBook): void {
+    const turn = this.#turns.get(book.exchange) ?? { books: new Set(), cancel: null };
+    this.#turns.set(book.exchange, turn);
+    turn.books.add(book);
+    if (turn.cancel === null) this.#next(turn);
+  }
+
+  /** Its feed broke or was closed. */
+  end(book: CheckedBook): void {
+    book.forget();
+    const turn = this.#turns.get(book.exchange);
+    if (turn?.books.delete(book) !== true || turn.books.size > 0) return;
+    turn.cancel?.();
+    this.#turns.delete(book.exchange);
+  }
+
+  #next(turn: Turn): void {
+    const [book] = turn.books;
+    if (book === undefined) return;
+    // Never longer than the period: what is wrong is told within a minute.
+    this.#wait(turn, PERIOD_MS * (0.9 + this.#random() * 0.1), () => {
+      turn.books.delete(book);
+      turn.books.add(book);
+      this.#check(turn, book, 0);
+    });
+  }
+
+  #wait(turn: Turn, ms: Millis, run: () => void): void {
+    turn.cancel = this.#timers.after(ms, run);
+  }
+
+  #check(turn: Turn, book: CheckedBook, differed: number): void {
+    book.gather();
+    this.#wait(turn, BEFORE_MS, () => {
+      void book.look().then((rest) => {
+        if (this.#turns.get(book.exchange) !== turn) return;
+        // Neither a venue that can't be asked nor a spent budget says anything about the book.
+        if (rest instanceof AppError || !turn.books.has(book)) this.#next(turn);
+        else
+          this.#wait(turn, AFTER_MS, () => {
+            this.#judge(turn, book, { differed, same: book.compare(rest.item) });
+          });
+      });
+    });
+  }
+
+  #judge(
+    turn: Turn,
+    book: CheckedBook,
+    { differed, same }: { readonly differed: number; readonly same: boolean | undefined },
+  ): void {
+    if (!turn.books.has(book) || same !== false) {
+      this.#next(turn);
+      return;
+    }
+    if (differed === 0) {
+      this.#check(turn, book, 1);
+      return;
+    }
+    this.#next(turn);
+    book.renew();
+  }
+}
