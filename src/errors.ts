@@ -76,6 +76,8 @@ export interface AppErrorDetails {
    * nothing follows from it for other questions to the same venue.
    */
   readonly confined?: boolean | undefined;
+  /** Why, for whoever runs the server: goes into logs and readiness, never into an answer to a client. One line. */
+  readonly diagnosis?: string | undefined;
   readonly cause?: unknown;
 }
 
@@ -99,6 +101,7 @@ export class AppError extends Error {
   readonly errors: readonly ParameterFault[] | undefined;
   readonly bookFault: BookFault | undefined;
   readonly confined: boolean;
+  readonly diagnosis: string | undefined;
 
   constructor(code: ErrorCode, message: string, details: AppErrorDetails = {}) {
     const text =
@@ -114,17 +117,19 @@ export class AppError extends Error {
     this.upstream = details.upstream;
     this.errors = details.errors;
     this.bookFault = details.bookFault;
+    this.diagnosis = details.diagnosis;
   }
 
   /** The parts that survive structured cloning; `AppError.fromPlain` is the inverse, without the cause. */
   toPlain(): PlainError {
-    const { code, message, retryAfterMs, upstream, errors, bookFault, confined } = this;
+    const { code, message, retryAfterMs, upstream, errors, diagnosis, bookFault, confined } = this;
     return {
       code,
       message,
       retryAfterMs,
       upstream,
       errors,
+      diagnosis,
       ...(bookFault === undefined ? undefined : { bookFault }),
       ...(confined ? { confined } : undefined),
     };

@@ -3,6 +3,7 @@
  * every request; the window of a key starts with its first request. What it counts can be told to other servers behind
  * the requests' backs (client-limiter-sharing.ts).
  */
+import ipaddr from 'ipaddr.js';
 import type { Millis } from '../schemas/common.js';
 
 export interface LimitState {
@@ -126,21 +127,23 @@ export const createClientLimiter = (options: ClientLimiterOptions): SharableLimi
   };
 };
 
-/** The first four groups of an IPv6 address: a single client commonly owns all of the other four. */
-const IPV6_PREFIX_GROUPS = 4;
+/** A single client commonly owns the whole /64 that its IPv6 address is in. */
+const IPV6_PREFIX_BITS = 64;
+
+/** `1.2.3.4:567` and `[::1]:567`, as Azure's gateway and IIS write them into X-Forwarded-For. */
+const withoutPort = (address: string): string =>
+  /^\[(.+)\](?::\d{1,5})?$/.exec(address)?.[1] ?? /^(\d[\d.]*):\d{1,5}$/.exec(address)?.[1] ?? address;
 
 /**
- * What a client is counted by: its IPv4 address, or the /64 of its IPv6 address. IPv4 in IPv6's clothes
- * (`::ffff:1.2.3.4`) is the IPv4 address.
+ * What a client is counted by: its IPv4 address, or the /64 of its IPv6 address. IPv4 within IPv6
+ * (`::ffff:1.2.3.4`, `::ffff:102:304`) is the IPv4 address, a port is cut, and so is a zone (`%eth0`). What is no
+ * address, though a proxy says so, is counted as it is.
  */
 export const clientKey = (address: string): string => {
-  if (!address.includes(':')) return address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  if (mapped?.[1] !== undefined) return mapped[1];
-  const [head = '', tail = ''] = address.split('::', 2);
-  const groups = head === '' ? [] : head.split(':');
-  const after = tail === '' ? 0 : tail.split(':').length;
-  const zeros = address.includes('::') ? Math.max(0, 8 - groups.length - after) : 0;
-  const full = [...groups, ...Array<string>(zeros).fill('0'), ...(tail === '' ? [] : tail.split(':'))];
-  return `${full.slice(0, IPV6_PREFIX_GROUPS).join(':')}::/64`;
+  const bare = withoutPort(address);
+  if (!ipaddr.isValid(bare)) return address;
+  const parsed = ipaddr.process(bare);
+  if (parsed instanceof ipaddr.IPv4) return parsed.toString();
+  const network = ipaddr.IPv6.networkAddressFromCIDR(`${parsed.toNormalizedString()}/${IPV6_PREFIX_BITS}`);
+  return `${network.toString()}/${IPV6_PREFIX_BITS}`;
 };

@@ -32,6 +32,7 @@ import { streamRoutes } from '../http/routes/streams.js';
 import { createClientLimiter, type ClientLimiter } from '../access/client-limiter.js';
 import { shareClientLimit, type LimitSharing } from '../access/client-limiter-sharing.js';
 import { keyPrefix } from '../market-data/cache-keys.js';
+import { addProxyWarning } from '../http/proxy-warning.js';
 import { createReadiness } from '../http/readiness.js';
 import type { StdioDependencies } from '../mcp/stdio.js';
 import { VERSION } from '../config/version.js';
@@ -102,6 +103,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     },
   });
   addServerLimits(app, { maxStreams: config.stream.maxConnections, requestId: requestIds });
+  if (limiter !== null && config.trustProxy === false) addProxyWarning(app, { log });
   addClientLimit(app, { limiter, ...config.clientRateLimit, now: monotonic });
   addOverloadProtection(app, { gauge, maxInFlight: overrides.maxInFlight });
   const metrics = services.metrics(() => app.inFlight());

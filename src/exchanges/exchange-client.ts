@@ -7,7 +7,7 @@
 import type { BookIntegrity, Capabilities, Market, Candle, PriceLevel, Trade } from '../schemas/market.js';
 import type { Channel } from '../schemas/stream.js';
 import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
-import type { AppError } from '../errors.js';
+import type { AppError, ErrorCode } from '../errors.js';
 
 interface RequestBase {
   readonly exchange: ExchangeId;
@@ -124,6 +124,14 @@ export interface WatchHandle {
 export type CircuitState = 'closed' | 'open' | 'half_open';
 export type MarketsState = 'not_loaded' | 'loading' | 'loaded' | 'refresh_failed' | 'load_failed';
 
+/** A venue's fault as operators are told of it. */
+export interface VenueError {
+  readonly code: ErrorCode;
+  /** The cause, the HTTP status, the venue's words; null where nothing is known. */
+  readonly detail: string | null;
+  readonly at: Millis;
+}
+
 /** What is known of a venue without asking it. */
 export interface ExchangeHealth {
   readonly exchange: ExchangeId;
@@ -136,8 +144,8 @@ export interface ExchangeHealth {
   /** Of the thread that serves it; `inline` without workers. */
   readonly worker: 'inline' | 'starting' | 'running' | 'restarting';
   readonly workerRestarts: number;
-  /** The code of the latest fault, while no good answer has come since. */
-  readonly lastError: string | null;
+  /** The latest fault, while no good answer has come since. */
+  readonly lastError: VenueError | null;
   /** When the state above last changed. */
   readonly since: Millis;
 }

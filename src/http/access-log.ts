@@ -27,6 +27,7 @@ const fieldsOf = (answer: AnswerRecord) => ({
   ...(answer.exchange === null ? {} : { exchange: answer.exchange }),
   ...(answer.errorCode === null ? {} : { code: answer.errorCode }),
   ...(answer.aborted ? { aborted: true } : {}),
+  ...answer.refusal,
 });
 
 /** Installed on the root instance, after the answers' count. */

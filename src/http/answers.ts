@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { CacheState } from '../market-data/market-data-api.js';
-import type { ErrorCode } from '../errors.js';
+import type { ErrorCode, ParameterFault } from '../errors.js';
 import { createPipelines, type Pipelines, type Unfinished } from './pipelines.js';
 
 export interface AnswerRecord {
@@ -22,6 +22,20 @@ export interface AnswerRecord {
   readonly aborted: boolean;
   /** SSE and WebSocket: the duration is the connection's life, not a wait. */
   readonly longLived: boolean;
+  /** What the access log tells of a refusal beside its code. */
+  readonly refusal?: Refusal | null;
+}
+
+/** For operators; none of it is a label of a metric. */
+export interface Refusal {
+  /** Why an exchange failed. */
+  readonly cause?: string | undefined;
+  readonly upstream_status?: number | undefined;
+  /** As the client wrote it. */
+  readonly symbol?: string | undefined;
+  readonly errors?: readonly ParameterFault[] | undefined;
+  /** The client's address, where it is what was refused. */
+  readonly client?: string | undefined;
 }
 
 export type AnswerListener = (answer: AnswerRecord) => void;
@@ -43,6 +57,7 @@ declare module 'fastify' {
     cacheState: CacheState | null;
     exchangeId: string | null;
     errorCode: ErrorCode | null;
+    refusal: Refusal | null;
     /** performance.now() at the request's arrival. */
     arrivedAt: number;
     /** To be called once the answer is made, by those who write it past Fastify. Idempotent. */
@@ -66,6 +81,7 @@ export const addAnswers = (app: FastifyInstance): void => {
   app.decorateRequest('cacheState', null);
   app.decorateRequest('exchangeId', null);
   app.decorateRequest('errorCode', null);
+  app.decorateRequest('refusal', null);
   app.decorateRequest('arrivedAt', 0);
   app.decorate('onAnswer', (listener: AnswerListener) => {
     listeners.push(listener);
@@ -105,6 +121,7 @@ export const addAnswers = (app: FastifyInstance): void => {
         cache: request.cacheState,
         exchange: request.exchangeId,
         errorCode: request.errorCode,
+        refusal: request.refusal,
         aborted: !longLived && aborted,
         longLived,
       });

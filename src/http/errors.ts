@@ -2,7 +2,8 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Log } from '../log/log.js';
 import { createThrottle } from '../log/throttle.js';
-import { AppError } from '../errors.js';
+import { AppError, type ErrorCode } from '../errors.js';
+import type { Refusal } from './answers.js';
 import { asAppError, PROBLEM_CONTENT_TYPE, retryAfterSeconds, toProblem } from './problem-answer.js';
 
 export interface ErrorAnswersOptions {
@@ -17,9 +18,28 @@ declare module 'fastify' {
   }
 }
 
+/** Refusals of a client rather than of what it asked for. */
+const CLIENT_REFUSALS: ReadonlySet<ErrorCode> = new Set(['client_rate_limited']);
+/** Longer ones are no symbols. */
+const MAX_SYMBOL_IN_LOG = 64;
+
+const symbolOf = ({ query }: FastifyRequest): string | undefined => {
+  const symbol = typeof query === 'object' && query !== null && 'symbol' in query ? query.symbol : undefined;
+  return typeof symbol === 'string' ? symbol.slice(0, MAX_SYMBOL_IN_LOG) : undefined;
+};
+
+const refusalOf = (request: FastifyRequest, { code, diagnosis, upstream, errors }: AppError): Refusal => ({
+  cause: diagnosis,
+  upstream_status: upstream?.status,
+  symbol: symbolOf(request),
+  errors,
+  client: CLIENT_REFUSALS.has(code) ? request.ip : undefined,
+});
+
 /** Sends `error` as the answer to `request`. */
 export const sendProblem = (request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply => {
   request.errorCode = error.code;
+  request.refusal = refusalOf(request, error);
   const retryAfter = retryAfterSeconds(error);
   if (retryAfter !== null) reply.header('retry-after', retryAfter);
   return reply

@@ -32,7 +32,7 @@ export const toProblem = (error: AppError, { url, requestId }: ProblemContext): 
   instance: instanceOf(url),
   code: error.code,
   retryable: error.retryable,
-  ...(error.retryAfterMs === undefined ? {} : { retry_after_ms: Math.max(0, Math.ceil(error.retryAfterMs)) }),
+  ...retryAfterMember(error),
   request_id: requestId,
   ...(error.errors === undefined ? {} : { errors: error.errors.map((fault) => ({ ...fault })) }),
   ...(error.upstream === undefined ? {} : { upstream: upstreamOf(error.upstream) }),
@@ -41,10 +41,19 @@ export const toProblem = (error: AppError, { url, requestId }: ProblemContext): 
 const upstreamOf = ({ exchange, status }: NonNullable<AppError['upstream']>) =>
   status === undefined ? { exchange } : { exchange, status };
 
+/** Whoever is told to wait in the header is told the same in the body. */
+const waitOf = ({ status, retryAfterMs }: AppError): number | undefined =>
+  retryAfterMs ?? (status === 429 || status === 503 ? DEFAULT_RETRY_AFTER_MS : undefined);
+
+const retryAfterMember = (error: AppError): { readonly retry_after_ms?: number } => {
+  const wait = waitOf(error);
+  return wait === undefined ? {} : { retry_after_ms: Math.max(0, Math.ceil(wait)) };
+};
+
 /** Value of Retry-After (whole seconds, at least 1) for a 429 or 503; null for every other status. */
 export const retryAfterSeconds = (error: AppError): string | null => {
   if (error.status !== 429 && error.status !== 503) return null;
-  return String(Math.max(1, Math.ceil((error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000)));
+  return String(Math.max(1, Math.ceil((waitOf(error) ?? 0) / 1000)));
 };
 
 /** Fastify's and Node's own faults as ours. What neither names a client's fault is a bug, `internal_error`. */

@@ -31,7 +31,9 @@ const checkOf = (health: ExchangeHealth, now: number): ExchangeCheck => ({
   circuit: health.circuit,
   cool_down_until: health.coolDownUntil,
   budget_remaining: Math.max(0, Math.floor(health.budget.remaining)),
-  last_error: health.lastError,
+  last_error: health.lastError?.code ?? null,
+  last_error_detail: health.lastError?.detail ?? null,
+  last_error_at: health.lastError?.at ?? null,
 });
 
 /** `idle` and `loading` are no faults: an exchange is loaded when it is first asked for. */

@@ -90,6 +90,7 @@ export const createLog = async (config: Config, options: LogOptions = {}): Promi
   const { PinoPretty } = await import('pino-pretty');
   const sink = PinoPretty({
     translateTime: 'SYS:HH:MM:ss.l',
+    singleLine: true,
     ...(options.destination === undefined ? { sync: true } : { destination: options.destination }),
   });
   const log: Log = pino(settings, sink);

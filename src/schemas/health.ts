@@ -40,6 +40,10 @@ export const exchangeCheck = z
       .string()
       .nullable()
       .meta({ description: 'Code of the latest fault while nothing has succeeded since' }),
+    last_error_detail: z.string().nullable().meta({
+      description: 'Its cause for operators: the system’s words, or the HTTP status and the venue’s text',
+    }),
+    last_error_at: timestamp.nullable().meta({ description: 'When it was met, ms since the epoch' }),
   })
   .meta({ id: 'ExchangeCheck' });
 export type ExchangeCheck = z.infer<typeof exchangeCheck>;

@@ -259,6 +259,10 @@ export interface components {
       budget_remaining: number;
       /** @description Code of the latest fault while nothing has succeeded since */
       last_error: string | null;
+      /** @description Its cause for operators: the system’s words, or the HTTP status and the venue’s text */
+      last_error_detail: string | null;
+      /** @description When it was met, ms since the epoch */
+      last_error_at: number | null;
     };
     Exchanges: {
       exchanges: components['schemas']['Exchange'][];

@@ -5,6 +5,7 @@ import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { settleWithin } from '../../lib/deadline.js';
 import { steadyNow } from '../../lib/steady-clock.js';
 import type { Log } from '../../log/log.js';
+import { CoolDownLog } from '../rate-limit/cool-down-log.js';
 import { createUpstreamGate, type GateState, type GateStates } from '../rate-limit/upstream-gate.js';
 import type {
   CallOptions,
@@ -75,9 +76,19 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
     budget,
     now: monotonic,
     wall: now,
-    onChange: options.onGateChange,
+    onChange: (state) => {
+      coolDowns.changed(state.exchange);
+      options.onGateChange?.(state);
+    },
     restored: options.gates,
   });
+  const coolDowns = new CoolDownLog({
+    log,
+    now: monotonic,
+    wall: now,
+    stateOf: (exchange) => gate.state(exchange),
+  });
+  for (const exchange of exchanges) coolDowns.resumed(exchange);
 
   const createVenue = (exchange: ExchangeId): Venue => {
     const clock = sandboxUrl === null ? createVenueClock(now) : createLocalClock(now);
@@ -138,7 +149,8 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
       return outcome;
     } catch (thrown) {
       const error = faultOfCcxt(exchange, thrown);
-      venue.note(error);
+      // A caller who left in the middle is no fault of the venue.
+      if (signal?.aborted !== true) venue.note(error);
       throw error;
     }
   };
@@ -184,6 +196,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
     gateStates: () => exchanges.map((exchange) => gate.state(exchange)),
     close: async () => {
       await Promise.all([...venues.values()].map((venue) => venue.close()));
+      coolDowns.close();
       socketAgents.close();
       await dispatcher.destroy();
     },

@@ -7,6 +7,7 @@
 import { AppError, type ErrorCode } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { parseRetryAfter } from '../rate-limit/cool-down.js';
+import { diagnosisOfAnswer, diagnosisOfCause } from '../../lib/diagnosis.js';
 import { NOT_JSON, UnreadableBodyError } from './http/response-body.js';
 import type { VenueResponse } from './http/transport.js';
 import { isMaintenance, isWordedRefusal, namesPlace, saysTooFrequent } from './refusal-text.js';
@@ -38,6 +39,8 @@ interface FaultDetails {
   readonly retryAfterMs?: Millis | undefined;
   readonly confined?: boolean | undefined;
   readonly cause?: unknown;
+  /** Default: the cause's own words. */
+  readonly diagnosis?: string | undefined;
 }
 
 /** CCXT's messages hold whole bodies, megabytes perhaps: what goes into a log is cut. */
@@ -49,25 +52,31 @@ const bounded = (cause: unknown): unknown =>
 
 const fault = (exchange: ExchangeId, code: FaultCode, details: FaultDetails = {}): AppError => {
   const { status, retryAfterMs, confined, cause } = details;
+  const diagnosis = details.diagnosis ?? (cause === undefined ? undefined : diagnosisOfCause(cause));
   return new AppError(code, `${exchange} ${MESSAGES[code]}`, {
     upstream: { exchange, status },
     retryAfterMs,
     confined,
+    diagnosis,
     cause: bounded(cause),
   });
 };
 
-export const timedOut = (exchange: ExchangeId): AppError => fault(exchange, 'upstream_timeout');
+/** `diagnosis`: what was waited for and how long, where that is known. */
+export const timedOut = (exchange: ExchangeId, diagnosis?: string): AppError =>
+  fault(exchange, 'upstream_timeout', { diagnosis });
 
-/** No answer: refused, reset, cut, unresolved, TLS, not HTTP, too slow, too large. */
-export const faultOfConnection = (exchange: ExchangeId, cause: unknown): AppError => {
+/** No answer: refused, reset, cut, unresolved, TLS, not HTTP, too slow, too large. `host`: that was asked, if known. */
+export const faultOfConnection = (exchange: ExchangeId, cause: unknown, host?: string): AppError => {
   if (cause instanceof AppError) return cause;
-  if (cause instanceof UnreadableBodyError) return fault(exchange, 'upstream_bad_response', { cause });
+  const diagnosis = diagnosisOfCause(cause, host);
+  if (cause instanceof UnreadableBodyError)
+    return fault(exchange, 'upstream_bad_response', { cause, diagnosis });
   const code = codeOf(cause);
   if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH')
-    return fault(exchange, 'upstream_bad_response', { cause });
+    return fault(exchange, 'upstream_bad_response', { cause, diagnosis });
   const slow = code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' || nameOf(cause) === 'AbortError';
-  return fault(exchange, slow ? 'upstream_timeout' : 'upstream_unavailable', { cause });
+  return fault(exchange, slow ? 'upstream_timeout' : 'upstream_unavailable', { cause, diagnosis });
 };
 
 const memberText = (value: unknown, key: 'code' | 'name'): string => {
@@ -129,6 +138,7 @@ export const faultOfAnswer = (exchange: ExchangeId, code: FaultCode, context: Fa
     status: context.response.status,
     retryAfterMs: retryAfterOf(code, context),
     confined: isConfined(code, context.response),
+    diagnosis: diagnosisOfAnswer(context.response),
     cause: context.cause,
   });
 

@@ -116,7 +116,13 @@ export class MarketBook {
       this.#become(this.#loaded === undefined ? 'load_failed' : 'refresh_failed');
       onOutcome(error);
       // What ends with the server is no outage.
-      if (!this.#closed) this.#outage.begin({ exchange, code: error.code, status: error.upstream?.status });
+      if (!this.#closed)
+        this.#outage.begin({
+          exchange,
+          code: error.code,
+          status: error.upstream?.status,
+          cause: error.diagnosis,
+        });
       throw error;
     }
   }

@@ -1,19 +1,21 @@
 /** Everything that one venue needs in the thread that asks it: its CCXT instances, markets, clock and answers. */
-import { AppError } from '../../errors.js';
+import { AppError, type ErrorCode } from '../../errors.js';
 import type { ExchangeOptions } from '../../config/config.js';
 import { MARKET_KINDS, type Capabilities, type MarketKind } from '../../schemas/market.js';
 import { CHANNELS } from '../../schemas/stream.js';
 import type { ExchangeId, Millis, UnifiedSymbol } from '../../schemas/common.js';
 import { parseInterval, sortIntervals, type Interval } from '../../lib/intervals.js';
 import type { Log } from '../../log/log.js';
+import { createOutage, type Outage } from '../../log/outage.js';
 import { normalizeMarkets } from '../normalizer.js';
 import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
-import type { CallOptions, ExchangeDescription } from '../exchange-client.js';
+import type { CallOptions, ExchangeDescription, VenueError } from '../exchange-client.js';
 import type { CcxtClass, CcxtExchange } from './ccxt-exchange.js';
 import type { SocketAgents } from './http/dispatcher.js';
 import { faultOfCcxt } from './faults.js';
 import { createInstance, type Instance } from './instance.js';
 import { MarketBook, type LoadedMarkets } from './markets.js';
+import { coolDownError } from '../rate-limit/cool-down-log.js';
 import { Pacer } from '../rate-limit/pacer.js';
 import type { Transport } from './http/transport.js';
 import type { VenueClock } from './venue-clock.js';
@@ -52,6 +54,15 @@ const can = ({ has }: CcxtExchange, method: string): boolean => {
   return has[method] === true || (has[method] === 'emulated' && EMULATION_ALLOWED.has(method));
 };
 
+/** Said by this server, not by the venue. */
+const OWN_REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  'upstream_budget_exhausted',
+  'overloaded',
+  'shutting_down',
+]);
+
+const isVenueFault = ({ status, code }: AppError): boolean => status >= 429 && !OWN_REFUSALS.has(code);
+
 /** A venue as a caller may use it: with its markets, on the instance that loaded them. */
 export interface ReadyVenue {
   readonly ccxt: CcxtExchange;
@@ -66,11 +77,18 @@ export class Venue {
   #unused: Promise<Instance> | undefined;
   #rest: Instance | undefined;
   #streams: Instance | undefined;
-  #lastError: string | null = null;
+  #lastError: VenueError | null = null;
+  readonly #outage: Outage;
 
   constructor(deps: VenueDeps) {
     this.#deps = deps;
     const { exchange, now, monotonic, random, log } = deps;
+    this.#outage = createOutage({
+      log,
+      now,
+      warning: 'an exchange fails',
+      recovery: 'the exchange answers again',
+    });
     this.markets = new MarketBook({
       exchange,
       now,
@@ -78,7 +96,7 @@ export class Venue {
       random,
       log,
       load: () => this.#loadMarkets(),
-      onOutcome: (error) => this.note(error),
+      onOutcome: (error) => this.#remember(error),
     });
   }
 
@@ -94,15 +112,39 @@ export class Venue {
     return this.#deps.clock;
   }
 
-  /** The code of the latest fault, until something went well. */
-  get lastError(): string | null {
-    return this.#lastError;
+  /** The latest fault, until something went well. While the venue limits requests, that at least. */
+  get lastError(): VenueError | null {
+    return this.#lastError ?? coolDownError(this.gate.state(this.exchange));
   }
 
-  /** Remembers how a call ended. What callers got wrong says nothing about the venue. */
+  /**
+   * Remembers how a call ended, and logs why an exchange fails once each time. What callers got wrong, and what this
+   * server refuses by itself, says nothing about the venue.
+   */
   note(error: AppError | null): void {
-    if (error === null) this.#lastError = null;
-    else if (error.status >= 429) this.#lastError = error.code;
+    const { exchange, log } = this.#deps;
+    this.#remember(error);
+    if (error === null) {
+      this.#outage.end({ exchange });
+      return;
+    }
+    if (!isVenueFault(error)) return;
+    const { code, diagnosis, upstream } = error;
+    const details = { exchange, code, status: upstream?.status, cause: diagnosis };
+    log.debug(details, 'a call to an exchange failed');
+    // A cool-down has lines of its own (cool-down-log.ts).
+    if (code !== 'upstream_rate_limited') this.#outage.begin(details);
+  }
+
+  #remember(error: AppError | null): void {
+    if (error === null) {
+      this.#lastError = null;
+    } else if (isVenueFault(error)) {
+      const { code, diagnosis } = error;
+      // A refusal in a cool-down brings no words of its own.
+      const before = this.#lastError?.code === code ? this.#lastError.detail : null;
+      this.#lastError = { code, detail: diagnosis ?? before, at: this.#deps.now() };
+    }
   }
 
   async #create(): Promise<Instance> {
@@ -112,7 +154,7 @@ export class Venue {
       throw AppError.from(thrown);
     });
     const pacerFor = (rateLimitMs: Millis): Pacer =>
-      (this.#pacer ??= new Pacer({ exchange, rateLimitMs, gate, now: monotonic, monotonic }));
+      (this.#pacer ??= new Pacer({ exchange, rateLimitMs, gate, now: monotonic }));
     return createInstance(Exchange, { ...this.#deps, pacerFor });
   }
 

@@ -201,6 +201,7 @@ export class ExchangeGate {
   }
 
   #rateLimited(retryAfterMs: Millis): AppError {
-    return rateLimited(this.#exchange, { retryAfterMs, status: this.#restraint.coolDownStatus });
+    const { coolDownStatus: status, coolDownReason: reason } = this.#restraint;
+    return rateLimited(this.#exchange, { retryAfterMs, status, reason });
   }
 }

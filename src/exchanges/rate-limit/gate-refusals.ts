@@ -7,7 +7,11 @@ const wholeMs = (ms: Millis): Millis => Math.max(1, Math.ceil(ms));
 /** The venue has said, or is about to say, "too many requests". `status`: what it said so with, where it did. */
 export const rateLimited = (
   exchange: ExchangeId,
-  { retryAfterMs, status }: { readonly retryAfterMs: Millis; readonly status: number | null },
+  {
+    retryAfterMs,
+    status,
+    reason,
+  }: { readonly retryAfterMs: Millis; readonly status: number | null; readonly reason: string | null },
 ): AppError =>
   new AppError(
     'upstream_rate_limited',
@@ -15,6 +19,7 @@ export const rateLimited = (
     {
       retryAfterMs: wholeMs(retryAfterMs),
       upstream: { exchange, status: status ?? undefined },
+      diagnosis: reason ?? undefined,
     },
   );
 

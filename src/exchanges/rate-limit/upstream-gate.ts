@@ -37,6 +37,8 @@ export interface UpstreamOutcome {
   readonly bodyThrottled: boolean;
   /** How long a refusal asks to be left alone, in a header or in its text; null where it says nothing. */
   readonly toldWaitMs?: Millis | null | undefined;
+  /** The venue's words, for operators; kept where they start a cool-down. */
+  readonly reason?: string | undefined;
 }
 
 /** Plain data: crosses a message port, and a later gate starts from it. */
@@ -44,8 +46,12 @@ export interface GateState {
   readonly exchange: ExchangeId;
   /** Not one request leaves before this instant; null when the venue is not cooling down. */
   readonly coolDownUntil: Millis | null;
+  /** When it began, by the wall clock: a stamp; null when the venue is not cooling down. */
+  readonly coolDownSince: Millis | null;
   /** Status that started it, where there was one. */
   readonly coolDownStatus: number | null;
+  /** The venue's words that started it, for operators. */
+  readonly coolDownReason: string | null;
   /** Refusals in a row, and when the cool-down of the last one ended or will end. */
   readonly strikes: number;
   readonly struckUntil: Millis;

@@ -41,7 +41,12 @@ export const withCircuitBreaker = (
     new AppError(
       last?.code ?? 'upstream_unavailable',
       `${exchange} has failed repeatedly and is left alone for a moment.`,
-      { retryAfterMs: Math.ceil(retryAfterMs), upstream: last?.upstream ?? { exchange }, cause: REFUSED },
+      {
+        retryAfterMs: Math.ceil(retryAfterMs),
+        upstream: last?.upstream ?? { exchange },
+        diagnosis: last?.diagnosis,
+        cause: REFUSED,
+      },
     );
 
   const guard = async <T>(
@@ -65,7 +70,10 @@ export const withCircuitBreaker = (
         const was = circuit.state;
         passage.failed(monotonic(), error);
         if (was !== 'open' && circuit.state === 'open')
-          log.warn({ exchange, code: error.code }, 'circuit opened: the exchange keeps failing');
+          log.warn(
+            { exchange, code: error.code, cause: error.diagnosis },
+            'circuit opened: the exchange keeps failing',
+          );
       } else passage.undecided(monotonic());
       throw error;
     }

@@ -1,5 +1,6 @@
 /** What is known of a venue on this side of the port. Pure. */
 import type { ExchangeId, Millis } from '../../schemas/common.js';
+import { coolDownError } from '../rate-limit/cool-down-log.js';
 import type { GateState } from '../rate-limit/upstream-gate.js';
 import type { ExchangeHealth } from '../exchange-client.js';
 
@@ -35,17 +36,18 @@ export const mirroredHealth = ({
     ofGate === null ? 0 : Math.round(ofGate - monotonic + now),
     reported?.coolDownUntil ?? 0,
   );
+  const cooling = coolDownUntil > now;
   return {
     exchange,
     markets: reported?.markets ?? 'not_loaded',
     marketsLoadedAt: reported?.marketsLoadedAt ?? null,
-    coolDownUntil: coolDownUntil > now ? coolDownUntil : null,
+    coolDownUntil: cooling ? coolDownUntil : null,
     circuit: 'closed',
     budget: reported?.budget ??
       gate?.budget ?? { limit: budget.requests, remaining: budget.requests, windowMs: budget.windowMs },
     worker,
     workerRestarts,
-    lastError: reported?.lastError ?? null,
+    lastError: reported?.lastError ?? (cooling && gate !== undefined ? coolDownError(gate) : null),
     since: Math.max(reported?.since ?? 0, workerSince),
   };
 };

@@ -29,6 +29,8 @@ export interface LostFeed {
   readonly topic: StreamTopic;
   readonly reason: string;
   readonly code: string | undefined;
+  /** The fault's diagnosis. */
+  readonly cause?: string | undefined;
   /** Until the next attempt. */
   readonly wait: Millis;
   readonly kind: Kind;

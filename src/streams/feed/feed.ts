@@ -225,7 +225,8 @@ export class Feed {
     const polledFor = fault === undefined ? null : this.#resyncs.failed(monotonic());
     if (fault !== undefined && polledFor !== null) this.#givenUp = fault;
     const wait = polledFor ?? this.#wait.next({ livedFor, hopeless });
-    outages.lost(this, { topic, reason, wait, code: error?.code, kind: hopeless ? 'refused' : 'lost' });
+    const kind = hopeless ? 'refused' : 'lost';
+    outages.lost(this, { topic, reason, wait, code: error?.code, cause: error?.diagnosis, kind });
     if (fault !== undefined) listener.onBookFault(fault);
     listener.onInterrupted();
     if (!this.#fallback.active) {

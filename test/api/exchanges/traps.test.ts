@@ -77,7 +77,7 @@ describe('0.3 a failed load of markets', () => {
     expect(requests().filter(({ kind }) => kind === 'markets')).toHaveLength(1);
     expect(venues.health().find((health) => health.exchange === exchange)).toMatchObject({
       markets: 'load_failed',
-      lastError: 'upstream_unavailable',
+      lastError: { code: 'upstream_unavailable', detail: expect.stringMatching(/^HTTP 500/) },
     });
     expect(await ask(requestFor(exchange, 'ticker'))).toMatchObject({ exchange });
     expect(venues.health().find((health) => health.exchange === exchange)).toMatchObject({

@@ -54,6 +54,36 @@ test('a line tells id, method, route, status, duration, cache state, exchange an
   expect(JSON.stringify(rig.log.lines)).not.toContain('s3cret');
 });
 
+test('why an exchange failed stands in the line and in no answer', async () => {
+  rig = await startTestApp();
+  const diagnosis = 'getaddrinfo ENOTFOUND api.example';
+  const upstream = { exchange: 'binance', status: 502 };
+  rig.venue.answer = () =>
+    Promise.reject(new AppError('upstream_unavailable', 'away', { upstream, diagnosis }));
+  const { body, headers } = await rig.app.inject(TICKER);
+  expect(lines()).toMatchObject([
+    { level: 'warn', details: { cause: diagnosis, upstream_status: 502, symbol: 'BTC/USDT' } },
+  ]);
+  expect(body + JSON.stringify(headers)).not.toContain('ENOTFOUND');
+});
+
+test('a refusal’s line says what was refused: the symbol, the parameter, the client', async () => {
+  rig = await startTestApp({ CLIENT_RATE_LIMIT_REQUESTS: '2' });
+  rig.venue.answer = () => Promise.reject(new AppError('symbol_not_found', 'binance has no NO/PE.'));
+  await rig.app.inject('/v1/markets/ticker?exchange=binance&symbol=NO/PE');
+  await rig.app.inject('/v1/markets/trades?exchange=binance&symbol=BTC/USDT&limit=many');
+  await rig.app.inject({ url: TICKER, remoteAddress: '192.0.2.7' });
+  for (let asked = 0; asked < 2; asked += 1)
+    await rig.app.inject({ url: TICKER, remoteAddress: '192.0.2.7' });
+  expect(lines().map(({ details }) => details)).toMatchObject([
+    { code: 'symbol_not_found', symbol: 'NO/PE' },
+    { code: 'invalid_request', errors: [{ parameter: 'limit', reason: expect.any(String) }] },
+    expect.anything(),
+    expect.anything(),
+    { code: 'client_rate_limited', client: '192.0.2.7' },
+  ]);
+});
+
 test('a flood of one failure is a few lines and a count', async () => {
   rig = await startTestApp();
   for (let i = 0; i < 50; i++) await rig.app.inject('/nothing');

@@ -79,6 +79,25 @@ test('a server that refuses requests for their number is unavailable, and says s
   });
 });
 
+test('why an exchange fails is told: the code, its cause and when', () => {
+  const lastError = {
+    code: 'upstream_unavailable',
+    detail: 'getaddrinfo ENOTFOUND api.example',
+    at: 900,
+  } as const;
+  const { checks } = readiness([well('binance', { lastError }), well('coinbaseexchange')]);
+  expect(checks['binance']).toMatchObject({
+    last_error: 'upstream_unavailable',
+    last_error_detail: 'getaddrinfo ENOTFOUND api.example',
+    last_error_at: 900,
+  });
+  expect(checks['coinbasepro']).toMatchObject({
+    last_error: null,
+    last_error_detail: null,
+    last_error_at: null,
+  });
+});
+
 test('exchanges stand under the names that were enabled', () => {
   expect(Object.keys(readiness([well('binance'), well('coinbaseexchange')]).checks)).toEqual([
     'cache',

@@ -6,6 +6,7 @@
 import { EventEmitter } from 'node:events';
 import { request, type Dispatcher } from 'undici';
 import { AppError } from '../../../errors.js';
+import { diagnosisOfAnswer } from '../../../lib/diagnosis.js';
 import type { ExchangeId, Millis } from '../../../schemas/common.js';
 import { toldWait } from '../../rate-limit/told-wait.js';
 import type { UpstreamGate, UpstreamOutcome } from '../../rate-limit/upstream-gate.js';
@@ -76,6 +77,8 @@ class Ending extends EventEmitter {
   }
 }
 
+const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).host : '');
+
 interface Attempt {
   readonly url: string;
   readonly init: RequestInit;
@@ -109,18 +112,21 @@ export const createTransport = (deps: TransportDeps): Transport => {
     const { deadline, signal } = call;
     await gate.admit({ exchange, ...call });
     const allowed = Math.min(timeoutMs, deadline - monotonic());
-    if (allowed <= 0) throw timedOut(exchange);
+    const host = hostOf(url);
+    if (allowed <= 0) throw timedOut(exchange, `no time was left to ask ${host}`);
     const ending = new Ending();
     const abandon = (): void => ending.abort(signal?.reason);
     signal?.addEventListener('abort', abandon, { once: true });
-    const timer = setTimeout(() => ending.abort(timedOut(exchange)), allowed);
+    const timer = setTimeout(() => {
+      ending.abort(timedOut(exchange, `${host} did not answer within ${Math.round(allowed)} ms`));
+    }, allowed);
     timer.unref();
     let response: VenueResponse;
     try {
       response = await send({ url, init, signal: ending });
     } catch (error) {
       gate.report(exchange, { status: null, headers: {}, bodyThrottled: false, toldWaitMs: null });
-      throw faultOfConnection(exchange, ending.aborted ? ending.reason : error);
+      throw faultOfConnection(exchange, ending.aborted ? ending.reason : error, host);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abandon);
@@ -138,7 +144,14 @@ export const createTransport = (deps: TransportDeps): Transport => {
 export const outcomeOf = (response: VenueResponse, code: FaultCode | null, now: Millis): UpstreamOutcome => {
   const { status, headers } = response;
   const bodyThrottled = code === 'upstream_rate_limited';
-  return { status, headers, bodyThrottled, toldWaitMs: bodyThrottled ? toldWait(response, now) : null };
+  if (!bodyThrottled) return { status, headers, bodyThrottled, toldWaitMs: null };
+  return {
+    status,
+    headers,
+    bodyThrottled,
+    toldWaitMs: toldWait(response, now),
+    reason: diagnosisOfAnswer(response),
+  };
 };
 
 /** How long the gate keeps a venue's requests back, where it does; `now` by the gate's clock. */

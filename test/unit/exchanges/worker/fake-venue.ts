@@ -32,7 +32,9 @@ export const turns = async (count = 12): Promise<void> => {
 export const gateState = (exchange: string, state: Partial<GateState> = {}): GateState => ({
   exchange,
   coolDownUntil: null,
+  coolDownSince: null,
   coolDownStatus: null,
+  coolDownReason: null,
   strikes: 0,
   struckUntil: 0,
   brakeUntil: { callers: 0, polls: 0 },
