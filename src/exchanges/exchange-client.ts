@@ -137,6 +137,8 @@ export interface ExchangeHealth {
   readonly exchange: ExchangeId;
   readonly markets: MarketsState;
   readonly marketsLoadedAt: Millis | null;
+  /** A load of the markets is under way, or about to begin: the first one, or a refresh. */
+  readonly marketsLoading?: boolean | undefined;
   /** Not one request leaves before this instant; null when the venue is not cooling down. */
   readonly coolDownUntil: Millis | null;
   readonly circuit: CircuitState;

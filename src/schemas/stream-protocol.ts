@@ -142,15 +142,22 @@ export const errorEvent = z
   .meta({ id: 'ErrorEvent' });
 
 /**
- * Trades (or closed candles) that a slow reader did not get, or trades that came to light after later ones had been
- * shown. They are gone; REST has the latest.
+ * Trades (or closed candles) that a slow reader did not get, that came to light after later ones had been shown (`count`),
+ * or a stretch of time after a break of which REST has not all any more (`from`, `to`). They are gone from this stream.
  */
 export const lostEvent = z
   .object({
     event_type: z.literal('lost'),
     ...namedTopic,
     channel: z.enum(['trades', 'ohlcv']),
-    count: z.int().positive().meta({ description: 'Trades (or candles) lost since the event before' }),
+    interval: z.string().optional().meta({ description: 'Of candles' }),
+    count: z
+      .int()
+      .positive()
+      .optional()
+      .meta({ description: 'Trades (or candles) lost since the event before' }),
+    from: z.int().optional().meta({ description: 'Begin of a stretch of which rows are missing (ms)' }),
+    to: z.int().optional().meta({ description: 'End of that stretch (ms)' }),
     timestamp,
     sandbox,
   })

@@ -4,6 +4,7 @@ import type { BookIntegrity } from '../schemas/market.js';
 import type { Millis } from '../schemas/common.js';
 import type { StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
 import { inWordsOf } from '../exchanges/named-error.js';
+import type { Gap } from './channels/channel-state.js';
 import type { SharedEvent } from './hub-api.js';
 import { createSharedEvent } from './shared-event.js';
 
@@ -76,6 +77,11 @@ export interface FeedStatus {
   readonly at: Millis;
 }
 
+const channelOf = ({ topic: { channel, interval } }: EventSource) => ({
+  channel,
+  ...(interval === undefined ? {} : { interval }),
+});
+
 /** Of several states that a slow reader missed only the latest matters. */
 export const statusEventOf = (source: EventSource, { state, detail, at }: FeedStatus): SharedEvent => {
   const { channel, exchange, symbol, interval } = source.topic;
@@ -91,6 +97,10 @@ export const statusEventOf = (source: EventSource, { state, detail, at }: FeedSt
   });
 };
 
+/** A stretch of which rows are missing for good: nobody knows how many. */
+export const lostRangeEventOf = (source: EventSource, { from, to }: Gap, at: Millis): SharedEvent =>
+  finish(source, 'lost', { facts: { ...channelOf(source), from, to, timestamp: at } });
+
 /** `count` trades that came to light when later ones had been shown: told instead of shown out of order. */
 export const lostEventOf = (source: EventSource, count: number, at: Millis): SharedEvent =>
-  finish(source, 'lost', { facts: { channel: source.topic.channel, count, timestamp: at } });
+  finish(source, 'lost', { facts: { ...channelOf(source), count, timestamp: at } });

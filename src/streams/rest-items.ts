@@ -22,8 +22,14 @@ export interface RestItem {
   readonly receivedAt: Millis;
 }
 
-/** `trades`: how many to ask for, 1 to 1000. Throws `invalid_request` for an ohlcv topic without its interval. */
-export const requestOf = (topic: StreamTopic, trades = STREAM_TRADES): MarketRequest => {
+/** `trades` and `candles`: how many to ask for, 1 to 1000. Throws `invalid_request` for an ohlcv topic without its interval. */
+export const requestOf = (
+  topic: StreamTopic,
+  {
+    trades = STREAM_TRADES,
+    candles = STREAM_CANDLES,
+  }: { trades?: number | undefined; candles?: number | undefined } = {},
+): MarketRequest => {
   const { channel, exchange, symbol, interval } = topic;
   switch (channel) {
     case 'ticker':
@@ -34,7 +40,7 @@ export const requestOf = (topic: StreamTopic, trades = STREAM_TRADES): MarketReq
       return { kind: 'orderbook', exchange, symbol, limit: STREAM_BOOK_LEVELS };
     case 'ohlcv':
       if (interval === undefined) throw new AppError('invalid_request', 'An ohlcv stream needs an interval.');
-      return { kind: 'ohlcv', exchange, symbol, interval, limit: STREAM_CANDLES };
+      return { kind: 'ohlcv', exchange, symbol, interval, limit: candles };
   }
 };
 

@@ -5,7 +5,7 @@ import type { BookIntegrity } from '../schemas/market.js';
 import type { StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
 import type { LiveTicker } from '../market-data/market-data-api.js';
 import { createChannelState, type ChannelState } from './channels/channel-state.js';
-import { lostEventOf, statusEventOf, type EventSource, type FeedStatus } from './events.js';
+import { lostEventOf, lostRangeEventOf, statusEventOf, type EventSource, type FeedStatus } from './events.js';
 import { Feed } from './feed/feed.js';
 import type { FeedListener, FeedOptions, ItemSource } from './feed/feed-api.js';
 import type { SharedEvent, Subscriber } from './hub-api.js';
@@ -33,8 +33,6 @@ export interface JoinRequest {
   readonly threshold: number;
   readonly lastEventId: string | undefined;
 }
-
-const NOTHING: Tick['item'] = { channel: 'trades', trades: [] };
 
 export class Topic implements FeedListener {
   readonly topic: StreamTopic;
@@ -116,7 +114,8 @@ export class Topic implements FeedListener {
     const view = this.#view(request);
     const member: Member = { subscriber };
     this.#members += 1;
-    const tick = this.#tick(this.#state.snapshot() ?? NOTHING);
+    const known = this.#state.snapshot();
+    const tick = known === null ? null : this.#tick(known);
     const first = view.welcome(member, tick, request.lastEventId);
     if (first !== undefined) this.#options.deliver(subscriber, first);
     this.#options.deliver(subscriber, statusEventOf(view.source, this.status));
@@ -172,6 +171,10 @@ export class Topic implements FeedListener {
     this.#options.bookFailed(fault);
   }
 
+  wanted(): number | undefined {
+    return this.#state.wanted?.(this.#options.now());
+  }
+
   isNews(item: StreamItem): boolean {
     return this.#state.isNews(item);
   }
@@ -192,6 +195,7 @@ export class Topic implements FeedListener {
     if (lost > 0) this.#tellAll((source) => lostEventOf(source, lost, at));
     const gap = this.#state.takeGap?.() ?? null;
     if (gap === null) return;
+    this.#tellAll((source) => lostRangeEventOf(source, gap, at));
     const [from, to] = [gap.from, gap.to].map((time) => new Date(time).toISOString());
     this.onGap(
       `REST does not reach back far enough: some ${this.topic.channel} between ${from} and ${to} may be missing.`,

@@ -30,8 +30,8 @@ export interface View {
   readonly members: Set<Member>;
   /** Hands the item to every member for whom it is an event. Answers how many got it. */
   publish(tick: Tick): number;
-  /** Takes the member in. Its own first event; undefined where `seenId` says that it has nothing new to see. */
-  welcome(member: Member, tick: Tick, seenId: string | undefined): SharedEvent | undefined;
+  /** Takes the member in. Its own first event; undefined where nothing is known, or nothing that is new to `seenId`. */
+  welcome(member: Member, tick: Tick | null, seenId: string | undefined): SharedEvent | undefined;
   /** May be called while the member is handed an event. */
   leave(member: Member): void;
 }
@@ -87,9 +87,14 @@ class TickerView implements View {
     return delivered;
   }
 
-  welcome(member: Member, { item, id }: Tick, seenId: string | undefined): SharedEvent | undefined {
+  welcome(member: Member, tick: Tick | null, seenId: string | undefined): SharedEvent | undefined {
     this.members.add(member);
-    if (item.channel !== 'ticker') return undefined;
+    const item = tick?.item;
+    if (tick === null || item?.channel !== 'ticker') {
+      this.#enter(member, this.#cohortFor(null, ''));
+      return undefined;
+    }
+    const { id } = tick;
     // Whoever saw the last event of a cohort has missed none since; whoever saw this very tick needs no second look.
     const seen = seenId === undefined ? undefined : this.#cohortAt(seenId);
     this.#enter(member, seen ?? this.#cohortFor(item.last, id));
@@ -159,8 +164,10 @@ class PlainView implements View {
     return this.members.size;
   }
 
-  welcome(member: Member, { item, ...place }: Tick, seenId: string | undefined): SharedEvent | undefined {
+  welcome(member: Member, tick: Tick | null, seenId: string | undefined): SharedEvent | undefined {
     this.members.add(member);
+    if (tick === null) return undefined;
+    const { item, ...place } = tick;
     if (item.channel === 'ticker' || seenId === place.id) return undefined;
     return plainEventOf(this.source, item, place);
   }

@@ -161,6 +161,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
       exchange: venue.exchange,
       markets: venue.markets.state,
       marketsLoadedAt: venue.markets.loadedAt,
+      marketsLoading: venue.markets.loading,
       coolDownUntil: coolDownUntil === null ? null : Math.round(coolDownUntil - monotonic() + now()),
       circuit: 'closed',
       budget: left,

@@ -17,6 +17,11 @@ import { createSymbolIndex, type SymbolIndex } from './symbol-search.js';
 /** All requests of one load together, with their waits. */
 export const MARKETS_LOAD_MS: Millis = 60_000;
 export const MARKETS_REFRESH_MS: Millis = 3_600_000;
+/**
+ * A refresh is announced so long before it begins: parsing what comes blocks the thread, and whoever watches it must know
+ * why by then.
+ */
+export const REFRESH_NOTICE_MS: Millis = 600;
 const RETRY_REFRESH_MS: Millis = 300_000;
 /** A fraction by which waits vary, so that venues and servers don't refresh in step. */
 const JITTER = 0.1;
@@ -49,6 +54,7 @@ export class MarketBook {
   #state: MarketsState = 'not_loaded';
   #since: Millis;
   #timer: NodeJS.Timeout | undefined;
+  #refreshing = false;
   #closed = false;
 
   constructor(deps: MarketBookDeps) {
@@ -61,6 +67,11 @@ export class MarketBook {
 
   get state(): MarketsState {
     return this.#state;
+  }
+
+  /** A load is under way or about to begin: the first one, or a refresh behind everybody's back. */
+  get loading(): boolean {
+    return this.#refreshing || this.#loading !== undefined;
   }
 
   get loadedAt(): Millis | null {
@@ -133,9 +144,16 @@ export class MarketBook {
     if (this.#closed || this.#loaded === undefined) return;
     const wait = this.#state === 'refresh_failed' ? RETRY_REFRESH_MS : MARKETS_REFRESH_MS;
     const jittered = wait * (1 - JITTER + 2 * JITTER * this.#deps.random());
+    this.#timer = setTimeout(() => this.#refresh(), jittered - REFRESH_NOTICE_MS);
+    this.#timer.unref();
+  }
+
+  #refresh(): void {
+    this.#refreshing = true;
     this.#timer = setTimeout(() => {
+      this.#refreshing = false;
       this.#load().catch(() => undefined);
-    }, jittered);
+    }, REFRESH_NOTICE_MS);
     this.#timer.unref();
   }
 

@@ -40,11 +40,12 @@ export class VitalSigns {
     return this.#overMemory >= 2 ? 'outgrown' : 'well';
   }
 
-  /** Blocked for a good reason, perhaps: it starts, or it loads markets, or somebody waits for those that are not there. */
+  /** Blocked for a good reason, perhaps: it starts, or it loads or refreshes markets, or somebody waits for those that are not there. */
   #isLoading(isWaitedFor: boolean): boolean {
     if (this.#report === null) return true;
     return this.#report.health.some(
-      ({ markets }) => markets === 'loading' || (isWaitedFor && !HAS_MARKETS.has(markets)),
+      ({ markets, marketsLoading }) =>
+        markets === 'loading' || marketsLoading === true || (isWaitedFor && !HAS_MARKETS.has(markets)),
     );
   }
 }

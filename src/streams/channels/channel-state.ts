@@ -39,6 +39,8 @@ export interface ChannelState {
   forget?(): void;
   /** The hole that a look over REST after an interruption could not close; answered once. */
   takeGap?(): Gap | null;
+  /** How many of its newest rows REST is to be asked for, so that none since the last known is missing. */
+  wanted?(now: Millis): number;
   /** How many items came too late to be shown in their order; answered once. */
   takeLost?(): number;
 }
@@ -52,6 +54,6 @@ export const createChannelState = (topic: StreamTopic): ChannelState => {
     case 'orderbook':
       return new OrderBookState();
     case 'ohlcv':
-      return new OhlcvState();
+      return new OhlcvState(topic.interval);
   }
 };

@@ -1,12 +1,17 @@
+import { parseInterval, periodEnd, type Interval } from '../../lib/intervals.js';
 import type { Candle } from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
-import type { ChannelState, ItemOrigin, Judgement } from './channel-state.js';
+import type { ChannelState, Gap, ItemOrigin, Judgement } from './channel-state.js';
 
 type OhlcvItem = Extract<StreamItem, { channel: 'ohlcv' }>;
 
-/** Newest candles remembered; a venue's first batch may be longer and is shown cut to this. */
+/** Candles that a newcomer is shown: the last closed one and the open one. */
+const SHOWN_CANDLES = 2;
+/** Newest candles remembered. */
 const MAX_KNOWN_CANDLES = 3;
+/** Candles that REST is asked for at most to close a gap; what lies before them is lost, and told. */
+const MAX_WANTED_CANDLES = 500;
 
 const same = (a: Candle, b: Candle): boolean =>
   a.open === b.open &&
@@ -17,26 +22,42 @@ const same = (a: Candle, b: Candle): boolean =>
   a.closed === b.closed;
 
 /**
- * The newest candles. When the next period begins, the candle before it is sent once more with `closed: true`, unless
- * the feed was interrupted since its last update: then only the venue knows how it ended, and REST is asked.
+ * A sequence of periods, each shown as closed once and in order. When the feed goes on to the next period, the candle
+ * before it is sent once more with `closed: true`. After a break, and where candles are polled, only the venue knows how
+ * a period ended: REST is asked for all since the last one that is known, and what it does not have any more is a gap.
  */
 export class OhlcvState implements ChannelState {
+  readonly #interval: Interval | undefined;
   /** Oldest first. */
   #known: Candle[] = [];
   #interrupted = false;
+  #gap: Gap | null = null;
 
-  accept(item: StreamItem, { via }: ItemOrigin): Judgement {
+  constructor(interval = '') {
+    this.#interval = parseInterval(interval);
+  }
+
+  accept(item: StreamItem, { via, seam = false }: ItemOrigin): Judgement {
     if (item.channel !== 'ohlcv' || item.candles.length === 0) return 'repeated';
-    const incoming = item.candles.toSorted((a, b) => a.timestamp - b.timestamp).slice(-MAX_KNOWN_CANDLES);
+    const incoming = item.candles.toSorted((a, b) => a.timestamp - b.timestamp);
     const newest = this.#known.at(-1);
-    const floor = this.#known[0]?.timestamp ?? 0;
-    const fresh = incoming.filter((candle) => candle.timestamp >= floor && this.#isFresh(candle));
-    if (fresh.length === 0) return incoming.every((candle) => candle.timestamp < floor) ? 'late' : 'repeated';
-    if (newest !== undefined) this.#closePrevious(newest, fresh);
-    if (via === 'rest' || fresh.some((candle) => candle.timestamp === newest?.timestamp))
-      this.#interrupted = false;
+    const fresh = incoming.filter((candle) => isFresh(candle, newest));
+    const interrupted = this.#interrupted;
+    // The feed goes on from here: from REST where the two overlap, else from its own word on the newest candle.
+    const confirmed = incoming.some(({ timestamp }) => timestamp === newest?.timestamp);
+    if (confirmed && (via === 'feed' || seam)) this.#interrupted = false;
+    if (fresh.length === 0)
+      return incoming.every(({ timestamp }) => timestamp < (newest?.timestamp ?? 0)) ? 'late' : 'repeated';
+    const reached = incoming.some(({ timestamp }) => timestamp <= (newest?.timestamp ?? Infinity));
+    if (newest !== undefined) {
+      if (via === 'rest' || interrupted) this.#judgeGap(newest, { fresh, reached });
+      else closePrevious(newest, fresh);
+    }
+    // Past a gap, which is told, the feed itself is whole again.
+    if (via === 'feed' || seam) this.#interrupted = false;
     this.#remember(fresh);
-    return { channel: 'ohlcv', candles: fresh };
+    // Of a first batch only the newest: what lies before was over when this stream began.
+    return { channel: 'ohlcv', candles: newest === undefined ? fresh.slice(-MAX_KNOWN_CANDLES) : fresh };
   }
 
   isNews(item: StreamItem): boolean {
@@ -44,21 +65,25 @@ export class OhlcvState implements ChannelState {
   }
 
   snapshot(): OhlcvItem | null {
-    return this.#known.length === 0 ? null : { channel: 'ohlcv', candles: this.#known.slice(-2) };
+    return this.#known.length === 0 ? null : { channel: 'ohlcv', candles: this.#known.slice(-SHOWN_CANDLES) };
   }
 
   interrupted(): void {
     this.#interrupted = true;
   }
 
-  #find(timestamp: Millis): Candle | undefined {
-    return this.#known.find((candle) => candle.timestamp === timestamp);
+  takeGap(): Gap | null {
+    const gap = this.#gap;
+    this.#gap = null;
+    return gap;
   }
 
-  /** A closed candle is final. */
-  #isFresh(candle: Candle): boolean {
-    const known = this.#find(candle.timestamp);
-    return known === undefined || (!known.closed && !same(known, candle));
+  wanted(now: Millis): number {
+    const newest = this.#known.at(-1);
+    if (newest === undefined || this.#interval === undefined) return SHOWN_CANDLES;
+    // One more for a period that begins meanwhile, or by a clock that is a little ahead of ours.
+    const periods = Math.ceil((now - newest.timestamp) / this.#interval.ms) + 1;
+    return Math.min(MAX_WANTED_CANDLES, Math.max(SHOWN_CANDLES, periods));
   }
 
   /** Trading that the feed did not show: a changed candle, or a later one in which something was traded. */
@@ -69,13 +94,23 @@ export class OhlcvState implements ChannelState {
     return candle.close !== newest.close || candle.volume !== newest.volume;
   }
 
-  #closePrevious(newest: Candle, fresh: Candle[]): void {
-    const next = fresh.findIndex((candle) => candle.timestamp > newest.timestamp);
-    const told = fresh.some((candle) => candle.timestamp === newest.timestamp && candle.closed);
-    if (next === -1 || newest.closed || told || this.#interrupted) return;
-    const open = fresh.findIndex((candle) => candle.timestamp === newest.timestamp);
-    if (open === -1) fresh.splice(next, 0, { ...newest, closed: true });
-    else fresh[open] = { ...(fresh[open] ?? newest), closed: true };
+  /**
+   * `reached`: the answer begins at the newest known candle or before. Its holes are the venue's own then: periods in
+   * which nothing was traded.
+   */
+  #judgeGap(
+    newest: Candle,
+    { fresh, reached }: { readonly fresh: readonly Candle[]; readonly reached: boolean },
+  ): void {
+    const next = fresh.find(({ timestamp }) => timestamp > newest.timestamp)?.timestamp;
+    if (next === undefined) return;
+    const told = fresh.some(({ timestamp, closed }) => timestamp === newest.timestamp && closed);
+    if (!newest.closed && !told) {
+      this.#gap = { from: newest.timestamp, to: next };
+      return;
+    }
+    const end = this.#interval === undefined ? next : periodEnd(this.#interval, newest.timestamp);
+    if (!reached && end < next) this.#gap = { from: end, to: next };
   }
 
   #remember(fresh: readonly Candle[]): void {
@@ -85,3 +120,18 @@ export class OhlcvState implements ChannelState {
       .slice(-MAX_KNOWN_CANDLES);
   }
 }
+
+/** A closed candle is final, and so is everything before the newest one. */
+const isFresh = (candle: Candle, newest: Candle | undefined): boolean => {
+  if (newest === undefined || candle.timestamp > newest.timestamp) return true;
+  return candle.timestamp === newest.timestamp && !newest.closed && !same(newest, candle);
+};
+
+const closePrevious = (newest: Candle, fresh: Candle[]): void => {
+  const next = fresh.findIndex((candle) => candle.timestamp > newest.timestamp);
+  const told = fresh.some((candle) => candle.timestamp === newest.timestamp && candle.closed);
+  if (next === -1 || newest.closed || told) return;
+  const open = fresh.findIndex((candle) => candle.timestamp === newest.timestamp);
+  if (open === -1) fresh.splice(next, 0, { ...newest, closed: true });
+  else fresh[open] = { ...(fresh[open] ?? newest), closed: true };
+};

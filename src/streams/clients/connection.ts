@@ -43,6 +43,8 @@ export class Connection {
     this.#host = host;
     this.#pingedAt = host.monotonic();
     socket.once('close', this.#onClose);
+    // Its close may be over already, and comes no second time; the registry admits it first.
+    if (socket.destroyed) queueMicrotask(this.#onClose);
   }
 
   /** True once nothing more is taken: closed by us, or the client has gone. */

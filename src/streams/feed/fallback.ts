@@ -17,14 +17,9 @@ export interface FallbackParts {
   readonly look: RestLook;
   /** A poll brought what the feed, if one is being opened, should have brought itself. */
   readonly onNews: () => void;
-  /** Polls in a row brought nothing that it should have brought. */
-  readonly onQuiet: () => void;
   /** What people are told while it polls. */
   readonly detail: () => string;
 }
-
-/** One poll may come just before a change. */
-const QUIET_AFTER_POLLS = 2;
 
 /** What people are told about it. */
 export const pollingDetail = ({ topic, pollIntervalMs, watchable }: FeedOptions): string => {
@@ -35,7 +30,6 @@ export const pollingDetail = ({ topic, pollIntervalMs, watchable }: FeedOptions)
 export class Fallback {
   readonly #parts: FallbackParts;
   readonly #poller: Poller;
-  #quietPolls = 0;
 
   constructor(parts: FallbackParts) {
     this.#parts = parts;
@@ -65,12 +59,11 @@ export class Fallback {
   stop(): void {
     this.#parts.timers.cancel('fallback');
     this.#parts.timers.cancel('stale');
-    this.#quietPolls = 0;
     this.#poller.stop();
   }
 
   async #poll(): Promise<AppError | null> {
-    const { options, timers, state, look, onNews, onQuiet, detail } = this.#parts;
+    const { options, timers, state, look, onNews, detail } = this.#parts;
     const rest = await look();
     if (!this.#poller.active) return null;
     if (rest instanceof AppError) {
@@ -79,12 +72,9 @@ export class Fallback {
     }
     timers.cancel('stale');
     state.hear();
-    const isNews = options.listener.isNews(rest.item);
-    this.#quietPolls = isNews ? 0 : this.#quietPolls + 1;
-    if (isNews) onNews();
+    if (options.listener.isNews(rest.item)) onNews();
     state.set('polling', detail());
     options.listener.onItem(rest.item, { via: 'rest', timed: rest.timed, receivedAt: rest.receivedAt });
-    if (this.#quietPolls >= QUIET_AFTER_POLLS) onQuiet();
     return null;
   }
 

@@ -28,6 +28,8 @@ export interface FeedListener {
   onBookFault(fault: BookFault): void;
   /** Something may be missing for good; `detail` is a sentence for people. */
   onGap(detail: string): void;
+  /** How many rows REST is to be asked for; undefined: as many as always. */
+  wanted(): number | undefined;
   /** Whether a REST answer shows something that the feed should have brought. */
   isNews(item: StreamItem): boolean;
 }

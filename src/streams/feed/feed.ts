@@ -65,10 +65,7 @@ export class Feed {
       state,
       look,
       onNews: () => {
-        if (this.#session !== null) this.#session.missed = true;
-      },
-      onQuiet: () => {
-        this.#takeForQuiet();
+        if (this.#session !== null) this.#silence.missed(this.#session);
       },
       detail: () =>
         this.#givenUp === null
@@ -179,14 +176,6 @@ export class Feed {
     this.#silence.subscribed(session);
   }
 
-  /** Polls show nothing that the subscribed feed should have brought: it has nothing to say. */
-  #takeForQuiet(): void {
-    const session = this.#session;
-    const { channel } = this.#options.topic;
-    if (session?.socket === null || session?.spokeAt !== null || session.missed) return;
-    if (channel !== 'orderbook') this.#goLive(session, 'Quiet market: the venue has nothing newer.');
-  }
-
   #end(session: Session): void {
     endSession(session);
     if (session.socketName !== null) this.#options.checks.leave(session.socketName);
@@ -217,7 +206,7 @@ export class Feed {
     this.#reconnects += 1;
     this.#silence.stop();
     this.#endCheck();
-    this.#catchUp.release();
+    this.#catchUp.interrupt();
     const { monotonic, topic, outages, listener } = this.#options;
     const hopeless = error?.status === BAD_REQUEST;
     const livedFor = session.spokeAt === null ? 0 : monotonic() - session.spokeAt;

@@ -19,15 +19,18 @@ export const isOwnRefusal = ({ code }: AppError): boolean => OWN_REFUSALS.has(co
 export type RestLook = (trades?: number) => Promise<RestItem | AppError>;
 
 export const createRestLook =
-  ({ topic, exchanges, monotonic }: FeedOptions, signal: AbortSignal): RestLook =>
+  ({ topic, exchanges, monotonic, listener }: FeedOptions, signal: AbortSignal): RestLook =>
   async (trades = STREAM_TRADES) => {
     try {
-      const { body, receivedAt } = await exchanges.fetch(requestOf(topic, trades), {
-        deadline: monotonic() + REST_DEADLINE_MS,
-        signal,
-        priority: 'poll',
-        attempts: 1,
-      });
+      const { body, receivedAt } = await exchanges.fetch(
+        requestOf(topic, { trades, candles: listener.wanted() }),
+        {
+          deadline: monotonic() + REST_DEADLINE_MS,
+          signal,
+          priority: 'poll',
+          attempts: 1,
+        },
+      );
       return itemOf(topic, body, receivedAt);
     } catch (thrown) {
       return AppError.from(thrown);

@@ -11,6 +11,8 @@ export interface Session {
   spoke: boolean;
   /** Polling saw something that this session should have brought. */
   missed: boolean;
+  /** It should have spoken by now, unless nothing happens at all. */
+  overdue: boolean;
   /** The connection that it was subscribed on; null before. */
   socket: SharedSocket | null;
   socketName: string | null;
@@ -22,6 +24,7 @@ export const newSession = (): Session => ({
   spokeAt: null,
   spoke: false,
   missed: false,
+  overdue: false,
   socket: null,
   socketName: null,
   over: false,

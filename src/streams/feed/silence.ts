@@ -50,9 +50,28 @@ export class Silence {
     this.#parts.timers.arm('first', FIRST_MESSAGE_TIMEOUT_MS, () => {
       const { topic } = this.#parts.options;
       const mustSpeak = topic.channel === 'orderbook' || (!isSequence(topic) && session.socket === null);
-      if (session.missed || mustSpeak)
-        this.#parts.onDead(session, 'The feed was opened but says nothing.', null);
-      else this.#await(session);
+      if (session.missed || mustSpeak) this.#neverSpoke(session);
+      else if (isSequence(topic)) this.#await(session);
+      else this.#awaitLonger(session);
+    });
+  }
+
+  /** Polls saw what the session should have brought. */
+  missed(session: Session): void {
+    session.missed = true;
+    if (session.overdue && session.spokeAt === null) this.#neverSpoke(session);
+  }
+
+  #neverSpoke(session: Session): void {
+    this.#parts.onDead(session, 'The feed was opened but says nothing.', null);
+  }
+
+  /** Some venues send a ticker with its first change only: as long as polls see none, it may be so. */
+  #awaitLonger(session: Session): void {
+    const { timers, options } = this.#parts;
+    session.overdue = true;
+    timers.arm('first', Math.max(0, options.idleTimeoutMs - FIRST_MESSAGE_TIMEOUT_MS), () => {
+      this.#await(session);
     });
   }
 

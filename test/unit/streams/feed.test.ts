@@ -641,7 +641,7 @@ describe('after a break', () => {
       venue.break();
       await time.advance(500);
       say(6);
-      answers[0]?.({ trades: [2, 3].map((id) => trade(String(id), START + id)) });
+      answers[0]?.({ trades: [1, 2, 3].map((id) => trade(String(id), START + id)) });
       await settle();
       expect(times()).toEqual([1, 3]);
       expect(lost()).toMatchObject([{ channel: 'trades', symbol: 'BTC/USDT', count: 1 }]);
@@ -760,7 +760,9 @@ describe('after a break', () => {
     await time.advance(500);
     venue.say({ channel: 'ohlcv', candles: [candle(START + MINUTE_MS, 3)] });
     await settle();
-    expect(client.ofType('ohlcv').at(-1)).toMatchObject({ candles: [candle(START, 7, { closed: true })] });
+    expect(client.ofType('ohlcv').at(-1)).toMatchObject({
+      candles: [candle(START, 7, { closed: true }), candle(START + MINUTE_MS, 3)],
+    });
   });
 
   it('an answer that comes after the end is not shown', async () => {

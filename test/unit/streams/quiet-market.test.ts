@@ -116,11 +116,11 @@ describe('ten minutes without any trade', () => {
     },
   );
 
-  it('leave tickers that never said anything polled at first, and live once polls have shown nothing', async () => {
+  it('leave tickers that never said anything polled at first, and live once REST has shown nothing for long', async () => {
     limitPolls(({ kind }) => ANSWERS[kind]);
     const client = await subscribe('ticker', 'BTC/USDT');
     venue.subscribed();
-    await time.advance(10_000);
+    await time.advance(IDLE_MS);
     expect(client.states.slice(-2)).toEqual(['polling', 'live']);
     expect(client.ofType('status').at(-1)?.['detail']).toBe('Quiet market: the venue has nothing newer.');
     await time.advance(TEN_MINUTES);
@@ -208,6 +208,20 @@ describe('a silent feed', () => {
     venue.answer = new AppError('upstream_unavailable', 'binance can not be reached.');
     await time.advance(IDLE_MS);
     expect(venue.requests.map(({ options }) => [options.attempts, options.priority])).toEqual([[1, 'poll']]);
+  });
+});
+
+describe('a ticker feed that never says anything', () => {
+  it('is opened anew as soon as a poll shows what it should have brought', async () => {
+    const client = await subscribe('ticker', 'BTC/USDT');
+    venue.subscribed();
+    venue.answer = ANSWERS.ticker;
+    await time.advance(15_000);
+    expect(venue.watches).toHaveLength(1);
+    venue.answer = tickerBody(101, START + 15_000);
+    await time.advance(3_000);
+    expect(venue.watches[0]?.closed).toBe(true);
+    expect(client.states.at(-1)).toBe('polling');
   });
 });
 

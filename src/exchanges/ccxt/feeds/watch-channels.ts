@@ -24,6 +24,8 @@ const BOOK_LEVELS = 20;
 const BOOK_LOOK = 30;
 /** The candle before the open one, for its final figures, and the open one. */
 const CANDLES = 2;
+/** Candles of one item at most, where several periods went by between two reads. */
+const MAX_CANDLES = 500;
 /** A period is over by our clock no sooner than this after its end: the venue's clock and its last update may lag. */
 const CLOSE_MARGIN_MS: Millis = 2_000;
 
@@ -117,12 +119,17 @@ const ohlcvReader = (context: ReaderContext): ChannelReader => {
   const before = member(member(instance, 'ohlcvs'), topic.symbol);
   if (isTable(before)) Reflect.deleteProperty(before, text);
   const held = (): unknown => member(member(member(instance, 'ohlcvs'), topic.symbol), text);
+  /** Of the last item: whatever came since is in the next one, also where the thread was busy for several periods. */
+  let readUpTo: Millis = Infinity;
   return {
     next: () => instance.watchOHLCV(topic.symbol, text),
     read: () => {
       const stored = held();
       if (!isList(stored)) return undefined;
-      const rows = normalizeCandles(Array.from(stored).slice(-CANDLES), receipt(context));
+      const known = normalizeCandles(Array.from(stored).slice(-MAX_CANDLES), receipt(context));
+      const unread = known.filter(({ timestamp }) => timestamp >= readUpTo).length;
+      const rows = known.slice(-Math.max(CANDLES, unread));
+      readUpTo = rows.at(-1)?.timestamp ?? readUpTo;
       const now = deps.now();
       const candles = rows.map((row, index): Candle => ({
         ...row,

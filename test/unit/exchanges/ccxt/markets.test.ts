@@ -128,6 +128,24 @@ describe('the markets of a venue', () => {
     book.close();
   });
 
+  it('tell that a refresh is about to load them, well before it begins', async () => {
+    const { book, loads, calls, soon } = make();
+    await book.get(soon());
+    expect(book.loading).toBe(false);
+    let done: (list: typeof LIST) => void = () => undefined;
+    loads.push(() => new Promise((resolve) => (done = resolve)));
+    await vi.advanceTimersByTimeAsync(MARKETS_REFRESH_MS - 1);
+    expect(book).toMatchObject({ loading: true, state: 'loaded' });
+    expect(calls).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(calls).toHaveLength(2);
+    expect(book.loading).toBe(true);
+    done(LIST);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(book.loading).toBe(false);
+    book.close();
+  });
+
   it('are refreshed behind everybody’s back, and stay as they were when that fails', async () => {
     const { book, loads, calls, soon } = make();
     await book.get(soon());

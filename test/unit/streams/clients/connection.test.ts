@@ -173,6 +173,18 @@ describe('the end', () => {
     expect(host.attachments).toEqual([]);
   });
 
+  test('of a socket whose close was over before the admission gives the place back as well', async () => {
+    const host = new FakeHost();
+    const socket = new FakeSocket();
+    socket.destroy();
+    const connection = new Connection('websocket', socket, host);
+    await Promise.resolve();
+    expect(host.releases).toEqual([connection]);
+    connection.attach(() => new FakePeer(true));
+    expect(host.attachments).toEqual([]);
+    expect(connection.ended).toBe(true);
+  });
+
   test('where the stream cannot be opened gives the place back and passes the reason on', () => {
     const host = new FakeHost();
     const connection = new Connection('sse', new FakeSocket(), host);

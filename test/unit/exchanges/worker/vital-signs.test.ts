@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest';
+import { MAX_MISSED, MAX_MISSED_LOADING, VitalSigns } from '../../../../src/exchanges/worker/vital-signs.js';
+import type { ExchangeHealth } from '../../../../src/exchanges/exchange-client.js';
+
+const report = (marketsLoading: boolean) => {
+  const health: ExchangeHealth = {
+    exchange: 'binance',
+    markets: 'loaded',
+    marketsLoadedAt: 1,
+    marketsLoading,
+    coolDownUntil: null,
+    circuit: 'closed',
+    budget: { limit: 1, remaining: 1, windowMs: 1 },
+    worker: 'inline',
+    workerRestarts: 0,
+    lastError: null,
+    since: 0,
+  };
+  return { health: [health], gates: [], memoryBytes: 1, eventLoopDelayP99Ms: 1, unhandledRejections: 0 };
+};
+
+/** Beats without an answer until the thread is given up. */
+const beatsUntilHung = (marketsLoading: boolean): number => {
+  const signs = new VitalSigns();
+  signs.answered(report(marketsLoading));
+  let beats = 1;
+  while (signs.beat(false) !== 'hung') beats += 1;
+  return beats;
+};
+
+describe('a thread that does not answer', () => {
+  it('has the time of a first load while it refreshes markets, which blocks it as long', () => {
+    expect(beatsUntilHung(true)).toBe(MAX_MISSED_LOADING + 1);
+    expect(beatsUntilHung(false)).toBe(MAX_MISSED + 1);
+  });
+});
