@@ -2,13 +2,19 @@
 import { type Millis } from './intervals.js';
 import { type Market, type VenueId } from './listings.js';
 import { type TickClock } from './tick-clock.js';
-import { type Channel, type FeedVenue } from './venues/venue.js';
+import { type BookAlteration, type Channel, type FeedVenue } from './venues/venue.js';
 
 export interface Subscriber {
   /** Sends a frame of a channel. */
   readonly frame: (channel: string, frame: string) => void;
   /** Asked before an update of a book that changes something: true leaves it out for this subscriber (a gap). */
   readonly skipsBook: (channel: string) => boolean;
+  /** What becomes of one update of a book for this subscriber; `alter` puts a fault into it. */
+  readonly bookFrames: (
+    channel: string,
+    frame: string,
+    alter: (alteration: Pick<BookAlteration, 'fault' | 'first'>) => string,
+  ) => readonly string[];
 }
 
 interface ActiveChannel {
@@ -39,7 +45,13 @@ export function createChannelHub(options: { now: () => Millis; clock: TickClock 
       for (const subscriber of entry.subscribers) {
         const lost = entry.channel.book === true && subscriber.skipsBook(entry.key);
         const sent = lost ? (entry.channel.tornUpdate?.(time, since) ?? []) : frames;
-        for (const frame of sent) subscriber.frame(entry.key, frame);
+        for (const frame of sent) {
+          const { channel, key } = entry;
+          const alter = (what: Pick<BookAlteration, 'fault' | 'first'>): string =>
+            channel.alter?.(frame, { ...what, time }) ?? frame;
+          const faulty = channel.book === true ? subscriber.bookFrames(key, frame, alter) : [frame];
+          for (const one of faulty) subscriber.frame(key, one);
+        }
       }
     }
   };

@@ -1,7 +1,7 @@
 // Checks what the control API is sent. Each function throws a TypeError that says what is wrong.
 import { type Fault, type FaultRule } from './faults.js';
 import { EXCHANGES, VENUES, type ExchangeId, type VenueId } from './listings.js';
-import { VENUE_ERRORS } from './venues/venue.js';
+import { BOOK_FAULTS, VENUE_ERRORS } from './venues/venue.js';
 import { type SocketAction } from './ws-peer.js';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -133,10 +133,15 @@ export function parseTicks(value: unknown): {
 /** @throws TypeError */
 export function parseAction(value: unknown): { venue: VenueId | undefined; action: SocketAction } {
   const body = fields(value, 'socket action');
-  only(body, ['venue', 'action', 'frame', 'code', 'reason'], 'socket action');
+  only(body, ['venue', 'action', 'frame', 'code', 'reason', 'fault', 'channel'], 'socket action');
   const venue = venueOf(body);
-  const name = oneOf(body, 'action', ['close', 'terminate', 'mute', 'unmute', 'send', 'gap']);
+  const name = oneOf(body, 'action', ['close', 'terminate', 'mute', 'unmute', 'send', 'gap', 'book']);
   if (name === 'send') return { venue, action: { action: name, frame: text(body, 'frame') } };
+  if (name === 'book') {
+    const fault = oneOf(body, 'fault', BOOK_FAULTS);
+    const channel = body['channel'] === undefined ? {} : { channel: text(body, 'channel') };
+    return { venue, action: { action: name, fault, ...channel } };
+  }
   if (name !== 'close') return { venue, action: { action: name } };
   const code = closeCode(body);
   const reason = body['reason'] === undefined ? {} : { reason: text(body, 'reason') };

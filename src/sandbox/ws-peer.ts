@@ -2,7 +2,7 @@
 import { WebSocket } from 'ws';
 import { type ChannelHub, type Subscriber } from './channel-hub.js';
 import { type Millis } from './intervals.js';
-import { type FeedSocket, type FeedVenue } from './venues/venue.js';
+import { type BookFault, type FeedSocket, type FeedVenue } from './venues/venue.js';
 
 /** A reader that lets this much pile up is cut off. */
 const MAX_BUFFERED_BYTES = 16_000_000;
@@ -18,7 +18,14 @@ export type SocketAction =
   /** Sends this frame as it is. */
   | { readonly action: 'send'; readonly frame: string }
   /** Loses the next update of each order book that changes something. */
-  | { readonly action: 'gap' };
+  | { readonly action: 'gap' }
+  /** Puts a fault into the next update of each order book, `stuck` into all further ones. */
+  | {
+      readonly action: 'book';
+      readonly fault: BookFault;
+      /** Only of channels whose name has this in it, e.g. a market's id. */
+      readonly channel?: string;
+    };
 
 export interface PeerOptions {
   readonly venue: FeedVenue;
@@ -46,6 +53,8 @@ export class Peer {
   readonly #channels = new Set<string>();
   /** Updates to let through before one is left out, by channel. */
   readonly #gaps = new Map<string, number>();
+  /** Faults to put into the next update, by channel, with the first frame that one of them met. */
+  readonly #bookFaults = new Map<string, { readonly fault: BookFault; first?: string }>();
 
   constructor(options: PeerOptions) {
     this.venue = options.venue;
@@ -57,6 +66,7 @@ export class Peer {
         if (!this.silent) this.send(this.venue.wrap?.(this.path, channel, frame) ?? frame);
       },
       skipsBook: (channel) => this.#skipsBook(channel),
+      bookFrames: (channel, frame, alter) => this.#bookFrames(channel, frame, alter),
     };
     this.feed = {
       reply: (frame) => this.send(frame),
@@ -105,6 +115,10 @@ export class Peer {
         return;
       case 'gap':
         for (const channel of this.#channels) this.#gaps.set(channel, 0);
+        return;
+      case 'book':
+        for (const channel of this.#channels)
+          if (channel.includes(action.channel ?? '')) this.#bookFaults.set(channel, { fault: action.fault });
     }
   }
 
@@ -125,6 +139,7 @@ export class Peer {
   #leave(channel: string): void {
     if (!this.#channels.delete(channel)) return;
     this.#gaps.delete(channel);
+    this.#bookFaults.delete(channel);
     this.#options.hub.leave(this.venue.id, channel, this.#subscriber);
   }
 
@@ -135,4 +150,25 @@ export class Peer {
     else this.#gaps.delete(channel);
     return wait === 0;
   }
+
+  readonly #bookFrames: Subscriber['bookFrames'] = (channel, frame, alter) => {
+    const met = this.#bookFaults.get(channel);
+    if (met === undefined) return [frame];
+    const { fault, first } = met;
+    met.first ??= frame;
+    // The first of two in the wrong order waits for the second; numbers stop after the first.
+    if (fault === 'reorder' && first === undefined) return [];
+    if (fault === 'stuck') return [first === undefined ? frame : alter({ fault, first })];
+    this.#bookFaults.delete(channel);
+    switch (fault) {
+      case 'lose':
+        return [];
+      case 'repeat':
+        return [frame, frame];
+      case 'reorder':
+        return [frame, first ?? frame];
+      default:
+        return [alter({ fault, first: frame })];
+    }
+  };
 }

@@ -1,5 +1,6 @@
 // Binance spot's WebSocket streams.
 // https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
+import { binanceFault, ghostPrice } from '../book-faults.js';
 import { parseInterval, type Interval, type Millis } from '../intervals.js';
 import { type Market } from '../listings.js';
 import { rawCandle, rawTicker, rawTrades, slotOf } from '../market-data.js';
@@ -182,7 +183,13 @@ function makeChannel(market: Market, stream: string): Channel | undefined {
     case 'depth':
     case 'depth@100ms':
     case 'depth@1000ms':
-      return { market, book: true, update: (time, since) => depthFrame(market, time, since) };
+      return {
+        market,
+        book: true,
+        update: (time, since) => depthFrame(market, time, since),
+        alter: (frame, what) =>
+          binanceFault(frame, what, binancePrice(market, ghostPrice(market, what.time))),
+      };
     default:
       return undefined;
   }

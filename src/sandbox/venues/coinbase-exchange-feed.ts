@@ -1,4 +1,5 @@
 // Coinbase Exchange's WebSocket feed, public channels. https://docs.cdp.coinbase.com/exchange/websocket-feed/channels
+import { coinbaseFault, ghostPrice } from '../book-faults.js';
 import { isoMicros } from '../format.js';
 import { type Millis } from '../intervals.js';
 import { type Market } from '../listings.js';
@@ -75,6 +76,7 @@ function bookChannel(market: Market): Channel {
   return {
     market,
     book: true,
+    alter: (frame, what) => coinbaseFault(frame, what, coinbasePrice(market, ghostPrice(market, what.time))),
     snapshot: (time) => {
       const book = bookAt(market, slotOf(time), BOOK_LEVELS);
       return [

@@ -1,6 +1,7 @@
 // Kraken's `book` channel with its checksum.
 // https://docs.kraken.com/api/docs/websocket-v2/book and https://docs.kraken.com/api/docs/guides/spot-ws-book-v2
 import { crc32 } from 'node:zlib';
+import { ghostPrice, krakenFault } from '../book-faults.js';
 import { isoMicros, toDecimal } from '../format.js';
 import { type Millis } from '../intervals.js';
 import { type Market } from '../listings.js';
@@ -51,6 +52,8 @@ function inScope(change: BookSides, now: BookSides): BookSides {
 export const krakenBookChannel = (market: Market, depth: number): Channel => ({
   market,
   book: true,
+  alter: (frame, what) =>
+    krakenFault(frame, what, toDecimal(ghostPrice(market, what.time), market.priceDecimals)),
   snapshot: (time) => [frame(market, bookAt(market, slotOf(time), depth), { type: 'snapshot', time })],
   // The levels were lost, the checksum came: a later update of the same levels would hide the loss.
   tornUpdate: (time) => [frame(market, { bids: [], asks: [] }, { type: 'update', time })],

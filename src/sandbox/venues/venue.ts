@@ -43,6 +43,20 @@ export interface RestVenue {
   readonly errors: Readonly<Record<VenueErrorName, VenueReply>>;
 }
 
+/**
+ * What can go wrong with an update of an order book: it is lost, comes twice, or after the next one; an amount in it is
+ * wrong, its checksum is, a level is in it that is in no book; or its numbers stop where they are.
+ */
+export const BOOK_FAULTS = ['lose', 'repeat', 'reorder', 'corrupt', 'checksum', 'ghost', 'stuck'] as const;
+export type BookFault = (typeof BOOK_FAULTS)[number];
+
+export interface BookAlteration {
+  readonly fault: BookFault;
+  /** The first frame that the fault met, for numbers that stop. */
+  readonly first: string;
+  readonly time: Millis;
+}
+
 /** One stream of frames about one market, shared by all sockets that subscribe to it. */
 export interface Channel {
   readonly market: Market;
@@ -53,6 +67,8 @@ export interface Channel {
    * A reader who applies them has a book that can be seen to be wrong.
    */
   readonly tornUpdate?: (time: Millis, since: Millis) => readonly string[];
+  /** The same update with this fault in it; books only. A fault that the venue's updates can't have changes nothing. */
+  readonly alter?: (frame: string, alteration: BookAlteration) => string;
   /** Frames for a socket that joins; the time is that of the last update, so that the next one follows on. */
   readonly snapshot?: (time: Millis) => readonly string[];
   /** Frames for everybody, telling what happened in (since, time]. */
