@@ -205,20 +205,51 @@ export const normalizeCandles = (value: unknown, { exchange }: Receipt): CandleR
 const sortUnique = (rows: readonly CandleRow[]): CandleRow[] =>
   [...new Map(rows.map((row) => [row.timestamp, row])).values()].sort((a, b) => a.timestamp - b.timestamp);
 
-/** CCXT's `markets` as the contract's list, sorted by symbol. Throws `upstream_bad_response` where there is none. */
-export const normalizeMarkets = (value: unknown, { exchange }: Receipt): Market[] => {
+/** How CCXT writes steps: DECIMAL_PLACES, SIGNIFICANT_DIGITS and TICK_SIZE of its base/functions/number. */
+const DECIMAL_PLACES = 2;
+const TICK_SIZE = 4;
+
+const stepOf = (precision: unknown, mode: unknown): number | null => {
+  if (!isFinite(precision)) return null;
+  if (mode === TICK_SIZE) return precision > 0 ? precision : null;
+  return mode === DECIMAL_PLACES && Number.isInteger(precision) ? Number(`1e${-precision}`) : null;
+};
+
+const textOf = (value: unknown): string | null =>
+  typeof value === 'string' && value !== '' && value !== 'undefined' ? value : null;
+
+/** CCXT writes `ETH/undefined:undefined` where a venue leaves a currency out: nobody can mean such a market. */
+const isNameless = (symbol: string): boolean => /(^|[^\p{L}\p{N}])undefined($|[^\p{L}\p{N}])/u.test(symbol);
+
+/**
+ * CCXT's `markets` as the contract's list, sorted by symbol; `precisionMode` is the instance's. Throws
+ * `upstream_bad_response` where there is none.
+ */
+export const normalizeMarkets = (
+  value: unknown,
+  { exchange }: Receipt,
+  precisionMode?: unknown,
+): Market[] => {
   const entries = isTable(value) ? Object.values(value) : [];
   const markets = entries.flatMap((entry): Market[] => {
     if (!isTable(entry)) return [];
-    const { symbol, base, quote, type, active } = entry;
-    if (typeof symbol !== 'string' || symbol === '' || typeof base !== 'string') return [];
+    const { type, active, precision, contract } = entry;
+    const [symbol, base] = [textOf(entry['symbol']), textOf(entry['base'])];
+    if (symbol === null || base === null || isNameless(symbol)) return [];
+    const steps = isTable(precision) ? precision : {};
+    const size = entry['contractSize'];
     return [
       {
         symbol,
+        id: textOf(entry['id']) ?? symbol,
         base,
-        quote: typeof quote === 'string' ? quote : '',
+        quote: textOf(entry['quote']) ?? '',
+        settle: textOf(entry['settle']),
         type: typeof type === 'string' ? type : 'spot',
         active: typeof active === 'boolean' ? active : null,
+        price_step: stepOf(steps['price'], precisionMode),
+        amount_step: stepOf(steps['amount'], precisionMode),
+        contract_size: contract === true && isFinite(size) && size > 0 ? size : null,
       },
     ];
   });

@@ -3,7 +3,7 @@
  * live tick → memory → shared tier → one upstream call for everyone → the expired answer → CoinMarketCap → one error.
  */
 import { AppError } from '../errors.js';
-import type { ExchangeId, Millis } from '../schemas/common.js';
+import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { CacheEntry } from '../cache/cache-entry.js';
 import type { TieredCache } from '../cache/tiered-cache.js';
 import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
@@ -31,7 +31,7 @@ import { createLiveAnswers } from './live-answers.js';
 import { createRefreshDesk } from './refresh-desk.js';
 import { givenUp, isVenueFault } from './request-faults.js';
 import { createSharedLoads } from './shared-loads.js';
-import { createSpellings } from './spellings.js';
+import { createSpellings, likelySymbol } from './spellings.js';
 import { createVenueLoad, type Loaded } from './venue-load.js';
 import { requestOf } from './venue-request.js';
 import { createMarketDirectory } from './market-directory.js';
@@ -119,7 +119,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
   const viaFallback = async (call: Call): Promise<ServedAnswer | undefined> => {
     if (fallback?.standsIn(call.query) !== true) return undefined;
     try {
-      const query = { ...call.query, symbol: call.request.symbol };
+      const query = { ...call.query, symbol: likelySymbol(call.request.symbol) };
       const { entry, cache: state } = await fallback.answer(query, {
         key: call.key,
         deadline: call.deadline,
@@ -194,7 +194,20 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
       return Promise.reject(AppError.from(thrown));
     }
     const { exchange } = as;
-    const symbol = spellings.of(exchange, query.symbol);
+    const known = spellings.of(exchange, query.symbol);
+    if (known !== query.symbol || likelySymbol(known) === known)
+      return getAs(query, { as, symbol: known, signal });
+    return directory.spellingOf(exchange, known, signal).then((symbol) => {
+      if (symbol !== known) spellings.learn(exchange, known, symbol);
+      return getAs(query, { as, symbol, signal });
+    });
+  };
+
+  const getAs = (
+    query: MarketQuery,
+    { as, symbol, signal }: { as: ResolvedExchange; symbol: UnifiedSymbol; signal?: AbortSignal | undefined },
+  ): Promise<ServedAnswer> => {
+    const { exchange } = as;
     if (live !== null && query.kind === 'ticker') {
       const tick = live.latest(exchange, symbol);
       if (tick !== undefined)

@@ -1,10 +1,11 @@
 /** Each venue's list of markets: kept, filtered, searched and handed out in pages. */
 import { AppError } from '../errors.js';
 import { createSingleFlight } from '../lib/single-flight.js';
-import type { ExchangeId, Millis } from '../schemas/common.js';
+import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { Market, MarketsPage } from '../schemas/market.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import type { MarketsFilter, ResolvedExchange } from './market-data-api.js';
+import { likelySymbol } from './spellings.js';
 
 /** The venue's room refreshes its markets by itself; this is how often its list is fetched from there. */
 const FRESH_MS = 60_000;
@@ -13,10 +14,12 @@ const RETRY_MS = 5_000;
 
 interface Listing {
   readonly markets: readonly Market[];
-  /** `markets[i].symbol` in upper case, for searching. */
+  /** `markets[i].symbol`, its pair and its id in upper case, for searching. */
   readonly upper: readonly string[];
   readonly loadedAt: Millis;
   readonly nextLookAt: Millis;
+  /** The `marketsLoadedAt` for which a newer copy was last fetched. */
+  readonly triedFor: Millis | null;
 }
 
 export interface MarketDirectory {
@@ -29,6 +32,11 @@ export interface MarketDirectory {
     filter: Omit<MarketsFilter, 'exchange'>,
     signal?: AbortSignal,
   ): Promise<{ readonly page: MarketsPage; readonly loadedAt: Millis }>;
+  /**
+   * The symbol that a text most likely means, where the venue lists it and nothing as the text is written; else the
+   * text, for the venue to judge. Asks nobody whose list is not loaded; never rejects.
+   */
+  spellingOf(exchange: ExchangeId, text: string, signal?: AbortSignal): Promise<UnifiedSymbol>;
 }
 
 const CURSOR_VERSION = '1:';
@@ -49,6 +57,8 @@ const decodeCursor = (cursor: string): string => {
 
 const bySymbol = (a: Market, b: Market): number => (a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0);
 
+const sameText = (a: string, b: string): boolean => a.toUpperCase() === b.trim().toUpperCase();
+
 /** Index of the first market after `symbol`; `markets` is sorted by code units. */
 const firstAfter = (markets: readonly Market[], symbol: string): number => {
   let low = 0;
@@ -66,7 +76,7 @@ export const createMarketDirectory = ({
   requestTimeoutMs,
   now,
 }: {
-  readonly exchanges: Pick<ExchangeClient, 'markets'>;
+  readonly exchanges: Pick<ExchangeClient, 'markets' | 'health'>;
   readonly requestTimeoutMs: Millis;
   /** The clock of durations and deadlines; nobody sets it. */
   readonly now: () => Millis;
@@ -74,30 +84,57 @@ export const createMarketDirectory = ({
   const listings = new Map<ExchangeId, Listing>();
   const flights = createSingleFlight<Listing>();
 
+  /** When the venue last loaded its markets; known here a moment later. */
+  const reloadedAt = (exchange: ExchangeId): Millis | null =>
+    exchanges.health().find((state) => state.exchange === exchange)?.marketsLoadedAt ?? null;
+
   const load = async (exchange: ExchangeId, signal: AbortSignal): Promise<Listing> => {
     const deadline = now() + requestTimeoutMs;
+    const triedFor = reloadedAt(exchange);
     const { markets, loadedAt } = await exchanges.markets(exchange, { deadline, signal, priority: 'caller' });
     const sorted = markets.toSorted(bySymbol);
-    const upper = sorted.map(({ symbol }) => symbol.toUpperCase());
-    const listing = { markets: sorted, upper, loadedAt, nextLookAt: now() + FRESH_MS };
+    const upper = sorted.map(({ symbol, id, base, quote }) =>
+      `${symbol} ${base}/${quote} ${id}`.toUpperCase(),
+    );
+    const listing = { markets: sorted, upper, loadedAt, nextLookAt: now() + FRESH_MS, triedFor };
     listings.set(exchange, listing);
     return listing;
   };
   const fly = (exchange: ExchangeId, signal?: AbortSignal): Promise<Listing> =>
     flights.run(exchange, (shared) => load(exchange, shared), signal);
 
+  /** The venue's markets were loaded again since: a new one may be among them, a halted one says so. */
+  const wasReloaded = (exchange: ExchangeId, { loadedAt, triedFor }: Listing): boolean => {
+    const latest = reloadedAt(exchange);
+    return latest !== null && latest !== loadedAt && latest !== triedFor;
+  };
+
   /** A copy in hand is always good enough to answer with; its age is told. */
   const listingOf = async (exchange: ExchangeId, signal?: AbortSignal): Promise<Listing> => {
     const held = listings.get(exchange);
     if (held === undefined) return fly(exchange, signal);
-    if (now() >= held.nextLookAt) {
-      listings.set(exchange, { ...held, nextLookAt: now() + RETRY_MS });
-      fly(exchange).catch(() => undefined);
+    if (now() >= held.nextLookAt || wasReloaded(exchange, held)) {
+      const triedFor = reloadedAt(exchange);
+      const reloaded = wasReloaded(exchange, held);
+      listings.set(exchange, { ...held, nextLookAt: now() + RETRY_MS, triedFor });
+      const newer = fly(exchange);
+      // A reload that is known of is waited for; a look that may find nothing new is not.
+      if (reloaded) return newer.catch(() => held);
+      newer.catch(() => undefined);
     }
     return held;
   };
 
+  const lists = ({ markets }: Listing, symbol: string): boolean =>
+    markets[firstAfter(markets, symbol) - 1]?.symbol === symbol;
+
   return {
+    async spellingOf(exchange, text, signal) {
+      const likely = likelySymbol(text);
+      if (likely === text || reloadedAt(exchange) === null) return text;
+      const listing = await listingOf(exchange, signal).catch(() => undefined);
+      return listing !== undefined && !lists(listing, text) && lists(listing, likely) ? likely : text;
+    },
     async page({ name, exchange }, { base, quote, search, limit, cursor }, signal) {
       const after = cursor === undefined ? undefined : decodeCursor(cursor);
       const { markets, upper, loadedAt } = await listingOf(exchange, signal);
@@ -107,8 +144,8 @@ export const createMarketDirectory = ({
       for (let i = after === undefined ? 0 : firstAfter(markets, after); i < markets.length; i++) {
         const market = markets[i];
         if (market === undefined) break;
-        if (base !== undefined && market.base.toUpperCase() !== base.toUpperCase()) continue;
-        if (quote !== undefined && market.quote.toUpperCase() !== quote.toUpperCase()) continue;
+        if (base !== undefined && !sameText(market.base, base)) continue;
+        if (quote !== undefined && !sameText(market.quote, quote)) continue;
         if (wanted !== undefined && upper[i]?.includes(wanted) !== true) continue;
         more = found.length === limit;
         if (more) break;

@@ -1,6 +1,15 @@
-/** Symbols whose spelling at the venue differs from the upper case that callers use. */
+/** Symbols that callers write otherwise than the venue's list. */
 import { LRUCache } from 'lru-cache';
 import type { ExchangeId, UnifiedSymbol } from '../schemas/common.js';
+
+/**
+ * What a text most likely means before a list of markets is there to say it: for CoinMarketCap, and for events of a
+ * venue that can not be asked.
+ */
+export const likelySymbol = (text: string): UnifiedSymbol => {
+  const [pair = '', ...settle] = text.trim().toUpperCase().split(':');
+  return [pair.includes('/') ? pair : pair.replace(/[-_ ]/, '/'), ...settle].join(':');
+};
 
 const MAX_SPELLINGS = 10_000;
 

@@ -6,6 +6,8 @@ import {
   type ServerContext,
   type Variables,
 } from '@modelcontextprotocol/server';
+import { AppError } from '../errors.js';
+import { MAX_SYMBOL_LENGTH } from '../schemas/common.js';
 import { MARKET_KINDS, type MarketKind } from '../schemas/market.js';
 import { resourceError } from './mcp-error.js';
 import type { McpDependencies } from './provenance.js';
@@ -21,13 +23,13 @@ const CONTENTS: Record<MarketKind, string> = {
   trades: 'The latest 100 trades',
 };
 
-/** A variable as the URI spells it; one with a broken escape is left as it is, for the schema to refuse. */
+/** A variable as the URI spells it. Throws `invalid_request` for a broken escape. */
 const decoded = (variable: string | string[] | undefined): string => {
   const text = String(variable);
   try {
     return decodeURIComponent(text);
   } catch {
-    return text;
+    throw new AppError('invalid_request', 'The address has a percent sign that begins no character.');
   }
 };
 
@@ -40,11 +42,19 @@ const completions = ({ marketData }: McpDependencies) => ({
   symbol: async (typed: string, context?: { arguments?: Record<string, string> }): Promise<string[]> => {
     const exchange = context?.arguments?.['exchange'];
     if (exchange === undefined) return [];
-    const search = decoded(typed).replace(/[_-]/, '/').slice(0, 32);
-    const found = await marketData
-      .markets({ exchange, search: search === '' ? undefined : search, limit: MAX_SUGGESTIONS })
-      .catch(() => undefined);
-    return (found?.page.markets ?? []).map(({ symbol }) => encodeURIComponent(symbol));
+    const find = async (search: string): Promise<string[]> => {
+      const filter = { exchange, search: search === '' ? undefined : search, limit: MAX_SUGGESTIONS };
+      const found = await marketData.markets(filter).catch(() => undefined);
+      return (found?.page.markets ?? []).map(({ symbol }) => encodeURIComponent(symbol));
+    };
+    let text: string;
+    try {
+      text = decoded(typed).slice(0, MAX_SYMBOL_LENGTH);
+    } catch {
+      return [];
+    }
+    const found = await find(text.replace(/[_-]/, '/'));
+    return found.length > 0 ? found : find(text);
   },
 });
 
@@ -55,8 +65,8 @@ export const registerMarketResources = (
   deps: McpDependencies,
 ): void => {
   const readerOf = (kind: MarketKind) => async (uri: URL, variables: Variables, context: ServerContext) => {
-    const args = { exchange: decoded(variables['exchange']), symbol: decoded(variables['symbol']) };
     try {
+      const args = { exchange: decoded(variables['exchange']), symbol: decoded(variables['symbol']) };
       const { structured, freshUntil } = await tools[kind].run(args, context.mcpReq.signal);
       return {
         contents: [{ uri: uri.href, mimeType: 'application/json', text: JSON.stringify(structured) }],

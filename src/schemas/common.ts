@@ -7,11 +7,11 @@ export type Seconds = number;
 
 /** A CCXT exchange id in lower case (`binance`), as CCXT itself spells it; never an alias. */
 export type ExchangeId = string;
-/** A unified symbol in upper case: `BTC/USDT`, `BTC/USDT:USDT`. */
+/** A symbol as the venue's list of markets writes it: `BTC/USDT`, `BTC/USDT:USDT`, `Tokamak Network/KRW`. */
 export type UnifiedSymbol = string;
 
 export const MAX_EXCHANGE_LENGTH = 32;
-export const MAX_SYMBOL_LENGTH = 64;
+export const MAX_SYMBOL_LENGTH = 128;
 
 /** A number that a venue may leave out. Never 0 for "unknown", never NaN or Infinity. */
 export const nullableNumber = z.number().nullable();

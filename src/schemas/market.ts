@@ -6,6 +6,10 @@ import { exchangeName, nullableNumber, timestamp, unifiedSymbol } from './common
 export const MARKET_KINDS = ['ticker', 'ohlcv', 'orderbook', 'trades'] as const;
 export type MarketKind = (typeof MARKET_KINDS)[number];
 
+/** How amounts and volumes are counted. */
+const AMOUNT_UNIT =
+  "In base currency; of a derivative in the exchange's own unit, mostly contracts of contract_size (/v1/markets)";
+
 export const ticker = z
   .object({
     exchange: exchangeName,
@@ -26,7 +30,7 @@ export const candle = z
     high: nullableNumber,
     low: nullableNumber,
     close: nullableNumber,
-    volume: nullableNumber.meta({ description: 'Traded amount in base currency' }),
+    volume: nullableNumber.meta({ description: `Traded amount. ${AMOUNT_UNIT}` }),
     closed: z.boolean().meta({ description: 'false while the period has not ended' }),
   })
   .meta({ id: 'Candle' });
@@ -51,7 +55,9 @@ export const ohlcv = z
   .meta({ id: 'Ohlcv' });
 export type Ohlcv = z.infer<typeof ohlcv>;
 
-export const priceLevel = z.object({ price: z.number(), amount: z.number() }).meta({ id: 'PriceLevel' });
+export const priceLevel = z
+  .object({ price: z.number(), amount: z.number().meta({ description: `Amount offered. ${AMOUNT_UNIT}` }) })
+  .meta({ id: 'PriceLevel' });
 export type PriceLevel = z.infer<typeof priceLevel>;
 
 export const orderBook = z
@@ -67,10 +73,13 @@ export type OrderBook = z.infer<typeof orderBook>;
 
 export const trade = z
   .object({
-    trade_id: z.string().nullable(),
+    trade_id: z
+      .string()
+      .nullable()
+      .meta({ description: "The exchange's own id, the same over REST and feeds; null where it gives none" }),
     timestamp,
     price: nullableNumber,
-    amount: nullableNumber,
+    amount: nullableNumber.meta({ description: `Traded amount. ${AMOUNT_UNIT}` }),
     side: z.enum(['buy', 'sell']).nullable().meta({ description: "The taker's side" }),
   })
   .meta({ id: 'Trade' });
@@ -88,10 +97,18 @@ export type Trades = z.infer<typeof trades>;
 export const market = z
   .object({
     symbol: unifiedSymbol,
+    id: z.string().meta({ description: "The exchange's own name of the market", example: 'BTCUSDT' }),
     base: z.string(),
     quote: z.string(),
+    settle: z.string().nullable().meta({ description: 'Currency in which a derivative is settled' }),
     type: z.string().meta({ description: 'spot, swap, future, option, margin …', example: 'spot' }),
-    active: z.boolean().nullable(),
+    active: z.boolean().nullable().meta({ description: 'false: listed, but trading is halted' }),
+    price_step: nullableNumber.meta({ description: 'Prices are multiples of it', example: 0.01 }),
+    amount_step: nullableNumber.meta({ description: 'Amounts are multiples of it', example: 0.00001 }),
+    contract_size: nullableNumber.meta({
+      description:
+        'Base currency (quote currency of an inverse contract) in one contract; null: amounts are in base currency',
+    }),
   })
   .meta({ id: 'Market' });
 export type Market = z.infer<typeof market>;

@@ -30,24 +30,25 @@ const exchange = z
   .transform((id) => id.toLowerCase())
   .meta({ description: 'CCXT exchange id, any case', example: 'binance' });
 
-/**
- * `BTC/USDT`, `btc-usdt`, `BTC_USDT`, `BTC/USDT:USDT`: base, separator, quote and an optional settlement part. Some
- * venues list names in scripts without case (`币安人生/USDT`); letters with case are ASCII everywhere.
- */
-const SYMBOL_FORM =
-  /^[A-Za-z0-9.$\p{Lo}]{1,24}[/_-][A-Za-z0-9.$\p{Lo}]{1,24}(?::[A-Za-z0-9.$\p{Lo}-]{1,32})?$/u;
+/** A symbol of up to four bytes a character in base64. */
+const MAX_CURSOR_LENGTH = 1024;
 
+/** Line breaks, NUL and their like, and halves of characters: in no name, and harmful in logs. */
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u;
+const isPrintable = (text: string): boolean => !UNPRINTABLE.test(text);
+
+/**
+ * Only bounded here: what a symbol looks like is the venue's own, so that whatever its list of markets has can be asked
+ * for (`Tokamak Network/KRW`, `GAMECOM_BSC/USDT`). What is not in the list is refused by the list.
+ */
 const symbol = z
   .string({ error: requiredLike('BTC/USDT') })
-  .trim()
   .max(MAX_SYMBOL_LENGTH, `must be at most ${MAX_SYMBOL_LENGTH} characters`)
-  .regex(SYMBOL_FORM, 'must look like BTC/USDT, BTC-USDT, BTC_USDT or BTC/USDT:USDT')
-  .transform((text) => {
-    const [pair = '', ...settle] = text.toUpperCase().split(':');
-    return [pair.replace(/[_-]/, '/'), ...settle].join(':');
-  })
+  .refine((text) => text.trim() !== '', 'must not be empty; for example BTC/USDT')
+  .refine(isPrintable, 'must not contain control characters')
   .meta({
-    description: 'Unified symbol; BTC-USDT, BTC_USDT and lower case are accepted',
+    description:
+      "Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market",
     example: 'BTC/USDT',
   });
 
@@ -59,9 +60,11 @@ const currency = z
 
 const asset = z
   .string()
-  .trim()
-  .regex(/^[A-Za-z0-9.$\p{Lo}]{1,24}$/u, 'must be a currency code such as BTC')
-  .transform((code) => code.toUpperCase());
+  .max(MAX_SYMBOL_LENGTH, `must be at most ${MAX_SYMBOL_LENGTH} characters`)
+  .refine((text) => text.trim() !== '', 'must not be empty; for example BTC')
+  .refine(isPrintable, 'must not contain control characters')
+  .transform((code) => code.trim().toUpperCase())
+  .meta({ description: 'Currency code, any case', example: 'BTC' });
 
 const interval = z
   .string()
@@ -94,9 +97,19 @@ export const marketsQuery = z.strictObject({
   exchange,
   base: asset.optional(),
   quote: asset.optional(),
-  search: z.string().trim().min(1).max(32).optional().meta({ description: 'Part of a symbol, any case' }),
+  search: z
+    .string()
+    .trim()
+    .min(1)
+    .max(MAX_SYMBOL_LENGTH)
+    .optional()
+    .meta({ description: "Part of a symbol or of the exchange's own id, any case" }),
   limit: atMost(1000, 100),
-  cursor: z.string().max(128).optional().meta({ description: 'next_cursor of the page before' }),
+  cursor: z
+    .string()
+    .max(MAX_CURSOR_LENGTH)
+    .optional()
+    .meta({ description: 'next_cursor of the page before' }),
 });
 /** A decimal number below 10 in every form in which languages print one, `1e-7` included; no sign, no hex. */
 const SMALL_NUMBER = /^\d(?:\.\d{1,24})?(?:[eE][+-]?\d{1,3})?$/;

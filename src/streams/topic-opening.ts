@@ -2,6 +2,7 @@
 import { AppError } from '../errors.js';
 import type { Channel } from '../schemas/stream.js';
 import type { ExchangeDescription, StreamTopic } from '../exchanges/exchange-client.js';
+import { likelySymbol } from '../market-data/spellings.js';
 import type { SubscribeRequest } from './hub-api.js';
 import type { HubOptions } from './hub-options.js';
 import { itemOf, requestOf, type RestItem } from './rest-items.js';
@@ -59,7 +60,7 @@ export class TopicOpening {
     // The venue may be reachable over WebSocket all the same.
     const hopeful = description.watchable.includes(wanted.channel);
     if (snapshot instanceof AppError && !(snapshot.retryable && hopeful)) throw snapshot;
-    const symbol = snapshot instanceof AppError ? wanted.symbol : snapshot.symbol;
+    const symbol = snapshot instanceof AppError ? likelySymbol(wanted.symbol) : snapshot.symbol;
     const topic: StreamTopic = { ...wanted, symbol };
     const entry = this.#table.get(keyOf(topic)) ?? this.#table.start(topic, description);
     if (snapshot instanceof AppError) {

@@ -7,6 +7,7 @@ import type {
   MarketList,
   MarketRequest,
 } from '../../src/exchanges/exchange-client.js';
+import { likelySymbol } from '../../src/market-data/spellings.js';
 import { AppError } from '../../src/errors.js';
 
 export interface FakeExchangeClient extends ExchangeClient {
@@ -24,8 +25,11 @@ export const venueAnswer = (
   at: number,
   { members = { last: 1 }, closesAt = null }: { members?: object; closesAt?: number | null } = {},
 ): MarketAnswer => ({
-  body: Buffer.from(JSON.stringify({ exchange: request.exchange, symbol: request.symbol, ...members })),
-  symbol: request.symbol,
+  // As the venue's list would spell it.
+  body: Buffer.from(
+    JSON.stringify({ exchange: request.exchange, symbol: likelySymbol(request.symbol), ...members }),
+  ),
+  symbol: likelySymbol(request.symbol),
   receivedAt: at,
   closesAt,
 });

@@ -1,4 +1,5 @@
 /** A hub whose market is the test: it counts subscriptions and sends what it is told to. */
+import { likelySymbol } from '../../src/market-data/spellings.js';
 import type {
   HubStats,
   SharedEvent,
@@ -67,7 +68,7 @@ export class FakeHub implements StreamHub {
     for (const event of this.snapshot?.(request) ?? []) subscriber.onEvent(event);
     this.#changed();
     return {
-      symbol: request.topic.symbol,
+      symbol: likelySymbol(request.topic.symbol),
       via: 'websocket',
       close: () => {
         if (!this.open.delete(entry)) return;

@@ -8,6 +8,7 @@ import {
   type CcxtClient,
   type CcxtClientOptions,
 } from '../../src/exchanges/ccxt/ccxt-client.js';
+import { steadyNow } from '../../src/lib/steady-clock.js';
 import type { MarketRequest, StreamItem, StreamTopic } from '../../src/exchanges/exchange-client.js';
 import type { AppError } from '../../src/errors.js';
 import { silentLog } from '../../src/log/log.js';
@@ -140,7 +141,8 @@ export const venueClient = (
     log: silentLog,
     ...options,
   });
-  const { now = Date.now } = options;
+  // Deadlines are on the clock of durations, which a test that sets one clock sets too.
+  const { now = steadyNow } = options;
   const fetch = (request: MarketRequest) =>
     client.fetch(request, { deadline: now() + 20_000, priority: 'caller' });
   return {

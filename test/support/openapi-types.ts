@@ -213,7 +213,7 @@ export interface components {
       high: number | null;
       low: number | null;
       close: number | null;
-      /** @description Traded amount in base currency */
+      /** @description Traded amount. In base currency; of a derivative in the exchange's own unit, mostly contracts of contract_size (/v1/markets) */
       volume: number | null;
       /** @description false while the period has not ended */
       closed: boolean;
@@ -298,14 +298,34 @@ export interface components {
        * @example BTC/USDT
        */
       symbol: string;
+      /**
+       * @description The exchange's own name of the market
+       * @example BTCUSDT
+       */
+      id: string;
       base: string;
       quote: string;
+      /** @description Currency in which a derivative is settled */
+      settle: string | null;
       /**
        * @description spot, swap, future, option, margin …
        * @example spot
        */
       type: string;
+      /** @description false: listed, but trading is halted */
       active: boolean | null;
+      /**
+       * @description Prices are multiples of it
+       * @example 0.01
+       */
+      price_step: number | null;
+      /**
+       * @description Amounts are multiples of it
+       * @example 0.00001
+       */
+      amount_step: number | null;
+      /** @description Base currency (quote currency of an inverse contract) in one contract; null: amounts are in base currency */
+      contract_size: number | null;
     };
     Markets: {
       /**
@@ -357,6 +377,7 @@ export interface components {
     };
     PriceLevel: {
       price: number;
+      /** @description Amount offered. In base currency; of a derivative in the exchange's own unit, mostly contracts of contract_size (/v1/markets) */
       amount: number;
     };
     Problem: {
@@ -436,6 +457,7 @@ export interface components {
       raw: unknown;
     };
     Trade: {
+      /** @description The exchange's own id, the same over REST and feeds; null where it gives none */
       trade_id: string | null;
       /**
        * @description Milliseconds since the epoch
@@ -443,6 +465,7 @@ export interface components {
        */
       timestamp: number;
       price: number | null;
+      /** @description Traded amount. In base currency; of a derivative in the exchange's own unit, mostly contracts of contract_size (/v1/markets) */
       amount: number | null;
       /** @description The taker's side */
       side: ('buy' | 'sell') | null;
@@ -598,7 +621,7 @@ export interface operations {
       query: {
         /** @description CCXT exchange id, any case */
         exchange: string;
-        /** @description Unified symbol; BTC-USDT, BTC_USDT and lower case are accepted */
+        /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
         symbol: string;
         /** @description Currency of a CoinMarketCap fallback quote; default: the quote currency */
         convert?: string;
@@ -886,7 +909,7 @@ export interface operations {
       query: {
         /** @description CCXT exchange id, any case */
         exchange: string;
-        /** @description Unified symbol; BTC-USDT, BTC_USDT and lower case are accepted */
+        /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
         symbol: string;
         interval?: string;
         /** @description First candle wanted, ms since the epoch */
@@ -1178,7 +1201,7 @@ export interface operations {
       query: {
         /** @description CCXT exchange id, any case */
         exchange: string;
-        /** @description Unified symbol; BTC-USDT, BTC_USDT and lower case are accepted */
+        /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
         symbol: string;
         limit?: number;
       };
@@ -1465,7 +1488,7 @@ export interface operations {
       query: {
         /** @description CCXT exchange id, any case */
         exchange: string;
-        /** @description Unified symbol; BTC-USDT, BTC_USDT and lower case are accepted */
+        /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
         symbol: string;
         limit?: number;
       };
@@ -1752,9 +1775,11 @@ export interface operations {
       query: {
         /** @description CCXT exchange id, any case */
         exchange: string;
+        /** @description Currency code, any case */
         base?: string;
+        /** @description Currency code, any case */
         quote?: string;
-        /** @description Part of a symbol, any case */
+        /** @description Part of a symbol or of the exchange's own id, any case */
         search?: string;
         limit?: number;
         /** @description next_cursor of the page before */
@@ -2207,7 +2232,7 @@ export interface operations {
       query: {
         /** @description CCXT exchange id, any case */
         exchange: string;
-        /** @description Unified symbol; BTC-USDT, BTC_USDT and lower case are accepted */
+        /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
         symbol: string;
         /** @description Fraction that last must move before an event is sent; 0: every tick */
         threshold?: number;

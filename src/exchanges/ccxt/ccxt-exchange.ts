@@ -18,6 +18,8 @@ export interface CcxtExchange {
   readonly features?: unknown;
   readonly options: Record<string, unknown>;
   readonly rateLimit: Millis;
+  /** How `precision` is written; a constant of CCXT's base/functions/number. */
+  readonly precisionMode?: unknown;
   readonly quoteJsonNumbers: boolean;
 
   urls: Record<string, unknown>;
@@ -31,6 +33,7 @@ export interface CcxtExchange {
   /** WebSocket clients by URL. */
   clients?: Record<string, unknown>;
 
+  fetch: (...args: unknown[]) => Promise<unknown>;
   throttle: (cost?: number) => Promise<void>;
   client: (url: string) => CcxtWsClient;
   handleRestResponse: (response: unknown, url: string, ...rest: unknown[]) => Promise<unknown>;

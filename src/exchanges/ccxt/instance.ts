@@ -6,6 +6,7 @@ import { judgeAnswers } from './answers.js';
 import type { CcxtClass, CcxtExchange } from './ccxt-exchange.js';
 import type { SocketAgents } from './http/dispatcher.js';
 import type { Pacer } from '../rate-limit/pacer.js';
+import { inPlaceOf, tolerateEmptyLists } from './market-lists.js';
 import { toSandboxUrls } from './sandbox-urls.js';
 import type { Transport } from './http/transport.js';
 import { venueQuirks } from '../venues/venue-quirks.js';
@@ -93,6 +94,22 @@ const hardenSockets = (ccxt: CcxtExchange, agents: SocketAgents, isClosed: () =>
   };
 };
 
+/** While the markets are loaded, a list that fails is taken for an empty one. */
+const tolerateFailedLists = (ccxt: CcxtExchange, exchange: ExchangeId): void => {
+  const { neededLists, emptyListThrows } = venueQuirks(exchange);
+  const fetch = ccxt.fetch.bind(ccxt);
+  ccxt.fetch = async (...args) => {
+    try {
+      return await fetch(...args);
+    } catch (thrown) {
+      const empty = inPlaceOf(thrown, neededLists?.test(String(args[0])) === true);
+      if (empty === undefined) throw thrown;
+      return empty;
+    }
+  };
+  if (emptyListThrows !== null) tolerateEmptyLists(ccxt, emptyListThrows);
+};
+
 /** A new instance, which has asked nobody for anything yet. */
 export const createInstance = (Exchange: CcxtClass, deps: InstanceDeps): Instance => {
   const ccxt = new Exchange(constructorConfig(deps));
@@ -101,6 +118,7 @@ export const createInstance = (Exchange: CcxtClass, deps: InstanceDeps): Instanc
   let closed = false;
   hardenSockets(ccxt, deps.socketAgents, () => closed);
   judgeAnswers(ccxt, deps);
+  tolerateFailedLists(ccxt, deps.exchange);
   return {
     ccxt,
     close: async () => {

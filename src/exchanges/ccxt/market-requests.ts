@@ -97,8 +97,7 @@ export const answerRequest = async (
 ): Promise<MarketAnswer> => {
   await venue.requireMethod(request.kind, 'fetch');
   if (request.kind === 'ohlcv') await venue.requireInterval(request.interval);
-  const ready = await venue.ready(options);
-  const symbol = venue.resolveSymbol(request.symbol, ready.markets);
+  const { symbol, ...ready } = await venue.readyFor(request.symbol, options);
   if (request.kind === 'ohlcv')
     return answerCandles({ venue, ready, receivedAt, request: { ...request, symbol } });
   const body = await bodyOf({ venue, ready, receivedAt, request: { ...request, symbol } });

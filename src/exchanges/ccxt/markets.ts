@@ -12,7 +12,7 @@ import { createOutage, type Outage } from '../../log/outage.js';
 import type { CallOptions, MarketsState } from '../exchange-client.js';
 import { withUpstreamCall } from './call-context.js';
 import { timedOut } from './faults.js';
-import { createSymbolIndex, type SymbolIndex } from './symbol-search.js';
+import { createSymbolIndex, type AmbiguousSymbols, type SymbolIndex } from './symbol-search.js';
 
 /** All requests of one load together, with their waits. */
 export const MARKETS_LOAD_MS: Millis = 60_000;
@@ -23,19 +23,36 @@ export const MARKETS_REFRESH_MS: Millis = 3_600_000;
  */
 export const REFRESH_NOTICE_MS: Millis = 600;
 const RETRY_REFRESH_MS: Millis = 300_000;
+/** A venue with several lists, one of which failed, is asked again after this. */
+const RETRY_PARTIAL_MS: Millis = 60_000;
+/** A symbol that is not listed may be new: the list is loaded again for it, but no more often than this. */
+export const UNKNOWN_REFRESH_MS: Millis = 60_000;
+/** Whoever asked for it waits so long for that load. */
+const UNKNOWN_WAIT_MS: Millis = 5_000;
 /** A fraction by which waits vary, so that venues and servers don't refresh in step. */
 const JITTER = 0.1;
+
+/** What a load brought. */
+export interface MarketLists {
+  /** Sorted by symbol. */
+  readonly list: readonly Market[];
+  readonly ambiguous?: AmbiguousSymbols;
+  /** Why some of the venue's lists are missing; null: none is. */
+  readonly missing?: AppError | null;
+}
 
 export interface LoadedMarkets {
   readonly list: readonly Market[];
   readonly symbols: SymbolIndex;
   readonly loadedAt: Millis;
+  /** Why some of the venue's lists are missing; null: none is. */
+  readonly missing: AppError | null;
 }
 
 export interface MarketBookDeps {
   readonly exchange: ExchangeId;
-  /** Asks the venue; resolves to its markets sorted by symbol. */
-  readonly load: () => Promise<readonly Market[]>;
+  /** Asks the venue. */
+  readonly load: () => Promise<MarketLists>;
   readonly now: () => Millis;
   /** The clock of durations and deadlines; nobody sets it. */
   readonly monotonic: () => Millis;
@@ -51,6 +68,7 @@ export class MarketBook {
   readonly #outage: Outage;
   #loaded: LoadedMarkets | undefined;
   #loading: Promise<LoadedMarkets> | undefined;
+  #attemptedAt: Millis = -Infinity;
   #state: MarketsState = 'not_loaded';
   #since: Millis;
   #timer: NodeJS.Timeout | undefined;
@@ -94,6 +112,21 @@ export class MarketBook {
     });
   }
 
+  /**
+   * The list for somebody whose symbol the present one lacks: loaded again where the last attempt is a minute old, the
+   * present one otherwise, and where the load fails or takes long.
+   */
+  async latest({ deadline, signal }: CallOptions, present: LoadedMarkets): Promise<LoadedMarkets> {
+    const { monotonic, exchange } = this.#deps;
+    const isRecent = monotonic() - this.#attemptedAt < UNKNOWN_REFRESH_MS;
+    if (isRecent && this.#loading === undefined) return this.#loaded ?? present;
+    return settleWithin(this.#load(), {
+      ms: Math.min(UNKNOWN_WAIT_MS, deadline - monotonic()),
+      signal,
+      giveUp: () => timedOut(exchange),
+    }).catch(() => present);
+  }
+
   #load(): Promise<LoadedMarkets> {
     if (this.#loading !== undefined) return this.#loading;
     if (this.#loaded === undefined) this.#become('loading');
@@ -111,16 +144,24 @@ export class MarketBook {
 
   async #attempt(): Promise<LoadedMarkets> {
     const { exchange, load, now, monotonic, onOutcome } = this.#deps;
+    this.#attemptedAt = monotonic();
     const priority = this.#loaded === undefined ? 'caller' : 'poll';
     const call = { kind: 'markets', priority, deadline: monotonic() + MARKETS_LOAD_MS } as const;
     try {
-      const list = await withUpstreamCall(call, () =>
+      const {
+        list,
+        ambiguous,
+        missing = null,
+      } = await withUpstreamCall(call, () =>
         settleWithin(load(), { ms: MARKETS_LOAD_MS, giveUp: () => timedOut(exchange) }),
       );
-      this.#loaded = { list, symbols: createSymbolIndex(list), loadedAt: now() };
+      // What a list had before stays until that list is well again.
+      if (missing !== null && list.length < (this.#loaded?.list.length ?? 0)) throw missing;
+      this.#loaded = { list, symbols: createSymbolIndex(list, ambiguous), loadedAt: now(), missing };
       this.#become('loaded');
-      onOutcome(null);
-      this.#outage.end({ exchange, markets: list.length });
+      onOutcome(missing);
+      if (missing === null) this.#outage.end({ exchange, markets: list.length });
+      else this.#outage.begin({ exchange, code: missing.code, markets: list.length });
       return this.#loaded;
     } catch (thrown) {
       const error = AppError.from(thrown);
@@ -142,7 +183,9 @@ export class MarketBook {
   #schedule(): void {
     clearTimeout(this.#timer);
     if (this.#closed || this.#loaded === undefined) return;
-    const wait = this.#state === 'refresh_failed' ? RETRY_REFRESH_MS : MARKETS_REFRESH_MS;
+    const isPartial = this.#loaded.missing !== null;
+    const whole = this.#state === 'refresh_failed' ? RETRY_REFRESH_MS : MARKETS_REFRESH_MS;
+    const wait = isPartial ? RETRY_PARTIAL_MS : whole;
     const jittered = wait * (1 - JITTER + 2 * JITTER * this.#deps.random());
     this.#timer = setTimeout(() => this.#refresh(), jittered - REFRESH_NOTICE_MS);
     this.#timer.unref();

@@ -41,12 +41,55 @@ const countBits = (bits: number): number => {
 /** An edit changes two characters' bits at most: texts that differ in more are too far apart, seen in nanoseconds. */
 const mayBeNear = (a: number, b: number): boolean => countBits(a ^ b) <= 2 * MAX_DISTANCE;
 
-export interface SymbolIndex {
-  /** The venue's spelling; undefined where it has no such symbol. Safe for any text. */
-  resolve(symbol: string): string | undefined;
-  /** At most three symbols like it, best first. */
-  nearest(symbol: string): string[];
+/** A market by the names that it can be asked for. */
+export type NamedMarket = Pick<Market, 'symbol' | 'base'> & { readonly id?: string };
+
+/** Unified symbols that several markets of a venue share, with what each of them is listed as. */
+export type AmbiguousSymbols = ReadonlyMap<string, readonly string[]>;
+
+/** `symbols`: those that a text may mean; none: unknown; several: it names none of them. */
+export interface Resolution {
+  readonly symbols: readonly string[];
 }
+
+export interface SymbolIndex {
+  /** Exactly as listed, else in any case and with any separator, else the venue's own id. Safe for any text. */
+  resolve(text: string): Resolution;
+  /** At most three symbols like it, best first. */
+  nearest(text: string): string[];
+}
+
+/** Coins that venues renamed for good; people go on asking for the old code. */
+const RENAMED: ReadonlyMap<string, string> = new Map([
+  ['AGIX', 'FET'],
+  ['BCC', 'BCH'],
+  ['EOS', 'A'],
+  ['FTM', 'S'],
+  ['KLAY', 'KAIA'],
+  ['LEND', 'AAVE'],
+  ['LUNA', 'LUNC'],
+  ['MATIC', 'POL'],
+  ['MKR', 'SKY'],
+  ['NANO', 'XNO'],
+  ['OCEAN', 'FET'],
+  ['RNDR', 'RENDER'],
+  ['UST', 'USTC'],
+  ['XBT', 'BTC'],
+  ['XDG', 'DOGE'],
+]);
+
+const SEPARATOR = /[-_ ]/g;
+
+/** `BTC-USDT` as `BTC/USDT`: with a slash in each place where it may belong, unless it has one. */
+const spelled = (upper: string): string[] => {
+  const [pair = '', ...settle] = upper.split(':');
+  if (pair.includes('/')) return [upper];
+  const pairs = Array.from(
+    pair.matchAll(SEPARATOR),
+    ({ index }) => `${pair.slice(0, index)}/${pair.slice(index + 1)}`,
+  );
+  return [upper, ...pairs.map((one) => [one, ...settle].join(':'))];
+};
 
 const ranked = (symbols: readonly string[], rank: (symbol: string) => number): string[] =>
   symbols
@@ -56,9 +99,29 @@ const ranked = (symbols: readonly string[], rank: (symbol: string) => number): s
     .slice(0, MAX_SUGGESTIONS)
     .map(({ symbol }) => symbol);
 
-export const createSymbolIndex = (markets: readonly Market[]): SymbolIndex => {
+const grouped = (pairs: Iterable<readonly [key: string, symbol: string]>): Map<string, string[]> => {
+  const groups = new Map<string, string[]>();
+  for (const [key, symbol] of pairs) {
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [symbol]);
+    else if (!group.includes(symbol)) group.push(symbol);
+  }
+  return groups;
+};
+
+export const createSymbolIndex = (
+  markets: readonly NamedMarket[],
+  ambiguous: AmbiguousSymbols = new Map(),
+): SymbolIndex => {
   const exact = new Set(markets.map(({ symbol }) => symbol));
-  const anyCase = new Map(markets.map(({ symbol }) => [symbol.toUpperCase(), symbol]));
+  const anyCase = grouped([
+    ...markets.map(({ symbol }) => [symbol.toUpperCase(), symbol] as const),
+    ...[...ambiguous].flatMap(([shared, names]) =>
+      names.map((name) => [shared.toUpperCase(), name] as const),
+    ),
+  ]);
+  const ids = grouped(markets.map(({ id, symbol }) => [id ?? symbol, symbol]));
+  const idsInAnyCase = grouped(markets.map(({ id, symbol }) => [(id ?? symbol).toUpperCase(), symbol]));
   const byBase = new Map<string, { readonly bits: number; readonly symbols: string[] }>();
   for (const { symbol, base } of markets) {
     const key = base.toUpperCase();
@@ -66,6 +129,16 @@ export const createSymbolIndex = (markets: readonly Market[]): SymbolIndex => {
     if (known === undefined) byBase.set(key, { bits: characterBits(key), symbols: [symbol] });
     else known.symbols.push(symbol);
   }
+
+  const resolve = (text: string): Resolution => {
+    if (exact.has(text)) return { symbols: [text] };
+    const trimmed = text.trim();
+    if (exact.has(trimmed)) return { symbols: [trimmed] };
+    const upper = trimmed.toUpperCase();
+    const forgiven = new Set(spelled(upper).flatMap((spelling) => anyCase.get(spelling) ?? []));
+    if (forgiven.size > 0) return { symbols: [...forgiven] };
+    return { symbols: ids.get(trimmed) ?? idsInAnyCase.get(upper) ?? [] };
+  };
 
   /** The base is known: its other pairs, those with the likest quote first. */
   const otherPairs = (base: string, rest: string): string[] => {
@@ -88,11 +161,23 @@ export const createSymbolIndex = (markets: readonly Market[]): SymbolIndex => {
     return ranked(likely.slice(0, MAX_COMPARED), (symbol) => editDistance(symbol.toUpperCase(), wanted));
   };
 
+  const near = (base: string, rest: string): string[] => {
+    if (byBase.has(base)) return otherPairs(base, rest);
+    const renamed = RENAMED.get(base);
+    if (renamed !== undefined && byBase.has(renamed)) return otherPairs(renamed, rest);
+    return otherBases(base, rest);
+  };
+
   return {
-    resolve: (symbol) => (exact.has(symbol) ? symbol : anyCase.get(symbol.toUpperCase())),
-    nearest: (symbol) => {
-      const [base = '', ...rest] = symbol.toUpperCase().split('/');
-      return byBase.has(base) ? otherPairs(base, rest.join('/')) : otherBases(base, rest.join('/'));
+    resolve,
+    nearest: (text) => {
+      // Without a slash it may be a base alone, or an id of another venue.
+      for (const spelling of spelled(text.trim().toUpperCase()).reverse()) {
+        const [base = '', ...rest] = spelling.split('/');
+        const found = near(base, rest.join('/'));
+        if (found.length > 0) return found;
+      }
+      return [];
     },
   };
 };

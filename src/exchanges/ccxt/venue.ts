@@ -14,8 +14,9 @@ import type { CcxtClass, CcxtExchange } from './ccxt-exchange.js';
 import type { SocketAgents } from './http/dispatcher.js';
 import { faultOfCcxt } from './faults.js';
 import { createInstance, type Instance } from './instance.js';
-import { MarketBook, type LoadedMarkets } from './markets.js';
 import { coolDownError } from '../rate-limit/cool-down-log.js';
+import { loadTolerantly, tellApart } from './market-lists.js';
+import { MarketBook, type LoadedMarkets, type MarketLists } from './markets.js';
 import { Pacer } from '../rate-limit/pacer.js';
 import type { Transport } from './http/transport.js';
 import type { VenueClock } from './venue-clock.js';
@@ -62,6 +63,14 @@ const OWN_REFUSALS: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 const isVenueFault = ({ status, code }: AppError): boolean => status >= 429 && !OWN_REFUSALS.has(code);
+
+/** What a message repeats of a symbol, and how many symbols it names. */
+const TOLD_LENGTH = 64;
+const TOLD_SYMBOLS = 5;
+/** Invisible characters could make a message read as something else. */
+const printable = (text: string): string => text.replaceAll(/\p{C}/gu, '?');
+const didYouMean = (symbols: readonly string[]): string =>
+  symbols.length > 0 ? ` Did you mean ${symbols.join(', ')}?` : '';
 
 /** A venue as a caller may use it: with its markets, on the instance that loaded them. */
 export interface ReadyVenue {
@@ -166,16 +175,18 @@ export class Venue {
     return this.#unused;
   }
 
-  async #loadMarkets() {
+  async #loadMarkets(): Promise<MarketLists> {
     const { exchange, now } = this.#deps;
     const instance = await (this.#unused ?? this.#create());
     this.#unused = undefined;
     try {
-      await instance.ccxt.loadMarkets();
-      const list = normalizeMarkets(instance.ccxt.markets, { exchange, now: now() });
+      const { ccxt } = instance;
+      const missing = await loadTolerantly(ccxt);
+      const ambiguous = tellApart(ccxt);
+      const list = normalizeMarkets(ccxt.markets, { exchange, now: now() }, ccxt.precisionMode);
       this.#rest = instance;
       this.#streams?.ccxt.setMarketsFromExchange(instance.ccxt);
-      return list;
+      return { list, ambiguous, missing };
     } catch (thrown) {
       throw faultOfCcxt(exchange, thrown);
     }
@@ -247,13 +258,31 @@ export class Venue {
     return { ccxt: rest.ccxt, markets };
   }
 
-  /** The venue's spelling of a symbol; throws `symbol_not_found` with the nearest ones. */
-  resolveSymbol(symbol: string, { symbols }: LoadedMarkets): UnifiedSymbol {
-    const found = symbols.resolve(symbol);
-    if (found !== undefined) return found;
-    const nearest = symbols.nearest(symbol);
-    const hint = nearest.length > 0 ? ` Nearest: ${nearest.join(', ')}.` : '';
-    const reason = `${this.exchange} has no ${symbol.slice(0, 64)}.${hint}`;
+  /** The venue with a symbol as its list writes it. A symbol that is not listed may start a load of the list. */
+  async readyFor(
+    text: string,
+    options: CallOptions,
+  ): Promise<ReadyVenue & { readonly symbol: UnifiedSymbol }> {
+    const ready = await this.ready(options);
+    if (ready.markets.symbols.resolve(text).symbols.length === 0) {
+      const latest = await this.markets.latest(options, ready.markets);
+      if (latest !== ready.markets) return this.#named(text, await this.ready(options));
+    }
+    return this.#named(text, ready);
+  }
+
+  /** Throws `symbol_not_found` with the nearest symbols, or with those that the text may mean. */
+  #named(text: string, ready: ReadyVenue): ReadyVenue & { readonly symbol: UnifiedSymbol } {
+    const { symbols, missing } = ready.markets;
+    const [symbol, ...others] = symbols.resolve(text).symbols;
+    if (symbol !== undefined && others.length === 0) return { ...ready, symbol };
+    // It may be in the list that could not be loaded.
+    if (symbol === undefined && missing !== null) throw missing;
+    const told = printable(text.trim()).slice(0, TOLD_LENGTH);
+    const reason =
+      symbol === undefined
+        ? `${this.exchange} has no ${told}.${didYouMean(symbols.nearest(text))}`
+        : `${told} is ambiguous on ${this.exchange}.${didYouMean([symbol, ...others].slice(0, TOLD_SYMBOLS))}`;
     throw new AppError('symbol_not_found', reason, { errors: [{ parameter: 'symbol', reason }] });
   }
 

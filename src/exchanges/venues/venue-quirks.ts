@@ -26,6 +26,10 @@ export interface VenueQuirks extends CallSizes, RefusalWords {
   readonly oddIntervals: ReadonlyMap<string, Millis>;
   /** Member of each answer that holds what was asked for; CCXT takes a missing or empty one for an empty market. */
   readonly answerIn: string | null;
+  /** URLs of lists without which CCXT would name markets wrongly: where one fails, the whole load does. */
+  readonly neededLists: RegExp | null;
+  /** CCXT's method for one list of markets, which throws where that list is empty. */
+  readonly emptyListThrows: string | null;
   /** Merged into CCXT's constructor options. */
   readonly construct: Readonly<Record<string, unknown>>;
 }
@@ -42,6 +46,8 @@ const CAUTIOUS: VenueQuirks = {
   unknownSymbol: null,
   forbiddenIsTooFrequent: false,
   answerIn: null,
+  neededLists: null,
+  emptyListThrows: null,
   construct: {},
 };
 
@@ -97,6 +103,8 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId
       oddIntervals: new Map([['2w', 15 * DAY_MS]]),
       unknownSymbol: /EQuery:Unknown asset pair/,
       answerIn: 'result',
+      // The currencies' codes, by which pairs get their unified symbols.
+      neededLists: /\/public\/Assets\b/,
       // A frame a second by default: five subscriptions would take five seconds.
       construct: { options: { ws: { cost: 0.05 } } },
     },
@@ -121,6 +129,7 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId
       construct: { has: { fetchCurrencies: false } },
     },
   ],
+  ['htx', { emptyListThrows: 'fetchMarketsByTypeAndSubType' }],
   // Levels of prices; CCXT's default lists single orders, so that a price comes several times.
   ['bitfinex', { construct: { options: { fetchOrderBook: { precision: 'P0' } } } }],
   // Public trades have no ids; CCXT makes them up of time, price and amount, so that two equal trades are one.

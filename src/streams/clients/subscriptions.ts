@@ -1,6 +1,7 @@
 /** The subscriptions of one /ws client: bounded, each topic once, and closed together. */
 import { AppError } from '../../errors.js';
 import type { UnifiedSymbol } from '../../schemas/common.js';
+import { likelySymbol } from '../../market-data/spellings.js';
 import type { MarketData } from '../../market-data/market-data-api.js';
 import type { StreamHub, Subscription } from '../hub-api.js';
 import type { Connection } from './connection.js';
@@ -24,9 +25,20 @@ interface Entry {
   subscription: Subscription | null;
 }
 
+interface Beginning {
+  readonly entry: Entry;
+  readonly reader: TopicReader;
+  readonly began: (symbol: UnifiedSymbol) => void;
+}
+
+/** Spellings of symbols that are remembered a connection. */
+const MAX_SPELLINGS = 4 * MAX_SUBSCRIPTIONS;
+
 export class Subscriptions {
   readonly #services: SubscriptionServices;
   readonly #entries = new Map<string, Entry>();
+  /** Keys that clients use, by which an entry's own differs: other spellings of its symbol. */
+  readonly #spellings = new Map<string, string>();
   #closed = false;
 
   constructor(services: SubscriptionServices) {
@@ -43,7 +55,7 @@ export class Subscriptions {
     threshold: number | undefined,
     began: (symbol: UnifiedSymbol) => void,
   ): Promise<void> {
-    const key = topicKey(topic);
+    const key = this.#keyOf(topic);
     const present = this.#entries.get(key);
     if (present !== undefined && present.threshold === threshold) {
       began((await present.opening).symbol);
@@ -62,7 +74,7 @@ export class Subscriptions {
     };
     this.#entries.set(key, entry);
     try {
-      await this.#begin(entry, reader, began);
+      await this.#begin(key, { entry, reader, began });
     } catch (error) {
       if (this.#entries.get(key) === entry) this.#entries.delete(key);
       throw error;
@@ -71,10 +83,18 @@ export class Subscriptions {
 
   /** Nothing happens where there is no such subscription. */
   remove(topic: TopicName): void {
-    const key = topicKey(topic);
+    const key = this.#keyOf(topic);
     const entry = this.#entries.get(key);
     this.#entries.delete(key);
     entry?.subscription?.close();
+  }
+
+  /** The entry's key, however the client spells its symbol. */
+  #keyOf(topic: TopicName): string {
+    const key = topicKey(topic);
+    if (this.#entries.has(key)) return key;
+    const known = this.#spellings.get(key) ?? topicKey({ ...topic, symbol: likelySymbol(topic.symbol) });
+    return this.#entries.has(known) ? known : key;
   }
 
   list(): (TopicName & { readonly threshold: number | undefined })[] {
@@ -90,6 +110,7 @@ export class Subscriptions {
     this.#closed = true;
     for (const { subscription } of this.#entries.values()) subscription?.close();
     this.#entries.clear();
+    this.#spellings.clear();
   }
 
   async #open(topic: TopicName, threshold: number | undefined, reader: TopicReader): Promise<Subscription> {
@@ -98,19 +119,39 @@ export class Subscriptions {
     return hub.subscribe({ topic: { ...topic, exchange }, name, threshold }, reader);
   }
 
-  async #begin(entry: Entry, reader: TopicReader, began: (symbol: UnifiedSymbol) => void): Promise<void> {
+  async #begin(key: string, { entry, reader, began }: Beginning): Promise<void> {
     const subscription = await entry.opening;
     try {
       // Meanwhile the client may have unsubscribed, or left.
-      if (this.#closed || this.#entries.get(topicKey(entry.topic)) !== entry)
+      if (this.#closed || this.#entries.get(key) !== entry)
         throw new AppError('invalid_request', 'The subscription was withdrawn before it began.');
       reader.checkHeld();
     } catch (error) {
       subscription.close();
       throw error;
     }
-    entry.subscription = subscription;
+    reader.spell(subscription.symbol);
+    const isNew = this.#settle(key, entry, subscription);
     began(subscription.symbol);
-    reader.release();
+    if (isNew) reader.release();
+  }
+
+  /** Files the entry under the venue's spelling. false: it was there already, and the new one is closed. */
+  #settle(key: string, entry: Entry, subscription: Subscription): boolean {
+    const own = topicKey({ ...entry.topic, symbol: subscription.symbol });
+    if (own !== key) {
+      const present = this.#entries.get(own);
+      this.#entries.delete(key);
+      if (this.#spellings.size >= MAX_SPELLINGS) this.#spellings.clear();
+      this.#spellings.set(key, own);
+      if (present !== undefined && present.threshold === entry.threshold) {
+        subscription.close();
+        return false;
+      }
+      present?.subscription?.close();
+      this.#entries.set(own, entry);
+    }
+    entry.subscription = subscription;
+    return true;
   }
 }

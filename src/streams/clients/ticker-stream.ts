@@ -51,6 +51,7 @@ export const openTickerStream = async (
   try {
     const { threshold, lastEventId } = request;
     subscription = await hub.subscribe({ topic, name, threshold, lastEventId }, reader);
+    reader.spell(subscription.symbol);
     const opened = subscription;
     if (connection.ended) opened.close();
     else

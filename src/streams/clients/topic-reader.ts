@@ -1,4 +1,5 @@
 /** One subscription of one client: stands between the hub and the connection. */
+import type { UnifiedSymbol } from '../../schemas/common.js';
 import { z } from 'zod';
 import { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
@@ -24,7 +25,7 @@ const contents = z.object({ trades: many, candles: many, count: z.int().optional
 export class TopicReader implements Subscriber, EventSource {
   readonly key: string;
   readonly #connection: Connection;
-  readonly #topic: TopicName;
+  #topic: TopicName;
   readonly #sandbox: boolean;
   /** null once released. */
   #held: SharedEvent[] | null = [];
@@ -40,6 +41,11 @@ export class TopicReader implements Subscriber, EventSource {
     if (this.#held === null) this.#connection.deliver(event, this);
     // One more than the bound is kept, which tells that some were not.
     else if (this.#held.length <= MAX_HELD_EVENTS) this.#held.push(event);
+  }
+
+  /** The symbol as the venue spells it, for what this reader says of its own. */
+  spell(symbol: UnifiedSymbol): void {
+    this.#topic = { ...this.#topic, symbol };
   }
 
   /** Throws `overloaded` where more events came in before `release` than are held. */

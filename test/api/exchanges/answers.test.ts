@@ -34,7 +34,16 @@ describe.each(VENUES)('%s', (exchange) => {
       .markets(exchange)
       .map(({ symbol, base, quote, active }) => ({ symbol, base, quote, type: 'spot', active }))
       .sort((a, b) => (a.symbol < b.symbol ? -1 : 1));
-    expect(markets).toEqual(expected);
+    expect(markets).toMatchObject(expected);
+    expect(markets).toHaveLength(expected.length);
+    for (const market of markets)
+      expect(market).toMatchObject({
+        id: expect.any(String),
+        settle: null,
+        price_step: expect.any(Number),
+        amount_step: expect.any(Number),
+        contract_size: null,
+      });
     expect(loadedAt).toBe(NOW);
   });
 

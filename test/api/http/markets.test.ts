@@ -1,3 +1,4 @@
+import { spotMarket } from '../../support/markets.js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { START, startTestApp, type TestApp } from '../../support/app.js';
 import { AppError } from '../../../src/errors.js';
@@ -18,8 +19,8 @@ afterEach(async () => {
 
 describe('what the venue is asked', () => {
   test.each([
-    ['ticker?exchange=BINANCE&symbol=btc-usdt', { kind: 'ticker', exchange: 'binance', symbol: 'BTC/USDT' }],
-    ['ticker?exchange=coinbasepro&symbol=btc_usd', { exchange: 'coinbaseexchange', symbol: 'BTC/USD' }],
+    ['ticker?exchange=BINANCE&symbol=btc-usdt', { kind: 'ticker', exchange: 'binance', symbol: 'btc-usdt' }],
+    ['ticker?exchange=coinbasepro&symbol=btc_usd', { exchange: 'coinbaseexchange', symbol: 'btc_usd' }],
     [
       'ohlcv?exchange=binance&symbol=BTC/USDT',
       { kind: 'ohlcv', interval: '1m', limit: 500, since: undefined },
@@ -70,7 +71,8 @@ describe('what is refused', () => {
     ['ticker', 'exchange', 'is required'],
     ['ticker?exchange=binance', 'symbol', 'is required'],
     ['ticker?exchange=&symbol=BTC/USDT', 'exchange', 'must not be empty'],
-    ['ticker?exchange=binance&symbol=BTC', 'symbol', 'must look like'],
+    ['ticker?exchange=binance&symbol=%20', 'symbol', 'must not be empty'],
+    ['ticker?exchange=binance&symbol=A%00/B', 'symbol', 'must not contain control characters'],
     ['ticker?exchange=binance&symbol=A/B&symbol=C/D', 'symbol', 'must be given once'],
     ['ticker?exchange=binance&symbol=BTC/USDT&limit=1', 'limit', 'is not a parameter here'],
     ['ticker?exchange=binance&symbol=BTC/USDT&__proto__=1', '__proto__', 'is not a parameter here'],
@@ -246,13 +248,7 @@ describe('lists', () => {
   });
 
   test('markets come sorted, filtered and in pages, with their age', async () => {
-    const market = (base: string, quote: string) => ({
-      symbol: `${base}/${quote}`,
-      base,
-      quote,
-      type: 'spot',
-      active: true,
-    });
+    const market = (base: string, quote: string) => spotMarket(`${base}/${quote}`);
     rig.venue.list = () =>
       Promise.resolve({
         markets: [market('ADA', 'USDT'), market('BTC', 'EUR'), market('BTC', 'USDT')],

@@ -1,3 +1,4 @@
+import { spotMarket } from '../../support/markets.js';
 import { EventEmitter, once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
@@ -9,7 +10,7 @@ import { createFakeExchangeClient, venueAnswer } from '../../support/fake-exchan
 
 const start = async (settings: Record<string, string> = {}) => {
   const exchangeClient = createFakeExchangeClient(Date.now);
-  const market = { symbol: 'BTC/USDT', base: 'BTC', quote: 'USDT', type: 'spot', active: true };
+  const market = spotMarket('BTC/USDT');
   exchangeClient.list = () => Promise.resolve({ markets: [market], loadedAt: Date.now() });
   exchangeClient.answer = (request) =>
     Promise.resolve(

@@ -1,3 +1,4 @@
+import { spotMarket } from '../../support/markets.js';
 import { expect, test } from 'vitest';
 import { buildApp } from '../../../src/app/app.js';
 import { loadConfig } from '../../../src/config/config.js';
@@ -7,7 +8,7 @@ import { createFakeExchangeClient, venueAnswer } from '../../support/fake-exchan
 
 const start = async (settings: Record<string, string> = {}) => {
   const exchangeClient = createFakeExchangeClient(Date.now);
-  const market = { symbol: 'BTC/USDT', base: 'BTC', quote: 'USDT', type: 'spot', active: true };
+  const market = spotMarket('BTC/USDT');
   exchangeClient.list = () => Promise.resolve({ markets: [market], loadedAt: Date.now() });
   exchangeClient.answer = (request) => Promise.resolve(venueAnswer(request, Date.now()));
   const config = loadConfig({ REDIS_ENABLED: 'false', MAX_RETRIES: '1', INITIAL_BACKOFF: '0', ...settings });

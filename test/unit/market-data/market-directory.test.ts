@@ -1,14 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../../src/errors.js';
-import type { Market } from '../../../src/schemas/market.js';
 import type { MarketsFilter } from '../../../src/market-data/market-data-api.js';
+import { spotMarket } from '../../support/markets.js';
 import { createRig, type Rig } from '../../support/market-data-rig.js';
 
 const START = 1_700_000_000_000;
-const market = (symbol: string): Market => {
-  const [base = '', quote = ''] = symbol.split('/');
-  return { symbol, base, quote, type: 'spot', active: true };
-};
+const market = (symbol: string) => spotMarket(symbol);
 const SYMBOLS = [
   'ADA/USDT',
   'BTC/EUR',

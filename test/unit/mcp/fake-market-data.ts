@@ -1,4 +1,6 @@
 /** A MarketData that answers from constants, counts its calls and fails on demand. */
+import { spotMarket } from '../../support/markets.js';
+import { likelySymbol } from '../../../src/market-data/spellings.js';
 import { EventEmitter } from 'node:events';
 import { AppError } from '../../../src/errors.js';
 import type { ExchangeEntry } from '../../../src/schemas/market.js';
@@ -41,7 +43,7 @@ const candles = (count: number) =>
   }));
 
 const bodyOf = (query: MarketQuery): object => {
-  const head = { exchange: query.exchange, symbol: query.symbol };
+  const head = { exchange: query.exchange, symbol: likelySymbol(query.symbol) };
   switch (query.kind) {
     case 'ticker':
       return { ...head, bid: 42500, ask: 42510, last: 42505, timestamp: NOW - 100, raw: { s: 'BTCUSDT' } };
@@ -108,7 +110,7 @@ export class FakeMarketData implements MarketData {
     this.filters.push(filter);
     return Promise.resolve().then(() => {
       this.check();
-      const market = { symbol: 'BTC/USDT', base: 'BTC', quote: 'USDT', type: 'spot', active: true };
+      const market = spotMarket('BTC/USDT');
       const next_cursor = filter.limit === 1 ? 'BTC/USDT' : null;
       return { page: { exchange: filter.exchange, markets: [market], next_cursor }, loadedAt: NOW - 60_000 };
     });

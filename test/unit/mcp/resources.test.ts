@@ -45,7 +45,7 @@ test.each([
 test('takes a symbol in the form without a slash', async () => {
   const { client, marketData } = await connect();
   await client.readResource({ uri: 'market://kraken/BTC-USD/trades' });
-  expect(marketData.queries).toEqual([{ kind: 'trades', exchange: 'kraken', symbol: 'BTC/USD', limit: 100 }]);
+  expect(marketData.queries).toEqual([{ kind: 'trades', exchange: 'kraken', symbol: 'BTC-USD', limit: 100 }]);
 });
 
 test('refuses an unreadable symbol as invalid params, with our code', async () => {

@@ -77,7 +77,7 @@ test('get_ticker answers the price with its source and age, in data and in words
     'BTC/USDT on binance: last 42505, bid 42500, ask 42510 at 2023-11-03T08:26:39.900Z.\n' +
       'Source: binance; via=rest, 0.4 s old.',
   );
-  expect(marketData.queries).toEqual([{ kind: 'ticker', exchange: 'binance', symbol: 'BTC/USDT' }]);
+  expect(marketData.queries).toEqual([{ kind: 'ticker', exchange: 'binance', symbol: 'btc-usdt' }]);
   expect(marketData.signals[0]).toBeInstanceOf(AbortSignal);
 });
 
@@ -196,12 +196,12 @@ test('arguments that are not valid are a tool error that names each one, and rea
   const { client, marketData } = await connect();
   const result = await client.callTool({
     name: 'get_ohlcv',
-    arguments: { exchange: 'binance', symbol: 'BTC', limit: '5', extra: 1 },
+    arguments: { exchange: 'binance', symbol: ' ', limit: '5', extra: 1 },
   });
   expect(result.isError).toBe(true);
   expect(result.structuredContent).toBeUndefined();
   expect(textOf(result)).toMatch(/^invalid_request: /);
-  expect(textOf(result)).toMatch(/- symbol: must look like BTC\/USDT/);
+  expect(textOf(result)).toMatch(/- symbol: must not be empty/);
   expect(textOf(result)).toMatch(/- limit: /);
   expect(textOf(result)).toMatch(/- arguments: .*extra/);
   expect(result._meta?.['mcp-crypto-data-server/error']).toMatchObject({

@@ -56,8 +56,7 @@ const start = async (venue: Venue, { topic, sink }: Watching, deps: VenueWatchDe
     deadline: monotonic() + START_ATTEMPTS_WORTH * upstreamTimeoutMs,
     priority: 'caller',
   } as const;
-  const { markets } = await venue.ready(options);
-  const symbol = venue.resolveSymbol(topic.symbol, markets);
+  const { symbol } = await venue.readyFor(topic.symbol, options);
   const instance = await venue.streamInstance(options);
   if (watchQuirks(exchange).subscribesByCode) refuseRenamed(instance, symbol);
   return openWatch(instance, { ...topic, symbol }, sink, {

@@ -1,20 +1,26 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../../../src/errors.js';
 import { currentUpstreamCall } from '../../../../src/exchanges/ccxt/call-context.js';
-import { MarketBook, MARKETS_LOAD_MS, MARKETS_REFRESH_MS } from '../../../../src/exchanges/ccxt/markets.js';
+import {
+  MarketBook,
+  MARKETS_LOAD_MS,
+  MARKETS_REFRESH_MS,
+  UNKNOWN_REFRESH_MS,
+  type MarketLists,
+} from '../../../../src/exchanges/ccxt/markets.js';
 import type { Market } from '../../../../src/schemas/market.js';
+import { spotMarket } from '../../../support/markets.js';
 import { recordingLog } from '../../../support/recording-log.js';
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
 
-const LIST: readonly Market[] = [
-  { symbol: 'BTC/USD', base: 'BTC', quote: 'USD', type: 'spot', active: true },
-];
+const LIST: readonly Market[] = [spotMarket('BTC/USD')];
+type Loaded = MarketLists | readonly Market[];
 const failure = new AppError('upstream_unavailable', 'down');
 
 const make = () => {
-  const loads: (() => Promise<readonly Market[]>)[] = [];
+  const loads: (() => Promise<Loaded>)[] = [];
   const calls: unknown[] = [];
   const outcomes: (string | null)[] = [];
   const log = recordingLog();
@@ -24,9 +30,10 @@ const make = () => {
     monotonic: Date.now,
     random: () => 0.5,
     log,
-    load: () => {
+    load: async () => {
       calls.push(currentUpstreamCall());
-      return loads.shift()?.() ?? Promise.resolve(LIST);
+      const loaded = await (loads.shift()?.() ?? Promise.resolve(LIST));
+      return 'list' in loaded ? loaded : { list: loaded };
     },
     onOutcome: (error) => outcomes.push(error?.code ?? null),
   });
@@ -163,5 +170,57 @@ describe('the markets of a venue', () => {
     const { length } = calls;
     await vi.advanceTimersByTimeAsync(3 * MARKETS_REFRESH_MS);
     expect(calls).toHaveLength(length);
+  });
+});
+
+describe('a symbol that is not listed', () => {
+  const NEWER = [...LIST, spotMarket('NEW/USD')];
+
+  it('loads the list again once it is a minute old, and no more often', async () => {
+    const { book, loads, calls, soon } = make();
+    const first = await book.get(soon());
+    expect(await book.latest(soon(), first)).toBe(first);
+    vi.advanceTimersByTime(UNKNOWN_REFRESH_MS);
+    loads.push(() => Promise.resolve(NEWER));
+    const second = await book.latest(soon(), first);
+    expect(second.list).toEqual(NEWER);
+    for (let asked = 0; asked < 100; asked += 1) expect(await book.latest(soon(), second)).toBe(second);
+    expect(calls).toHaveLength(2);
+  });
+
+  it('has the present list where the load fails, and does not try again for a minute', async () => {
+    const { book, loads, calls, soon } = make();
+    const first = await book.get(soon());
+    vi.advanceTimersByTime(UNKNOWN_REFRESH_MS);
+    loads.push(() => Promise.reject(failure));
+    expect(await book.latest(soon(), first)).toBe(first);
+    expect(await book.latest(soon(), first)).toBe(first);
+    expect(calls).toHaveLength(2);
+  });
+});
+
+describe('a venue of whose lists one fails', () => {
+  it('serves the others, and is asked again in a minute', async () => {
+    const { book, loads, outcomes, soon, log } = make();
+    loads.push(() => Promise.resolve({ list: LIST, missing: failure }));
+    const loaded = await book.get(soon());
+    expect(loaded).toMatchObject({ list: LIST, missing: failure });
+    expect(book.state).toBe('loaded');
+    expect(outcomes).toEqual(['upstream_unavailable']);
+    expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
+    loads.push(() => Promise.resolve([...LIST, spotMarket('ETH/USD')]));
+    await vi.advanceTimersByTimeAsync(61_000);
+    expect(await book.get(soon())).toMatchObject({ missing: null, list: { length: 2 } });
+  });
+
+  it('keeps what the failing list had before', async () => {
+    const { book, loads, soon } = make();
+    const whole = [...LIST, spotMarket('ETH/USD')];
+    loads.push(() => Promise.resolve(whole));
+    await book.get(soon());
+    loads.push(() => Promise.resolve({ list: LIST, missing: failure }));
+    await vi.advanceTimersByTimeAsync(MARKETS_REFRESH_MS);
+    expect((await book.get(soon())).list).toEqual(whole);
+    expect(book.state).toBe('refresh_failed');
   });
 });

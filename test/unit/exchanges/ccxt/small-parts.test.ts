@@ -3,32 +3,78 @@ import { describe, expect, it } from 'vitest';
 import { createSocketAgents, NO_PROXIES } from '../../../../src/exchanges/ccxt/http/dispatcher.js';
 import { toSandboxUrls } from '../../../../src/exchanges/ccxt/sandbox-urls.js';
 import fc from 'fast-check';
+import { spotMarket } from '../../../support/markets.js';
 import { createSymbolIndex, editDistance } from '../../../../src/exchanges/ccxt/symbol-search.js';
 import { createVenueClock, TOLERATED_SKEW_MS } from '../../../../src/exchanges/ccxt/venue-clock.js';
 import { isHollow, venueQuirks } from '../../../../src/exchanges/venues/venue-quirks.js';
 
-const market = (symbol: string) => {
-  const [base = '', quote = ''] = symbol.split(/[/:]/);
-  return { symbol, base, quote, type: 'spot', active: true };
-};
+const market = (symbol: string) => spotMarket(symbol);
+
+const RENAMED_CODES = new Set([
+  'BCC',
+  'EOS',
+  'FTM',
+  'MKR',
+  'UST',
+  'XBT',
+  'XDG',
+  'LUNA',
+  'LEND',
+  'MATIC',
+  'NANO',
+  'KLAY',
+  'RNDR',
+]);
 
 describe('finding a symbol', () => {
-  const index = createSymbolIndex(
-    ['BTC/USDT', 'BTC/USDC', 'BTC/EUR', 'BTC/USDT:USDT', 'ETH/USDT', 'kBONK/USDC:USDC', 'SOL/USDT'].map(
-      market,
-    ),
-  );
+  const index = createSymbolIndex([
+    ...['BTC/USDT', 'BTC/USDC', 'BTC/EUR', 'ETH/USDT', 'kBONK/USDC:USDC', 'SOL/USDT'].map(market),
+    spotMarket('BTC/USDT:USDT', { id: 'BTCUSDT' }),
+    ...['Tokamak Network/KRW', "FTX Users' Debt/USDT", 'GAMECOM_BSC/USDT', 'XYZ-TSLA/USDC:USDC'].map(market),
+    ...['币安人生/USDT', 'bıt/usdt', 'POL/USDT'].map(market),
+    spotMarket('wBTC/USDT', { id: 'WBTC1' }),
+    spotMarket('WBTC/USDT', { id: 'WBTC2' }),
+  ]);
 
-  it('takes it as written, and in any case', () => {
-    expect(index.resolve('BTC/USDT')).toBe('BTC/USDT');
-    expect(index.resolve('btc/usdt:usdt')).toBe('BTC/USDT:USDT');
-    expect(index.resolve('KBONK/USDC:USDC')).toBe('kBONK/USDC:USDC');
+  it.each([
+    ['BTC/USDT', 'BTC/USDT'],
+    ['btc/usdt:usdt', 'BTC/USDT:USDT'],
+    ['KBONK/USDC:USDC', 'kBONK/USDC:USDC'],
+    ['btc-usdt', 'BTC/USDT'],
+    ['BTC_USDT:USDT', 'BTC/USDT:USDT'],
+    [' eth/usdt ', 'ETH/USDT'],
+    ['tokamak network/krw', 'Tokamak Network/KRW'],
+    ['Tokamak Network/KRW', 'Tokamak Network/KRW'],
+    ["FTX Users' Debt/USDT", "FTX Users' Debt/USDT"],
+    ['GAMECOM_BSC/USDT', 'GAMECOM_BSC/USDT'],
+    ['gamecom_bsc_usdt', 'GAMECOM_BSC/USDT'],
+    ['XYZ-TSLA/USDC:USDC', 'XYZ-TSLA/USDC:USDC'],
+    ['xyz-tsla-usdc:usdc', 'XYZ-TSLA/USDC:USDC'],
+    ['币安人生-usdt', '币安人生/USDT'],
+    ['bıt/usdt', 'bıt/usdt'],
+    ['SOLUSDT', 'SOL/USDT'],
+    ['solusdt', 'SOL/USDT'],
+    ['wBTC/USDT', 'wBTC/USDT'],
+    ['WBTC/USDT', 'WBTC/USDT'],
+  ])('takes %j for %s', (text, symbol) => {
+    expect(index.resolve(text).symbols).toEqual([symbol]);
   });
 
-  it.each(['constructor', '__proto__', 'toString', '', 'BTCUSDT', 'BTC'])(
+  it('says all that a text may mean where it means several', () => {
+    expect(index.resolve('wbtc/usdt').symbols).toEqual(['wBTC/USDT', 'WBTC/USDT']);
+    expect(index.resolve('BTCUSDT').symbols).toEqual(['BTC/USDT', 'BTC/USDT:USDT']);
+    const shared = createSymbolIndex(
+      [market('BOX_USDT'), market('DEFIBOX_USDT')],
+      new Map([['DEFIBOX/USDT', ['BOX_USDT', 'DEFIBOX_USDT']]]),
+    );
+    expect(shared.resolve('defibox-usdt').symbols).toEqual(['BOX_USDT', 'DEFIBOX_USDT']);
+    expect(shared.resolve('BOX_USDT').symbols).toEqual(['BOX_USDT']);
+  });
+
+  it.each(['constructor', '__proto__', 'toString', '', 'NOPEUSDT', 'BTC'])(
     'finds nothing for %j',
     (symbol) => {
-      expect(index.resolve(symbol)).toBeUndefined();
+      expect(index.resolve(symbol).symbols).toEqual([]);
     },
   );
 
@@ -38,7 +84,10 @@ describe('finding a symbol', () => {
 
   it('suggests the likest bases, and nothing for what is like nothing', () => {
     expect(index.nearest('BTX/USDT')[0]).toBe('BTC/USDT');
-    expect(index.nearest('SOLL/USDT')).toEqual(['SOL/USDT']);
+    expect(index.nearest('SOLL/USDT')[0]).toBe('SOL/USDT');
+    expect(index.nearest('MATIC/USDT')).toEqual(['POL/USDT']);
+    expect(index.nearest('BTC')[0]).toBe('BTC/EUR');
+    expect(index.nearest('btc-usdx')[0]).toBe('BTC/USDC');
     expect(index.nearest('ZZZZZZZZ/QQQ')).toEqual([]);
     expect(index.nearest('')).toEqual([]);
   });
@@ -48,9 +97,8 @@ describe('finding a symbol', () => {
     fc.assert(
       fc.property(text, text, (known, asked) => {
         fc.pre(known !== asked);
-        const one = createSymbolIndex([
-          { symbol: `${known}/USDT`, base: known, quote: 'USDT', type: 'spot', active: true },
-        ]);
+        fc.pre(!RENAMED_CODES.has(asked));
+        const one = createSymbolIndex([market(`${known}/USDT`)]);
         const near = editDistance(known, asked) <= 2;
         expect(one.nearest(`${asked}/USDT`)).toEqual(near ? [`${known}/USDT`] : []);
       }),

@@ -1,0 +1,255 @@
+// Whatever a venue lists can be asked for, and a list that fails costs its own markets only.
+import { afterEach, describe, expect, it } from 'vitest';
+import { steadyNow } from '../../../src/lib/steady-clock.js';
+import {
+  startFakeVenue,
+  venueClient,
+  type Asked,
+  type FakeVenue,
+  type VenueClient,
+} from '../../support/fake-venue.js';
+
+let venue: FakeVenue | undefined;
+let client: VenueClient | undefined;
+afterEach(async () => {
+  await client?.close();
+  await venue?.close();
+});
+
+const on = async (
+  exchange: string,
+  answer: (asked: Asked) => unknown,
+  now?: () => number,
+): Promise<VenueClient> => {
+  venue = await startFakeVenue({ answer });
+  client = venueClient(exchange, venue, { now });
+  return client;
+};
+const markets = async ({ client }: VenueClient, exchange: string) =>
+  (await client.markets(exchange, { deadline: steadyNow() + 20_000, priority: 'caller' })).markets;
+
+const gatePair = (base: string) => ({
+  id: `${base}_USDT`,
+  base,
+  quote: 'USDT',
+  trade_status: 'tradable',
+  amount_precision: 4,
+  precision: 6,
+});
+const gateTicker = (id: string, last: string) => ({ currency_pair: id, last });
+
+describe('symbols of any form', () => {
+  it.each(['Tokamak Network/KRW', 'tokamak network/krw', 'KRW-TON'])(
+    'upbit: %j is Tokamak Network',
+    async (symbol) => {
+      const upbit = await on('upbit', ({ path }) =>
+        path.endsWith('/market/all')
+          ? [{ market: 'KRW-TON', english_name: 'Tokamak Network' }]
+          : [{ market: 'KRW-TON', trade_price: 2512, timestamp: 1764206270368 }],
+      );
+      expect(await upbit.ask({ kind: 'ticker', exchange: 'upbit', symbol })).toMatchObject({
+        symbol: 'Tokamak Network/KRW',
+        last: 2512,
+      });
+    },
+  );
+
+  it('hyperliquid: a market of a foreign dex has a hyphen in its base', async () => {
+    const hyperliquid = await on('hyperliquid', ({ body }) => {
+      const { type, dex } = JSON.parse(body) as { type: string; dex?: string };
+      const universe = [{ szDecimals: 3, name: 'xyz:TSLA', maxLeverage: 10 }];
+      if (type === 'perpDexs') return [null, { name: 'xyz' }];
+      if (type === 'l2Book')
+        return {
+          coin: 'xyz:TSLA',
+          time: 1764206270368,
+          levels: [[{ px: '430.1', sz: '1' }], [{ px: '430.2', sz: '2' }]],
+        };
+      if (type === 'metaAndAssetCtxs')
+        return dex === 'xyz'
+          ? [{ universe, collateralToken: 0 }, [{ markPx: '430' }]]
+          : [{ universe: [] }, []];
+      return type.startsWith('spotMeta')
+        ? [{ universe: [], tokens: [{ name: 'USDC', index: 0 }] }, []]
+        : { universe: [], tokens: [{ name: 'USDC', index: 0 }] };
+    });
+    expect(
+      await hyperliquid.ask({
+        kind: 'orderbook',
+        exchange: 'hyperliquid',
+        symbol: 'XYZ-TSLA/USDC:USDC',
+        limit: 5,
+      }),
+    ).toMatchObject({
+      symbol: 'XYZ-TSLA/USDC:USDC',
+      bids: [{ price: 430.1, amount: 1 }],
+      asks: [{ price: 430.2, amount: 2 }],
+      timestamp: 1764206270368,
+    });
+  });
+});
+
+describe('two markets under one unified symbol', () => {
+  it.each([
+    ['first', ['BOX', 'DEFIBOX']],
+    ['last', ['DEFIBOX', 'BOX']],
+  ])('are told apart by their ids where the renamed one is %s', async (_, bases) => {
+    const gate = await on('gate', ({ path, query }) => {
+      if (path.endsWith('/currency_pairs')) return bases.map(gatePair);
+      if (!path.endsWith('/spot/tickers')) return [];
+      const id = query.get('currency_pair') ?? '';
+      return [gateTicker(id, id === 'BOX_USDT' ? '0.9' : '0.0003')];
+    });
+    const listed = await markets(gate, 'gate');
+    expect(listed.map(({ symbol, id, base }) => ({ symbol, id, base }))).toEqual([
+      { symbol: 'BOX_USDT', id: 'BOX_USDT', base: 'DEFIBOX' },
+      { symbol: 'DEFIBOX_USDT', id: 'DEFIBOX_USDT', base: 'DEFIBOX' },
+    ]);
+    const ticker = { kind: 'ticker', exchange: 'gate' } as const;
+    expect(await gate.ask({ ...ticker, symbol: 'BOX_USDT' })).toMatchObject({
+      symbol: 'BOX_USDT',
+      last: 0.9,
+    });
+    expect(await gate.ask({ ...ticker, symbol: 'DEFIBOX_USDT' })).toMatchObject({ last: 0.0003 });
+    expect(await gate.refusal({ ...ticker, symbol: 'DEFIBOX/USDT' })).toMatchObject({
+      code: 'symbol_not_found',
+      message: 'DEFIBOX/USDT is ambiguous on gate. Did you mean BOX_USDT, DEFIBOX_USDT?',
+    });
+  });
+
+  it('the one that is traded keeps the name where the other is halted', async () => {
+    const gate = await on('gate', ({ path }) => {
+      if (path.endsWith('/currency_pairs'))
+        return [{ ...gatePair('BOX'), trade_status: 'untradable' }, gatePair('DEFIBOX')];
+      return path.endsWith('/spot/tickers') ? [gateTicker('DEFIBOX_USDT', '0.0003')] : [];
+    });
+    expect(await gate.ask({ kind: 'ticker', exchange: 'gate', symbol: 'DEFIBOX/USDT' })).toMatchObject({
+      symbol: 'DEFIBOX/USDT',
+      last: 0.0003,
+    });
+  });
+});
+
+describe('a venue with several lists of markets', () => {
+  const html = { status: 503, body: '<html>', headers: { 'content-type': 'text/html' } };
+  const ofGate = ({ path }: Asked): unknown => {
+    if (path.endsWith('/currency_pairs')) return [gatePair('BTC')];
+    if (path.endsWith('/spot/tickers')) return [gateTicker('BTC_USDT', '42500')];
+    return path.includes('/options/') ? html : [];
+  };
+  const ofBybit = ({ path, query }: Asked): unknown => {
+    const list = [
+      { symbol: 'BTCUSDT', baseCoin: 'BTC', quoteCoin: 'USDT', status: 'Trading', lastPrice: '42500' },
+    ];
+    const category = query.get('category');
+    if (path.endsWith('/instruments-info') && category === 'inverse') return { ...html, status: 500 };
+    return { retCode: 0, result: { category, list: category === 'spot' ? list : [] } };
+  };
+  const ofHtx = ({ path }: Asked): unknown => {
+    if (path.includes('hbdm')) return 'drop';
+    if (path.endsWith('/symbols'))
+      return {
+        status: 'ok',
+        data: [{ symbol: 'btcusdt', 'base-currency': 'btc', 'quote-currency': 'usdt', state: 'online' }],
+      };
+    return { status: 'ok', ts: 1764206270368, data: [], tick: { close: 42500, bid: [1, 1], ask: [2, 1] } };
+  };
+
+  it.each([
+    ['gate', ofGate],
+    ['bybit', ofBybit],
+    ['htx', ofHtx],
+  ])('%s: serves spot while another list fails', async (exchange, answer) => {
+    const here = await on(exchange, answer);
+    expect((await markets(here, exchange)).map(({ symbol }) => symbol)).toEqual(['BTC/USDT']);
+    expect(await here.ask({ kind: 'ticker', exchange, symbol: 'BTC/USDT' })).toMatchObject({ last: 42500 });
+    // Nobody knows what the list that failed holds.
+    expect(await here.refusal({ kind: 'ticker', exchange, symbol: 'BTC/USD:BTC' })).toMatchObject({
+      status: 503,
+    });
+  });
+
+  it('htx: serves spot while its other lists are empty', async () => {
+    const here = await on('htx', (asked) =>
+      asked.path.includes('hbdm') ? { status: 'ok', data: [] } : ofHtx(asked),
+    );
+    expect(await here.ask({ kind: 'ticker', exchange: 'htx', symbol: 'BTC/USDT' })).toMatchObject({
+      last: 42500,
+    });
+  });
+
+  it('fails as a whole where no list came', async () => {
+    const here = await on('gate', () => html);
+    expect(await here.refusal({ kind: 'ticker', exchange: 'gate', symbol: 'BTC/USDT' })).toMatchObject({
+      code: 'upstream_unavailable',
+    });
+  });
+
+  it('kraken: has no markets without the list that names their currencies', async () => {
+    const here = await on('kraken', ({ path }) =>
+      path.endsWith('/Assets')
+        ? html
+        : {
+            error: [],
+            result: { XXBTZUSD: { altname: 'XBTUSD', wsname: 'XBT/USD', base: 'XXBT', quote: 'ZUSD' } },
+          },
+    );
+    expect(await here.refusal({ kind: 'ticker', exchange: 'kraken', symbol: 'BTC/USD' })).toMatchObject({
+      code: 'upstream_unavailable',
+    });
+  });
+
+  it('gemini: is not asked for its web page', async () => {
+    const here = await on('gemini', ({ path }) =>
+      path.endsWith('/symbols')
+        ? ['btcusd']
+        : {
+            symbol: 'BTCUSD',
+            base_currency: 'BTC',
+            quote_currency: 'USD',
+            status: 'open',
+            tick_size: 1e-8,
+            quote_increment: 0.01,
+          },
+    );
+    await markets(here, 'gemini');
+    expect(venue?.requests.filter(({ path }) => path.startsWith('/exchange.gemini.com'))).toEqual([]);
+  });
+});
+
+describe('a list that has changed', () => {
+  const symbol = (base: string, status = 'TRADING') => ({
+    symbol: `${base}USDT`,
+    status,
+    baseAsset: base,
+    quoteAsset: 'USDT',
+    permissionSets: [['SPOT']],
+    filters: [],
+  });
+
+  it('a new listing is found within a minute, and a halted market says so', async () => {
+    let ahead = 0;
+    const now = (): number => Date.now() + ahead;
+    let symbols = [symbol('BTC'), symbol('OLD')];
+    const here = await on(
+      'binance',
+      ({ path }) => {
+        if (path.endsWith('/exchangeInfo')) return { symbols };
+        return path.endsWith('/ticker/24hr')
+          ? { symbol: 'NEWUSDT', lastPrice: '7', closeTime: now() }
+          : undefined;
+      },
+      now,
+    );
+    const ticker = { kind: 'ticker', exchange: 'binance', symbol: 'NEW/USDT' } as const;
+    expect(await here.refusal(ticker)).toMatchObject({ code: 'symbol_not_found' });
+    symbols = [symbol('BTC'), symbol('OLD', 'BREAK'), symbol('NEW')];
+    ahead += 30_000;
+    expect(await here.refusal(ticker)).toMatchObject({ code: 'symbol_not_found' });
+    expect(venue?.requests).toHaveLength(1);
+    ahead += 30_000;
+    expect(await here.ask(ticker)).toMatchObject({ symbol: 'NEW/USDT', last: 7 });
+    const listed = await here.client.markets('binance', { deadline: now() + 20_000, priority: 'caller' });
+    expect(listed.markets.find(({ id }) => id === 'OLDUSDT')).toMatchObject({ active: false });
+  });
+});
