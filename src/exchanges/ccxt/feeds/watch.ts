@@ -28,6 +28,16 @@ import {
 /** Order books leave at most so often. */
 const BOOK_INTERVAL_MS: Millis = 100;
 
+/** Now and then the held book is read without being woken: CCXT's promise may stay unsettled while it applies updates. */
+const HELD_LOOK_MS: Millis = 2_000;
+
+/** Tells two states of one of CCXT's order books apart; undefined where there is nothing to show. */
+const stateOf = (book: unknown): string | undefined => {
+  const [bids, asks] = [member(book, 'bids'), member(book, 'asks')];
+  if (!Array.isArray(bids) || !Array.isArray(asks) || bids.length + asks.length === 0) return undefined;
+  return [member(book, 'nonce'), member(book, 'timestamp'), bids[0], asks[0]].map(String).join('|');
+};
+
 /** A feed that was given up sooner says nothing about its instance. */
 const STUCK_AFTER_MS: Millis = 5_000;
 
@@ -82,6 +92,9 @@ class WatchLoop implements WatchHandle {
   readonly #openedAt: Millis;
   #reader: ChannelReader | null = null;
   #unguard: (() => void) | undefined;
+  #cancelLook: (() => void) | undefined;
+  /** Of the order book when it was last read. */
+  #shownState: string | undefined;
   #spoke = false;
   #over = false;
 
@@ -120,6 +133,7 @@ class WatchLoop implements WatchHandle {
       this.#unguard = this.#room.guard?.open(topic.symbol, (reason) => {
         this.#finish(this.#bookFault(reason));
       });
+    if (topic.channel === 'orderbook') this.#lookAtHeld();
     void this.#run();
   }
 
@@ -141,6 +155,16 @@ class WatchLoop implements WatchHandle {
     } catch (thrown) {
       this.#finish(this.#faultOf(thrown));
     }
+  }
+
+  #lookAtHeld(): void {
+    const { instance, topic, timers } = this.#parts;
+    this.#cancelLook = timers.after(HELD_LOOK_MS, () => {
+      const held = member(Reflect.get(instance, 'orderbooks'), topic.symbol);
+      const state = stateOf(held);
+      if (this.#spoke && state !== undefined && state !== this.#shownState) this.#books.push(held);
+      if (!this.#over) this.#lookAtHeld();
+    });
   }
 
   #bookFault(reason: BookFault, cause?: unknown): AppError {
@@ -189,6 +213,7 @@ class WatchLoop implements WatchHandle {
   #emit(result: unknown): void {
     let item: StreamItem | undefined;
     try {
+      this.#shownState = stateOf(result);
       item = this.#reader?.read(result);
     } catch (thrown) {
       this.#finish(AppError.from(thrown));
@@ -206,6 +231,7 @@ class WatchLoop implements WatchHandle {
     this.#over = true;
     this.#books.close();
     this.#unguard?.();
+    this.#cancelLook?.();
     const { instance, sink, deps } = this.#parts;
     const { open } = this.#room;
     open.delete(this);

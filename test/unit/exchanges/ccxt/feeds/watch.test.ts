@@ -287,6 +287,25 @@ describe('a watch loop', () => {
     expect(time.pending).toBe(0);
   });
 
+  it('shows a book that CCXT changed without waking anybody', async () => {
+    const live = { ...book(10, 11), nonce: 1 };
+    const { items, handle } = open({ channel: 'orderbook' });
+    await settle();
+    Object.assign(exchange, { orderbooks: { 'BTC/USD': live } });
+    exchange.socket.resolve('book@BTC/USD', live);
+    await time.advance(5_000);
+    expect(items).toHaveLength(1);
+    Object.assign(live, { bids: [[9, 2]], nonce: 2 });
+    await time.advance(2_000);
+    expect(items).toHaveLength(2);
+    expect(items[1]).toMatchObject({ bids: [{ price: 9, amount: 2 }] });
+    Object.assign(live, { bids: [], asks: [], nonce: undefined });
+    await time.advance(5_000);
+    expect(items).toHaveLength(2);
+    handle.close();
+    expect(time.pending).toBe(0);
+  });
+
   it('keeps two intervals of a symbol apart where the venue keys them alike', async () => {
     const minute = open({ channel: 'ohlcv', interval: '1m' });
     const hour = open({ channel: 'ohlcv', interval: '1h' });
