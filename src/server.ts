@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { onEndingSignals } from './app/ending-signals.js';
 import { ConfigError, loadConfig, misspelledSettings, type Config } from './config/config.js';
+import { allowDistantAddresses } from './lib/address-families.js';
 import type { Log } from './log/log.js';
 import { listExchangeIds } from './exchanges/ccxt/loader.js';
 import { knownExchangeNames } from './exchanges/exchange-names.js';
@@ -110,5 +111,6 @@ const serveStdio = async (config: Config): Promise<void> => {
   process.exit(0);
 };
 
+allowDistantAddresses();
 const config = readConfig();
 await (process.argv.includes('--stdio') ? serveStdio(config) : serveHttp(config));

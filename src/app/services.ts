@@ -163,13 +163,13 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     createMetrics({
       version: VERSION,
       upstream,
-      now,
       sources: {
         unhandledRejections: overrides.unhandledRejections ?? (() => 0),
         inFlight,
         lagMs: () => gauge.lagMs(),
         ...(stats === undefined ? {} : { marketData: stats }),
         cache: () => cache.stats(),
+        cacheHealth: () => cache.health(),
         coinMarketCap: () => coinMarketCap?.stats() ?? null,
         exchanges: () => exchanges.health(),
         workers,

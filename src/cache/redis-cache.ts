@@ -53,6 +53,7 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
     recovery: 'Redis holds sound values again',
   });
   let [hits, misses, failures, corrupt] = [0, 0, 0, 0];
+  let [written, writeFailures] = [0, 0];
   let writesFrom: Millis = 0;
   let claimsFrom: Millis = 0;
 
@@ -62,9 +63,10 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
     try {
       const reply = await connection.run(command);
       writes.end();
+      written += 1;
       return { reply };
     } catch (thrown) {
-      failures += 1;
+      writeFailures += 1;
       if (isRefusal(thrown)) {
         writesFrom = monotonic() + WRITE_PAUSE_MS;
         // The first word of Redis' refusal is its code: OOM, READONLY, MISCONF.
@@ -160,7 +162,7 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
       if (writes.active) return { state: 'degraded', detail: 'Redis refuses writes.', since: writes.since };
       return { state: 'ok', detail: 'Memory and Redis.', since };
     },
-    stats: () => ({ hits, misses, failures, corrupt }),
+    stats: () => ({ hits, misses, failures, corrupt, writes: written, writeFailures }),
     close: () => connection.close(),
   };
 };

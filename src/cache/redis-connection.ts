@@ -4,6 +4,7 @@
  */
 import { Redis, ReplyError } from 'ioredis';
 import type { Millis } from '../schemas/common.js';
+import { steadyNow } from '../lib/steady-clock.js';
 import type { Log } from '../log/log.js';
 import { createOutage } from '../log/outage.js';
 
@@ -64,8 +65,19 @@ const within = <T>(reply: Promise<T>, ms: Millis): Promise<T> =>
     reply.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 
-const connect = (url: string): Redis =>
-  new Redis(url, {
+/** After a fail-over the old master is a replica: the URL's name leads to the new one, for new connections only. */
+const NOT_MASTER = /^(READONLY|MASTERDOWN)\b/;
+/** A Redis that is a replica for good is not reconnected to at every write. */
+const FAIL_OVER_RECONNECT_MS = 5_000;
+
+const connect = (url: string, now: () => Millis): Redis => {
+  let reconnectedAt = -Infinity;
+  return new Redis(url, {
+    reconnectOnError: ({ message }) => {
+      const due = NOT_MASTER.test(message) && now() - reconnectedAt >= FAIL_OVER_RECONNECT_MS;
+      if (due) reconnectedAt = now();
+      return due;
+    },
     connectTimeout: CONNECT_TIMEOUT_MS,
     disconnectTimeout: CLOSE_TIMEOUT_MS,
     enableAutoPipelining: true,
@@ -78,6 +90,7 @@ const connect = (url: string): Redis =>
     protocol: 2,
     retryStrategy: (times) => Math.min(times * FIRST_RECONNECT_MS, LONGEST_RECONNECT_MS),
   });
+};
 
 export const createRedisConnection = ({
   url,
@@ -88,7 +101,7 @@ export const createRedisConnection = ({
   recovery = 'Redis answers again',
 }: RedisConnectionDeps): RedisConnection => {
   const outage = createOutage({ log, now, warning, recovery });
-  const redis = connect(url);
+  const redis = connect(url, steadyNow);
   let isUp = false;
   let since = now();
   let failures = 0;

@@ -14,10 +14,13 @@ export type LoadClaim =
 export interface SharedTierStats {
   readonly hits: number;
   readonly misses: number;
-  /** Commands that failed or missed their deadline. */
+  /** Look-ups that failed or missed their deadline. */
   readonly failures: number;
   /** Values that were not what this version writes. */
   readonly corrupt: number;
+  /** Entries and claims that Redis took, and those that it refused or did not take in time. */
+  readonly writes: number;
+  readonly writeFailures: number;
 }
 
 export interface SharedTier extends Cache {

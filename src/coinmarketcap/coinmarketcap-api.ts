@@ -25,6 +25,8 @@ export interface CoinMarketCapCandles {
 
 export interface CoinMarketCapStats {
   readonly requests: number;
+  /** Of those requests, the ones that have ended; each in one way. */
+  readonly succeeded: number;
   readonly failures: number;
   /** Quotes answered from those of the last minute. */
   readonly reused: number;

@@ -9,13 +9,15 @@ import { createAllowance } from './allowance.js';
 import { instantOf, mapAnswer, quoteIn, quotesAnswer } from './answers.js';
 import type { CoinMarketCapClient, CoinMarketCapQuote } from './coinmarketcap-api.js';
 import { createCurrencyIds } from './currency-ids.js';
-import { CoinMarketCapFault, failureOf } from './faults.js';
+import { CoinMarketCapFault, failureOf, noPrice, PLAN_REFUSAL } from './faults.js';
 import { createHistory } from './history.js';
 import { createTransport, type TransportDeps } from './transport.js';
 
 /** CoinMarketCap publishes once a minute. */
 const QUOTE_LIFE_MS = 60_000;
 const MAX_QUOTES = 5_000;
+/** How long an endpoint that the plan lacks is left alone. */
+const PLAN_PAUSE_MS = 3_600_000;
 export interface CoinMarketCapDeps extends Omit<TransportDeps, 'now' | 'monotonic'> {
   /** A quote is used again for a minute, or for this long where it is less. */
   readonly reuseMs: Millis;
@@ -39,7 +41,7 @@ export const createCoinMarketCapClient = (deps: CoinMarketCapDeps): CoinMarketCa
   const quotes = new LRUCache<string, Remembered>({ max: MAX_QUOTES });
   const idFlights = createSingleFlight<number>();
   const quoteFlights = createSingleFlight<CoinMarketCapQuote>();
-  const count = { requests: 0, failures: 0, reused: 0 };
+  const count = { requests: 0, succeeded: 0, failures: 0, reused: 0 };
 
   const note = ({ fault }: CoinMarketCapFault): void => {
     count.failures += 1;
@@ -49,20 +51,42 @@ export const createCoinMarketCapClient = (deps: CoinMarketCapDeps): CoinMarketCa
       log.warn({ cmcCode: fault.code }, `${fault.error.message} It is not asked for an hour.`);
   };
 
+  /** Endpoints that the plan has not got, by path; bounded by the three that are asked. */
+  const notInPlan = new Map<string, { readonly refusal: CoinMarketCapFault; readonly until: Millis }>();
+
+  /** A plan changes when a person changes it: until then each request would be refused, and counted. */
+  const rememberPlan = (path: string, refusal: CoinMarketCapFault): void => {
+    if (refusal.fault.code !== PLAN_REFUSAL) return;
+    // Requests that were under way together are refused together: one line for them.
+    const known = notInPlan.get(path);
+    if (known !== undefined && monotonic() < known.until) return;
+    notInPlan.set(path, { refusal, until: monotonic() + PLAN_PAUSE_MS });
+    log.warn(
+      { path, cmcCode: PLAN_REFUSAL },
+      'the CoinMarketCap plan lacks this data; not asked for an hour',
+    );
+  };
+
   const get: typeof transport.get = async (call, shape) => {
+    const lacking = notInPlan.get(call.path);
+    if (lacking !== undefined && monotonic() < lacking.until) throw lacking.refusal;
     allowance.take();
     count.requests += 1;
     try {
       const answer = await transport.get(call, shape);
       allowance.succeeded();
+      count.succeeded += 1;
       return answer;
     } catch (thrown) {
-      if (thrown instanceof CoinMarketCapFault) note(thrown);
+      if (thrown instanceof CoinMarketCapFault) {
+        note(thrown);
+        rememberPlan(call.path, thrown);
+      }
       throw thrown;
     }
   };
 
-  const history = createHistory({ get, log, now });
+  const history = createHistory({ get, log, now, monotonic });
 
   const idOf = (base: string, deadline: Millis): Promise<number> =>
     idFlights.run(base, () =>
@@ -85,7 +109,9 @@ export const createCoinMarketCapClient = (deps: CoinMarketCapDeps): CoinMarketCa
     const receivedAt = now();
     const raw = data.find((currency) => currency.id === id);
     const quote = raw && quoteIn(raw.quote, convert);
-    if (raw === undefined || typeof quote?.price !== 'number') throw failureOf('upstream_bad_response');
+    if (raw === undefined || quote === undefined) throw failureOf('upstream_bad_response');
+    // A coin that nobody trades any more is listed at null or 0: that is no price.
+    if (quote.price === null || quote.price <= 0) throw noPrice();
     const timestamp = instantOf(quote.last_updated) ?? instantOf(raw.last_updated) ?? receivedAt;
     return { last: quote.price, timestamp, receivedAt, raw };
   };

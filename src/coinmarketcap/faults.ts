@@ -103,6 +103,14 @@ export const faultOf = (
   return new CoinMarketCapFault({ error, code, pauseMs });
 };
 
+/** The currency is known, and has no price in the other one. */
+export const noPrice = (): CoinMarketCapFault => {
+  const error = new AppError('symbol_not_found', 'CoinMarketCap has no price of this currency.', {
+    upstream: { exchange: 'coinmarketcap' },
+  });
+  return new CoinMarketCapFault({ error, code: null, pauseMs: 0 });
+};
+
 /** A request that got no answer, or none that makes sense. */
 export const failureOf = (
   code: 'upstream_timeout' | 'upstream_unavailable' | 'upstream_bad_response',

@@ -1,4 +1,4 @@
-/** Historical candles, hourly and daily, for the plans that have them: the first refusal turns them off for good. */
+/** Historical candles, hourly and daily, for the plans that have them: a refusal turns them off for an hour. */
 import { AppError } from '../errors.js';
 import { createSingleFlight } from '../lib/single-flight.js';
 import type { Millis } from '../schemas/common.js';
@@ -12,6 +12,7 @@ import type { CoinMarketCapTransport } from './transport.js';
 
 /** Candles asked for beyond the wanted ones, as `time_start` is not clear about its own period. */
 const SPARE_PERIODS = 2;
+const PLAN_PAUSE_MS = 3_600_000;
 const PERIODS: ReadonlyMap<string, 'hourly' | 'daily'> = new Map([
   ['1h', 'hourly'],
   ['1d', 'daily'],
@@ -20,10 +21,13 @@ const PERIODS: ReadonlyMap<string, 'hourly' | 'daily'> = new Map([
 type CandlesRequest = Parameters<CoinMarketCapClient['candles']>[0];
 
 /** Its own code, or a bare 403, for what the plan does not include. */
-const isPlanRefusal = (thrown: unknown): boolean =>
+const isPlanRefusal = (thrown: unknown): thrown is CoinMarketCapFault =>
   thrown instanceof CoinMarketCapFault &&
   (thrown.fault.code === PLAN_REFUSAL ||
     (thrown.fault.code === null && thrown.fault.error.upstream?.status === 403));
+
+/** Nobody's price is 0: CoinMarketCap writes it where it has none. */
+const priceOf = (price: number | null): number | null => (price !== null && price > 0 ? price : null);
 
 const candlesOf = (
   history: History,
@@ -34,10 +38,16 @@ const candlesOf = (
       const timestamp = instantOf(time_open);
       const bar = quoteIn(quote, convert);
       if (timestamp === undefined || bar === undefined) return [];
-      const { open, high, low, close } = bar;
+      const prices = {
+        open: priceOf(bar.open),
+        high: priceOf(bar.high),
+        low: priceOf(bar.low),
+        close: priceOf(bar.close),
+      };
+      if (Object.values(prices).every((price) => price === null)) return [];
       // Its volume is counted in the quote currency, ours in the base currency: not the same thing, hence not given.
       const closed = at >= periodEnd(length, timestamp);
-      return [{ timestamp, open, high, low, close, volume: null, closed }];
+      return [{ timestamp, ...prices, volume: null, closed }];
     })
     .sort((a, b) => a.timestamp - b.timestamp);
 
@@ -46,11 +56,13 @@ export interface HistoryDeps {
   readonly get: CoinMarketCapTransport['get'];
   readonly log: Log;
   readonly now: () => Millis;
+  readonly monotonic: () => Millis;
 }
 
-export const createHistory = ({ get, log, now }: HistoryDeps) => {
+export const createHistory = ({ get, log, now, monotonic }: HistoryDeps) => {
   const flights = createSingleFlight<{ readonly history: History; readonly receivedAt: Millis }>();
-  let allowed = true;
+  let refusedUntil: Millis = -Infinity;
+  const isAllowed = (): boolean => monotonic() >= refusedUntil;
 
   const load = async (
     query: Readonly<Record<string, string | number>>,
@@ -66,17 +78,19 @@ export const createHistory = ({ get, log, now }: HistoryDeps) => {
       if (history === undefined) throw failureOf('upstream_bad_response');
       return { history, receivedAt: now() };
     } catch (thrown) {
-      if (isPlanRefusal(thrown) && allowed) {
-        allowed = false;
-        log.info({}, 'The CoinMarketCap plan has no historical candles; they are not asked for again');
+      if (isPlanRefusal(thrown) && isAllowed()) {
+        refusedUntil = monotonic() + PLAN_PAUSE_MS;
+        // A refusal in CoinMarketCap's own words has its line already.
+        if (thrown.fault.code !== PLAN_REFUSAL)
+          log.info({}, 'CoinMarketCap gives no historical candles; they are not asked for within an hour');
       }
       throw thrown;
     }
   };
 
   return {
-    isAllowed: (): boolean => allowed,
-    offers: (interval: string): boolean => allowed && PERIODS.has(interval),
+    isAllowed,
+    offers: (interval: string): boolean => isAllowed() && PERIODS.has(interval),
     /** `id`: CoinMarketCap's, of the base currency. */
     async candles(
       { convert, interval, since, limit }: CandlesRequest,
@@ -85,7 +99,7 @@ export const createHistory = ({ get, log, now }: HistoryDeps) => {
     ): Promise<CoinMarketCapCandles> {
       const period = PERIODS.get(interval);
       const length = parseInterval(interval);
-      if (!allowed || period === undefined || length === undefined)
+      if (!isAllowed() || period === undefined || length === undefined)
         throw new AppError('interval_not_supported', 'CoinMarketCap has no candles of this interval.');
       const start = since === undefined ? undefined : Math.max(0, since - SPARE_PERIODS * length.ms);
       const query = {

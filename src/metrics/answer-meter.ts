@@ -1,6 +1,6 @@
 /** Counts answers as they go out. Plain counters: this runs once for every request, on the shortest path too. */
 import type { Registry } from 'prom-client';
-import type { ErrorCode } from '../errors.js';
+import { ERROR_CODES, type ErrorCode } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
 import type { CacheState } from '../market-data/market-data-api.js';
 import { addCounter, PREFIX, type Sample } from './families.js';
@@ -40,7 +40,8 @@ const samplesBy = function* (label: string, counts: ReadonlyMap<string, number>)
 export const createAnswerMeter = (): AnswerMeter => {
   // All bounded: by our routes, the methods above, HTTP's statuses, our codes and cache states.
   const routes = new Map<string, Map<string, Map<number, number>>>();
-  const errors = new Map<string, number>();
+  // From 0 on: the increase of a series that begins with its first error is not seen.
+  const errors = new Map<string, number>(Object.keys(ERROR_CODES).map((code) => [code, 0]));
   const caches = new Map<string, number>();
   let aborted = 0;
   const latencies = new Latencies({

@@ -1,6 +1,6 @@
 /** What the data path tells: answers and where they came from, the cache's tiers, CoinMarketCap. */
 import type { Registry } from 'prom-client';
-import type { Millis } from '../schemas/common.js';
+import type { CacheHealth } from '../cache/cache-entry.js';
 import type { TieredCacheStats } from '../cache/tiered-cache.js';
 import type { CoinMarketCapStats } from '../coinmarketcap/coinmarketcap-api.js';
 import type { MarketDataStats } from '../market-data/market-data.js';
@@ -57,8 +57,8 @@ export const addCache = (registry: Registry, stats: () => TieredCacheStats): voi
   });
   // Without Redis the family is there and empty.
   addCounter(registry, {
-    name: 'redis_cache_operations_total',
-    help: 'What became of look-ups and commands in Redis: hit, miss, failure, corrupt.',
+    name: 'redis_cache_lookups_total',
+    help: 'Look-ups in Redis by outcome: hit, miss, corrupt, failure.',
     labels: ['outcome'],
     samples: () => {
       const { shared } = stats();
@@ -66,35 +66,63 @@ export const addCache = (registry: Registry, stats: () => TieredCacheStats): voi
       return [
         [shared.hits, { outcome: 'hit' }],
         [shared.misses, { outcome: 'miss' }],
-        [shared.failures, { outcome: 'failure' }],
         [shared.corrupt, { outcome: 'corrupt' }],
+        [shared.failures, { outcome: 'failure' }],
+      ];
+    },
+  });
+  addCounter(registry, {
+    name: 'redis_cache_writes_total',
+    help: 'Entries and claims written to Redis by outcome: ok, failure.',
+    labels: ['outcome'],
+    samples: () => {
+      const { shared } = stats();
+      if (shared === null) return [];
+      return [
+        [shared.writes, { outcome: 'ok' }],
+        [shared.writeFailures, { outcome: 'failure' }],
       ];
     },
   });
 };
 
-export const addCoinMarketCap = (
-  registry: Registry,
-  stats: () => CoinMarketCapStats | null,
-  now: () => Millis,
-): void => {
+/** While Redis is known to be away nothing is sent, and nothing that is counted fails: its state is a gauge. */
+export const addRedisState = (registry: Registry, health: () => CacheHealth): void => {
+  addGauge(registry, {
+    name: 'redis_up',
+    help: '1 while Redis serves and takes writes, 0 while it does not; absent where it is not enabled.',
+    samples: () => {
+      const { state } = health();
+      return state === 'disabled' ? [] : [[state === 'ok' ? 1 : 0]];
+    },
+  });
+};
+
+export const addCoinMarketCap = (registry: Registry, stats: () => CoinMarketCapStats | null): void => {
   addCounter(registry, {
-    name: 'coinmarketcap_quotes_total',
-    help: 'Calls for CoinMarketCap data by outcome: requested, failed, reused.',
+    name: 'coinmarketcap_requests_total',
+    help: 'Finished requests to CoinMarketCap (currencies, quotes, history) by outcome: ok, failed.',
     labels: ['outcome'],
     samples: () => {
       const counted = stats();
       if (counted === null) return [];
       return [
-        [counted.requests, { outcome: 'requested' }],
+        [counted.succeeded, { outcome: 'ok' }],
         [counted.failures, { outcome: 'failed' }],
-        [counted.reused, { outcome: 'reused' }],
       ];
     },
   });
+  addCounter(registry, {
+    name: 'coinmarketcap_quotes_reused_total',
+    help: 'Quotes that were answered from those of the last minute.',
+    samples: () => {
+      const counted = stats();
+      return counted === null ? [] : [[counted.reused]];
+    },
+  });
   addGauge(registry, {
-    name: 'coinmarketcap_paused_seconds',
-    help: 'Seconds until CoinMarketCap may be asked again; 0 when it may.',
-    samples: () => [[Math.max(0, ((stats()?.pausedUntil ?? 0) - now()) / 1000)]],
+    name: 'coinmarketcap_paused_until_timestamp_seconds',
+    help: 'Until when CoinMarketCap is not asked, in seconds since the epoch; 0 when it may be asked.',
+    samples: () => [[(stats()?.pausedUntil ?? 0) / 1000]],
   });
 };

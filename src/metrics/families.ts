@@ -38,6 +38,8 @@ export const addGauge = (registry: Registry, { name, help, labels = [], samples 
     registers: [registry],
     collect() {
       gauge.reset();
+      // A reset leaves a series without labels at 0; what has no sample is absent.
+      if (labels.length === 0) gauge.remove();
       for (const [value, of = {}] of samples()) gauge.set(of, value);
     },
   });

@@ -1,6 +1,7 @@
 /** Everything that Prometheus is told, gathered when it asks. The only place, with its neighbours here, that knows it. */
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Millis } from '../schemas/common.js';
+import type { CacheHealth } from '../cache/cache-entry.js';
 import type { TieredCacheStats } from '../cache/tiered-cache.js';
 import type { CoinMarketCapStats } from '../coinmarketcap/coinmarketcap-api.js';
 import type { ExchangeHealth } from '../exchanges/exchange-client.js';
@@ -9,7 +10,7 @@ import type { MarketDataStats } from '../market-data/market-data.js';
 import type { ConnectionStats } from '../streams/clients/connections.js';
 import type { HubStats } from '../streams/hub-api.js';
 import { createAnswerMeter, type CountedAnswer } from './answer-meter.js';
-import { addCache, addCoinMarketCap, addMarketData } from './data-families.js';
+import { addCache, addCoinMarketCap, addMarketData, addRedisState } from './data-families.js';
 import { addCounter, addGauge } from './families.js';
 import { addConnections, addHub } from './stream-families.js';
 import type { UpstreamMeter } from './upstream-meter.js';
@@ -25,6 +26,7 @@ export interface MetricsSources {
   readonly lagMs: () => Millis;
   readonly marketData: () => MarketDataStats;
   readonly cache: () => TieredCacheStats;
+  readonly cacheHealth: () => CacheHealth;
   /** null without a key. */
   readonly coinMarketCap: () => CoinMarketCapStats | null;
   /** Of the outermost client, which knows the circuits. */
@@ -41,7 +43,6 @@ export interface MetricsOptions {
   readonly upstream: UpstreamMeter;
   /** What is left out is not exported. */
   readonly sources: Partial<MetricsSources>;
-  readonly now?: () => Millis;
 }
 
 export interface Metrics {
@@ -53,7 +54,7 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-export const createMetrics = ({ version, upstream, sources, now = Date.now }: MetricsOptions): Metrics => {
+export const createMetrics = ({ version, upstream, sources }: MetricsOptions): Metrics => {
   const registry = new Registry();
   const answers = createAnswerMeter();
   answers.register(registry);
@@ -70,6 +71,7 @@ export const createMetrics = ({ version, upstream, sources, now = Date.now }: Me
     lagMs,
     marketData,
     cache,
+    cacheHealth,
     coinMarketCap,
     exchanges,
     workers,
@@ -96,10 +98,11 @@ export const createMetrics = ({ version, upstream, sources, now = Date.now }: Me
     });
   if (marketData !== undefined) addMarketData(registry, marketData);
   if (cache !== undefined) addCache(registry, cache);
-  if (coinMarketCap !== undefined) addCoinMarketCap(registry, coinMarketCap, now);
-  if (exchanges !== undefined) addExchanges(registry, exchanges, now);
+  if (cacheHealth !== undefined) addRedisState(registry, cacheHealth);
+  if (coinMarketCap !== undefined) addCoinMarketCap(registry, coinMarketCap);
+  if (exchanges !== undefined) addExchanges(registry, exchanges);
   if (workers !== undefined) addWorkers(registry, workers);
-  if (hub !== undefined) addHub(registry, hub, now);
+  if (hub !== undefined) addHub(registry, hub);
   if (connections !== undefined) addConnections(registry, connections);
 
   let watchingProcess = false;

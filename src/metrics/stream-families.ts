@@ -1,6 +1,5 @@
 /** What the streams tell: topics and their feeds, and the clients that read them. */
 import type { Registry } from 'prom-client';
-import type { Millis } from '../schemas/common.js';
 import type { ConnectionStats } from '../streams/clients/connections.js';
 import type { HubStats } from '../streams/hub-api.js';
 import { addCounter, addGauge, type Labels, type Sample } from './families.js';
@@ -24,7 +23,7 @@ const grouped = (
   return [...groups.values()];
 };
 
-export const addHub = (registry: Registry, stats: () => HubStats, now: () => Millis): void => {
+export const addHub = (registry: Registry, stats: () => HubStats): void => {
   addGauge(registry, {
     name: 'stream_topics',
     help: 'Topics (channel, exchange, symbol) with a feed.',
@@ -68,16 +67,16 @@ export const addHub = (registry: Registry, stats: () => HubStats, now: () => Mil
       ),
   });
   addGauge(registry, {
-    name: 'stream_last_item_age_seconds',
-    help: 'Age of the last message of the quietest feed of an exchange and channel.',
+    name: 'stream_last_item_timestamp_seconds',
+    help: 'When the quietest feed of an exchange and channel brought its last message, in seconds since the epoch.',
     labels: ['exchange', 'channel'],
     samples: () =>
       grouped(
         stats().feeds.filter(({ lastItemAt }) => lastItemAt !== null),
         ({ topic }) => ({ exchange: topic.exchange, channel: topic.channel }),
         {
-          value: ({ lastItemAt }) => Math.max(0, (now() - (lastItemAt ?? 0)) / 1000),
-          join: Math.max,
+          value: ({ lastItemAt }) => (lastItemAt ?? 0) / 1000,
+          join: Math.min,
         },
       ),
   });

@@ -1,17 +1,12 @@
 /** What is known of the venues and of the threads that ask them. */
 import type { Registry } from 'prom-client';
-import type { Millis } from '../schemas/common.js';
 import type { CircuitState, ExchangeHealth } from '../exchanges/exchange-client.js';
 import type { WorkerStats } from '../exchanges/worker/venue-worker.js';
 import { addCounter, addGauge, type Sample } from './families.js';
 
 const CIRCUIT_STATES: readonly CircuitState[] = ['closed', 'half_open', 'open'];
 
-export const addExchanges = (
-  registry: Registry,
-  health: () => readonly ExchangeHealth[],
-  now: () => Millis,
-): void => {
+export const addExchanges = (registry: Registry, health: () => readonly ExchangeHealth[]): void => {
   const each = (sample: (venue: ExchangeHealth) => number) => (): Sample[] =>
     health().map((venue) => [sample(venue), { exchange: venue.exchange }]);
   addGauge(registry, {
@@ -27,10 +22,10 @@ export const addExchanges = (
     samples: each(({ budget }) => budget.limit),
   });
   addGauge(registry, {
-    name: 'upstream_cooldown_seconds',
-    help: 'Seconds until an exchange may be asked again; 0 when it is not cooling down.',
+    name: 'upstream_cooldown_until_timestamp_seconds',
+    help: 'Until when not one request leaves for an exchange, in seconds since the epoch; 0 when it is not cooling down.',
     labels: ['exchange'],
-    samples: each(({ coolDownUntil }) => Math.max(0, ((coolDownUntil ?? 0) - now()) / 1000)),
+    samples: each(({ coolDownUntil }) => (coolDownUntil ?? 0) / 1000),
   });
   addGauge(registry, {
     name: 'upstream_circuit_state',
@@ -42,12 +37,12 @@ export const addExchanges = (
       ),
   });
   addGauge(registry, {
-    name: 'upstream_markets_age_seconds',
-    help: "Age of an exchange's market list; absent before it was first loaded.",
+    name: 'upstream_markets_loaded_timestamp_seconds',
+    help: "When an exchange's market list was loaded, in seconds since the epoch; absent before the first time.",
     labels: ['exchange'],
     samples: () =>
       health().flatMap(({ exchange, marketsLoadedAt }): Sample[] =>
-        marketsLoadedAt === null ? [] : [[Math.max(0, (now() - marketsLoadedAt) / 1000), { exchange }]],
+        marketsLoadedAt === null ? [] : [[marketsLoadedAt / 1000, { exchange }]],
       ),
   });
 };
@@ -97,9 +92,9 @@ export const addWorkers = (registry: Registry, stats: () => readonly WorkerStats
     labels,
     samples: reported(({ eventLoopDelayP99Ms }) => eventLoopDelayP99Ms / 1000),
   });
-  addGauge(registry, {
-    name: 'worker_unhandled_rejections',
-    help: 'Rejections that nobody handled, in the present life of a worker.',
+  addCounter(registry, {
+    name: 'worker_unhandled_rejections_total',
+    help: 'Rejections that nobody handled in a worker; begins anew with each thread.',
     labels,
     samples: reported(({ unhandledRejections }) => unhandledRejections),
   });

@@ -4,6 +4,8 @@ import { createConnection, createServer, type Socket } from 'node:net';
 
 export interface TcpProxy {
   readonly port: number;
+  /** Where new connections lead; those that are open stay where they are. */
+  targetPort: number;
   /** Added to every chunk on its way back. */
   delayMs: number;
   /** What comes back in place of the server's bytes; null: those bytes. */
@@ -11,12 +13,12 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
-export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
+export const startTcpProxy = async (firstTargetPort: number): Promise<TcpProxy> => {
   const sockets = new Set<Socket>();
   const timers = new Set<NodeJS.Timeout>();
-  const state = { delayMs: 0, tamper: null as TcpProxy['tamper'] };
+  const state = { targetPort: firstTargetPort, delayMs: 0, tamper: null as TcpProxy['tamper'] };
   const server = createServer((client) => {
-    const target = createConnection({ port: targetPort, host: '127.0.0.1' });
+    const target = createConnection({ port: state.targetPort, host: '127.0.0.1' });
     for (const [socket, other] of [
       [client, target],
       [target, client],

@@ -2,6 +2,7 @@
 import { AppError } from '../../errors.js';
 import type { ExchangeOptions } from '../../config/config.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
+import { allowDistantAddresses } from '../../lib/address-families.js';
 import { settleWithin } from '../../lib/deadline.js';
 import { steadyNow } from '../../lib/steady-clock.js';
 import type { Log } from '../../log/log.js';
@@ -70,6 +71,8 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
   } = options;
   // The sandbox is on this machine: no proxy stands between.
   const proxy = sandboxUrl === null ? options.proxy : NO_PROXIES;
+  // In whichever thread this is: a venue may be far away and have addresses that lead nowhere.
+  allowDistantAddresses();
   const dispatcher = createDispatcher(proxy, upstreamTimeoutMs);
   const socketAgents = createSocketAgents(proxy);
   const gate = createUpstreamGate({

@@ -159,6 +159,40 @@ describe('against a service that misbehaves', () => {
     expect(JSON.stringify([fault, fault.message, fault.stack, log.lines])).not.toContain(KEY);
   });
 
+  it.each(['map', 'quotes'])(
+    'an endpoint that the plan lacks (%s) is asked once an hour, with one line in the log',
+    async (lacking) => {
+      respond = (request, response) => {
+        const refused = request.url!.includes(lacking);
+        if (!refused) return json(response, map);
+        response.writeHead(403, { 'content-type': 'application/json' });
+        response.end(JSON.stringify({ status: { error_code: 1006, error_message: 'plan' } }));
+      };
+      const refusals = () => asked.filter(({ url }) => url!.includes(lacking)).length;
+      for (const base of ['BTC', 'BTC', 'BTC'])
+        expect(await faultOf(quote(base))).toMatchObject({ code: 'upstream_auth_required' });
+      expect(refusals()).toBe(1);
+      expect(log.lines).toHaveLength(1);
+      ahead = HOUR + 1;
+      await faultOf(quote());
+      expect(refusals()).toBe(2);
+      expect(log.lines).toHaveLength(2);
+    },
+  );
+
+  it.each([0, null, -1])('a price of %j is no price', async (price) => {
+    respond = (request, response) =>
+      json(
+        response,
+        request.url!.includes('map') ? map : { 1: { id: 1, symbol: 'BTC', quote: { USDT: { price } } } },
+      );
+    expect(await faultOf(quote())).toMatchObject({
+      code: 'symbol_not_found',
+      message: 'CoinMarketCap has no price of this currency.',
+    });
+    expect(client.stats()).toMatchObject({ pausedUntil: null });
+  });
+
   it('understands the lists of the third version', async () => {
     const money = { symbol: 'USDT', price: 5, last_updated: '2023-11-14T22:13:20.000Z' };
     respond = (request, response) =>
@@ -171,7 +205,6 @@ describe('against a service that misbehaves', () => {
     ['half of it', '{"status":{"error_code":0},"da'],
     ['a page', '<html>blocked</html>'],
     ['another shape', '{"data":{"1":{"id":1}}}'],
-    ['no price', '{"data":{"1":{"id":1,"symbol":"BTC","quote":{"USDT":{"price":null}}}}}'],
     ['another currency', '{"data":{"2":{"id":2,"symbol":"BTC","quote":{"USDT":{"price":1}}}}}'],
   ])('takes a 200 with %s for no answer', async (_name, body) => {
     respond = (request, response) =>
@@ -275,6 +308,7 @@ describe('against a service that misbehaves', () => {
           { ...bar(1), time_open: 'soon' },
           { ...bar(2), quote: { EUR: bar(2).quote.USD } },
           bar(3, null),
+          { ...bar(4), quote: { USD: { open: 0, high: 0, low: 0, close: 0 } } },
         ];
         json(
           response,

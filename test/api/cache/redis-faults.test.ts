@@ -249,3 +249,21 @@ describe('a Redis that', () => {
     web.close();
   });
 });
+
+it('after a fail-over the new master is found: the old one refuses writes, and the name leads elsewhere', async () => {
+  const successor = await startRedis();
+  await open(`redis://127.0.0.1:${proxy.port}/0`, PATIENT_MS);
+  await load(1);
+  proxy.targetPort = successor.port;
+  await server.command('REPLICAOF', '127.0.0.1', String(successor.port));
+  await vi.waitFor(
+    async () => {
+      await load(1);
+      const size = await successor.command('DBSIZE');
+      expect(Number(size.slice(1))).toBeGreaterThan(0);
+    },
+    { timeout: BACK_WITHIN_MS + BUSY_MACHINE_MS, interval: 100 },
+  );
+  await untilRedisIs(rig, 'ok');
+  await successor.stop();
+});

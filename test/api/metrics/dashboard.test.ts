@@ -106,17 +106,6 @@ test('the dashboard’s panels have numbers of their own and fit the grid', () =
   );
 });
 
-test('alerts name what a reader needs: each label in their words is a label of their query', () => {
-  for (const { alert, expr, annotations } of rules) {
-    const used = [...`${annotations.summary} ${annotations.description}`.matchAll(/\$labels\.(\w+)/g)];
-    for (const [, label = ''] of used) {
-      const grouped = /\bby\s*\(([^)]*)\)/.exec(expr)?.[1];
-      if (grouped !== undefined) expect(grouped, alert).toContain(label);
-      else expect(['instance', 'exchange', 'worker'], alert).toContain(label);
-    }
-  }
-});
-
 test('Prometheus scrapes every server of the compose file, under the job that the alerts know', () => {
   const config = z
     .object({

@@ -40,7 +40,7 @@ const fakeTier = (): FakeTier => {
     },
     distrustClaims: () => void (tier.distrusted += 1),
     health: () => ({ state: 'ok', detail: '', since: 0 }),
-    stats: () => ({ hits: 0, misses: 0, failures: 0, corrupt: 0 }),
+    stats: () => ({ hits: 0, misses: 0, failures: 0, corrupt: 0, writes: 0, writeFailures: 0 }),
     close: () => Promise.resolve(),
   };
   return tier;

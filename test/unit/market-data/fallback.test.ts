@@ -43,7 +43,7 @@ const createFakeCmc = (): FakeCmc => {
       }));
       return Promise.resolve({ candles, receivedAt: Date.now() });
     },
-    stats: () => ({ requests: 0, failures: 0, reused: 0, pausedUntil: null, historical: true }),
+    stats: () => ({ requests: 0, succeeded: 0, failures: 0, reused: 0, pausedUntil: null, historical: true }),
     close: () => Promise.resolve(),
   };
   return fake;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { AppError } from '../../../src/errors.js';
+import { AppError, ERROR_CODES } from '../../../src/errors.js';
 import type { CountedAnswer } from '../../../src/metrics/answer-meter.js';
 import { createMetrics, type MetricsSources } from '../../../src/metrics/metrics.js';
 import { createUpstreamMeter } from '../../../src/metrics/upstream-meter.js';
@@ -9,7 +9,7 @@ import { fullSources, NOW } from './sources.js';
 const create = (sources: Partial<MetricsSources> = fullSources()) => {
   const clock = { at: 0 };
   const upstream = createUpstreamMeter({ now: () => clock.at });
-  const metrics = createMetrics({ version: '1.2.3', upstream, sources, now: () => NOW });
+  const metrics = createMetrics({ version: '1.2.3', upstream, sources });
   return { clock, upstream, metrics };
 };
 
@@ -47,20 +47,22 @@ test('tells every number of every source', async () => {
     cache_bytes: { '': 10 },
     cache_max_bytes: { '': 11 },
     cache_evictions_total: { '': 12 },
-    redis_cache_operations_total: {
+    redis_cache_lookups_total: {
       '{outcome="hit"}': 13,
       '{outcome="miss"}': 14,
       '{outcome="failure"}': 15,
       '{outcome="corrupt"}': 16,
     },
-    coinmarketcap_quotes_total: {
-      '{outcome="requested"}': 17,
-      '{outcome="failed"}': 18,
-      '{outcome="reused"}': 19,
+    redis_cache_writes_total: { '{outcome="ok"}': 51, '{outcome="failure"}': 52 },
+    redis_up: { '': 1 },
+    coinmarketcap_requests_total: { '{outcome="ok"}': 17, '{outcome="failed"}': 18 },
+    coinmarketcap_quotes_reused_total: { '': 19 },
+    coinmarketcap_paused_until_timestamp_seconds: { '': NOW / 1000 + 20 },
+    upstream_markets_loaded_timestamp_seconds: { '{exchange="binance"}': NOW / 1000 - 21 },
+    upstream_cooldown_until_timestamp_seconds: {
+      '{exchange="binance"}': NOW / 1000 + 22,
+      '{exchange="kraken"}': 0,
     },
-    coinmarketcap_paused_seconds: { '': 20 },
-    upstream_markets_age_seconds: { '{exchange="binance"}': 21 },
-    upstream_cooldown_seconds: { '{exchange="binance"}': 22, '{exchange="kraken"}': 0 },
     upstream_budget_remaining: { '{exchange="binance"}': 23, '{exchange="kraken"}': 100 },
     upstream_budget_limit: { '{exchange="binance"}': 100, '{exchange="kraken"}': 100 },
     worker_up: { '{worker="0"}': 1, '{worker="1"}': 0 },
@@ -70,7 +72,7 @@ test('tells every number of every source', async () => {
     worker_memory_bytes: { '{worker="0"}': 27 },
     worker_event_loop_delay_p99_seconds: { '{worker="0"}': 0.028 },
     unhandled_rejections_total: { '': 48 },
-    worker_unhandled_rejections: { '{worker="0"}': 29 },
+    worker_unhandled_rejections_total: { '{worker="0"}': 29 },
     stream_topics: { '': 3 },
     stream_subscriptions: { '': 30 },
     stream_events_in_total: { '': 31 },
@@ -81,7 +83,7 @@ test('tells every number of every source', async () => {
       '{exchange="binance",channel="ticker",state="live"}': 2,
       '{exchange="kraken",channel="trades",state="reconnecting"}': 1,
     },
-    stream_last_item_age_seconds: { '{exchange="binance",channel="ticker"}': 9 },
+    stream_last_item_timestamp_seconds: { '{exchange="binance",channel="ticker"}': NOW / 1000 - 9 },
     stream_clients: { '{kind="sse"}': 34, '{kind="websocket"}': 35 },
     stream_clients_opened_total: { '{kind="sse"}': 36, '{kind="websocket"}': 37 },
     stream_clients_refused_total: { '': 38 },
@@ -128,9 +130,9 @@ test('what a server does not have is left out or empty', async () => {
   }).metrics.text();
   expect(text).not.toContain('stream_topics');
   expect(text).not.toContain('http_requests_in_flight');
-  expect(series(text, 'redis_cache_operations_total')).toEqual({});
-  expect(series(text, 'coinmarketcap_quotes_total')).toEqual({});
-  expect(series(text, 'coinmarketcap_paused_seconds')).toEqual({ '': 0 });
+  expect(series(text, 'redis_cache_lookups_total')).toEqual({});
+  expect(series(text, 'coinmarketcap_requests_total')).toEqual({});
+  expect(series(text, 'coinmarketcap_paused_until_timestamp_seconds')).toEqual({ '': 0 });
 });
 
 test('tells of the process itself, in the names that dashboards for Node know', async () => {
@@ -159,7 +161,7 @@ test('counts answers by method, route and status, by cache state, code and broke
     '{method="other",route="unmatched",status="200"}': 1,
   });
   expect(series(text, 'http_cache_answers_total')).toEqual({ '{cache="HIT"}': 2 });
-  expect(series(text, 'http_errors_total')).toEqual({ '{code="client_rate_limited"}': 1 });
+  expect(series(text, 'http_errors_total')).toMatchObject({ '{code="client_rate_limited"}': 1 });
   expect(series(text, 'http_requests_aborted_total')).toEqual({ '': 1 });
 });
 
@@ -220,3 +222,21 @@ test('the rest of an ExchangeClient passes through the meter unchanged', async (
   await client.close();
   expect(inner.calls).toEqual(['describe', 'watch', 'health', 'close']);
 });
+
+test('every error code has its series from the start, so that the first error is seen as an increase', async () => {
+  const text = await createMetrics({ version: '1', upstream: createUpstreamMeter(), sources: {} }).text();
+  const codes = series(text, 'http_errors_total');
+  for (const code of Object.keys(ERROR_CODES)) expect(codes[`{code="${code}"}`], code).toBe(0);
+});
+
+test.each([
+  ['degraded', { '': 0 }],
+  ['disabled', {}],
+] as const)(
+  'a Redis that is %s shows in a gauge, not by failures that nobody counts',
+  async (state, expected) => {
+    const sources = { cacheHealth: () => ({ state, detail: '', since: NOW }) };
+    const text = await createMetrics({ version: '1', upstream: createUpstreamMeter(), sources }).text();
+    expect(series(text, 'redis_up')).toEqual(expected);
+  },
+);

@@ -17,10 +17,12 @@ export const fullSources = (): MetricsSources => ({
   }),
   cache: () => ({
     memory: { entries: 9, bytes: 10, maxBytes: 11, evictions: 12 },
-    shared: { hits: 13, misses: 14, failures: 15, corrupt: 16 },
+    shared: { hits: 13, misses: 14, failures: 15, corrupt: 16, writes: 51, writeFailures: 52 },
   }),
+  cacheHealth: () => ({ state: 'ok', detail: 'Memory and Redis.', since: NOW }),
   coinMarketCap: () => ({
-    requests: 17,
+    requests: 36,
+    succeeded: 17,
     failures: 18,
     reused: 19,
     pausedUntil: NOW + 20_000,
