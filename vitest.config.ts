@@ -23,6 +23,21 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      // Minutes of real time: `npm run test:slow` alone runs them.
+      ...(process.env['SLOW_TESTS'] === '1'
+        ? [
+            {
+              extends: true as const,
+              test: {
+                name: 'slow',
+                include: ['test/slow/**/*.test.ts'],
+                testTimeout: 1_800_000,
+                hookTimeout: 120_000,
+                fileParallelism: false,
+              },
+            },
+          ]
+        : []),
     ],
     coverage: {
       provider: 'v8',

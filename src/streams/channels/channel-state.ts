@@ -13,6 +13,8 @@ export interface ItemOrigin {
   readonly via: 'feed' | 'rest';
   /** false: the timestamp is the time of receipt, so that it says nothing about what is newer. */
   readonly timed: boolean;
+  /** When it came, by the wall clock; default: never, so that no time is too far ahead of it. */
+  readonly receivedAt?: Millis;
   /** The REST answer and the feed's items at their seam: they overlap, and nothing is missing between them. */
   readonly seam?: boolean;
 }

@@ -1,6 +1,7 @@
 import type { PriceLevel } from '../../schemas/market.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import type { ChannelState, ItemOrigin, Judgement } from './channel-state.js';
+import { isFarAhead } from './far-ahead.js';
 
 type BookItem = Extract<StreamItem, { channel: 'orderbook' }>;
 
@@ -18,11 +19,12 @@ export const sameLevels = (a: BookItem, b: BookItem): boolean =>
 export class OrderBookState implements ChannelState {
   #last: BookItem | null = null;
 
-  accept(item: StreamItem, { via, timed }: ItemOrigin): Judgement {
+  accept(item: StreamItem, { via, timed, receivedAt }: ItemOrigin): Judgement {
     if (item.channel !== 'orderbook') return 'late';
     const last = this.#last;
     if (last !== null) {
-      if (via === 'rest' && timed && item.timestamp < last.timestamp) return 'late';
+      const isLate = item.timestamp < last.timestamp && !isFarAhead(last.timestamp, receivedAt);
+      if (via === 'rest' && timed && isLate) return 'late';
       if (sameLevels(last, item)) return 'repeated';
     }
     this.#last = item;

@@ -1,6 +1,7 @@
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import type { Millis } from '../../schemas/common.js';
 import type { ChannelState, ItemOrigin, Judgement } from './channel-state.js';
+import { isFarAhead } from './far-ahead.js';
 
 type TickerItem = Extract<StreamItem, { channel: 'ticker' }>;
 
@@ -16,8 +17,9 @@ export class TickerState implements ChannelState {
   #newest: Millis = 0;
   #lateInARow = 0;
 
-  accept(item: StreamItem, { timed }: ItemOrigin): Judgement {
+  accept(item: StreamItem, { timed, receivedAt }: ItemOrigin): Judgement {
     if (item.channel !== 'ticker') return 'late';
+    if (isFarAhead(this.#newest, receivedAt)) this.#newest = 0;
     if (timed && this.#isLate(item)) return 'late';
     const last = this.#last;
     if (last !== null && samePrices(last, item) && (!timed || last.timestamp === item.timestamp))

@@ -2,6 +2,7 @@ import type { Trade } from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import type { ChannelState, Gap, ItemOrigin, Judgement } from './channel-state.js';
+import { isFarAhead } from './far-ahead.js';
 
 type TradesItem = Extract<StreamItem, { channel: 'trades' }>;
 
@@ -34,8 +35,9 @@ export class TradesState implements ChannelState {
   #gap: Gap | null = null;
   #lost = 0;
 
-  accept(item: StreamItem, { via, seam = false }: ItemOrigin): Judgement {
+  accept(item: StreamItem, { via, seam = false, receivedAt }: ItemOrigin): Judgement {
     if (item.channel !== 'trades') return 'late';
+    if (isFarAhead(this.#newest, receivedAt)) this.#newest = 0;
     const overlap = via === 'rest' || this.#overlap;
     if (via === 'rest') this.#judgeGap(item.trades);
     // An answer that was overtaken by the feed: what is newer in it the feed brings itself.

@@ -90,6 +90,17 @@ describe.each([
     expect(client.prices.at(-1)).toBe(102);
   });
 
+  it('of a venue that stamps nothing, so that each tick has the time of its receipt, shows the next one', async () => {
+    const { time, venue, client, open } = start();
+    await open('ticker');
+    venue.tick(101);
+    time.set(time.now() + by);
+    venue.tick(102);
+    time.set(time.now() - by);
+    venue.tick(103);
+    expect(client.prices.slice(1)).toEqual([101, 102, 103]);
+  });
+
   it('asks REST with time enough for an answer', async () => {
     const { time, venue, market, open } = start();
     market.answer = { trades: [trade('1', START)] };
@@ -99,5 +110,34 @@ describe.each([
     venue.say({ channel: 'trades', trades: [trade('2', START + 1)] });
     await time.advance(0);
     expect(venue.requests.at(-1)!.options.deadline - time.monotonic()).toBe(10_000);
+  });
+});
+
+describe('a tick from the future', () => {
+  it('does not silence the ordinary ones after it', async () => {
+    const { time, venue, client, open } = start();
+    await open('ticker');
+    venue.tick(101, 1_999_000_000_000);
+    venue.tick(102, time.now());
+    venue.tick(103, time.now() + 1);
+    expect(client.prices).toEqual([100, 101, 102, 103]);
+    expect(client.states.at(-1)).toBe('live');
+  });
+
+  it('does not make every later trade a lost one', async () => {
+    const { time, venue, market, client, open } = start();
+    market.answer = { trades: [trade('1', START)] };
+    venue.answer = { trades: [trade('1', START)] };
+    await open('trades');
+    venue.say({ channel: 'trades', trades: [trade('2', 1_999_000_000_000)] });
+    await time.advance(0);
+    venue.break();
+    venue.answer = { trades: [trade('1', START), trade('3', START + 5)] };
+    await time.advance(500);
+    venue.say({ channel: 'trades', trades: [trade('4', START + 10)] });
+    await time.advance(0);
+    const ids = client.ofType('trades').flatMap(({ trades }) => trades as { trade_id: string }[]);
+    expect(ids.map((one) => one.trade_id)).toEqual(['1', '2', '3', '4']);
+    expect(client.ofType('lost')).toEqual([]);
   });
 });
