@@ -141,6 +141,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     version: VERSION,
     corsOrigins: config.corsOrigins,
     countMore: (request, more) => app.countMore(request, more),
+    onCall: (tool, outcome) => metrics.recordMcpCall(tool, outcome),
     log,
     now,
   });

@@ -42,7 +42,7 @@ export interface MarketDirectory {
 const CURSOR_VERSION = '1:';
 
 /** Names the last symbol of a page; opaque, so that its form may change. */
-const encodeCursor = (symbol: string): string => Buffer.from(CURSOR_VERSION + symbol).toString('base64url');
+export const cursorAfter = (symbol: string): string => Buffer.from(CURSOR_VERSION + symbol).toString('base64url');
 
 const decodeCursor = (cursor: string): string => {
   const bytes = Buffer.from(cursor, 'base64url');
@@ -152,7 +152,7 @@ export const createMarketDirectory = ({
         found.push(market);
       }
       const last = found.at(-1);
-      const next_cursor = more && last !== undefined ? encodeCursor(last.symbol) : null;
+      const next_cursor = more && last !== undefined ? cursorAfter(last.symbol) : null;
       return { page: { exchange: name, markets: found, next_cursor }, loadedAt };
     },
   };

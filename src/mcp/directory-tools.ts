@@ -1,5 +1,8 @@
 /** Tools that tell what can be asked for: exchanges and their markets. */
 import { venueSource } from '../market-data/data-source.js';
+import { cursorAfter } from '../market-data/market-directory.js';
+import type { MarketsPage } from '../schemas/market.js';
+import { rowsThatFit } from './answer-size.js';
 import { provenanceOf, type McpDependencies } from './provenance.js';
 import { exchangesText, marketsText } from './text-twin.js';
 import { defineTool, type Tool } from './tool.js';
@@ -30,6 +33,13 @@ export const listExchanges = (deps: McpDependencies): Tool =>
     },
   });
 
+/** The first `rows` markets of a page, and the cursor that leads on from there. */
+const cutPage = (page: MarketsPage, rows: number): MarketsPage => {
+  const last = page.markets[rows - 1];
+  if (rows >= page.markets.length || last === undefined) return page;
+  return { ...page, markets: page.markets.slice(0, rows), next_cursor: cursorAfter(last.symbol) };
+};
+
 export const searchMarkets = (deps: McpDependencies): Tool =>
   defineTool({
     name: 'search_markets',
@@ -42,11 +52,13 @@ export const searchMarkets = (deps: McpDependencies): Tool =>
     async run(filter, signal) {
       const { marketData, sandbox } = deps;
       const { page, loadedAt } = await marketData.markets(filter, signal);
+      const cut = (rows: number) => cutPage(page, rows);
+      const fitting = cut(rowsThatFit(page.markets.length, cut));
       const { exchange } = marketData.resolveExchange(filter.exchange);
       const source = venueSource(exchange, 'rest', sandbox);
       return {
-        structured: { ...page, ...provenanceOf({ source, receivedAt: loadedAt }, deps) },
-        text: marketsText(page),
+        structured: { ...fitting, ...provenanceOf({ source, receivedAt: loadedAt }, deps) },
+        text: marketsText(fitting),
         freshUntil: loadedAt,
       };
     },

@@ -9,6 +9,8 @@ import {
 import { AppError } from '../errors.js';
 import { MAX_SYMBOL_LENGTH } from '../schemas/common.js';
 import { MARKET_KINDS, type MarketKind } from '../schemas/market.js';
+import type { CallOutcomes } from './call-outcomes.js';
+import { listKnownMarkets } from './known-markets.js';
 import { resourceError } from './mcp-error.js';
 import type { McpDependencies } from './provenance.js';
 import type { Tool } from './tool.js';
@@ -58,23 +60,30 @@ const completions = ({ marketData }: McpDependencies) => ({
   },
 });
 
-/** `tools` by kind: every resource is what the tool of its kind answers. */
+export interface MarketResourcesOptions {
+  /** By kind: every resource is what the tool of its kind answers. */
+  readonly tools: Readonly<Record<MarketKind, Tool>>;
+  readonly deps: McpDependencies;
+  readonly outcomes: CallOutcomes;
+}
+
 export const registerMarketResources = (
   server: McpServer,
-  tools: Readonly<Record<MarketKind, Tool>>,
-  deps: McpDependencies,
+  { tools, deps, outcomes }: MarketResourcesOptions,
 ): void => {
   const readerOf = (kind: MarketKind) => async (uri: URL, variables: Variables, context: ServerContext) => {
     try {
       const args = { exchange: decoded(variables['exchange']), symbol: decoded(variables['symbol']) };
       const { structured, freshUntil } = await tools[kind].run(args, context.mcpReq.signal);
+      outcomes.done(tools[kind].name);
       return {
         contents: [{ uri: uri.href, mimeType: 'application/json', text: JSON.stringify(structured) }],
         ttlMs: Math.max(0, Math.floor(freshUntil - deps.now())),
         cacheScope: 'public',
       } satisfies ReadResourceResult;
-    } catch (error) {
-      throw resourceError(error, uri.href);
+    } catch (thrown) {
+      const { error, requestId } = outcomes.failed(tools[kind].name, thrown);
+      throw resourceError(error, { uri: uri.href, requestId });
     }
   };
   for (const kind of MARKET_KINDS) {
@@ -82,7 +91,7 @@ export const registerMarketResources = (
     server.registerResource(
       kind,
       new ResourceTemplate(`market://{exchange}/{symbol}/${kind}`, {
-        list: undefined,
+        list: kind === 'ticker' ? () => listKnownMarkets(deps) : undefined,
         complete: completions(deps),
       }),
       {

@@ -1,8 +1,10 @@
 /** Tools that answer with a market's data: the body of the HTTP contract, read again as an object. */
 import type { z } from 'zod';
+import type { Millis } from '../schemas/common.js';
 import type { MarketKind } from '../schemas/market.js';
 import { ohlcv, orderBook, ticker, trades } from '../schemas/market.js';
 import type { MarketQuery, ServedAnswer } from '../market-data/market-data-api.js';
+import { fits, jsonBytes, rowsThatFit } from './answer-size.js';
 import { provenanceOf, type McpDependencies } from './provenance.js';
 import { ohlcvText, orderBookText, tickerText, tradesText } from './text-twin.js';
 import { defineTool, type Tool, type ToolAnswer } from './tool.js';
@@ -19,6 +21,25 @@ import {
 
 const bodyOf = <Body extends z.ZodType>(answer: ServedAnswer, body: Body): z.output<Body> =>
   body.parse(JSON.parse(answer.body.toString()));
+
+/** A longer object of a venue is not repeated in the text. */
+const MAX_RAW_TEXT_BYTES = 8_000;
+
+type Candles = z.output<typeof ohlcv> & { readonly next_since?: Millis | undefined };
+
+/** The first `rows` candles, and where the others begin. */
+const cutCandles = (body: Candles, rows: number): Candles => {
+  const next = body.candles[rows]?.timestamp;
+  if (next === undefined) return body;
+  const gaps = body.gaps?.filter(({ from }) => from < next) ?? [];
+  // What is undefined is not written.
+  return {
+    ...body,
+    candles: body.candles.slice(0, rows),
+    gaps: gaps.length === 0 ? undefined : gaps,
+    next_since: next,
+  };
+};
 
 const ONE_MARKET = { openWorld: true } as const;
 
@@ -50,7 +71,10 @@ export const createMarketTools = (deps: McpDependencies): Readonly<Record<Market
         const { raw, ...rest } = bodyOf(answer, ticker);
         const text = tickerText(rest);
         if (!rawWanted) return answered(answer, rest, text);
-        return answered(answer, { ...rest, raw }, `${text}\nraw: ${JSON.stringify(raw)}`);
+        if (!fits(raw)) return answered(answer, rest, `${text}\nraw is longer than an answer may be.`);
+        const isShort = jsonBytes(raw) <= MAX_RAW_TEXT_BYTES;
+        const shown = isShort ? JSON.stringify(raw) : 'in the structured content';
+        return answered(answer, { ...rest, raw }, `${text}\nraw: ${shown}`);
       },
     }),
     ohlcv: defineTool({
@@ -64,7 +88,11 @@ export const createMarketTools = (deps: McpDependencies): Readonly<Record<Market
       async run(query, signal) {
         const answer = await ask({ kind: 'ohlcv', ...query }, signal);
         const body = bodyOf(answer, ohlcv);
-        return answered(answer, body, ohlcvText(body));
+        const fitting = cutCandles(
+          body,
+          rowsThatFit(body.candles.length, (rows) => cutCandles(body, rows)),
+        );
+        return answered(answer, fitting, ohlcvText(fitting));
       },
     }),
     orderbook: defineTool({
@@ -77,7 +105,16 @@ export const createMarketTools = (deps: McpDependencies): Readonly<Record<Market
       async run(query, signal) {
         const answer = await ask({ kind: 'orderbook', ...query }, signal);
         const body = bodyOf(answer, orderBook);
-        return answered(answer, body, orderBookText(body));
+        const levels = Math.max(body.bids.length, body.asks.length);
+        const cut = (rows: number) => ({
+          ...body,
+          bids: body.bids.slice(0, rows),
+          asks: body.asks.slice(0, rows),
+        });
+        const fitting = rowsThatFit(levels, cut);
+        const note =
+          fitting === levels ? '' : `\nMore levels do not fit: the best ${fitting} a side of ${levels}.`;
+        return answered(answer, cut(fitting), orderBookText(cut(fitting)) + note);
       },
     }),
     trades: defineTool({
@@ -91,7 +128,11 @@ export const createMarketTools = (deps: McpDependencies): Readonly<Record<Market
       async run(query, signal) {
         const answer = await ask({ kind: 'trades', ...query }, signal);
         const body = bodyOf(answer, trades);
-        return answered(answer, body, tradesText(body));
+        const all = body.trades.length;
+        const cut = (rows: number) => ({ ...body, trades: body.trades.slice(all - rows) });
+        const fitting = rowsThatFit(all, cut);
+        const note = fitting === all ? '' : `\nMore trades do not fit: the newest ${fitting} of ${all}.`;
+        return answered(answer, cut(fitting), tradesText(cut(fitting)) + note);
       },
     }),
   };

@@ -1,7 +1,6 @@
 /** Our errors in MCP's two forms: a tool's failed result, which a model reads, and a protocol error of a resource. */
 import { ProtocolError, ProtocolErrorCode, type CallToolResult } from '@modelcontextprotocol/server';
-import type { z } from 'zod';
-import { AppError, type ErrorCode } from '../errors.js';
+import { type AppError, type ErrorCode } from '../errors.js';
 
 /** What to do next, where the code alone says more than "again later" or "not again". */
 const ADVICE: Partial<Record<ErrorCode, string>> = {
@@ -19,20 +18,24 @@ const NOT_AGAIN = 'The same call will fail again; use another exchange or tell t
 const adviceFor = ({ code, retryable }: AppError): string =>
   ADVICE[code] ?? (retryable ? AGAIN_LATER : NOT_AGAIN);
 
-/** `retry_after_ms` is absent where nobody knows. */
-const machineReadable = (error: AppError) => ({
+/** `retry_after_ms` is absent where nobody knows. `requestId`: under which a bug of ours is logged. */
+const machineReadable = (error: AppError, requestId: string) => ({
   code: error.code,
   retryable: error.retryable,
   ...(error.retryAfterMs === undefined ? {} : { retry_after_ms: Math.ceil(error.retryAfterMs) }),
   ...(error.errors === undefined ? {} : { errors: error.errors }),
   ...(error.upstream === undefined ? {} : { upstream: error.upstream }),
   advice: adviceFor(error),
+  request_id: requestId,
 });
 
 const inWords = (error: AppError): string =>
   [
     `${error.code}: ${error.message}`,
-    ...(error.errors ?? []).map(({ parameter, reason }) => `- ${parameter}: ${reason}`),
+    // Of refused arguments the message names them all.
+    ...(error.errors ?? [])
+      .filter(({ reason }) => !error.message.includes(reason))
+      .map(({ parameter, reason }) => `- ${parameter}: ${reason}`),
     adviceFor(error),
     ...(error.retryAfterMs === undefined
       ? []
@@ -46,27 +49,19 @@ export const ERROR_META_KEY = 'mcp-crypto-data-server/error';
  * A failed result. The machine-readable part is in `_meta`, since clients of older revisions check
  * `structuredContent` against the output schema even where the call failed.
  */
-export const toolError = (thrown: unknown): CallToolResult => {
-  const error = AppError.from(thrown);
+export const toolError = (error: AppError, requestId: string): CallToolResult => {
   return {
     isError: true,
     content: [{ type: 'text', text: inWords(error) }],
-    _meta: { [ERROR_META_KEY]: machineReadable(error) },
+    _meta: { [ERROR_META_KEY]: machineReadable(error, requestId) },
   };
 };
 
 /** For `resources/read`: a caller's mistake is -32602, all else -32603; `data` says what a tool error's `_meta` does. */
-export const resourceError = (thrown: unknown, uri: string): ProtocolError => {
-  const error = AppError.from(thrown);
+export const resourceError = (
+  error: AppError,
+  { uri, requestId }: { readonly uri: string; readonly requestId: string },
+): ProtocolError => {
   const code = error.status === 400 ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError;
-  return new ProtocolError(code, inWords(error), { uri, ...machineReadable(error) });
+  return new ProtocolError(code, inWords(error), { uri, ...machineReadable(error, requestId) });
 };
-
-/** Arguments that a schema refused, as the `invalid_request` that a URL query would get. */
-export const invalidArguments = (error: z.ZodError): AppError =>
-  new AppError('invalid_request', 'The arguments are not valid.', {
-    errors: error.issues.map(({ path, message }) => ({
-      parameter: path.map(String).join('.') || 'arguments',
-      reason: message,
-    })),
-  });

@@ -3,6 +3,7 @@ import { McpServer } from '@modelcontextprotocol/server';
 import type { Log } from '../log/log.js';
 import { advertise } from './advertised-schema.js';
 import { listExchanges, searchMarkets } from './directory-tools.js';
+import { createCallOutcomes } from './call-outcomes.js';
 import { createMarketTools } from './market-tools.js';
 import { registerMarketResources } from './market-resources.js';
 import { toolError } from './mcp-error.js';
@@ -10,6 +11,8 @@ import { provenanceText, type McpDependencies } from './provenance.js';
 
 export interface McpServerDependencies extends McpDependencies {
   readonly log: Log;
+  /** Told of each call of a tool and each read of a resource (under its tool's name): `ok`, or the error's code. */
+  readonly onCall?: (tool: string, outcome: string) => void;
   /** The product's version, from package.json. */
   readonly version: string;
 }
@@ -17,7 +20,7 @@ export interface McpServerDependencies extends McpDependencies {
 const INSTRUCTIONS = `Public crypto market data, live from the exchanges, read-only. Every answer says where it came from (source) and how old it is (age_ms); cache STALE means that the exchange is failing and this is its last good answer. A candle with closed=false has not ended. null means that the exchange does not say. Never take one exchange's price for another's.`;
 
 /** Elements that the arguments of one call may have; ours have at most six. */
-const MAX_INPUT_ELEMENTS = 32;
+const MAX_INPUT_ELEMENTS = 64;
 
 /** `subscriptions/listen` streams: no list changes and no resource is pushed, so none is held open. */
 export const MAX_SUBSCRIPTIONS = 0;
@@ -31,8 +34,15 @@ const CACHE_HINTS = {
   'server/discover': LISTS,
 } as const;
 
+/** What the SDK tells of the request that a server is made for; none over stdio. */
+export interface McpServerContext {
+  readonly requestInfo?: Pick<Request, 'headers'> | undefined;
+}
+
 /** A function that builds a server: the SDK wants a fresh one for every HTTP request and every stdio connection. */
-export const createMcpServerFactory = (deps: McpServerDependencies): (() => McpServer) => {
+export const createMcpServerFactory = (
+  deps: McpServerDependencies,
+): ((context?: McpServerContext) => McpServer) => {
   const market = createMarketTools(deps);
   const tools = [
     listExchanges(deps),
@@ -47,7 +57,8 @@ export const createMcpServerFactory = (deps: McpServerDependencies): (() => McpS
     outputSchema: advertise(tool.output, 'output'),
   }));
 
-  return () => {
+  return (context = {}) => {
+    const outcomes = createCallOutcomes(deps, context.requestInfo?.headers.get('x-request-id'));
     const server = new McpServer(
       { name: 'mcp-crypto-data-server', title: 'Crypto market data', version: deps.version },
       {
@@ -68,20 +79,22 @@ export const createMcpServerFactory = (deps: McpServerDependencies): (() => McpS
       server.registerTool(
         name,
         { title, description, inputSchema, outputSchema, annotations },
-        async (args, context) => {
+        async (args, { mcpReq }) => {
           try {
-            const { structured, text } = await run(args, context.mcpReq.signal);
+            const { structured, text } = await run(args, mcpReq.signal);
+            outcomes.done(name);
             return {
               content: [{ type: 'text', text: `${text}\n${provenanceText(structured)}` }],
               structuredContent: structured,
             };
-          } catch (error) {
-            return toolError(error);
+          } catch (thrown) {
+            const { error, requestId } = outcomes.failed(name, thrown);
+            return toolError(error, requestId);
           }
         },
       );
     }
-    registerMarketResources(server, market, deps);
+    registerMarketResources(server, { tools: market, deps, outcomes });
     return server;
   };
 };

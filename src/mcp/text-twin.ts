@@ -4,6 +4,11 @@
  */
 import type { ExchangeEntry, MarketsPage, Ohlcv, OrderBook, Ticker, Trades } from '../schemas/market.js';
 import type { Millis } from '../schemas/common.js';
+import { MAX_TEXT_ROWS } from './answer-size.js';
+
+/** What a reader of the text is told of rows that are in the structured content alone. */
+const shownOf = (shown: number, all: number, which: string): string[] =>
+  shown === all ? [] : [`Here are the ${which} ${shown} of ${all} rows; all are in the structured content.`];
 
 const time = (at: Millis): string => new Date(at).toISOString();
 const row = (...cells: readonly (string | number | boolean | null)[]): string => cells.map(String).join(',');
@@ -11,36 +16,56 @@ const row = (...cells: readonly (string | number | boolean | null)[]): string =>
 export const tickerText = ({ exchange, symbol, last, bid, ask, timestamp }: Omit<Ticker, 'raw'>): string =>
   `${symbol} on ${exchange}: last ${String(last)}, bid ${String(bid)}, ask ${String(ask)} at ${time(timestamp)}.`;
 
-export const ohlcvText = ({ exchange, symbol, interval, candles, gaps = [] }: Ohlcv): string =>
-  [
+/** `next_since`: where candles follow that are not in the answer. */
+export const ohlcvText = (answer: Ohlcv & { readonly next_since?: Millis | undefined }): string => {
+  const { exchange, symbol, interval, candles, gaps = [], next_since } = answer;
+  const shown = candles.slice(-MAX_TEXT_ROWS);
+  return [
     `${symbol} on ${exchange}: ${candles.length} candles of ${interval}, oldest first.`,
+    ...shownOf(shown.length, candles.length, 'newest'),
     'start,open,high,low,close,volume,closed',
-    ...candles.map((c) => row(time(c.timestamp), c.open, c.high, c.low, c.close, c.volume, c.closed)),
-    ...gaps.map(({ from, to, reason }) => `Gap from ${time(from)} to ${time(to)}: ${reason}.`),
+    ...shown.map((c) => row(time(c.timestamp), c.open, c.high, c.low, c.close, c.volume, c.closed)),
+    ...gaps
+      .slice(-MAX_TEXT_ROWS)
+      .map((gap) => `Gap from ${time(gap.from)} to ${time(gap.to)}: ${gap.reason}.`),
+    ...(next_since === undefined
+      ? []
+      : [`Newer candles follow that are not in this answer: call again with since=${time(next_since)}.`]),
   ].join('\n');
+};
 
-export const orderBookText = ({ exchange, symbol, bids, asks, timestamp }: OrderBook): string =>
-  [
+export const orderBookText = ({ exchange, symbol, bids, asks, timestamp }: OrderBook): string => {
+  const [shownBids, shownAsks] = [bids, asks].map((side) => side.slice(0, MAX_TEXT_ROWS / 2));
+  const shown = (shownBids?.length ?? 0) + (shownAsks?.length ?? 0);
+  return [
     `${symbol} on ${exchange}: ${bids.length} bids and ${asks.length} asks, best first, at ${time(timestamp)}.`,
+    ...shownOf(shown, bids.length + asks.length, 'best'),
     'side,price,amount',
-    ...bids.map(({ price, amount }) => row('bid', price, amount)),
-    ...asks.map(({ price, amount }) => row('ask', price, amount)),
+    ...(shownBids ?? []).map(({ price, amount }) => row('bid', price, amount)),
+    ...(shownAsks ?? []).map(({ price, amount }) => row('ask', price, amount)),
   ].join('\n');
+};
 
-export const tradesText = ({ exchange, symbol, trades }: Trades): string =>
-  [
+export const tradesText = ({ exchange, symbol, trades }: Trades): string => {
+  const shown = trades.slice(-MAX_TEXT_ROWS);
+  return [
     `${symbol} on ${exchange}: the latest ${trades.length} trades, oldest first, side is the taker's.`,
+    ...shownOf(shown.length, trades.length, 'newest'),
     'time,side,price,amount,trade_id',
-    ...trades.map((t) => row(time(t.timestamp), t.side, t.price, t.amount, t.trade_id)),
+    ...shown.map((t) => row(time(t.timestamp), t.side, t.price, t.amount, t.trade_id)),
   ].join('\n');
+};
 
-export const marketsText = ({ exchange, markets, next_cursor }: MarketsPage): string =>
-  [
+export const marketsText = ({ exchange, markets, next_cursor }: MarketsPage): string => {
+  const shown = markets.slice(0, MAX_TEXT_ROWS);
+  return [
     `${markets.length} markets on ${exchange}.`,
+    ...shownOf(shown.length, markets.length, 'first'),
     'symbol,type,active',
-    ...markets.map(({ symbol, type, active }) => row(symbol, type, active)),
+    ...shown.map(({ symbol, type, active }) => row(symbol, type, active)),
     ...(next_cursor === null ? [] : [`More: ask again with cursor ${next_cursor}.`]),
   ].join('\n');
+};
 
 const exchangeLine = ({ id, name, capabilities, intervals }: ExchangeEntry): string => {
   if (capabilities === null) return `${id} (${name}): what it offers is not known at the moment`;

@@ -1,6 +1,6 @@
 /**
- * What the tools take and give, made from the schemas of the HTTP contract: the same rules and limits, with numbers as
- * numbers (a URL carries them as text), and beside each answer the truth about it.
+ * What the tools take and give, made from the schemas of the HTTP contract: the same rules and limits for the same text
+ * (arguments.ts turns numbers into it), and beside each answer the truth about it.
  */
 import { z } from 'zod';
 import { timestamp } from '../schemas/common.js';
@@ -12,38 +12,44 @@ export const DEFAULT_ROWS = 100;
 /** An order book has rows on two sides. */
 const DEFAULT_LEVELS = DEFAULT_ROWS / 2;
 
-/** The number behind a number that a URL carries as text, with its bounds. */
-const numberOf = (field: { unwrap(): { readonly out: z.ZodInt } }): z.ZodInt => field.unwrap().out;
+const limitOf = (field: { unwrap(): z.ZodType<number, string> }, rows: number, description: string) =>
+  field.unwrap().default(rows).meta({ 'x-default': rows, description });
+
+/** What a long answer costs the model that reads it. */
+const COST =
+  'One row costs about 70 tokens; what does not fit into 100 kB is cut, and the answer says how to go on.';
 
 export const listExchangesInput = z.strictObject({});
 export const searchMarketsInput = marketsQuery.extend({
-  limit: numberOf(marketsQuery.shape.limit)
-    .default(DEFAULT_ROWS)
-    .meta({ description: 'Markets to answer with at most; next_cursor leads on' }),
+  limit: limitOf(
+    marketsQuery.shape.limit,
+    DEFAULT_ROWS,
+    `Markets to answer with at most; next_cursor leads on. ${COST}`,
+  ),
 });
 export const getTickerInput = tickerQuery.extend({
   raw: z
-    .boolean()
-    .default(false)
-    .meta({ description: "true: with the venue's own object as it came, which may be long" }),
+    .string()
+    .regex(/^(true|false)$/i, 'must be true or false')
+    .transform((text) => text.toLowerCase() === 'true')
+    .prefault('false')
+    .meta({
+      type: 'boolean',
+      'x-default': false,
+      description: "true: with the venue's own object as it came, which may be long",
+    }),
 });
 export const getOhlcvInput = ohlcvQuery.extend({
-  since: numberOf(ohlcvQuery.shape.since).optional().meta({
-    description: 'Start of the first candle wanted, ms since the epoch; default: the latest candles',
+  interval: ohlcvQuery.shape.interval.meta({
+    description: 'One of the intervals that list_exchanges shows for this exchange, such as 1m, 1h or 1d',
   }),
-  limit: numberOf(ohlcvQuery.shape.limit)
-    .default(DEFAULT_ROWS)
-    .meta({ description: 'Candles to answer with at most' }),
+  limit: limitOf(ohlcvQuery.shape.limit, DEFAULT_ROWS, `Candles to answer with at most. ${COST}`),
 });
 export const getOrderBookInput = orderBookQuery.extend({
-  limit: numberOf(orderBookQuery.shape.limit)
-    .default(DEFAULT_LEVELS)
-    .meta({ description: 'Price levels a side at most' }),
+  limit: limitOf(orderBookQuery.shape.limit, DEFAULT_LEVELS, `Price levels a side at most. ${COST}`),
 });
 export const getTradesInput = tradesQuery.extend({
-  limit: numberOf(tradesQuery.shape.limit)
-    .default(DEFAULT_ROWS)
-    .meta({ description: 'Latest trades to answer with at most' }),
+  limit: limitOf(tradesQuery.shape.limit, DEFAULT_ROWS, `Latest trades to answer with at most. ${COST}`),
 });
 
 /** Where an answer came from and how old it is; beside the data in every answer. */
@@ -71,6 +77,11 @@ export const tickerOutput = ticker.extend({
   raw: ticker.shape.raw.optional().meta({ description: "The venue's own object, where it was asked for" }),
   ...provenance.shape,
 });
-export const ohlcvOutput = ohlcv.extend(provenance.shape);
+export const ohlcvOutput = ohlcv.extend({
+  next_since: timestamp.optional().meta({
+    description: 'Present where candles follow that are not in this answer: ask on with it as since',
+  }),
+  ...provenance.shape,
+});
 export const orderBookOutput = orderBook.extend(provenance.shape);
 export const tradesOutput = trades.extend(provenance.shape);

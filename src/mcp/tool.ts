@@ -1,7 +1,7 @@
 /** What a tool is here, apart from the protocol it is offered by. */
 import type { z } from 'zod';
 import type { Millis } from '../schemas/common.js';
-import { invalidArguments } from './mcp-error.js';
+import { ignoredText, readArguments } from './arguments.js';
 import type { Provenance } from './tool-schemas.js';
 
 export interface ToolAnswer {
@@ -17,7 +17,7 @@ export interface Tool {
   readonly name: string;
   readonly title: string;
   readonly description: string;
-  readonly input: z.ZodType;
+  readonly input: z.ZodObject;
   readonly output: z.ZodType;
   /** true: the answer comes from outside this server. */
   readonly openWorld: boolean;
@@ -26,7 +26,7 @@ export interface Tool {
 }
 
 /** Keeps the type of the arguments between a tool's schema and its function. */
-export const defineTool = <Input extends z.ZodType>({
+export const defineTool = <Input extends z.ZodObject>({
   run,
   ...tool
 }: Omit<Tool, 'run' | 'input'> & {
@@ -34,9 +34,10 @@ export const defineTool = <Input extends z.ZodType>({
   readonly run: (args: z.output<Input>, signal: AbortSignal) => Promise<ToolAnswer>;
 }): Tool => ({
   ...tool,
-  run: async (args, signal) => {
-    const parsed = tool.input.safeParse(args);
-    if (!parsed.success) throw invalidArguments(parsed.error);
-    return run(parsed.data, signal);
+  run: async (given, signal) => {
+    const { args, ignored } = readArguments(tool.input, given);
+    const answer = await run(args, signal);
+    const note = ignoredText(ignored, tool.input);
+    return note === null ? answer : { ...answer, text: `${answer.text}\n${note}` };
   },
 });

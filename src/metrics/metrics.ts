@@ -13,6 +13,7 @@ import { createAnswerMeter, type CountedAnswer } from './answer-meter.js';
 import { addCache, addCoinMarketCap, addMarketData, addRedisState } from './data-families.js';
 import { addCounter, addGauge } from './families.js';
 import { addConnections, addHub } from './stream-families.js';
+import { createMcpMeter } from './mcp-meter.js';
 import type { UpstreamMeter } from './upstream-meter.js';
 import { addExchanges, addWorkers } from './venue-families.js';
 
@@ -50,6 +51,8 @@ export interface Metrics {
   readonly contentType: string;
   /** Counts one answer; never throws. */
   recordAnswer(answer: CountedAnswer): void;
+  /** Counts one call of an MCP tool; `outcome`: `ok`, or an error's code. */
+  recordMcpCall(tool: string, outcome: string): void;
   /** All metrics in Prometheus' text format. */
   text(): Promise<string>;
 }
@@ -58,6 +61,8 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
   const registry = new Registry();
   const answers = createAnswerMeter();
   answers.register(registry);
+  const mcp = createMcpMeter();
+  mcp.register(registry);
   upstream.register(registry);
   addGauge(registry, {
     name: 'build_info',
@@ -109,6 +114,7 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
   return {
     contentType: registry.contentType,
     recordAnswer: (answer) => answers.record(answer),
+    recordMcpCall: (tool, outcome) => mcp.record(tool, outcome),
     async text() {
       // The process's own metrics come with observers of the event loop and the collector: not before somebody looks.
       if (!watchingProcess) collectDefaultMetrics({ register: registry });

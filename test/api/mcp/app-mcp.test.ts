@@ -5,10 +5,11 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { expect, test } from 'vitest';
 import { buildApp } from '../../../src/app/app.js';
 import { loadConfig } from '../../../src/config/config.js';
-import { silentLog } from '../../../src/log/log.js';
+import { silentLog, type Log } from '../../../src/log/log.js';
+import { recordingLog } from '../../support/recording-log.js';
 import { createFakeExchangeClient, venueAnswer } from '../../support/fake-exchange-client.js';
 
-const start = async (settings: Record<string, string> = {}) => {
+const start = async (settings: Record<string, string> = {}, log: Log = silentLog) => {
   const exchangeClient = createFakeExchangeClient(Date.now);
   const market = spotMarket('BTC/USDT');
   exchangeClient.list = () => Promise.resolve({ markets: [market], loadedAt: Date.now() });
@@ -18,7 +19,7 @@ const start = async (settings: Record<string, string> = {}) => {
     );
   const app = await buildApp(loadConfig({ REDIS_ENABLED: 'false', ...settings }), {
     exchangeClient,
-    log: silentLog,
+    log,
   });
   await app.listen({ port: 0, host: '127.0.0.1' });
   const { port } = app.server.address() as AddressInfo;
@@ -58,6 +59,33 @@ test('answers of /mcp carry what every answer carries, and count against the cli
   expect(first.headers.get('x-content-type-options')).toBe('nosniff');
   expect(first.headers.get('x-request-id')).toBeTruthy();
   expect((await call()).status).toBe(429);
+  await app.close();
+});
+
+test('a bug met by a client is logged under the id of its request, and counted like any call', async () => {
+  const log = recordingLog();
+  const { app, exchangeClient, url } = await start({}, log);
+  const call = (args: object) =>
+    fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-request-id': 'my-call-1' },
+      body: JSON.stringify({
+        ...{ jsonrpc: '2.0', id: 1, method: 'tools/call' },
+        params: { name: 'get_ticker', arguments: { exchange: 'binance', symbol: 'BTC/USDT', ...args } },
+      }),
+    });
+  expect((await call({})).status).toBe(200);
+  exchangeClient.answer = () => Promise.reject(new TypeError('x is undefined'));
+  expect(await (await call({ symbol: 'ETH/USDT' })).json()).toMatchObject({
+    result: { isError: true, _meta: { 'mcp-crypto-data-server/error': { request_id: 'my-call-1' } } },
+  });
+  const traces = log.lines.filter(({ level, details }) => level === 'error' && 'tool' in details);
+  expect(traces).toEqual([
+    expect.objectContaining({ details: expect.objectContaining({ request_id: 'my-call-1' }) }),
+  ]);
+  const { body } = await app.inject('/metrics');
+  expect(body).toContain('crypto_data_mcp_calls_total{tool="get_ticker",outcome="ok"} 1');
+  expect(body).toContain('crypto_data_mcp_calls_total{tool="get_ticker",outcome="internal_error"} 1');
   await app.close();
 });
 

@@ -1,17 +1,16 @@
 /** The official client, connected in memory to a server of ours. */
 import { Client, InMemoryTransport } from '@modelcontextprotocol/client';
-import { createMcpServerFactory } from '../../../src/mcp/mcp-server.js';
+import { createMcpServerFactory, type McpServerDependencies } from '../../../src/mcp/mcp-server.js';
 import { silentLog } from '../../../src/log/log.js';
 import { FakeMarketData, NOW } from './fake-market-data.js';
 
-export const connect = async ({ sandbox = false } = {}) => {
+type Options = Partial<Pick<McpServerDependencies, 'sandbox' | 'log' | 'onCall'>>;
+
+export const connect = async ({ sandbox = false, log = silentLog, onCall }: Options = {}) => {
   const marketData = new FakeMarketData();
   const server = createMcpServerFactory({
-    marketData,
-    sandbox,
-    version: '9.8.7',
-    now: () => NOW,
-    log: silentLog,
+    ...{ marketData, sandbox, log, version: '9.8.7', now: () => NOW },
+    ...(onCall && { onCall }),
   })();
   const client = new Client({ name: 'test', version: '1.0.0' });
   const [clientSide, serverSide] = InMemoryTransport.createLinkedPair();

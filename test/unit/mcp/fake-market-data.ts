@@ -42,7 +42,7 @@ const candles = (count: number) =>
     closed: index < count - 1,
   }));
 
-const bodyOf = (query: MarketQuery): object => {
+const bodyOf = (query: MarketQuery, rows: number): object => {
   const head = { exchange: query.exchange, symbol: likelySymbol(query.symbol) };
   switch (query.kind) {
     case 'ticker':
@@ -51,7 +51,7 @@ const bodyOf = (query: MarketQuery): object => {
       return {
         ...head,
         interval: query.interval,
-        candles: candles(Math.min(query.limit, 150)),
+        candles: candles(Math.min(query.limit, rows)),
         ...(query.since === undefined
           ? {}
           : { gaps: [{ from: query.since, to: NOW - 9_000_000, reason: 'not_available_from_exchange' }] }),
@@ -67,6 +67,10 @@ const bodyOf = (query: MarketQuery): object => {
       return {
         ...head,
         trades: [
+          ...Array.from({ length: Math.max(0, Math.min(query.limit, rows) - 150) }, (_, id) => ({
+            ...{ trade_id: `t${id}`.padEnd(36, '0'), timestamp: NOW - 100_000 + id },
+            ...{ price: 12_345.678_901, amount: 0.123_456_789, side: 'buy' },
+          })),
           { trade_id: null, timestamp: NOW - 2000, price: 1, amount: 2, side: null },
           { trade_id: '7', timestamp: NOW - 1000, price: 1.5, amount: 2, side: 'buy' },
         ],
@@ -80,6 +84,10 @@ export class FakeMarketData implements MarketData {
   readonly signals: (AbortSignal | undefined)[] = [];
   /** Emits `get` at each get(). */
   readonly calls = new EventEmitter();
+  /** Candles, trades and markets that there are at most. */
+  rows = 150;
+  /** Awaited by every markets(). */
+  list: (filter: MarketsFilter) => Promise<void> = () => Promise.resolve();
   /** Thrown by every call while set. */
   fault: unknown = null;
   /** Awaited by every get() while set. */
@@ -103,16 +111,21 @@ export class FakeMarketData implements MarketData {
     this.calls.emit('get');
     await this.gate;
     this.check();
-    return { body: Buffer.from(JSON.stringify(bodyOf(query))), etag: '"x"', ...this.answer };
+    return { body: Buffer.from(JSON.stringify(bodyOf(query, this.rows))), etag: '"x"', ...this.answer };
   }
 
   markets(filter: MarketsFilter) {
     this.filters.push(filter);
-    return Promise.resolve().then(() => {
+    return this.list(filter).then(() => {
       this.check();
       const market = spotMarket('BTC/USDT');
       const next_cursor = filter.limit === 1 ? 'BTC/USDT' : null;
-      return { page: { exchange: filter.exchange, markets: [market], next_cursor }, loadedAt: NOW - 60_000 };
+      const more = Array.from({ length: Math.max(0, Math.min(filter.limit, this.rows) - 150) }, (_, i) => ({
+        ...market,
+        symbol: `COIN${String(i).padStart(4, '0')}/USDT:USDT-261225-100000-C`,
+      }));
+      const markets = [market, ...more];
+      return { page: { exchange: filter.exchange, markets, next_cursor }, loadedAt: NOW - 60_000 };
     });
   }
 

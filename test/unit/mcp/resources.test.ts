@@ -22,7 +22,17 @@ test('offers a template per kind of data, each naming the tool that answers the 
     const twin = /the tool (\w+)/.exec(description ?? '')?.[1];
     expect(tools.map(({ name }) => name)).toContain(twin);
   }
-  expect((await client.listResources()).resources).toEqual([]);
+});
+
+test('lists the best known markets of the enabled exchanges, and none of one that does not answer', async () => {
+  const { client, marketData } = await connect();
+  const listed = async () => (await client.listResources()).resources.map(({ uri }) => uri);
+  expect(await listed()).toEqual(['market://binance/BTC%2FUSDT/ticker', 'market://kraken/BTC%2FUSDT/ticker']);
+  for (const uri of await listed())
+    expect(textIn((await client.readResource({ uri })).contents)).toMatchObject({ symbol: 'BTC/USDT' });
+  marketData.list = ({ exchange }) =>
+    exchange === 'kraken' ? Promise.reject(new AppError('upstream_timeout', 'No.')) : Promise.resolve();
+  expect(await listed()).toEqual(['market://binance/BTC%2FUSDT/ticker']);
 });
 
 test.each([
