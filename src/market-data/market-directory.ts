@@ -42,7 +42,8 @@ export interface MarketDirectory {
 const CURSOR_VERSION = '1:';
 
 /** Names the last symbol of a page; opaque, so that its form may change. */
-export const cursorAfter = (symbol: string): string => Buffer.from(CURSOR_VERSION + symbol).toString('base64url');
+export const cursorAfter = (symbol: string): string =>
+  Buffer.from(CURSOR_VERSION + symbol).toString('base64url');
 
 const decodeCursor = (cursor: string): string => {
   const bytes = Buffer.from(cursor, 'base64url');
