@@ -93,6 +93,8 @@ export type StreamItem =
       readonly ask: number | null;
       readonly last: number | null;
       readonly timestamp: Millis;
+      /** The venue gave no time: `timestamp` is that of receipt. */
+      readonly untimed?: true;
       readonly rawJson: string;
     }
   | { readonly channel: 'trades'; readonly trades: readonly Trade[] }
@@ -101,6 +103,7 @@ export type StreamItem =
       readonly bids: readonly PriceLevel[];
       readonly asks: readonly PriceLevel[];
       readonly timestamp: Millis;
+      readonly untimed?: true;
     }
   | { readonly channel: 'ohlcv'; readonly candles: readonly Candle[] };
 

@@ -16,6 +16,8 @@ import { hasPriceField } from './answer-shapes.js';
 export interface Receipt {
   readonly exchange: ExchangeId;
   readonly now: Millis;
+  /** The same moment by the venue's clock, where that is known to differ. */
+  readonly venueNow?: Millis;
 }
 
 export interface TickerFigures {
@@ -23,6 +25,8 @@ export interface TickerFigures {
   readonly ask: number | null;
   readonly last: number | null;
   readonly timestamp: Millis;
+  /** false: the venue gave no time, and `timestamp` is that of receipt. */
+  readonly timed: boolean;
   /** The venue's own object, untouched. */
   readonly raw: unknown;
 }
@@ -32,6 +36,7 @@ export interface BookFigures {
   readonly bids: PriceLevel[];
   readonly asks: PriceLevel[];
   readonly timestamp: Millis;
+  readonly timed: boolean;
 }
 
 /** A candle before anybody knows whether its period has ended. */
@@ -54,6 +59,11 @@ const priceOf = (value: unknown): number | null => (isFinite(value) && value !==
 const EARLIEST: Millis = Date.UTC(2009, 0, 1);
 const timeOf = (value: unknown): Millis | null =>
   isFinite(value) && value >= EARLIEST ? Math.trunc(value) : null;
+
+/** A time further ahead than this is a slip of the venue's (other units, a broken clock): no time at all. */
+const MAX_AHEAD_MS: Millis = 60_000;
+const notAhead = (at: Millis | null, { now, venueNow = now }: Receipt): Millis | null =>
+  at !== null && at <= Math.max(now, venueNow) + MAX_AHEAD_MS ? at : null;
 
 const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
 const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
@@ -128,18 +138,18 @@ const goodRows = <Row>(
  * A market without trades has a ticker of nulls; throws `upstream_bad_response` for what has no field of a price at all.
  * Without a time of the venue's it is the receipt's.
  */
-export const normalizeTicker = (value: unknown, { exchange, now }: Receipt): TickerFigures => {
+export const normalizeTicker = (value: unknown, receipt: Receipt): TickerFigures => {
+  const { exchange, now } = receipt;
   const { bid, ask, last, timestamp, info } = checked(tickerSchema, value, exchange);
-  return { bid, ask, last, timestamp: timestamp ?? now, raw: info ?? null };
+  const at = notAhead(timestamp, receipt);
+  return { bid, ask, last, timestamp: at ?? now, timed: at !== null, raw: info ?? null };
 };
 
 /** At most `limit` levels a side. Levels of amount 0 are deletions that CCXT kept, not offers. */
-export const normalizeOrderBook = (
-  value: unknown,
-  { exchange, now }: Receipt,
-  limit = Infinity,
-): BookFigures => {
+export const normalizeOrderBook = (value: unknown, receipt: Receipt, limit = Infinity): BookFigures => {
+  const { exchange, now } = receipt;
   const book = checked(bookSchema, value, exchange);
+  const at = notAhead(book.timestamp, receipt);
   const side = (from: readonly (readonly [number, number])[], descending: boolean): PriceLevel[] => {
     const result: PriceLevel[] = [];
     let sorted = true;
@@ -153,7 +163,12 @@ export const normalizeOrderBook = (
     if (!sorted) result.sort((a, b) => (descending ? b.price - a.price : a.price - b.price));
     return result.slice(0, limit);
   };
-  return { bids: side(book.bids, true), asks: side(book.asks, false), timestamp: book.timestamp ?? now };
+  return {
+    bids: side(book.bids, true),
+    asks: side(book.asks, false),
+    timestamp: at ?? now,
+    timed: at !== null,
+  };
 };
 
 /** Ids that are whole numbers go by size, so that trades of one millisecond keep the venue's order. */
@@ -168,13 +183,13 @@ const idOf = (value: unknown): string | null => {
 };
 
 /** Oldest first. Trades without a price are left out. */
-export const normalizeTrades = (value: unknown, { exchange }: Receipt): Trade[] =>
-  goodRows(value, exchange, { isGood: isTrade, isEmpty: isEmptyTrade })
+export const normalizeTrades = (value: unknown, receipt: Receipt): Trade[] =>
+  goodRows(value, receipt.exchange, { isGood: isTrade, isEmpty: isEmptyTrade })
     .map((trade): Trade => {
       const side = trade['side'];
       return {
         trade_id: idOf(trade['id']),
-        timestamp: timeOf(trade['timestamp']) ?? 0,
+        timestamp: notAhead(timeOf(trade['timestamp']), receipt) ?? receipt.now,
         price: priceOf(trade['price']),
         amount: amountOf(trade['amount']),
         side: side === 'buy' || side === 'sell' ? side : null,

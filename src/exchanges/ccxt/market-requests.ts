@@ -14,7 +14,8 @@ import { currentUpstreamCall } from './call-context.js';
 import { ohlcvBody, orderBookBody, tickerBody, tradesBody } from './answer-body.js';
 import { collectCandles, type FetchPage } from './candles.js';
 import { withPagesBooked } from '../rate-limit/page-booking.js';
-import { correctedTicker, correctedTrades } from '../venues/corrections.js';
+import { correctedTrades, timedBook, timedTicker } from '../venues/corrections.js';
+import { inListOrder } from './trade-order.js';
 import { askedDepth } from '../venues/venue-sizes.js';
 import type { ReadyVenue, Venue } from './venue.js';
 
@@ -33,6 +34,7 @@ interface Asked<Request extends MarketRequest = MarketRequest> {
 const receiptOf = ({ venue, receivedAt }: Asked): Receipt => ({
   exchange: venue.exchange,
   now: receivedAt(),
+  venueNow: venue.clock.now(),
 });
 
 const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> => {
@@ -57,6 +59,9 @@ const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> 
   };
 };
 
+/** What the venue last answered in this call, as JSON. */
+const answeredJson = (): unknown => currentUpstreamCall()?.answered?.json;
+
 const bodyOf = async (
   asked: Asked & { readonly request: Exclude<MarketRequest, OhlcvRequest> },
 ): Promise<Uint8Array> => {
@@ -67,20 +72,23 @@ const bodyOf = async (
   const head = { exchange: venue.exchange, symbol };
   switch (request.kind) {
     case 'ticker': {
-      const ticker = correctedTicker(venue.exchange, await ccxt.fetchTicker(symbol));
+      const fetched = await ccxt.fetchTicker(symbol);
+      const ticker = timedTicker(venue.exchange, fetched, answeredJson());
       return tickerBody(head, normalizeTicker(ticker, receiptOf(asked)));
     }
     case 'orderbook': {
       const fetched = await ccxt.fetchOrderBook(symbol, askedDepth(quirks, request.limit));
-      const book = normalizeOrderBook(fetched, receiptOf(asked), request.limit);
+      const dated = timedBook(venue.exchange, fetched, answeredJson());
+      const book = normalizeOrderBook(dated, receiptOf(asked), request.limit);
       // CCXT makes an empty book of anything without levels.
-      if (book.bids.length + book.asks.length === 0 && !hasBookSides(currentUpstreamCall()?.answered?.json))
+      if (book.bids.length + book.asks.length === 0 && !hasBookSides(answeredJson()))
         throw senselessAnswer(venue.exchange);
       return orderBookBody(head, book);
     }
     case 'trades': {
       const most = Math.min(request.limit, quirks.maxTrades);
-      const trades = correctedTrades(venue.exchange, await ccxt.fetchTrades(symbol, undefined, most));
+      const fetched = await ccxt.fetchTrades(symbol, undefined, most);
+      const trades = correctedTrades(venue.exchange, inListOrder(fetched, answeredJson()));
       return tradesBody(head, normalizeTrades(trades, receiptOf(asked)).slice(-request.limit));
     }
   }
@@ -100,6 +108,9 @@ export const answerRequest = async (
   const { symbol, ...ready } = await venue.readyFor(request.symbol, options);
   if (request.kind === 'ohlcv')
     return answerCandles({ venue, ready, receivedAt, request: { ...request, symbol } });
-  const body = await bodyOf({ venue, ready, receivedAt, request: { ...request, symbol } });
-  return { body, symbol, receivedAt: receivedAt(), closesAt: null };
+  // One moment of receipt: a time that equals it says that the venue gave none.
+  let at: Millis | undefined;
+  const received = (): Millis => (at ??= receivedAt());
+  const body = await bodyOf({ venue, ready, receivedAt: received, request: { ...request, symbol } });
+  return { body, symbol, receivedAt: received(), closesAt: null };
 };

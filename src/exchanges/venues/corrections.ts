@@ -12,6 +12,10 @@ export interface Corrections {
   readonly ticker?: Correct;
   /** Of REST and of the feed. */
   readonly trade?: Correct;
+  /** The time of a REST order book, from the whole answer, where CCXT throws it away. */
+  readonly bookTime?: (answer: unknown) => number | undefined;
+  /** The time of a REST ticker likewise: that of the answer's envelope. */
+  readonly tickerTime?: (answer: unknown) => number | undefined;
 }
 
 const OTHER_SIDE: ReadonlyMap<unknown, string> = new Map([
@@ -48,12 +52,24 @@ const HYPERLIQUID_ASSET = new Set([
   'lastGrowthModeChangeTime',
 ]);
 
+const millisOf = (value: unknown): number | undefined => numberOf(value);
+/** "time" beside "result" is when the answer was made (bybit-exchange.github.io, "Integration Guidance"). */
+const BYBIT: Corrections = { tickerTime: (answer) => millisOf(member(answer, 'time')) };
+
 const CORRECTIONS: ReadonlyMap<ExchangeId, Corrections> = new Map<ExchangeId, Corrections>([
   [
     'coinbase',
     // "side": the maker's; the taker's is the opposite (docs.cdp.coinbase.com, "Get Product Trades", "Market Trades Channel").
     { trade: sideOfMaker },
   ],
+  [
+    'coinbaseexchange',
+    // "time" (docs.cdp.coinbase.com, "Get product book").
+    { bookTime: (answer) => instantOf(member(answer, 'time')) },
+  ],
+  ['bybit', BYBIT],
+  ['bybiteu', BYBIT],
+  ['bybitid', BYBIT],
   [
     'coinone',
     // "is_seller_maker": true means that the buyer took (docs.coinone.co.kr, "Recent Completed Orders").
@@ -97,6 +113,19 @@ const corrected = (correct: Correct | undefined, result: unknown): unknown =>
 /** CCXT's ticker with what the venue itself says; anything else as it came. */
 export const correctedTicker = (exchange: ExchangeId, ticker: unknown): unknown =>
   corrected(correctionsOf(exchange).ticker, ticker);
+
+const timed = (result: unknown, time: number | undefined): unknown =>
+  isTable(result) && time !== undefined && member(result, 'timestamp') === undefined
+    ? { ...result, timestamp: time }
+    : result;
+
+/** CCXT's REST ticker with the time that its answer has, where CCXT has none. */
+export const timedTicker = (exchange: ExchangeId, ticker: unknown, answer: unknown): unknown =>
+  timed(correctedTicker(exchange, ticker), correctionsOf(exchange).tickerTime?.(answer));
+
+/** CCXT's REST order book likewise. */
+export const timedBook = (exchange: ExchangeId, book: unknown, answer: unknown): unknown =>
+  timed(book, correctionsOf(exchange).bookTime?.(answer));
 
 /** CCXT's list of trades likewise. */
 export const correctedTrades = (exchange: ExchangeId, trades: unknown): unknown => {

@@ -29,6 +29,8 @@ export interface CatchUpParts {
   readonly signal: AbortSignal;
 }
 
+const isTimed = (item: StreamItem): boolean => !('untimed' in item);
+
 export class CatchUp {
   readonly #parts: CatchUpParts;
   #hold: Hold | null = null;
@@ -41,7 +43,7 @@ export class CatchUp {
   pass(item: StreamItem, receivedAt: Millis): void {
     const hold = this.#hold;
     if (hold === null) {
-      this.#parts.options.listener.onItem(item, { via: 'feed', timed: true, receivedAt });
+      this.#parts.options.listener.onItem(item, { via: 'feed', timed: isTimed(item), receivedAt });
       return;
     }
     hold.items.push({ item, receivedAt });
@@ -66,7 +68,7 @@ export class CatchUp {
     const items = this.#hold?.items ?? [];
     this.#stopHolding();
     for (const { item, receivedAt } of items)
-      this.#parts.options.listener.onItem(item, { via: 'feed', timed: true, receivedAt, seam });
+      this.#parts.options.listener.onItem(item, { via: 'feed', timed: isTimed(item), receivedAt, seam });
   }
 
   /** The feed is lost: what was held is handed over, and what is missing will be asked for when it is back. */

@@ -22,6 +22,7 @@ describe('tickers', () => {
       ask: 3,
       last: 2,
       timestamp: NOW - 6,
+      timed: true,
       raw: info,
     });
     expect(normalizeTicker(ticker, receipt).raw).toBe(info);
@@ -33,6 +34,7 @@ describe('tickers', () => {
       ask: null,
       last: 2,
       timestamp: NOW,
+      timed: false,
       raw: null,
     });
     for (const timestamp of [null, 0, 1_699_000_000, Number.NaN, 'x', Infinity])
@@ -54,6 +56,7 @@ describe('tickers', () => {
       ask: null,
       last: null,
       timestamp: NOW,
+      timed: false,
       raw: info,
     });
   });
@@ -65,6 +68,31 @@ describe('tickers', () => {
     { info: { code: 1, data: [] } },
   ])('%j is none', (value) => {
     expect(() => normalizeTicker(value, receipt)).toThrow(refused);
+  });
+});
+
+describe('times', () => {
+  it.each([NOW + 60_001, 1_999_000_000_000, 1_699_000_000_000_000])(
+    '%d is none, so that of receipt is told',
+    (at) => {
+      expect(normalizeTicker({ last: 1, timestamp: at }, receipt)).toMatchObject({
+        timestamp: NOW,
+        timed: false,
+      });
+      expect(normalizeOrderBook({ bids: [[1, 1]], asks: [], timestamp: at }, receipt)).toMatchObject({
+        timestamp: NOW,
+        timed: false,
+      });
+      expect(
+        normalizeTrades([{ id: '1', price: 5, amount: 1, side: 'buy', timestamp: at }], receipt),
+      ).toMatchObject([{ timestamp: NOW }]);
+    },
+  );
+
+  it('a little ahead of this machine is the venue’s, and so is one by the clock of a venue that is ahead', () => {
+    expect(normalizeTicker({ last: 1, timestamp: NOW + 60_000 }, receipt).timestamp).toBe(NOW + 60_000);
+    const behind = { ...receipt, venueNow: NOW + 3_600_000 };
+    expect(normalizeTicker({ last: 1, timestamp: NOW + 3_600_000 }, behind).timestamp).toBe(NOW + 3_600_000);
   });
 });
 
@@ -93,6 +121,7 @@ describe('order books', () => {
         { price: 11, amount: 2 },
       ],
       timestamp: NOW - 1,
+      timed: true,
     });
   });
 
@@ -120,6 +149,7 @@ describe('order books', () => {
       bids: [],
       asks: [],
       timestamp: NOW,
+      timed: false,
     });
     expect(normalizeOrderBook({ bids: [], asks: [[1, 1]] }, receipt).bids).toEqual([]);
   });

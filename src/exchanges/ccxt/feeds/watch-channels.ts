@@ -46,6 +46,9 @@ export interface ReaderContext {
 
 const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
 
+/** Whether an item's time is only that of receipt, in which case it does not put the item in order. */
+const untimed = (timed: boolean): { readonly untimed?: true } => (timed ? {} : { untimed: true });
+
 const receipt = ({ deps }: ReaderContext) => ({ exchange: deps.exchange, now: deps.now() });
 
 /**
@@ -58,8 +61,8 @@ const tickerReader = (context: ReaderContext): ChannelReader => {
     next: () => instance.watchTicker(topic.symbol),
     read: (result) => {
       const ticker = correctedTicker(context.deps.exchange, held() ?? result);
-      const { raw, ...figures } = normalizeTicker(ticker, receipt(context));
-      return { channel: 'ticker', ...figures, rawJson: JSON.stringify(raw) };
+      const { raw, timed, ...figures } = normalizeTicker(ticker, receipt(context));
+      return { channel: 'ticker', ...figures, ...untimed(timed), rawJson: JSON.stringify(raw) };
     },
     isHeld: () => held() !== undefined,
   };
@@ -98,9 +101,9 @@ const orderBookReader = (context: ReaderContext): ChannelReader => {
       if (!isTable(result)) return undefined;
       const { bids, asks, timestamp } = result;
       const sliced = { bids: top(bids), asks: top(asks), timestamp };
-      const book = normalizeOrderBook(sliced, receipt(context), BOOK_LEVELS);
+      const { timed, ...book } = normalizeOrderBook(sliced, receipt(context), BOOK_LEVELS);
       if (isCrossed(book)) throw bookFaultOf(deps.exchange, 'crossed');
-      return { channel: 'orderbook', ...book };
+      return { channel: 'orderbook', ...book, ...untimed(timed) };
     },
   };
 };

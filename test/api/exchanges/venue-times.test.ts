@@ -1,0 +1,148 @@
+// Times are the venue's wherever it gives one, and a time that is still to come is none.
+import { afterEach, describe, expect, it } from 'vitest';
+import { startFakeVenue, venueClient, type FakeVenue, type VenueClient } from '../../support/fake-venue.js';
+
+let venue: FakeVenue | undefined;
+let client: VenueClient | undefined;
+afterEach(async () => {
+  await client?.close();
+  await venue?.close();
+});
+
+const product = {
+  id: 'BTC-USD',
+  base_currency: 'BTC',
+  quote_currency: 'USD',
+  base_increment: '0.00000001',
+  quote_increment: '0.01',
+  status: 'online',
+};
+const pair = {
+  altname: 'XBTUSD',
+  wsname: 'XBT/USD',
+  base: 'XXBT',
+  quote: 'ZUSD',
+  status: 'online',
+  pair_decimals: 1,
+  lot_decimals: 8,
+};
+const spot = {
+  symbol: 'BTCUSDT',
+  status: 'TRADING',
+  baseAsset: 'BTC',
+  quoteAsset: 'USDT',
+  permissionSets: [['SPOT']],
+  filters: [],
+};
+
+describe('the time of an answer', () => {
+  it('coinbaseexchange: an order book has its own', async () => {
+    venue = await startFakeVenue({
+      answer: ({ path }) =>
+        path.endsWith('/products')
+          ? [product]
+          : { bids: [['1', '1', 1]], asks: [['2', '1', 1]], sequence: 7, time: '2021-02-12T01:09:23.334Z' },
+    });
+    client = venueClient('coinbaseexchange', venue);
+    const book = await client.ask({
+      kind: 'orderbook',
+      exchange: 'coinbaseexchange',
+      symbol: 'BTC/USD',
+      limit: 5,
+    });
+    expect(book['timestamp']).toBe(Date.UTC(2021, 1, 12, 1, 9, 23, 334));
+  });
+
+  it('bybit: a ticker has that of its envelope', async () => {
+    venue = await startFakeVenue({
+      answer: ({ query }) => {
+        const list = [
+          { symbol: 'BTCUSDT', baseCoin: 'BTC', quoteCoin: 'USDT', status: 'Trading', lastPrice: '42500' },
+        ];
+        const category = query.get('category');
+        return {
+          retCode: 0,
+          result: { category, list: category === 'spot' ? list : [] },
+          time: 1672053054358,
+        };
+      },
+    });
+    client = venueClient('bybit', venue);
+    const ticker = await client.ask({ kind: 'ticker', exchange: 'bybit', symbol: 'BTC/USDT' });
+    expect(ticker).toMatchObject({ last: 42500, timestamp: 1672053054358 });
+  });
+
+  it('kraken: a ticker of the feed has its own', async () => {
+    venue = await startFakeVenue({
+      answer: ({ path }) => ({
+        error: [],
+        result: path.endsWith('/Assets')
+          ? { XXBT: { altname: 'XBT', decimals: 8 }, ZUSD: { altname: 'USD', decimals: 4 } }
+          : { XXBTZUSD: pair },
+      }),
+      onFrame: (_, socket) => {
+        const data = [{ symbol: 'BTC/USD', last: 1, timestamp: '2022-12-25T09:30:59.123456Z' }];
+        socket.send(JSON.stringify({ channel: 'ticker', type: 'update', data }));
+      },
+    });
+    client = venueClient('kraken', venue);
+    const feed = client.watch({ channel: 'ticker', exchange: 'kraken', symbol: 'BTC/USD' });
+    expect(await feed.item(1)).toMatchObject({ timestamp: Date.UTC(2022, 11, 25, 9, 30, 59, 123) });
+  });
+});
+
+describe('a time that is still to come', () => {
+  it('binance: is that of receipt, on the feed without an order, and over REST', async () => {
+    const T = 1_699_000_000_000_000;
+    venue = await startFakeVenue({
+      answer: ({ path }) =>
+        path.endsWith('/exchangeInfo')
+          ? { symbols: [spot] }
+          : [{ a: 1, p: '1', q: '1', f: 1, l: 1, T, m: false }],
+      onFrame: (frame, socket) => {
+        const { id } = frame as { id: number };
+        socket.send(JSON.stringify({ result: null, id }));
+        const E = 1_999_000_000_000;
+        socket.send(JSON.stringify({ e: '24hrTicker', E, C: E, s: 'BTCUSDT', c: '7', b: '6', a: '8' }));
+      },
+    });
+    client = venueClient('binance', venue);
+    const before = Date.now();
+    const topic = { exchange: 'binance', symbol: 'BTC/USDT' };
+    const { trades } = await client.ask({ kind: 'trades', ...topic, limit: 5 });
+    const [trade] = trades as { timestamp: number }[];
+    expect(trade?.timestamp).toBeGreaterThanOrEqual(before);
+    expect(trade?.timestamp).toBeLessThanOrEqual(Date.now());
+    const item = await client.watch({ channel: 'ticker', ...topic }).item(1);
+    expect(item).toMatchObject({ last: 7, untimed: true });
+    expect('timestamp' in item && item.timestamp).toBeLessThanOrEqual(Date.now());
+  });
+});
+
+describe('trades of one millisecond', () => {
+  it('come in the order of the venue’s list where ids say nothing of it: newest first at bybit', async () => {
+    const execution = (execId: string) => ({
+      execId,
+      symbol: 'BTCUSDT',
+      price: '1',
+      size: '1',
+      side: 'Buy',
+      time: '1709891679000',
+    });
+    venue = await startFakeVenue({
+      answer: ({ path, query }) => {
+        const category = query.get('category');
+        const listed = [{ symbol: 'BTCUSDT', baseCoin: 'BTC', quoteCoin: 'USDT', status: 'Trading' }];
+        const list = path.endsWith('/recent-trade')
+          ? [execution('1111-newer'), execution('9999-older')]
+          : category === 'spot'
+            ? listed
+            : [];
+        return { retCode: 0, result: { category, list } };
+      },
+    });
+    client = venueClient('bybit', venue);
+    const { trades } = await client.ask({ kind: 'trades', exchange: 'bybit', symbol: 'BTC/USDT', limit: 5 });
+    expect(trades).toMatchObject([{ trade_id: '9999-older' }, { trade_id: '1111-newer' }]);
+  });
+});
