@@ -118,7 +118,9 @@ export class Topic implements FeedListener {
     const tick = known === null ? null : this.#tick(known);
     const first = view.welcome(member, tick, request.lastEventId);
     if (first !== undefined) this.#options.deliver(subscriber, first);
-    this.#options.deliver(subscriber, statusEventOf(view.source, this.status));
+    const { status } = this;
+    const detail = `${status.detail}${this.topic.channel === 'ticker' ? ` ${thresholdDetail(request.threshold)}` : ''}`;
+    this.#options.deliver(subscriber, statusEventOf(view.source, { ...status, detail }));
     let gone = false;
     return () => {
       if (gone) return;
@@ -237,6 +239,12 @@ export class Topic implements FeedListener {
     return view;
   }
 }
+
+/** A client's first status says why a stream may be quiet although the market moves, and what to do about it. */
+const thresholdDetail = (threshold: number): string =>
+  threshold <= 0
+    ? 'Every tick is sent.'
+    : `A ticker is sent when last has moved by ${Number((threshold * 100).toPrecision(6))} % since the one before; threshold=0 sends every tick.`;
 
 /** The threshold means nothing outside of tickers; the hub sets it to 0 there. */
 const viewKey = ({ name, threshold }: JoinRequest): string => `${name} ${threshold}`;

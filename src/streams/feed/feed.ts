@@ -47,7 +47,7 @@ export class Feed {
     const timers = (this.#timers = new FeedTimers(options.timers));
     const state = (this.#state = new FeedState(
       watchable
-        ? { state: 'reconnecting', detail: `Connecting to ${topic.exchange}.` }
+        ? { state: 'reconnecting', detail: `Connecting to ${topic.exchange} for the first time.` }
         : { state: 'polling', detail: pollingDetail(options) },
       {
         now,

@@ -141,7 +141,7 @@ describe('a feed', () => {
   it('that can not even be opened is tried again', async () => {
     venue.watchThrows = new AppError('upstream_unavailable', 'No worker.');
     await open();
-    expect(lastStatus()).toMatchObject({ state: 'reconnecting', detail: 'No worker.' });
+    expect(lastStatus()).toMatchObject({ state: 'reconnecting', detail: 'No worker. Every tick is sent.' });
     venue.watchThrows = null;
     await time.advance(500);
     venue.tick(101);
@@ -442,7 +442,7 @@ describe('polling', () => {
     await open();
     expect(client.states).toEqual(['polling']);
     expect(lastStatus()?.['detail']).toBe(
-      'binance has no WebSocket feed for this; asking over REST every 2 s.',
+      'binance has no WebSocket feed for this; asking over REST every 2 s. Every tick is sent.',
     );
     venue.answer = tickerBody(105, START + 500);
     await time.advance(POLL_MS);

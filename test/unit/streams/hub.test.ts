@@ -82,7 +82,8 @@ describe('the first event', () => {
         symbol: 'BTC/USDT',
         state: 'reconnecting',
         timestamp: START,
-        detail: 'Connecting to binance.',
+        detail:
+          'Connecting to binance for the first time. A ticker is sent when last has moved by 0.1 % since the one before; threshold=0 sends every tick.',
       },
     ]);
     expect(schemas.tickerEvent.parse(client.events[0])).toEqual(client.events[0]);
@@ -113,7 +114,10 @@ describe('the first event', () => {
     const { client, subscription } = await join(ticker({ topic, name: 'coinbasepro' }));
     expect(subscription.symbol).toBe('kPEPE/USDC');
     expect(client.events[0]).toMatchObject({ exchange: 'coinbasepro', symbol: 'kPEPE/USDC' });
-    expect(client.events[1]).toMatchObject({ event_type: 'status', detail: 'Connecting to coinbasepro.' });
+    expect(client.events[1]).toMatchObject({
+      event_type: 'status',
+      detail: expect.stringMatching(/^Connecting to coinbasepro for the first time\. /) as string,
+    });
     expect(venue.open.topic).toEqual({
       channel: 'ticker',
       exchange: 'coinbaseexchange',
