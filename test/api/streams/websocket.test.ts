@@ -48,7 +48,7 @@ describe('/ws/ticker', () => {
     await client.until((messages) => messages.length === 301);
     expect(client.messages.map(({ last }) => last)).toEqual(Array.from({ length: 301 }, (_, i) => i));
     expect(client.messages[0]).toMatchObject({ event_type: 'ticker', symbol: 'BTC/USDT' });
-    expect(server.hub.requests[0]).toMatchObject({ topic: { symbol: 'BTC/USDT' }, name: 'binance' });
+    expect(server.hub.requests[0]).toMatchObject({ topic: { symbol: 'BTC-USDT' }, name: 'binance' });
     client.socket.close();
   });
 
