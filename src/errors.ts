@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   upstream_rate_limited: spec(429, 'Upstream rate limited', true),
   upstream_budget_exhausted: spec(429, 'Upstream budget exhausted', true),
   client_rate_limited: spec(429, 'Client rate limited', true),
+  stream_limit_reached: spec(429, 'Stream limit reached', true),
   internal_error: spec(500, 'Internal error'),
   upstream_error: spec(502, 'Upstream error'),
   upstream_bad_response: spec(502, 'Upstream bad response', true),

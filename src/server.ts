@@ -87,13 +87,18 @@ const serveHttp = async (config: Config): Promise<void> => {
   onEndingSignals({ process, log, end, endAfterMs: config.shutdownNoticeMs + END_AFTER_MS });
   try {
     const [address, ...more] = await app.listenOn({ host: config.host, port: config.port });
-    const also = more.length === 0 ? {} : { more_addresses: more };
+    const metricsAddress = await app.metricsApp?.listen({ host: config.host, port: config.metricsPort ?? 0 });
+    const also = {
+      ...(more.length === 0 ? {} : { more_addresses: more }),
+      ...(metricsAddress === undefined ? {} : { metrics_address: metricsAddress }),
+    };
     log.info(
       { address, ...also, exchanges: config.enabledExchanges, sandbox: config.sandbox !== false },
       'listening',
     );
   } catch (error) {
-    log.error({}, `cannot listen on ${config.host}:${config.port}: ${whyNot(error)}`);
+    const ports = [config.port, config.metricsPort].filter((port) => port !== null).join(' and ');
+    log.error({}, `cannot listen on ${config.host}:${ports}: ${whyNot(error)}`);
     process.exit(1);
   }
 };

@@ -4,6 +4,7 @@
  */
 import Fastify, { type FastifyInstance } from 'fastify';
 import { buildServices, type ServiceOverrides, type Services } from './services.js';
+import { buildMetricsApp } from './metrics-app.js';
 import type { Config } from '../config/config.js';
 import { addAccessLog } from '../http/access-log.js';
 import { addAnswers } from '../http/answers.js';
@@ -11,6 +12,7 @@ import { addClientLimit } from '../http/client-limit.js';
 import { addCommonHeaders, steadyHeadersOf } from '../http/common-headers.js';
 import { addErrorAnswers } from '../http/errors.js';
 import { addFrontDoor } from '../http/front-door.js';
+import { createHostCheck } from '../http/host-check.js';
 import { createHotAnswers } from '../http/hot-answers.js';
 import { createListening } from '../http/listening.js';
 import { addLifeCycle } from '../http/life-cycle.js';
@@ -19,7 +21,7 @@ import { addOriginCheck } from '../http/origin-check.js';
 import { addOverloadProtection } from '../http/overload.js';
 import { boundPipelines } from '../http/pipelines.js';
 import { createRequestIds } from '../http/request-id.js';
-import { addServerLimits, serverOptions } from '../http/server-limits.js';
+import { addServerLimits, serverOptions, SPARE_CONNECTIONS } from '../http/server-limits.js';
 import { addValidation } from '../http/validation.js';
 import { addWebSockets } from '../http/websocket.js';
 import { docsRoutes } from '../http/routes/docs.js';
@@ -41,6 +43,13 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Listens on every address of the host; resolves with the URLs. */
     listenOn(at: { readonly host: string; readonly port: number }): Promise<string[]>;
+  }
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Serves `/metrics` on METRICS_PORT; null where it is served with everything else. Not listening yet. */
+    metricsApp: FastifyInstance | null;
   }
 }
 
@@ -97,12 +106,15 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   addLifeCycle(app, {
     giveUpCalls: () => services.giveUpCalls(),
     async close() {
+      await app.metricsApp?.close();
       await listening.close();
       await sharing?.close();
       await services.close();
     },
   });
-  addServerLimits(app, { maxStreams: config.stream.maxConnections, requestId: requestIds });
+  const hostFault = createHostCheck(config.allowedHosts);
+  const maxConnections = config.stream.maxConnections + SPARE_CONNECTIONS;
+  addServerLimits(app, { maxConnections, requestId: requestIds, hostFault });
   if (limiter !== null && config.trustProxy === false) addProxyWarning(app, { log });
   addClientLimit(app, { limiter, ...config.clientRateLimit, now: monotonic });
   addOverloadProtection(app, { gauge, maxInFlight: overrides.maxInFlight });
@@ -131,7 +143,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   // A client limit counts addresses, which Fastify finds behind proxies: then the front door stays shut.
   const isOpen = () => !app.lifeCycle.draining && !app.isOverloaded();
   if (limiter === null && steadyHeaders !== null)
-    addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, requestId: requestIds.of });
+    addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, requestId: requestIds.of, hostFault });
   boundPipelines(app.server, app.pipelines);
   await app.register(marketRoutes, { marketData, hotAnswers, live: hub, sandbox, now });
   await app.register(streamRoutes, { hub, marketData, connections, version: VERSION, now, monotonic });
@@ -145,7 +157,9 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     log,
     now,
   });
-  await app.register(metricsRoutes, { metrics });
+  app.decorate('metricsApp', null);
+  if (config.metricsPort === null) await app.register(metricsRoutes, { metrics });
+  else app.metricsApp = await buildMetricsApp(config, { metrics, requestIds, hostFault, log, now });
   await app.register(docsRoutes);
   await app.register(startRoutes, { version: VERSION });
   // After the door is open: health checks need no venue, and the first market request finds its thread running.

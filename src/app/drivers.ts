@@ -21,7 +21,7 @@ export const startSandbox = async (config: Config, own: Own): Promise<string | n
   if (typeof config.sandbox === 'string') return config.sandbox;
   if (!config.sandbox) return null;
   const { startSandbox: start } = await import('../sandbox/sandbox.js');
-  const sandbox = await start();
+  const sandbox = await start({ control: config.sandboxControl });
   own('sandbox', () => sandbox.close());
   return sandbox.url;
 };

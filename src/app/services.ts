@@ -155,8 +155,16 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   const marketData: MarketData & Partial<MarketDataService> = overrides.marketData ?? ownMarketData();
   const { stats } = marketData;
   own('hub', () => hub.close());
-  const { maxConnections, heartbeatMs } = config.stream;
-  const connections = createConnections({ maxConnections, heartbeatMs, sandbox, now, monotonic, log });
+  const { maxConnections, maxPerClient, heartbeatMs } = config.stream;
+  const connections = createConnections({
+    maxConnections,
+    maxPerClient,
+    heartbeatMs,
+    sandbox,
+    now,
+    monotonic,
+    log,
+  });
   own('stream connections', () => connections.close());
 
   const metrics = (inFlight: () => number): Metrics =>

@@ -30,6 +30,10 @@ export interface Config {
   readonly accessLog: Environment['ACCESS_LOG'];
   readonly port: number;
   readonly host: string;
+  /** Hosts that requests may name beside this machine's own; null: any. */
+  readonly allowedHosts: readonly string[] | null;
+  /** null: /metrics is served on `port`. */
+  readonly metricsPort: number | null;
   readonly trustProxy: boolean | number | string[];
   /** true: every origin. */
   readonly corsOrigins: true | readonly string[];
@@ -59,11 +63,15 @@ export interface Config {
     readonly deltaThreshold: number;
     readonly heartbeatMs: number;
     readonly maxConnections: number;
+    /** Of one client. */
+    readonly maxPerClient: number;
     readonly lingerMs: number;
     readonly idleTimeoutMs: number;
   };
   /** false; true: start one inside; a URL: use that one. */
   readonly sandbox: boolean | string;
+  /** Whether the sandbox inside has its control API. */
+  readonly sandboxControl: boolean;
   /** For REST and WebSocket to the venues, from the usual variables in either case. */
   readonly proxy: { readonly https: string; readonly http: string; readonly no: string };
 }
@@ -86,12 +94,25 @@ const trustProxy = (text: string): Config['trustProxy'] => {
 
 const sandboxSetting = (text: string): boolean | string => flagOf(text) ?? text.replace(/\/+$/, '');
 
+const isLoopback = (host: string): boolean =>
+  host.toLowerCase() === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+
+/** What is bound to this machine alone is asked for by this machine's names, or by the address that it is bound to. */
+const allowedHosts = (text: string, host: string): Config['allowedHosts'] => {
+  if (text === '*') return null;
+  const named = list(text);
+  const own = isLoopback(host) && host !== '::1' ? [host] : [];
+  return named.length === 0 && !isLoopback(host) ? null : [...named, ...own];
+};
+
 const toConfig = (e: Environment, proxy: Config['proxy']): Config => ({
   env: e.APP_ENV,
   logLevel: PINO_LEVELS[e.LOG_LEVEL],
   accessLog: e.ACCESS_LOG,
   port: e.PORT,
   host: e.HOST,
+  allowedHosts: allowedHosts(e.ALLOWED_HOSTS, e.HOST),
+  metricsPort: e.METRICS_PORT === '' ? null : e.METRICS_PORT,
   trustProxy: trustProxy(e.TRUST_PROXY),
   corsOrigins: e.CORS_ORIGIN === '*' ? true : list(e.CORS_ORIGIN).map((item) => originOf(item) ?? item),
   clientRateLimit: { requests: e.CLIENT_RATE_LIMIT_REQUESTS, windowMs: e.CLIENT_RATE_LIMIT_WINDOW },
@@ -122,10 +143,15 @@ const toConfig = (e: Environment, proxy: Config['proxy']): Config => ({
     deltaThreshold: e.TICKER_DELTA_THRESHOLD,
     heartbeatMs: e.STREAM_HEARTBEAT_INTERVAL,
     maxConnections: e.STREAM_MAX_CONNECTIONS,
+    maxPerClient:
+      e.STREAM_MAX_PER_CLIENT === ''
+        ? Math.max(1, Math.floor(e.STREAM_MAX_CONNECTIONS / 2))
+        : e.STREAM_MAX_PER_CLIENT,
     lingerMs: e.STREAM_LINGER,
     idleTimeoutMs: e.STREAM_IDLE_TIMEOUT,
   },
   sandbox: sandboxSetting(e.SANDBOX),
+  sandboxControl: e.SANDBOX_CONTROL,
   proxy,
 });
 

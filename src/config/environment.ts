@@ -9,6 +9,7 @@ import {
   flag,
   flagOf,
   fraction,
+  isHostName,
   isPlainHttpUrl,
   isProxyAddress,
   isRedisUrl,
@@ -58,6 +59,20 @@ export const environment = z.object({
     )
     .default('*')
     .describe('origins whose pages may read answers: *, or a list separated by commas, or empty for none'),
+  ALLOWED_HOSTS: z
+    .string()
+    .refine(
+      (text) => text === '*' || list(text).every(isHostName),
+      'must be host names such as data.example.com, without a port, separated by commas, or *',
+    )
+    .default('')
+    .describe(
+      "Host names that requests may come for, beside this machine's own; empty: any, but on a loopback HOST only its own; *: any",
+    ),
+  METRICS_PORT: z
+    .union([z.literal(''), whole(0, { max: 65_535 })])
+    .default('')
+    .describe('TCP port of its own for /metrics, on the same HOST; empty: /metrics is served on PORT'),
   CLIENT_RATE_LIMIT_REQUESTS: whole(0, { max: 10_000_000 }).describe(
     'requests a client address may make per CLIENT_RATE_LIMIT_WINDOW; 0 is off',
   ),
@@ -124,6 +139,12 @@ export const environment = z.object({
   ),
   STREAM_HEARTBEAT_INTERVAL: seconds(30, { min: 0.1, max: 3600 }).describe('seconds between heartbeats'),
   STREAM_MAX_CONNECTIONS: whole(10_000, { min: 1 }).describe('open SSE and WebSocket connections at most'),
+  STREAM_MAX_PER_CLIENT: z
+    .union([z.literal(''), whole(0, { min: 1 })])
+    .default('')
+    .describe(
+      'open SSE and WebSocket connections of one client address at most; empty: half of STREAM_MAX_CONNECTIONS',
+    ),
   STREAM_LINGER: seconds(10, { max: 3600 }).describe('seconds an upstream feed outlives its last client'),
   STREAM_IDLE_TIMEOUT: seconds(30, { min: 0.1, max: 3600 }).describe(
     'seconds of upstream silence after which the venue is asked over REST',
@@ -139,6 +160,9 @@ export const environment = z.object({
     .describe(
       'true: simulated venues inside the process, no network; or the URL of one started by npm run sandbox',
     ),
+  SANDBOX_CONTROL: flag(false).describe(
+    'with SANDBOX=true: open the control API of the sandbox inside, by which any local program can act on it',
+  ),
 });
 
 export type Environment = z.output<typeof environment>;

@@ -172,3 +172,8 @@ export const isProxyUrl = (text: string): boolean => {
     [username, password].every(isDecodable)
   );
 };
+
+/** A host as the Host header names it: a name, an IPv4 address, or an IPv6 address in brackets; no port. */
+export const isHostName = (text: string): boolean =>
+  /^[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?\.?$/i.test(text) ||
+  (text.startsWith('[') && text.endsWith(']') && isIP(text.slice(1, -1)) === 6);

@@ -42,6 +42,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Polling feeds get at most half of a venue's budget. */
   readonly priority: 'caller' | 'poll';
+  /** Who asks, for whom nothing else is known: those who wait for a venue take turns by client. */
+  readonly client?: string | undefined;
   /** Tries at most, the first one included; default MAX_RETRIES more than one. 1 where stale data is at hand. */
   readonly attempts?: number | undefined;
 }

@@ -12,6 +12,8 @@ declare module 'fastify' {
      * `client_rate_limited` where they are too many; what was counted until then stays counted.
      */
     countMore(request: FastifyRequest, more: number): void;
+    /** The same for a connection, whose request is over: `client` is what `clientOf` said of it. */
+    countFor(client: string, more: number): void;
   }
   interface FastifyContextConfig {
     /** Health checks must neither be refused nor counted. */
@@ -32,6 +34,7 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
   const { limiter, requests, windowMs, now } = options;
   if (limiter === null) {
     app.decorate('countMore', () => undefined);
+    app.decorate('countFor', () => undefined);
     return;
   }
   const policy: HeaderPair = ['ratelimit-policy', `"default";q=${requests};w=${Math.ceil(windowMs / 1000)}`];
@@ -49,15 +52,27 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
     ];
   };
 
+  const refusalOf = ({ allowed, resetAt }: LimitState, at: number): AppError | undefined => {
+    if (allowed) return undefined;
+    const detail = `More than ${requests} requests within ${windowMs / 1000} seconds.`;
+    return new AppError('client_rate_limited', detail, { retryAfterMs: Math.max(0, resetAt - at) });
+  };
+
   /** Counts one; what refuses it, if it is one too many. */
   const count = (request: FastifyRequest): AppError | undefined => {
     const at = now();
     const state = limiter.hit(clientOf(request), at);
     request.limitHeaders = headersOf(state, at);
-    if (state.allowed) return undefined;
-    const detail = `More than ${requests} requests within ${windowMs / 1000} seconds.`;
-    return new AppError('client_rate_limited', detail, { retryAfterMs: Math.max(0, state.resetAt - at) });
+    return refusalOf(state, at);
   };
+
+  app.decorate('countFor', (client: string, more: number) => {
+    for (let i = 0; i < more; i++) {
+      const at = now();
+      const refusal = refusalOf(limiter.hit(client, at), at);
+      if (refusal !== undefined) throw refusal;
+    }
+  });
 
   app.decorate('countMore', (request: FastifyRequest, more: number) => {
     for (let i = 0; i < more; i++) {

@@ -8,6 +8,7 @@ import type { FastifyInstance } from 'fastify';
 import type { HeaderPair } from './common-headers.js';
 import type { HotAnswers } from './hot-answers.js';
 import { acceptsJson } from './json-answer.js';
+import type { HostFault } from './host-check.js';
 import { requestFault } from './server-limits.js';
 
 export interface FrontDoorOptions {
@@ -15,6 +16,7 @@ export interface FrontDoorOptions {
   readonly steadyHeaders: readonly HeaderPair[];
   /** False while this server refuses requests, or closes connections behind its answers. */
   readonly isOpen: () => boolean;
+  readonly hostFault: HostFault;
   /** The id of a request, as Fastify gives it. */
   readonly requestId: (request: IncomingMessage) => string;
 }
@@ -23,7 +25,7 @@ type Listener = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** Stands in front of Fastify's own listener on the app's server. */
 export const addFrontDoor = (app: FastifyInstance, options: FrontDoorOptions): void => {
-  const { hotAnswers, steadyHeaders, isOpen, requestId: idOf } = options;
+  const { hotAnswers, steadyHeaders, isOpen, requestId: idOf, hostFault } = options;
   const { server } = app;
 
   const answered = (request: IncomingMessage, response: ServerResponse): boolean => {
@@ -31,6 +33,7 @@ export const addFrontDoor = (app: FastifyInstance, options: FrontDoorOptions): v
     if (response.socket === null) return false;
     const entry = hotAnswers.find(request, steadyHeaders);
     if (entry === undefined || !isOpen() || requestFault(request) !== undefined) return false;
+    if (hostFault(request) !== undefined) return false;
     if (!acceptsJson(request.headers.accept)) return false;
     const arrivedAt = performance.now();
     const requestId = idOf(request);

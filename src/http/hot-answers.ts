@@ -16,9 +16,14 @@ import {
   type RepresentationKey,
 } from './representations.js';
 
-/** URLs remembered at most, and bytes of bodies that they keep alive beyond the cache's own bound. */
+/** URLs remembered at most, and bytes that they and their answers hold beyond the cache's own bound. */
 const MAX_URLS = 20_000;
 const MAX_BYTES = 32 * 1024 * 1024;
+/** What an answer costs beside its body, and a URL beside its characters: objects, header lines, places in maps. */
+const ANSWER_OVERHEAD_BYTES = 2048;
+const URL_OVERHEAD_BYTES = 256;
+/** URLs that lead to one answer: its spellings beyond them go the longer way. */
+const MAX_SPELLINGS = 8;
 /** Smaller bodies are joined to the head in one string, larger ones stay bytes: one copy less. */
 const MAX_TEXT_BYTES = 4096;
 
@@ -113,6 +118,8 @@ class Entry implements HotAnswer {
   /** By the form's name; made on first use, for `#steady`. */
   readonly #forms = new Map<RepresentationKey, Form>();
   #steady: readonly HeaderPair[] = [];
+  /** URLs that lead here. */
+  urls = 0;
   #cacheControl = '';
   #age = '';
   #freshnessUntil = 0;
@@ -168,11 +175,30 @@ class Entry implements HotAnswer {
 export const createHotAnswers = (app: FastifyInstance, options: HotAnswersOptions): HotAnswers => {
   const { now, steadyHeaders, maxUrls = MAX_URLS, maxBytes = MAX_BYTES } = options;
   const entries = new Map<string, Entry>();
+  /** Spellings of one query have the same answer: they share an entry. */
+  const byAnswer = new Map<string, Entry>();
   let bytes = 0;
+
+  const keyOf = ({ route, exchange, answer }: Entry): string => `${route} ${exchange} ${answer.etag}`;
+  const urlBytes = (url: string): number => url.length + URL_OVERHEAD_BYTES;
+  const entryBytes = ({ answer }: Entry): number => answer.body.length + ANSWER_OVERHEAD_BYTES;
 
   const forget = (url: string, entry: Entry): void => {
     entries.delete(url);
-    bytes -= entry.answer.body.length;
+    bytes -= urlBytes(url);
+    entry.urls -= 1;
+    if (entry.urls > 0) return;
+    bytes -= entryBytes(entry);
+    if (byAnswer.get(keyOf(entry)) === entry) byAnswer.delete(keyOf(entry));
+  };
+
+  /** The entry that holds this very answer, or `made` in its place. */
+  const shared = (made: Entry): Entry => {
+    const known = byAnswer.get(keyOf(made));
+    const isSame =
+      known?.answer.freshUntil === made.answer.freshUntil &&
+      known.answer.receivedAt === made.answer.receivedAt;
+    return isSame ? known : made;
   };
 
   const find: HotAnswers['find'] = ({ url = '', method }, steady) => {
@@ -194,15 +220,23 @@ export const createHotAnswers = (app: FastifyInstance, options: HotAnswersOption
       const { answer } = kept;
       const { url } = request.raw;
       if ((answer.cache !== 'HIT' && answer.cache !== 'MISS') || url === undefined) return;
-      if (answer.freshUntil <= now() || answer.body.length > maxBytes) return;
-      const known = entries.get(url);
-      if (known !== undefined) forget(url, known);
-      for (const [oldest, entry] of entries) {
-        if (entries.size < maxUrls && bytes + answer.body.length <= maxBytes) break;
-        forget(oldest, entry);
+      if (answer.freshUntil <= now() || answer.body.length + ANSWER_OVERHEAD_BYTES > maxBytes) return;
+      const replaced = entries.get(url);
+      if (replaced !== undefined) forget(url, replaced);
+      const entry = shared(new Entry(kept, request.routeOptions.config.url));
+      if (entry.urls >= MAX_SPELLINGS) return;
+      if (entry.urls === 0) {
+        byAnswer.set(keyOf(entry), entry);
+        bytes += entryBytes(entry);
       }
-      entries.set(url, new Entry(kept, request.routeOptions.config.url));
-      bytes += answer.body.length;
+      entry.urls += 1;
+      entries.set(url, entry);
+      bytes += urlBytes(url);
+      // The newest URL is the last: it stays, and its answer with it.
+      for (const [oldest, old] of entries) {
+        if ((entries.size <= maxUrls && bytes <= maxBytes) || oldest === url) break;
+        forget(oldest, old);
+      }
     },
     hook: (request, reply, done) => {
       const entry = find(request.raw, steadyHeaders ?? app.steadyHeaders(request));

@@ -9,6 +9,7 @@ import { AppError } from '../errors.js';
 import { keepErrorListeners } from './pipelines.js';
 import { asAppError } from './problem-answer.js';
 import { sendProblem } from './errors.js';
+import type { HostFault } from './host-check.js';
 import type { RequestIds } from './request-id.js';
 import { createClientErrorHandler, refuseTunnels, type RequestBounds } from './unserved.js';
 
@@ -29,7 +30,7 @@ const KEEP_ALIVE_MS = 72_000;
 /** A socket on which nothing moved for this long, above the longest wait for an answer: a reader that stopped. */
 const STALLED_SOCKET_MARGIN_MS = 60_000;
 /** Connections beside those of the streams. */
-const SPARE_CONNECTIONS = 10_000;
+export const SPARE_CONNECTIONS = 10_000;
 /** Requests answered over one connection before it is closed: 0, no bound. */
 const MAX_REQUESTS_PER_SOCKET = 0;
 
@@ -74,35 +75,52 @@ const answerFrameworkError = (error: unknown, request: FastifyRequest, reply: Fa
   sendProblem(request, reply, asAppError(error));
 };
 
+/** Node's `headers` keeps the first of them; whoever stands in front may have looked at another (RFC 9112, 3.2). */
+const hasTwoHosts = (rawHeaders: readonly string[]): boolean => {
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at];
+    if (name?.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts > 1;
+};
+
 /** What no address of ours could answer; undefined for all that may be served. */
-export const requestFault = ({ url = '', headers, httpVersion }: IncomingMessage): AppError | undefined => {
+export const requestFault = ({
+  url = '',
+  headers,
+  rawHeaders,
+  httpVersion,
+}: IncomingMessage): AppError | undefined => {
   if (url.length > MAX_URL_LENGTH)
     return new AppError('uri_too_long', `The URL is longer than ${MAX_URL_LENGTH} characters.`);
   if (headers.host === undefined && httpVersion === '1.1')
     return new AppError('invalid_request', 'The Host header is missing.');
+  if (hasTwoHosts(rawHeaders)) return new AppError('invalid_request', 'There is more than one Host header.');
   if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue')
     return new AppError('expectation_failed', 'No expectation but 100-continue can be met.');
   return undefined;
 };
 
 export interface ServerLimitsOptions {
-  readonly maxStreams: number;
+  readonly maxConnections: number;
   readonly requestId: RequestIds;
+  readonly hostFault: HostFault;
 }
 
 /** Installed on the root instance: what only a live server, or only a parsed request, can be measured against. */
 export const addServerLimits = (
   app: FastifyInstance,
-  { maxStreams, requestId }: ServerLimitsOptions,
+  { maxConnections, requestId, hostFault }: ServerLimitsOptions,
 ): void => {
   keepErrorListeners(app.server);
-  app.server.maxConnections = maxStreams + SPARE_CONNECTIONS;
+  app.server.maxConnections = maxConnections;
   // Node would answer these itself, without a body: the hook does it.
   app.server.on('checkExpectation', (request, response) => {
     app.server.emit('request', request, response);
   });
   refuseTunnels(app, requestId.next);
   app.addHook('onRequest', (request, _reply, done) => {
-    done(requestFault(request.raw));
+    done(requestFault(request.raw) ?? hostFault(request.raw));
   });
 };

@@ -25,6 +25,11 @@ const plainHead = ({ method, url, httpVersion, headers, rawHeaders }: IncomingMe
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
 };
 
+/** Requests whose socket was taken from Node's parser for WebSocket. */
+const handedOver = new WeakSet<IncomingMessage>();
+
+export const isUpgrade = (request: IncomingMessage): boolean => handedOver.has(request);
+
 export interface UpgradeOptions {
   readonly pipelines: Pipelines;
   /** Answers an upgrade that comes while answers are due on its connection, in its turn. */
@@ -47,6 +52,7 @@ export const webSocketUpgrades = (server: Server, { pipelines, refuse }: Upgrade
       return;
     }
     if (tokens(request.headers.upgrade).includes('websocket')) {
+      handedOver.add(request);
       upgrades.emit('upgrade', request, socket, head);
       return;
     }

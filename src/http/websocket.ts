@@ -12,7 +12,7 @@ import { CLOSE_GRACE, MAX_CLIENT_MESSAGE_BYTES } from '../streams/clients/limits
 import { CLOSE, type CloseCode, type Peer } from '../streams/clients/peer.js';
 import { toProblem, type ProblemContext } from './problem-answer.js';
 import { refuseInTurn } from './unserved.js';
-import { webSocketUpgrades } from './upgrades.js';
+import { isUpgrade, webSocketUpgrades } from './upgrades.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -53,6 +53,13 @@ export const addWebSockets = async (
     preClose: async () => {
       await connections.close();
     },
+  });
+  // Nobody reads the socket of a refused upgrade any more: it would not tell that its client has gone.
+  app.addHook('onSend', async (request, reply, payload) => {
+    const { socket } = request.raw;
+    if (isUpgrade(request.raw))
+      reply.header('connection', 'close').raw.once('finish', () => socket.destroySoon());
+    return payload;
   });
   app.addHook('onRequest', (request, _reply, done) => {
     const astray = request.ws && !request.is404 && request.routeOptions.config.webSocket !== true;

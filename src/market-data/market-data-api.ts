@@ -14,6 +14,8 @@ export type MarketQuery = MarketRequest & {
   readonly convert?: string | undefined;
   /** false: a CoinMarketCap quote is no substitute (streams show venues only). Default true. */
   readonly fallback?: boolean | undefined;
+  /** Who asks: those who wait for a venue take turns by client. */
+  readonly client?: string | undefined;
 };
 
 export interface ServedAnswer {

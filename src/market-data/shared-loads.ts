@@ -4,6 +4,7 @@ import { createSingleFlight } from '../lib/single-flight.js';
 import type { Millis } from '../schemas/common.js';
 import type { TieredCache } from '../cache/tiered-cache.js';
 import type { MarketRequest } from '../exchanges/exchange-client.js';
+import type { MarketQuery } from './market-data-api.js';
 import type { BadRequests } from './bad-requests.js';
 import { cacheKey } from './cache-keys.js';
 import type { RefreshDesk, StartLoad } from './refresh-desk.js';
@@ -34,7 +35,11 @@ export interface LoadMode {
 export interface SharedLoads {
   /** Starts the load, or joins the one that runs. Rejects with AppErrors. */
   starter(
-    wanted: { readonly key: string; readonly request: MarketRequest },
+    wanted: {
+      readonly key: string;
+      readonly request: MarketRequest;
+      readonly query: Pick<MarketQuery, 'client'>;
+    },
     mode: LoadMode,
   ): StartLoad<Loaded>;
   readonly size: number;
@@ -52,13 +57,13 @@ export const createSharedLoads = (deps: SharedLoadsDeps): SharedLoads => {
 
   return {
     starter:
-      ({ key, request }, mode) =>
+      ({ key, request, query: { client } }, mode) =>
       ({ once }) =>
         flights.run(
           key,
           async (signal) => {
             const deadline = mode.deadline ?? now() + requestTimeoutMs;
-            const job = { key, request, deadline, holdsStale: mode.holdsStale, once };
+            const job = { key, request, client, deadline, holdsStale: mode.holdsStale, once };
             try {
               const loaded = await venueLoad(job, signal);
               if (loaded.cache !== 'STALE') desk.succeeded(key);

@@ -20,6 +20,8 @@ export interface Loaded {
 export interface LoadJob {
   readonly key: string;
   readonly request: MarketRequest;
+  /** Who asked first. */
+  readonly client: string | undefined;
   /** Instant by which the load has settled. */
   readonly deadline: Millis;
   /** The caller holds an expired answer already: no use in finding it again. */
@@ -52,9 +54,9 @@ export const createVenueLoad = ({
   now,
   monotonic,
 }: VenueLoadDeps): VenueLoad => {
-  const ask = ({ request, deadline, once }: LoadJob, signal: AbortSignal): Promise<MarketAnswer> => {
+  const ask = ({ request, client, deadline, once }: LoadJob, signal: AbortSignal): Promise<MarketAnswer> => {
     const attempts = once ? 1 : undefined;
-    const call = exchanges.fetch(request, { deadline, signal, priority: 'caller', attempts });
+    const call = exchanges.fetch(request, { deadline, signal, priority: 'caller', client, attempts });
     const { exchange } = request;
     return settleWithin(call, {
       ms: deadline - monotonic() + DEADLINE_GRACE_MS,

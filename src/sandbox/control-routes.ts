@@ -2,11 +2,31 @@
 import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { type SandboxControl } from './control.js';
 import { parseAction, parseFaultRule, parseTicks } from './control-input.js';
-import { type Millis } from './intervals.js';
+import { parseInterval, type Millis } from './intervals.js';
 import { EXCHANGES, type ExchangeId } from './listings.js';
 import { type MarketTruth } from './market.js';
+import { SLOT } from './price-path.js';
 
 const MAX_BODY_BYTES = 1_000_000;
+/** Levels of a book, and rows of trades or candles, that one answer tells. */
+const MAX_DEPTH = 5_000;
+const MAX_ROWS = 10_000;
+
+const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
+
+/**
+ * Why a request is not one of a local program: pages of other sites can send some to an address of this machine, by a
+ * form, an image, or a name of theirs that leads here.
+ */
+const refusalOf = ({ method, headers }: IncomingMessage): string | undefined => {
+  const { host = '', origin, 'content-type': type = '' } = headers;
+  if (!LOOPBACK_HOST.test(host)) return 'the control API is reached by a name of this machine only';
+  if (origin !== undefined && !LOOPBACK_HOST.test(origin.replace(/^https?:\/\//, '')))
+    return 'pages of other origins may not use the control API';
+  if (method === 'POST' && !/^application\/json\s*(;|$)/i.test(type))
+    return 'the body must be application/json';
+  return undefined;
+};
 
 export interface ControlContext {
   readonly control: SandboxControl;
@@ -25,6 +45,11 @@ export async function handleControl(
     response.end(JSON.stringify(body));
   };
   try {
+    const refusal = refusalOf(request);
+    if (refusal !== undefined) {
+      send(403, { error: refusal });
+      return;
+    }
     const url = new URL(request.url ?? '/', 'http://sandbox');
     const route = `${request.method ?? 'GET'} ${url.pathname.replace(/^\/_control\/?/, '')}`;
     const body: unknown = request.method === 'POST' ? await readJson(request) : undefined;
@@ -91,6 +116,10 @@ function exchangeOf(query: URLSearchParams): ExchangeId {
   return venue;
 }
 
+function refuseLongRange(range: Millis, most: Millis): void {
+  if (range > most) throw new RangeError(`from and to may be at most ${most} ms apart here`);
+}
+
 function truth(what: string, call: Call): unknown {
   const { query } = call;
   const venue = exchangeOf(query);
@@ -106,12 +135,22 @@ function truth(what: string, call: Call): unknown {
   switch (what) {
     case 'ticker':
       return call.truth.ticker(venue, symbol, number('time', now));
-    case 'book':
-      return call.truth.book(venue, symbol, { time: number('time', now), depth: number('depth', 50) });
+    case 'book': {
+      const depth = number('depth', 50);
+      if (depth > MAX_DEPTH) throw new RangeError(`depth must be at most ${MAX_DEPTH}`);
+      return call.truth.book(venue, symbol, { time: number('time', now), depth });
+    }
     case 'trades':
+      // A market trades at most once a slot: the range bounds the rows before they are made.
+      refuseLongRange(to - from, MAX_ROWS * SLOT);
       return { trades: call.truth.trades(venue, symbol, { from, to }) };
     default: {
       const interval = query.get('interval') ?? '1m';
+      const period = parseInterval(interval);
+      refuseLongRange(
+        to - from,
+        MAX_ROWS * ((period?.next(period.start(from)) ?? to) - (period?.start(from) ?? from)),
+      );
       return { candles: call.truth.candles(venue, symbol, { interval, from, to, now: number('now', now) }) };
     }
   }

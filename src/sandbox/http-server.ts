@@ -15,8 +15,8 @@ export interface HttpOptions {
   readonly latencyMs: Millis;
   readonly jitterMs: Millis;
   readonly seed: number;
-  /** Answers paths below `/_control/`. */
-  readonly control: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Answers paths below `/_control/`; null: there are none. */
+  readonly control: ((request: IncomingMessage, response: ServerResponse) => void) | null;
 }
 
 /** Splits `/host[:port]/path?query` into its parts. */
@@ -64,7 +64,7 @@ export function createHttpServer(options: HttpOptions): Server {
 
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     const url = request.url ?? '/';
-    if (url.startsWith('/_control')) {
+    if (options.control !== null && url.startsWith('/_control')) {
       options.control(request, response);
       return;
     }

@@ -39,6 +39,8 @@ export interface SandboxOptions {
   readonly jitterMs?: Millis;
   /** Binance's request weight a minute, beyond which it answers 429 and then 418; default 6000, Infinity is off. */
   readonly weightLimit?: number;
+  /** Serves the control API below `/_control/`; default true. `Sandbox.control` is there all the same. */
+  readonly control?: boolean;
   /** The sandbox's clock; default Date.now. */
   readonly now?: () => Millis;
 }
@@ -79,7 +81,10 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     latencyMs,
     jitterMs,
     seed,
-    control: (request, response) => void handleControl(request, response, { control, truth, now }),
+    control:
+      options.control === false
+        ? null
+        : (request, response) => void handleControl(request, response, { control, truth, now }),
   });
   const ws = attachWebSockets(server, {
     venues: [

@@ -1,5 +1,6 @@
 /** From a client's request to a running topic that has something to show, opened once however many want it at once. */
 import { AppError } from '../errors.js';
+import { createSingleFlight } from '../lib/single-flight.js';
 import type { Channel } from '../schemas/stream.js';
 import type { ExchangeDescription, StreamTopic } from '../exchanges/exchange-client.js';
 import { likelySymbol } from '../market-data/spellings.js';
@@ -10,13 +11,17 @@ import { keyOf, type Entry, type TopicTable } from './topic-table.js';
 
 export const shuttingDown = (): AppError => new AppError('shutting_down', 'The server is shutting down.');
 
+const clientGone = (cause: unknown): AppError =>
+  new AppError('invalid_request', 'The client left before its subscription began.', { cause });
+
 const isOffered = (channel: Channel, { watchable, capabilities }: ExchangeDescription): boolean =>
   watchable.includes(channel) || capabilities[channel];
 
 export class TopicOpening {
   readonly #options: HubOptions;
   readonly #table: TopicTable;
-  readonly #openings = new Map<string, Promise<Entry>>();
+  readonly #openings = createSingleFlight<Entry>();
+  readonly #running = new Set<Promise<Entry>>();
   #closed = false;
 
   constructor(options: HubOptions, table: TopicTable) {
@@ -29,29 +34,37 @@ export class TopicOpening {
     const key = keyOf(request.topic);
     const running = this.#table.get(key);
     if (running?.topic.ready === true) return running;
-    const shared = this.#openings.get(key);
-    if (shared !== undefined) return shared;
-    const opening = this.#open(request).finally(() => {
-      this.#openings.delete(key);
-    });
-    this.#openings.set(key, opening);
-    return opening;
+    try {
+      return await this.#openings.run(key, (signal) => this.#start(request, signal), request.signal);
+    } catch (thrown) {
+      throw request.signal?.aborted === true ? clientGone(thrown) : thrown;
+    }
   }
 
   /** Nothing is opened any more; resolves once nobody waits for an opening. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.allSettled(this.#openings.values());
+    await Promise.allSettled(this.#running);
   }
 
-  async #open({ topic: wanted }: SubscribeRequest): Promise<Entry> {
+  #start(request: SubscribeRequest, signal: AbortSignal): Promise<Entry> {
+    const opening = this.#open(request, signal);
+    this.#running.add(opening);
+    const ended = (): void => void this.#running.delete(opening);
+    opening.then(ended, ended);
+    return opening;
+  }
+
+  async #open({ topic: wanted, client }: SubscribeRequest, signal: AbortSignal): Promise<Entry> {
     if (this.#closed) throw shuttingDown();
     this.#table.refuseWhereFull(this.#openings.size);
     const [description, snapshot] = await Promise.all([
       this.#options.exchanges.describe(wanted.exchange),
-      this.#snapshot(wanted),
+      this.#snapshot(wanted, { client, signal }),
     ]);
     if (this.#isClosed()) throw shuttingDown();
+    // The last who waited has left: no feed is opened for nobody.
+    if (signal.aborted) throw clientGone(signal.reason);
     if (!isOffered(wanted.channel, description))
       throw new AppError(
         'not_supported_by_exchange',
@@ -77,10 +90,13 @@ export class TopicOpening {
   }
 
   /** Venues only: a CoinMarketCap quote is no first event of a venue's stream. Never rejects. */
-  async #snapshot(topic: StreamTopic): Promise<RestItem | AppError> {
+  async #snapshot(
+    topic: StreamTopic,
+    { client, signal }: { readonly client: string | undefined; readonly signal: AbortSignal },
+  ): Promise<RestItem | AppError> {
     try {
       const request = requestOf(topic);
-      const answer = await this.#options.marketData().get({ ...request, fallback: false });
+      const answer = await this.#options.marketData().get({ ...request, fallback: false, client }, signal);
       return itemOf(topic, answer.body, answer.receivedAt);
     } catch (thrown) {
       return AppError.from(thrown);

@@ -68,6 +68,7 @@ const startServer = async (): Promise<Target> => {
       APP_ENV: 'production',
       PORT: '0',
       HOST: '127.0.0.1',
+      ALLOWED_HOSTS: '*',
       REDIS_ENABLED: 'false',
       SANDBOX: 'true',
       ENABLED_EXCHANGES: 'binance',

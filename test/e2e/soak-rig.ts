@@ -138,6 +138,7 @@ export const startSoakRig = async (): Promise<SoakRig> => {
   const control = async <T>(method: 'GET' | 'POST' | 'DELETE', what: string, body?: unknown): Promise<T> => {
     const answer = await request(`${sandboxUrl}/_control/${what}`, {
       method,
+      headers: { 'content-type': 'application/json' },
       dispatcher: rig.agent,
       body: body === undefined ? null : JSON.stringify(body),
     });

@@ -18,6 +18,7 @@ test('each code has the status that its contract names', () => {
     'upstream_rate_limited',
     'upstream_budget_exhausted',
     'client_rate_limited',
+    'stream_limit_reached',
   ]);
   expect(byStatus(502)).toEqual([
     'upstream_error',

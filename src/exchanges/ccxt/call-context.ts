@@ -9,6 +9,8 @@ import type { Booking } from '../rate-limit/upstream-gate.js';
 export interface UpstreamCall {
   readonly kind: 'data' | 'markets';
   readonly priority: 'caller' | 'poll';
+  /** Who asks: those who wait for a venue take turns by client. */
+  readonly client?: string | undefined;
   readonly deadline: Millis;
   readonly signal?: AbortSignal | undefined;
   /** Slots that are kept for its requests. */

@@ -137,12 +137,13 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
   /** Runs a call so that it settles in time and only ever rejects with an AppError. */
   const call = async <T>(
     venue: Venue,
-    { deadline, signal, priority }: CallOptions,
+    { deadline, signal, priority, client }: CallOptions,
     work: () => Promise<T>,
   ): Promise<T> => {
     const { exchange } = venue;
     try {
-      const context = { kind: 'data', priority, deadline, signal, answered: { json: undefined } } as const;
+      const answered = { json: undefined };
+      const context = { kind: 'data', priority, client, deadline, signal, answered } as const;
       const outcome = await settleWithin(withUpstreamCall(context, work), {
         ms: deadline - monotonic(),
         signal,

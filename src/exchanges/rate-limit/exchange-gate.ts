@@ -12,7 +12,7 @@ import type {
 } from './upstream-gate.js';
 import { VenueRestraint } from './venue-restraint.js';
 import { VenueSlots } from './venue-slots.js';
-import { WaitingLine, type Ahead, type Place, type Settle } from './waiting-line.js';
+import { WaitingLine, type Ahead, type Newcomer, type Place, type Settle } from './waiting-line.js';
 
 /** Requests of one venue that may wait for a slot or have one booked; more are refused at once. */
 export const MAX_WAITING = 1000;
@@ -47,7 +47,7 @@ export class ExchangeGate {
   }
 
   async admit(request: AdmitRequest): Promise<void> {
-    const { kind, priority, deadline, signal } = request;
+    const { kind, priority, deadline, signal, client = '' } = request;
     if (signal?.aborted === true) throw givenUpWaiting(this.#exchange, signal);
     // A slot may be free whose timer is late; those who wait for it go first.
     this.#release();
@@ -60,37 +60,49 @@ export class ExchangeGate {
     }
     const booked = this.#placeOf(request.booking);
     const poll = booked?.poll ?? priority === 'poll';
-    if (this.#slotFor(poll, now, this.#line.before(poll, booked)) <= now) {
+    if (this.#slotFor(poll, now, this.#line.before({ poll, client }, booked)) <= now) {
       this.#slots.take(now, poll);
-      if (booked !== undefined) this.#line.served(booked);
+      if (booked !== undefined) {
+        this.#line.left(booked);
+        this.#line.served(booked);
+      }
       return;
     }
-    const place = booked ?? { poll, deadline, owed: 1, waiters: [] };
-    if (booked === undefined) this.#line.join(place);
+    const place = booked ?? { poll, client, deadline, owed: 1, waiters: [] };
+    if (booked === undefined) {
+      this.#makeRoom(place);
+      this.#line.join(place);
+    }
     await this.#wait(place, signal);
   }
 
-  refusal({ kind, priority, deadline, booking }: Omit<AdmitRequest, 'exchange' | 'signal'>): AppError | null {
+  refusal({
+    kind,
+    priority,
+    deadline,
+    booking,
+    client = '',
+  }: Omit<AdmitRequest, 'exchange' | 'signal'>): AppError | null {
     const now = this.#now();
     if (now < this.#restraint.coolDownUntil) return this.#rateLimited(this.#restraint.coolDownUntil - now);
     if (this.#hasReserve(kind, now)) return null;
     const booked = this.#placeOf(booking);
     const poll = booked?.poll ?? priority === 'poll';
-    const at = this.#slotFor(poll, now, this.#line.before(poll, booked));
-    const full = booked === undefined && this.#line.owed >= MAX_WAITING;
+    const at = this.#slotFor(poll, now, this.#line.before({ poll, client }, booked));
+    const full = booked === undefined && this.#isFull({ poll, client });
     return at <= now || (at <= deadline && !full) ? null : this.#noSlotBefore(at, poll);
   }
 
-  book({ priority, deadline, requests }: Omit<BookRequest, 'exchange'>): Booking {
+  book({ priority, deadline, requests, client = '' }: Omit<BookRequest, 'exchange'>): Booking {
     this.#release();
     const now = this.#now();
     if (now < this.#restraint.coolDownUntil) throw this.#rateLimited(this.#restraint.coolDownUntil - now);
     const poll = priority === 'poll';
-    const { all, polls } = this.#line.before(poll);
+    const { all, polls } = this.#line.before({ poll, client });
     const lastSlot = this.#slotFor(poll, now, { all: all + requests - 1, polls: polls + requests - 1 });
     const full = this.#line.owed + requests > MAX_WAITING;
     if (lastSlot > now && (lastSlot > deadline || full)) throw this.#noSlotBefore(lastSlot, poll);
-    const place: Place = { poll, deadline, owed: requests, waiters: [] };
+    const place: Place = { poll, client, deadline, owed: requests, waiters: [] };
     this.#line.join(place);
     const booking: Booking = {
       release: () => {
@@ -137,6 +149,20 @@ export class ExchangeGate {
     return place !== undefined && place.owed > place.waiters.length ? place : undefined;
   }
 
+  /** Full for a newcomer: nobody has more places than its client would. */
+  #isFull(newcomer: Newcomer): boolean {
+    return this.#line.owed >= MAX_WAITING && this.#line.displacedBy(newcomer) === undefined;
+  }
+
+  #makeRoom(newcomer: Newcomer): void {
+    if (this.#line.owed < MAX_WAITING) return;
+    const displaced = this.#line.displacedBy(newcomer);
+    if (displaced === undefined) return;
+    const now = this.#now();
+    const at = this.#slotFor(displaced.poll, now, this.#line.before(displaced));
+    this.#line.refuse(displaced, budgetExhausted(this.#exchange, at - now));
+  }
+
   #slotFor(poll: boolean, now: Millis, ahead: Ahead): Millis {
     return Math.max(this.#slots.slotAt(poll, now, ahead), this.#restraint.brakeUntil(poll));
   }
@@ -149,6 +175,7 @@ export class ExchangeGate {
       };
       const settle: Settle = (error) => {
         place.waiters.splice(place.waiters.indexOf(settle), 1);
+        if (error === null) this.#line.left(place);
         this.#line.served(place);
         signal?.removeEventListener('abort', onAbort);
         if (error === null) resolve();
@@ -165,7 +192,7 @@ export class ExchangeGate {
     const now = this.#now();
     for (const place of this.#line.places) {
       if (place.deadline >= now) continue;
-      const at = this.#slotFor(place.poll, now, this.#line.before(place.poll));
+      const at = this.#slotFor(place.poll, now, this.#line.before(place));
       this.#line.refuse(place, budgetExhausted(this.#exchange, at - now));
     }
     for (const poll of [false, true]) {

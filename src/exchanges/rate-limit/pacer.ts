@@ -6,6 +6,7 @@
 import { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { UpstreamGate } from './upstream-gate.js';
+import { Turns } from './turns.js';
 import { currentUpstreamCall, type UpstreamCall } from '../ccxt/call-context.js';
 
 /** CCXT's own queue has no bound at all. */
@@ -17,6 +18,8 @@ const CAPACITY = 1;
 const OWN_CALL: UpstreamCall = { kind: 'data', priority: 'poll', deadline: Infinity };
 
 interface Waiter {
+  readonly client: string;
+  readonly start: number;
   readonly cost: number;
   readonly poll: boolean;
   readonly deadline: Millis;
@@ -39,7 +42,9 @@ export interface PacerOptions {
 export class Pacer {
   readonly #options: PacerOptions;
   readonly #monotonic: () => Millis;
+  /** Callers before polls, either in turns by client. */
   #queue: Waiter[] = [];
+  readonly #turns = { callers: new Turns(), polls: new Turns() };
   #level = 0;
   #filledAt: Millis;
   #timer: NodeJS.Timeout | undefined;
@@ -63,12 +68,14 @@ export class Pacer {
       return;
     }
     const poll = call === undefined || call.priority === 'poll';
-    const place = this.#placeFor(poll);
+    const client = call?.client ?? '';
+    const place = this.#placeFor(poll, client);
     const waitMs = this.#waitBehind(place);
     const deadline = call?.deadline ?? Infinity;
     const tooLate = this.#options.now() + waitMs >= deadline;
-    if (tooLate || this.#queue.length >= MAX_PACED) throw this.#refused(waitMs);
-    await this.#enqueue({ cost, poll, deadline, call }, { place, signal });
+    if (tooLate || (this.#queue.length >= MAX_PACED && !this.#displace(client))) throw this.#refused(waitMs);
+    const start = this.#turnsOf(poll).join(client, cost);
+    await this.#enqueue({ client, start, cost, poll, deadline, call }, { place, signal });
   };
 
   #refusedByGate(call: UpstreamCall | undefined): AppError | null {
@@ -83,10 +90,35 @@ export class Pacer {
     this.#level = Math.min(CAPACITY, this.#level + elapsed / this.#options.rateLimitMs);
   }
 
-  #placeFor(poll: boolean): number {
-    if (poll) return this.#queue.length;
-    const firstPoll = this.#queue.findIndex((waiter) => waiter.poll);
-    return firstPoll === -1 ? this.#queue.length : firstPoll;
+  #turnsOf(poll: boolean): Turns {
+    return poll ? this.#turns.polls : this.#turns.callers;
+  }
+
+  #placeFor(poll: boolean, client: string): number {
+    const start = this.#turnsOf(poll).startOf(client);
+    const index = this.#queue.findIndex((other) =>
+      other.poll === poll ? other.start > start : other.poll && !poll,
+    );
+    return index === -1 ? this.#queue.length : index;
+  }
+
+  /** Makes room in a full queue: the last of the client that has most gives way, if that has more than `client` would. */
+  #displace(client: string): boolean {
+    const waiting = new Map<string, number>();
+    for (const waiter of this.#queue) waiting.set(waiter.client, (waiting.get(waiter.client) ?? 0) + 1);
+    const [most, count] = [...waiting].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
+    const displaced = this.#queue.findLast((waiter) => waiter.client === most);
+    if (displaced === undefined || count <= (waiting.get(client) ?? 0) + 1) return false;
+    this.#remove(displaced);
+    displaced.settle(this.#refused(0));
+    return true;
+  }
+
+  #remove(waiter: Waiter): void {
+    const index = this.#queue.indexOf(waiter);
+    if (index === -1) return;
+    this.#queue.splice(index, 1);
+    this.#turnsOf(waiter.poll).leave(waiter.client);
   }
 
   #waitBehind(place: number): Millis {
@@ -101,7 +133,7 @@ export class Pacer {
   ): Promise<void> {
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
-        this.#queue = this.#queue.filter((other) => other !== waiter);
+        this.#remove(waiter);
         if (signal !== undefined) reject(this.#abandoned(signal));
       };
       const waiter: Waiter = {
@@ -122,8 +154,9 @@ export class Pacer {
     this.#timer = undefined;
     this.#fill();
     while (this.#level >= 0) {
-      const first = this.#queue.shift();
+      const [first] = this.#queue;
       if (first === undefined) return;
+      this.#remove(first);
       // Callers that came later may have kept a poll waiting past its time.
       const late = first.deadline <= this.#options.now();
       const refusal = late ? this.#refused(0) : this.#refusedByGate(first.call);
@@ -132,6 +165,7 @@ export class Pacer {
         continue;
       }
       this.#level -= first.cost;
+      this.#turnsOf(first.poll).served(first.start);
       first.settle(null);
     }
     this.#schedule();

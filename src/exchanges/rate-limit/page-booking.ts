@@ -35,10 +35,10 @@ export const withPagesBooked = async <T>(
   const call = currentUpstreamCall();
   const requests = pagesOf(plan);
   if (call === undefined || requests === 1) return work();
-  const { priority, deadline } = call;
+  const { priority, deadline, client } = call;
   const most = gate.most({ exchange, priority, deadline });
   if (requests > most) throw tooLong(exchange, plan, most);
-  const booking = gate.book({ exchange, priority, deadline, requests });
+  const booking = gate.book({ exchange, priority, client, deadline, requests });
   try {
     return await withUpstreamCall({ ...call, booking }, work);
   } finally {

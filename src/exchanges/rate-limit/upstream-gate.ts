@@ -12,13 +12,15 @@ export interface AdmitRequest {
   /** Market lists have a small reserve of their own: without them nothing else can be asked. */
   readonly kind: 'data' | 'markets';
   readonly priority: 'caller' | 'poll';
+  /** Who asks: those who wait take turns by client. All without one are one client. */
+  readonly client?: string | undefined;
   readonly deadline: Millis;
   readonly signal?: AbortSignal | undefined;
   /** Of the call that the request belongs to; it then takes one of the booked slots while there are any. */
   readonly booking?: Booking | undefined;
 }
 
-export interface BookRequest extends Pick<AdmitRequest, 'exchange' | 'priority' | 'deadline'> {
+export interface BookRequest extends Pick<AdmitRequest, 'exchange' | 'priority' | 'client' | 'deadline'> {
   /** How many requests the call will make; ≥ 1. */
   readonly requests: number;
 }

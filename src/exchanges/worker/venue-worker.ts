@@ -107,8 +107,8 @@ export class VenueWorker {
         retryAfterMs: 1000,
       });
     const callId = (this.#lastId += 1);
-    const { deadline, priority, signal } = options;
-    const wire = { deadline: deadline - DEADLINE_MARGIN_MS, priority };
+    const { deadline, priority, client, signal } = options;
+    const wire = { deadline: deadline - DEADLINE_MARGIN_MS, priority, client };
     this.#inFlight += 1;
     try {
       const work = invoke(connection.rpc, callId, wire);

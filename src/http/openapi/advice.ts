@@ -90,6 +90,11 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     advice: 'Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling.',
     details: { retryAfterMs: 17_000 },
   },
+  stream_limit_reached: {
+    detail: 'This address has all the streams that it may have at once: 1.',
+    advice: 'Close streams that you no longer need, or put several subscriptions on one /ws connection.',
+    details: { retryAfterMs: 5_000 },
+  },
   internal_error: {
     detail: 'An unexpected fault occurred.',
     advice: 'A bug of this server: report it with the request_id, under which it is logged.',

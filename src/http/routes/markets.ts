@@ -1,6 +1,7 @@
 /** Market answers: tickers, candles, order books, trades, and what can be asked for. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { clientOf } from '../client.js';
 import type { HotAnswers } from '../hot-answers.js';
 import { requireJson, sendAnswer, sendJson } from '../json-answer.js';
 import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
@@ -112,7 +113,7 @@ export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app,
   const answer = async (request: FastifyRequest, reply: FastifyReply, query: MarketQuery) => {
     const { exchange } = marketData.resolveExchange(query.exchange);
     request.exchangeId = exchange;
-    const served = await marketData.get(query, request.signal);
+    const served = await marketData.get({ ...query, client: clientOf(request) }, request.signal);
     const isLive =
       query.kind === 'ticker' && live !== null
         ? () => live.latest(exchange, query.symbol) !== undefined

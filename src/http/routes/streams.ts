@@ -5,6 +5,7 @@ import { AppError } from '../../errors.js';
 import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
 import { sendJson } from '../json-answer.js';
 import { toProblem } from '../problem-answer.js';
+import { clientOf } from '../client.js';
 import { eventStreamHeaders, lastEventIdOf, openEventStream, requireEventStream } from '../sse.js';
 import { textOf, webSocketRoute, WebSocketPeer } from '../websocket.js';
 import { etagOf } from '../../cache/etag.js';
@@ -15,6 +16,7 @@ import { tickerStreamQuery } from '../../schemas/query.js';
 import { Allowance } from '../../streams/clients/allowance.js';
 import { keepAliveOf, pingReply, readObject } from '../../streams/clients/keep-alive.js';
 import { CLOSE } from '../../streams/clients/peer.js';
+import { createSubscriptionPlaces } from '../../streams/clients/subscriptions.js';
 import { Session } from '../../streams/clients/session.js';
 import {
   openTickerStream,
@@ -54,6 +56,7 @@ status event whenever the feed's state changes. \`/asyncapi.json\` describes the
 
 export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, options, done) => {
   const { hub, marketData, connections, now, monotonic, version } = options;
+  const places = createSubscriptionPlaces();
   const sourceOf = ({ exchange, via }: Pick<TickerStream, 'exchange' | 'via'>): string =>
     venueSource(exchange, via, connections.sandbox);
 
@@ -62,6 +65,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     return openTickerStream(options, {
       kind,
       socket: request.raw.socket,
+      client: clientOf(request),
       ...query,
       lastEventId: lastEventIdOf(request),
     });
@@ -136,13 +140,17 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
       sandbox: connections.sandbox,
       prepare(request) {
         readInput(noQuery, request.query, 'query');
-        return connections.admit('websocket', request.raw.socket);
+        const client = clientOf(request);
+        return { client, connection: connections.admit('websocket', request.raw.socket, client) };
       },
-      begin(socket, connection, context) {
+      begin(socket, { client, connection }, context) {
         const { sandbox } = connections;
         const problemOf = (error: Parameters<typeof toProblem>[0]) => toProblem(error, context);
         const session = new Session({
           connection,
+          client,
+          places,
+          countSymbols: (symbols) => app.countFor(client, symbols),
           hub,
           marketData,
           sandbox,

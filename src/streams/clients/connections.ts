@@ -28,6 +28,8 @@ export interface ConnectionStats {
 
 export interface ConnectionsOptions {
   readonly maxConnections: number;
+  /** Of one client; default: all of them. */
+  readonly maxPerClient?: number | undefined;
   readonly heartbeatMs: Millis;
   /** Every event then says so. */
   readonly sandbox: boolean;
@@ -39,19 +41,33 @@ export interface ConnectionsOptions {
 
 export interface Connections {
   readonly sandbox: boolean;
-  /** A place for one client. Throws `overloaded` or `shutting_down`. It is given back when the socket closes. */
-  admit(kind: ConnectionKind, socket: ClientSocket): Connection;
+  /**
+   * A place for one client. Throws `overloaded`, `stream_limit_reached` where this client has all the places that it may
+   * have, or `shutting_down`. The place is given back when the socket closes.
+   */
+  admit(kind: ConnectionKind, socket: ClientSocket, client: string): Connection;
   stats(): ConnectionStats;
   /** Ends every stream (WebSocket: 1012) and resolves when all are gone, by CLOSE_GRACE at the latest. */
   close(): Promise<void>;
 }
 
 export const createConnections = (options: ConnectionsOptions): Connections => {
-  const { maxConnections, heartbeatMs, sandbox, now, monotonic = now, log } = options;
+  const {
+    maxConnections,
+    maxPerClient = maxConnections,
+    heartbeatMs,
+    sandbox,
+    now,
+    monotonic = now,
+    log,
+  } = options;
   const open = { sse: 0, websocket: 0 };
   const opened = { sse: 0, websocket: 0 };
   const counters = { delivered: 0, conflated: 0, lost: 0 };
   const attached = new Set<Connection>();
+  /** Places of each client that has some. */
+  const places = new Map<string, number>();
+  const clients = new WeakMap<Connection, string>();
   let refused = 0;
   let dropped = 0;
   let closing: Promise<void> | null = null;
@@ -71,6 +87,10 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
     },
     released(connection) {
       open[connection.kind] -= 1;
+      const client = clients.get(connection) ?? '';
+      const left = (places.get(client) ?? 1) - 1;
+      if (left === 0) places.delete(client);
+      else places.set(client, left);
       if (attached.delete(connection) && attached.size === 0) allGone?.();
     },
     dropped(connection) {
@@ -120,7 +140,7 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
 
   return {
     sandbox,
-    admit(kind, socket) {
+    admit(kind, socket, client) {
       if (closing !== null) throw shuttingDown();
       if (open.sse + open.websocket >= maxConnections) {
         refused += 1;
@@ -128,8 +148,22 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
           retryAfterMs: RETRY_WHEN_FULL,
         });
       }
+      const taken = places.get(client) ?? 0;
+      if (taken >= maxPerClient) {
+        refused += 1;
+        throw new AppError(
+          'stream_limit_reached',
+          `This address has all the streams that it may have at once: ${maxPerClient}.`,
+          {
+            retryAfterMs: RETRY_WHEN_FULL,
+          },
+        );
+      }
+      places.set(client, taken + 1);
       open[kind] += 1;
-      return new Connection(kind, socket, host);
+      const connection = new Connection(kind, socket, host);
+      clients.set(connection, client);
+      return connection;
     },
     stats: () => ({ ...open, opened: { ...opened }, refused, ...counters, dropped }),
     close: () => (closing ??= endAll()),

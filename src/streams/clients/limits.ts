@@ -8,6 +8,8 @@ export const BATCH_BYTES = 32 * 1024;
 export const MAX_DUE_EVENTS = 1024;
 /** Events that may not replace each other (trades, closed candles, replies) kept for a slow reader. */
 export const MAX_ORDERED_BACKLOG = 256;
+/** … and their bytes: a reply that lists all subscriptions of a client has about 20 kB. */
+export const MAX_ORDERED_BYTES = 512 * 1024;
 /** Events of a subscription that may come in before its client was told that it succeeded. */
 export const MAX_HELD_EVENTS = 256;
 
@@ -28,6 +30,8 @@ export const RETRY_WHEN_FULL = 5_000;
 /** SSE's `retry:` hint: after how long a browser reconnects. */
 export const SSE_RETRY = 3_000;
 
+/** Of all /ws clients together, about 5 kB each; one address may have half of them. */
+export const MAX_SERVER_SUBSCRIPTIONS = 100_000;
 /** Of one /ws client. */
 export const MAX_SUBSCRIPTIONS = 200;
 /** Largest message that a WebSocket client may send; larger ones close it with 1009. */

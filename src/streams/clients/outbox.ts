@@ -6,7 +6,13 @@
 import type { Millis } from '../../schemas/common.js';
 import type { SharedEvent } from '../hub-api.js';
 import { bytesOf, type Gather } from './gather.js';
-import { BATCH_BYTES, MAX_DUE_EVENTS, MAX_ORDERED_BACKLOG, MAX_SOCKET_BYTES } from './limits.js';
+import {
+  BATCH_BYTES,
+  MAX_DUE_EVENTS,
+  MAX_ORDERED_BACKLOG,
+  MAX_ORDERED_BYTES,
+  MAX_SOCKET_BYTES,
+} from './limits.js';
 import type { ClientSocket, Wire } from './peer.js';
 
 /** The subscription an event came through; null for heartbeats, replies and errors. */
@@ -37,6 +43,7 @@ export class Outbox {
   #backlog: Map<string, SharedEvent> | null = null;
   #lost: Map<EventSource, number> | null = null;
   #ordered = 0;
+  #orderedBytes = 0;
   #fullSince: Millis | null = null;
   #lagging = false;
   #ended = false;
@@ -127,8 +134,10 @@ export class Outbox {
       backlog.set(key, event);
       return true;
     }
-    if (this.#ordered < MAX_ORDERED_BACKLOG) {
+    const size = bytesOf(event, this.#wire).length;
+    if (this.#ordered < MAX_ORDERED_BACKLOG && this.#orderedBytes + size <= MAX_ORDERED_BYTES) {
       this.#ordered += 1;
+      this.#orderedBytes += size;
       backlog.set(`#${this.#ordered}`, event);
       return true;
     }
@@ -160,6 +169,7 @@ export class Outbox {
     for (const [source, count] of this.#lost ?? []) batch.push(source.lostEvent(count, now));
     this.#backlog = this.#lost = null;
     this.#ordered = 0;
+    this.#orderedBytes = 0;
     if (batch.length > 0) this.#write(batch);
   }
 }

@@ -23,6 +23,8 @@ export interface SessionOptions extends SubscriptionServices {
   readonly now: () => Millis;
   /** The clock of durations; nobody sets it. */
   readonly monotonic: () => Millis;
+  /** Counts so many symbols against the client's limit; throws `client_rate_limited` where they are too many. */
+  readonly countSymbols?: ((symbols: number) => void) | undefined;
   /** An error as this connection's clients see it. */
   readonly toProblem: (error: AppError) => Problem;
 }
@@ -100,11 +102,18 @@ export class Session {
       method === 'subscribe'
         ? this.#allowance.takeSymbols(params.symbol.length, this.#options.monotonic())
         : 0;
-    if (wait === 0) for (const symbol of params.symbol) void this.#serveSymbol(message, symbol);
-    else {
+    if (wait > 0) {
       const error = new AppError('client_rate_limited', 'Too many symbols.', { retryAfterMs: wait });
       this.#refuse(error, { method, req_id });
+      return;
     }
+    try {
+      if (method === 'subscribe') this.#options.countSymbols?.(params.symbol.length);
+    } catch (thrown) {
+      this.#refuse(AppError.from(thrown), { method, req_id });
+      return;
+    }
+    for (const symbol of params.symbol) void this.#serveSymbol(message, symbol);
   }
 
   /** Answers for one symbol of a request; a good one waits for no other. Never rejects. */

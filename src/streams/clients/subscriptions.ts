@@ -5,20 +5,59 @@ import { likelySymbol } from '../../market-data/spellings.js';
 import type { MarketData } from '../../market-data/market-data-api.js';
 import type { StreamHub, Subscription } from '../hub-api.js';
 import type { Connection } from './connection.js';
-import { MAX_SUBSCRIPTIONS } from './limits.js';
+import { MAX_SERVER_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS, RETRY_WHEN_FULL } from './limits.js';
 import { TopicReader, topicKey, type TopicName } from './topic-reader.js';
 
 export interface SubscriptionServices {
   readonly hub: StreamHub;
   readonly marketData: Pick<MarketData, 'resolveExchange'>;
   readonly connection: Connection;
+  /** Who asks; '' where that is not known. */
+  readonly client?: string | undefined;
+  /** All subscriptions of the server. */
+  readonly places?: SubscriptionPlaces | undefined;
   /** Whether events say that they come from the sandbox. */
   readonly sandbox: boolean;
 }
 
+export interface SubscriptionPlaces {
+  /** Throws `stream_limit_reached` or `overloaded`. */
+  take(client: string): void;
+  giveBack(client: string): void;
+}
+
+/** `max` for all clients together, half of that for one. */
+export const createSubscriptionPlaces = (max: number = MAX_SERVER_SUBSCRIPTIONS): SubscriptionPlaces => {
+  const taken = new Map<string, number>();
+  let all = 0;
+  return {
+    take(client) {
+      const own = taken.get(client) ?? 0;
+      const details = { retryAfterMs: RETRY_WHEN_FULL };
+      if (own >= Math.ceil(max / 2))
+        throw new AppError(
+          'stream_limit_reached',
+          'This client has all the subscriptions it may have.',
+          details,
+        );
+      if (all >= max) throw new AppError('overloaded', `All ${max} subscriptions are taken.`, details);
+      taken.set(client, own + 1);
+      all += 1;
+    },
+    giveBack(client) {
+      const left = (taken.get(client) ?? 1) - 1;
+      if (left === 0) taken.delete(client);
+      else taken.set(client, left);
+      all -= 1;
+    },
+  };
+};
+
 interface Entry {
   readonly topic: TopicName;
   readonly threshold: number | undefined;
+  /** Gives up the opening, where nobody else waits for it. */
+  readonly abort: AbortController;
   /** Settles once the hub has answered. */
   readonly opening: Promise<Subscription>;
   /** null until then. */
@@ -64,19 +103,25 @@ export class Subscriptions {
     if (present !== undefined) this.remove(topic);
     if (this.#entries.size >= MAX_SUBSCRIPTIONS)
       throw new AppError('invalid_request', `A connection has at most ${MAX_SUBSCRIPTIONS} subscriptions.`);
-    const { connection, sandbox } = this.#services;
+    const { connection, sandbox, places } = this.#services;
+    places?.take(this.#client);
     const reader = new TopicReader(connection, topic, { sandbox });
+    const abort = new AbortController();
     const entry: Entry = {
       topic,
       threshold,
-      opening: this.#open(topic, threshold, reader),
+      abort,
+      opening: this.#open(topic, { threshold, signal: abort.signal }, reader),
       subscription: null,
     };
     this.#entries.set(key, entry);
     try {
       await this.#begin(key, { entry, reader, began });
     } catch (error) {
-      if (this.#entries.get(key) === entry) this.#entries.delete(key);
+      if (this.#entries.get(key) === entry) {
+        this.#entries.delete(key);
+        places?.giveBack(this.#client);
+      }
       throw error;
     }
   }
@@ -85,8 +130,9 @@ export class Subscriptions {
   remove(topic: TopicName): void {
     const key = this.#keyOf(topic);
     const entry = this.#entries.get(key);
+    if (entry === undefined) return;
     this.#entries.delete(key);
-    entry?.subscription?.close();
+    this.#end(entry);
   }
 
   /** The entry's key, however the client spells its symbol. */
@@ -108,15 +154,30 @@ export class Subscriptions {
   /** Idempotent; what is being opened is closed as soon as it is. */
   closeAll(): void {
     this.#closed = true;
-    for (const { subscription } of this.#entries.values()) subscription?.close();
+    const entries = [...this.#entries.values()];
     this.#entries.clear();
     this.#spellings.clear();
+    for (const entry of entries) this.#end(entry);
   }
 
-  async #open(topic: TopicName, threshold: number | undefined, reader: TopicReader): Promise<Subscription> {
-    const { hub, marketData } = this.#services;
+  get #client(): string {
+    return this.#services.client ?? '';
+  }
+
+  #end({ subscription, abort }: Entry): void {
+    this.#services.places?.giveBack(this.#client);
+    abort.abort();
+    subscription?.close();
+  }
+
+  async #open(
+    topic: TopicName,
+    options: { readonly threshold: number | undefined; readonly signal: AbortSignal },
+    reader: TopicReader,
+  ): Promise<Subscription> {
+    const { hub, marketData, client } = this.#services;
     const { name, exchange } = marketData.resolveExchange(topic.exchange);
-    return hub.subscribe({ topic: { ...topic, exchange }, name, threshold }, reader);
+    return hub.subscribe({ topic: { ...topic, exchange }, name, client, ...options }, reader);
   }
 
   async #begin(key: string, { entry, reader, began }: Beginning): Promise<void> {

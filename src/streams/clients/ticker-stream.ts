@@ -17,6 +17,8 @@ export interface TickerStreamServices {
 export interface TickerStreamRequest {
   readonly kind: ConnectionKind;
   readonly socket: ClientSocket;
+  /** Who asks. */
+  readonly client: string;
   /** As the client words it, lower case. */
   readonly exchange: string;
   readonly symbol: string;
@@ -44,13 +46,18 @@ export const openTickerStream = async (
   request: TickerStreamRequest,
 ): Promise<TickerStream> => {
   const { name, exchange } = marketData.resolveExchange(request.exchange);
-  const connection = connections.admit(request.kind, request.socket);
+  const connection = connections.admit(request.kind, request.socket, request.client);
   const topic = { channel: 'ticker', exchange, symbol: request.symbol } as const;
+  const leaving = new AbortController();
+  connection.onEnd = () => {
+    leaving.abort();
+  };
   const reader = new TopicReader(connection, { ...topic, exchange: name }, connections);
   let subscription: Subscription;
   try {
-    const { threshold, lastEventId } = request;
-    subscription = await hub.subscribe({ topic, name, threshold, lastEventId }, reader);
+    const { threshold, lastEventId, client } = request;
+    const { signal } = leaving;
+    subscription = await hub.subscribe({ topic, name, threshold, lastEventId, client, signal }, reader);
     reader.spell(subscription.symbol);
     const opened = subscription;
     if (connection.ended) opened.close();

@@ -4,6 +4,7 @@ import { request, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { FastifyInstance } from 'fastify';
+import { WebSocket } from 'ws';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { buildApp } from '../../../src/app/app.js';
 import { loadConfig } from '../../../src/config/config.js';
@@ -151,6 +152,16 @@ const PROVOKED: Readonly<Record<ErrorCode, () => Promise<Problem>>> = {
     for (let i = 0; i < 600; i++) await app.inject('/nothing');
     clock.now += 43_000;
     return problemAt(app, TICKER);
+  },
+  stream_limit_reached: async () => {
+    const { app } = await fakeApp({ STREAM_MAX_PER_CLIENT: '1' });
+    const port = await listen(app);
+    const first = new WebSocket(`ws://127.0.0.1:${port}/ws`);
+    await once(first, 'open');
+    const refused = await fetch(`http://127.0.0.1:${port}/v1/stream/ticker?exchange=binance&symbol=BTC/USDT`);
+    const problem = (await refused.json()) as Problem;
+    first.terminate();
+    return problem;
   },
   internal_error: async () => {
     const { app } = await fakeApp();

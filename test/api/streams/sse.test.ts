@@ -53,7 +53,7 @@ describe('an event stream', () => {
         headers: { 'last-event-id': '17' },
       },
     );
-    expect(server.hub.requests).toEqual([
+    expect(server.hub.requests).toMatchObject([
       {
         topic: { channel: 'ticker', exchange: 'coinbaseexchange', symbol: 'BTC/USD' },
         name: 'coinbasepro',

@@ -7,6 +7,7 @@ import { WebSocket } from 'ws';
 import { AppError } from '../../../src/errors.js';
 import { addAnswers, type AnswerRecord } from '../../../src/http/answers.js';
 import { addCommonHeaders } from '../../../src/http/common-headers.js';
+import { addClientLimit } from '../../../src/http/client-limit.js';
 import { addErrorAnswers } from '../../../src/http/errors.js';
 import { addValidation } from '../../../src/http/validation.js';
 import { addWebSockets } from '../../../src/http/websocket.js';
@@ -42,6 +43,7 @@ export const startStreamApp = async ({
   addAnswers(app);
   app.onAnswer((answer) => answers.push(answer));
   addCommonHeaders(app, { corsOrigins: true });
+  addClientLimit(app, { limiter: null, requests: 0, windowMs: 1, now });
   addErrorAnswers(app, { log: silentLog, now });
   addValidation(app);
   await addWebSockets(app, { connections, requestId: () => 'refused' });

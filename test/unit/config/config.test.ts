@@ -21,6 +21,8 @@ test('without any variable the defaults of the contract hold', () => {
     accessLog: 'upstream',
     port: 8000,
     host: '0.0.0.0',
+    allowedHosts: null,
+    metricsPort: null,
     trustProxy: false,
     corsOrigins: true,
     clientRateLimit: { requests: 0, windowMs: 60_000 },
@@ -40,10 +42,12 @@ test('without any variable the defaults of the contract hold', () => {
       deltaThreshold: 0.001,
       heartbeatMs: 30_000,
       maxConnections: 10_000,
+      maxPerClient: 5_000,
       lingerMs: 10_000,
       idleTimeoutMs: 30_000,
     },
     sandbox: false,
+    sandboxControl: false,
     proxy: { https: '', http: '', no: '' },
   });
 });

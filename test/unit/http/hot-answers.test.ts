@@ -104,14 +104,38 @@ test('URLs are bounded in number, the oldest go first', async () => {
 });
 
 test('bodies are bounded in bytes', async () => {
-  const { state, hot } = rig({ maxBytes: 100 });
-  state.next = { ...state.next, body: Buffer.from(`"${'x'.repeat(58)}"`) };
+  const { state, hot } = rig({ maxBytes: 10_000 });
+  const body = (length: number) => ({ body: Buffer.from(`"${'x'.repeat(length)}"`), etag: `"${length}"` });
+  state.next = { ...state.next, ...body(5_000) };
   await get('/a?1');
+  state.next = { ...state.next, ...body(5_001) };
   await get('/a?2');
   expect(hot.size()).toBe(1);
-  state.next = { ...state.next, body: Buffer.from(`"${'x'.repeat(200)}"`) };
+  state.next = { ...state.next, ...body(9_000) };
   await get('/a?3');
   expect(hot.size()).toBe(1);
+});
+
+test('URLs and what each answer costs beside its body count too', async () => {
+  const { state, hot } = rig({ maxBytes: 100_000 });
+  for (let i = 0; i < 200; i += 1) {
+    state.next = { ...state.next, etag: `"${i}"` };
+    await get(`/a?${'q'.repeat(1_500)}${i}`);
+  }
+  expect(hot.size()).toBeGreaterThan(10);
+  expect(hot.size()).toBeLessThan(35);
+});
+
+test('spellings of one query share an answer, and push no other out', async () => {
+  const { state, hot } = rig({ maxUrls: 20 });
+  await get('/a?honest');
+  state.next = { ...state.next, etag: '"other"' };
+  for (let i = 0; i < 100; i += 1) await get(`/a?x=${i}`);
+  expect(hot.size()).toBe(9);
+  const asked = state.asked;
+  await get('/a?honest');
+  await get('/a?x=0');
+  expect(state.asked).toBe(asked);
 });
 
 test('a large body goes out as it is', async () => {

@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { request } from 'node:http';
+import { loadConfig } from '../../../src/config/config.js';
+import { startSandbox as startSandboxOf } from '../../../src/app/drivers.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Sandbox } from '../../../src/sandbox/sandbox.js';
@@ -17,7 +20,8 @@ async function call(
   path: string,
   body?: unknown,
 ): Promise<{ status: number; body: unknown }> {
-  const init = { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+  const json = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  const init = { method, ...(body === undefined ? {} : json) };
   const answer = await fetch(`${sandbox.url}/_control/${path}`, init);
   return { status: answer.status, body: await answer.json() };
 }
@@ -107,6 +111,65 @@ describe('the control API', () => {
     await closed;
     expect(sandbox.control.counters().framesSent).toBeGreaterThan(3);
   });
+});
+
+describe('what a page or a mistake could send', () => {
+  const raw = (path: string, init: { method?: string; headers: Record<string, string>; body?: string }) =>
+    new Promise<number>((resolve, reject) => {
+      const { method = 'GET', headers, body } = init;
+      request(`${sandbox.url}/_control/${path}`, { method, headers }, (answer) => {
+        answer.resume().once('end', () => resolve(answer.statusCode ?? 0));
+      })
+        .once('error', reject)
+        .end(body);
+    });
+  const JSON_TYPE = { 'content-type': 'application/json' };
+
+  test.each([
+    ['a name that is not this machine', 'state', { headers: { host: 'evil.example' } }],
+    ['a page of another origin', 'state', { headers: { origin: 'https://evil.example' } }],
+    [
+      'a form',
+      'ticks',
+      { method: 'POST', headers: { 'content-type': 'text/plain' }, body: '{"perSecond":1}' },
+    ],
+    ['a body without a type', 'ticks', { method: 'POST', headers: {}, body: '{"perSecond":1}' }],
+    [
+      'a foreign page with JSON',
+      'ticks',
+      { method: 'POST', headers: { ...JSON_TYPE, origin: 'null' }, body: '{}' },
+    ],
+  ])('%s is refused with 403', async (_name, path, init) => {
+    expect(await raw(path, init)).toBe(403);
+  });
+
+  test('a local page and a local program are served', async () => {
+    expect(await raw('state', { headers: { origin: 'http://localhost:3000' } })).toBe(200);
+    expect(await raw('ticks', { method: 'POST', headers: JSON_TYPE, body: '{"perSecond":0}' })).toBe(200);
+  });
+
+  test.each([
+    ['truth/trades?from=0&to=NOW'],
+    ['truth/trades?from=NOW&to=9e15'],
+    ['truth/candles?from=0&to=NOW'],
+    ['truth/candles?interval=1s&from=0&to=NOW'],
+    ['truth/book?depth=100000000'],
+  ])('%s would take memory without end and is a 400', async (path) => {
+    const target = path.replace('?', '?venue=kraken&symbol=BTC/USD&').replace('NOW', String(NOON));
+    expect((await call('GET', target)).status).toBe(400);
+  });
+});
+
+test('a sandbox inside the server has no control API, unless SANDBOX_CONTROL=true', async () => {
+  const closers: (() => unknown)[] = [];
+  const own = (_name: string, close: () => unknown): unknown => closers.push(close);
+  const statusOf = async (env: Record<string, string>) => {
+    const url = await startSandboxOf(loadConfig({ SANDBOX: 'true', ...env }), own);
+    return (await fetch(`${url ?? ''}/_control/state`)).status;
+  };
+  expect(await statusOf({})).toBe(404);
+  expect(await statusOf({ SANDBOX_CONTROL: 'true' })).toBe(200);
+  for (const close of closers) await close();
 });
 
 describe('the sandbox as a process', () => {

@@ -654,3 +654,32 @@ describe('closing', () => {
     expect(time.pending).toBe(0);
   });
 });
+
+describe('a client that leaves before its subscription has begun', () => {
+  it('takes its snapshot with it, where nobody else waits for the same', async () => {
+    const seen: (AbortSignal | undefined)[] = [];
+    const never = new Promise<never>(() => undefined);
+    market.get = (_query: unknown, signal?: AbortSignal) => {
+      seen.push(signal);
+      return never;
+    };
+    const [alone, together, stays] = [1, 2, 3].map(() => new AbortController());
+    const left = hub
+      .subscribe(ticker({ signal: alone!.signal }), new FakeClient())
+      .catch((error: unknown) => AppError.from(error).code);
+    await settle();
+    alone!.abort();
+    expect(await left).toBe('invalid_request');
+    expect(seen[0]?.aborted).toBe(true);
+    void hub.subscribe(ticker({ signal: together!.signal }), new FakeClient()).catch(() => undefined);
+    void hub.subscribe(ticker({ signal: stays!.signal }), new FakeClient()).catch(() => undefined);
+    await settle();
+    together!.abort();
+    await settle();
+    expect(seen).toHaveLength(2);
+    expect(seen[1]?.aborted).toBe(false);
+    stays!.abort();
+    expect(seen[1]?.aborted).toBe(true);
+    expect(venue.watches).toEqual([]);
+  });
+});

@@ -11,7 +11,7 @@ const make = (rateLimitMs = 100, gate: PacerOptions['gate'] = open) =>
   new Pacer({ exchange: 'kraken', rateLimitMs, gate, now: Date.now });
 const as = (
   pacer: Pacer,
-  call: { deadline?: number; priority?: 'caller' | 'poll'; signal?: AbortSignal },
+  call: { deadline?: number; priority?: 'caller' | 'poll'; signal?: AbortSignal; client?: string },
   cost = 1,
 ): Promise<void> =>
   withUpstreamCall({ kind: 'data', priority: 'caller', deadline: Date.now() + 60_000, ...call }, () =>
@@ -46,6 +46,32 @@ describe('the pacing of requests', () => {
     for (const name of ['a', 'b', 'c', 'd']) void log(pacer.wait(), left, name);
     await vi.advanceTimersByTimeAsync(0);
     expect(left).toEqual(['a', 'b']);
+  });
+
+  it('lets clients take turns, however many requests each of them has', async () => {
+    const pacer = make();
+    const left: string[] = [];
+    for (let i = 0; i < 50; i += 1) void log(as(pacer, { client: 'a' }), left, 'a');
+    for (let i = 0; i < 3; i += 1) void log(as(pacer, { client: 'b' }), left, 'b');
+    await vi.advanceTimersByTimeAsync(700);
+    expect(left.join('')).toBe('aabababaa'.slice(0, left.length));
+    expect(left.filter((name) => name === 'b')).toHaveLength(3);
+  });
+
+  it('a full queue makes room for a client that has less in it', async () => {
+    const pacer = make();
+    const left: string[] = [];
+    for (let i = 0; i < MAX_PACED + 2; i += 1)
+      void log(as(pacer, { client: 'a', deadline: Infinity }), left, 'a');
+    await vi.advanceTimersByTimeAsync(0);
+    left.length = 0;
+    void log(as(pacer, { client: 'a', deadline: Infinity }), left, 'a');
+    await vi.advanceTimersByTimeAsync(0);
+    expect(left).toEqual(['a upstream_budget_exhausted']);
+    void log(as(pacer, { client: 'b', deadline: Infinity }), left, 'b');
+    await vi.advanceTimersByTimeAsync(250);
+    expect(left).toEqual(['a upstream_budget_exhausted', 'a upstream_budget_exhausted', 'a', 'b']);
+    pacer.close();
   });
 
   it('lets callers go before polls', async () => {

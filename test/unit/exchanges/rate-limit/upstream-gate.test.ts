@@ -49,6 +49,38 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+test('clients that wait for the budget take turns, however many requests each of them has', async () => {
+  const gate = gateWith({ budget: { requests: 2, windowMs: 1000 } });
+  const left: string[] = [];
+  const askAs = (client: string) => {
+    ask(gate, { client }).then(
+      () => left.push(client),
+      () => left.push(`${client} refused`),
+    );
+  };
+  for (let i = 0; i < 30; i += 1) askAs('a');
+  for (let i = 0; i < 3; i += 1) askAs('b');
+  await vi.advanceTimersByTimeAsync(3_100);
+  expect(left).toHaveLength(8);
+  expect(left.filter((client) => client === 'b')).toHaveLength(3);
+  await vi.advanceTimersByTimeAsync(20_000);
+});
+
+test('a line that one client has filled makes room for another client', async () => {
+  const gate = gateWith({ budget: { requests: 1, windowMs: 1000 } });
+  const deadline = Date.now() + 10_000_000;
+  const crowd = Array.from({ length: 1001 }, () => outcomeOf(ask(gate, { client: 'a', deadline })));
+  await settle();
+  const more = outcomeOf(ask(gate, { client: 'a', deadline }));
+  const other = outcomeOf(ask(gate, { client: 'b', deadline }));
+  await vi.advanceTimersByTimeAsync(3_100);
+  expect(more.value).toBe('upstream_budget_exhausted');
+  expect(other.value).toBe('left');
+  expect(crowd.filter(({ value }) => value === 'upstream_budget_exhausted')).toHaveLength(1);
+  refuse(gate);
+  await settle();
+});
+
 test('a refusal is foretold as it would come, and takes nothing', async () => {
   const gate = gateWith();
   const request = { exchange: 'binance', kind: 'data', priority: 'caller', deadline: NOON + 20_000 } as const;

@@ -19,7 +19,7 @@ const registry = (maxConnections = 10) =>
 const join = (connections: ReturnType<typeof registry>, kind: 'sse' | 'websocket' = 'sse') => {
   const socket = new FakeSocket();
   const peer = new FakePeer(kind === 'websocket');
-  const connection = connections.admit(kind, socket);
+  const connection = connections.admit(kind, socket, 'a');
   connection.attach(() => peer);
   return { socket, peer, connection };
 };
@@ -27,7 +27,7 @@ const join = (connections: ReturnType<typeof registry>, kind: 'sse' | 'websocket
 test('one heartbeat event goes to all clients that have begun, as the same bytes', async () => {
   const connections = registry();
   const [a, b] = [join(connections), join(connections)];
-  connections.admit('sse', new FakeSocket());
+  connections.admit('sse', new FakeSocket(), 'a');
   await vi.advanceTimersByTimeAsync(30_001);
   expect(a.socket.events).toMatchObject([{ event_type: 'heartbeat', timestamp: Date.now() - 1 }]);
   expect(a.socket.writes[0]).toBe(b.socket.writes[0]);
@@ -54,12 +54,12 @@ test('heartbeats that a stuck reader cannot take replace each other', async () =
 test('a place is free again once its socket has closed', () => {
   const connections = registry(1);
   const { socket } = join(connections, 'websocket');
-  expect(() => connections.admit('sse', new FakeSocket())).toThrow(
+  expect(() => connections.admit('sse', new FakeSocket(), 'a')).toThrow(
     expect.objectContaining({ code: 'overloaded', retryAfterMs: 5000 }),
   );
   expect(connections.stats()).toMatchObject({ websocket: 1, refused: 1 });
   socket.destroy();
-  expect(connections.admit('sse', new FakeSocket()).ended).toBe(false);
+  expect(connections.admit('sse', new FakeSocket(), 'a').ended).toBe(false);
 });
 
 test('a clock that jumps ahead drops nobody', async () => {
@@ -79,7 +79,7 @@ test('closing ends all with 1012, refuses newcomers, and is done when the last s
   let closed = false;
   const closing = connections.close().then(() => (closed = true));
   expect(clients.map(({ peer }) => peer.ends[0]?.code)).toEqual([1012, 1012]);
-  expect(() => connections.admit('sse', new FakeSocket())).toThrow(
+  expect(() => connections.admit('sse', new FakeSocket(), 'a')).toThrow(
     expect.objectContaining({ code: 'shutting_down' }),
   );
   clients[0]!.socket.destroy();
@@ -109,10 +109,32 @@ test('closing without clients is done at once, and twice is once', async () => {
 
 test('a stream that was being opened when the closing began is refused', async () => {
   const connections = registry();
-  const late = connections.admit('sse', new FakeSocket());
+  const late = connections.admit('sse', new FakeSocket(), 'a');
   await connections.close();
   expect(() => {
     late.attach(() => new FakePeer(false));
   }).toThrow(expect.objectContaining({ code: 'shutting_down' }));
   expect(connections.stats().sse).toBe(0);
+});
+
+test('one client gets so many places and no more, others get theirs, and a place is given back once', () => {
+  const connections = createConnections({
+    maxConnections: 10,
+    maxPerClient: 2,
+    heartbeatMs: 30_000,
+    sandbox: false,
+    now: Date.now,
+    log: silentLog,
+  });
+  const first = connections.admit('sse', new FakeSocket(), 'a');
+  connections.admit('websocket', new FakeSocket(), 'a');
+  const one = () => connections.admit('sse', new FakeSocket(), 'a');
+  expect(one).toThrow(expect.objectContaining({ code: 'stream_limit_reached', retryAfterMs: 5_000 }));
+  connections.admit('sse', new FakeSocket(), 'b');
+  first.abandon();
+  first.abandon();
+  one();
+  expect(one).toThrow(expect.objectContaining({ code: 'stream_limit_reached' }));
+  expect(connections.stats()).toMatchObject({ sse: 2, websocket: 1, refused: 2 });
+  void connections.close();
 });

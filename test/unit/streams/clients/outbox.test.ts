@@ -176,3 +176,16 @@ describe('while the reader is slow', () => {
     expect(peer.ends).toEqual([{ code: 1013, reason: 'The reader did not keep up.' }]);
   });
 });
+
+test('replies that nobody reads are bounded in bytes, not only in number', () => {
+  const { connection, socket } = stalled('websocket');
+  const reply = createSharedEvent({ type: 'reply', json: JSON.stringify({ list: 'x'.repeat(20_000) }) });
+  let sent = 0;
+  while (!connection.ended && sent < 256) {
+    connection.deliver(reply, null);
+    sent += 1;
+  }
+  expect(connection.ended).toBe(true);
+  expect(sent).toBeLessThan(30);
+  socket.destroy();
+});

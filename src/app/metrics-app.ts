@@ -1,0 +1,40 @@
+/** `/metrics` on a port of its own, which a firewall can keep inside; under the bounds of every other connection. */
+import Fastify, { type FastifyInstance } from 'fastify';
+import type { Config } from '../config/config.js';
+import { addAnswers } from '../http/answers.js';
+import { addCommonHeaders } from '../http/common-headers.js';
+import { addErrorAnswers } from '../http/errors.js';
+import type { HostFault } from '../http/host-check.js';
+import { boundPipelines } from '../http/pipelines.js';
+import type { RequestIds } from '../http/request-id.js';
+import { metricsRoutes } from '../http/routes/metrics.js';
+import { addServerLimits, serverOptions } from '../http/server-limits.js';
+import type { Log } from '../log/log.js';
+import type { Metrics } from '../metrics/metrics.js';
+
+/** Scrapers are few. */
+const MAX_CONNECTIONS = 100;
+
+export interface MetricsAppOptions {
+  readonly metrics: Metrics;
+  readonly requestIds: RequestIds;
+  readonly hostFault: HostFault;
+  readonly log: Log;
+  readonly now: () => number;
+}
+
+/** Not listening yet. */
+export const buildMetricsApp = async (
+  config: Config,
+  options: MetricsAppOptions,
+): Promise<FastifyInstance> => {
+  const { metrics, requestIds, hostFault, log, now } = options;
+  const app = Fastify(serverOptions(config, requestIds));
+  addAnswers(app);
+  addCommonHeaders(app, { corsOrigins: [] });
+  addErrorAnswers(app, { log, now });
+  addServerLimits(app, { maxConnections: MAX_CONNECTIONS, requestId: requestIds, hostFault });
+  boundPipelines(app.server, app.pipelines);
+  await app.register(metricsRoutes, { metrics });
+  return app;
+};
