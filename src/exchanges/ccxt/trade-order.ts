@@ -9,8 +9,8 @@ const MAX_DEPTH = 4;
 
 /** The list in an answer that holds this very row. */
 const listWith = (row: unknown, json: unknown, depth = 0): readonly unknown[] | undefined => {
-  if (Array.isArray(json) && json.includes(row)) return json;
-  if (!isTable(json) || depth >= MAX_DEPTH || Array.isArray(json)) return undefined;
+  if (Array.isArray(json)) return json.includes(row) ? (json as readonly unknown[]) : undefined;
+  if (!isTable(json) || depth >= MAX_DEPTH) return undefined;
   for (const value of Object.values(json)) {
     const found = listWith(row, value, depth + 1);
     if (found !== undefined) return found;

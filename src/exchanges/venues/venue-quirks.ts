@@ -129,6 +129,8 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId
       construct: { has: { fetchCurrencies: false } },
     },
   ],
+  // CCXT's `fetchTrades` asks for the trades of an account.
+  ['hyperliquid', { construct: { has: { fetchTrades: false } } }],
   ['htx', { emptyListThrows: 'fetchMarketsByTypeAndSubType' }],
   // Levels of prices; CCXT's default lists single orders, so that a price comes several times.
   ['bitfinex', { construct: { options: { fetchOrderBook: { precision: 'P0' } } } }],

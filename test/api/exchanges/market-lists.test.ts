@@ -253,3 +253,16 @@ describe('a list that has changed', () => {
     expect(listed.markets.find(({ id }) => id === 'OLDUSDT')).toMatchObject({ active: false });
   });
 });
+
+describe('what a venue does not offer without a key', () => {
+  it('hyperliquid: trades over REST, which is said before anybody asks', async () => {
+    const here = await on('hyperliquid', () => undefined);
+    expect((await here.client.describe('hyperliquid')).capabilities).toMatchObject({
+      trades: false,
+      stream: 'websocket',
+    });
+    const trades = { kind: 'trades', exchange: 'hyperliquid', symbol: 'BTC/USDC:USDC', limit: 5 } as const;
+    expect(await here.refusal(trades)).toMatchObject({ code: 'not_supported_by_exchange' });
+    expect(venue?.requests).toEqual([]);
+  });
+});
