@@ -19,8 +19,10 @@ export interface TickerRequest extends RequestBase {
 export interface OhlcvRequest extends RequestBase {
   readonly kind: 'ohlcv';
   readonly interval: string;
-  /** First candle wanted (ms); without it the latest `limit` candles. */
+  /** First candle wanted (ms); without it the latest `limit` candles before `until`. */
   readonly since?: Millis | undefined;
+  /** Candles from here on (ms) are not wanted; without it up to now. */
+  readonly until?: Millis | undefined;
   /** 1..2000 */
   readonly limit: number;
 }
@@ -57,6 +59,8 @@ export interface MarketAnswer {
   /** The symbol as the venue's market list spells it. */
   readonly symbol: UnifiedSymbol;
   readonly receivedAt: Millis;
+  /** OHLCV with gaps that the venue may fill when it is asked again. */
+  readonly mayHeal?: boolean | undefined;
   /** OHLCV that still moves: when its open candle closes (or the next candle may appear). null where nothing moves. */
   readonly closesAt: Millis | null;
 }

@@ -6,7 +6,7 @@ import type { Millis } from './timers.js';
 
 const SECOND_MS: Millis = 1000;
 const MINUTE_MS: Millis = 60 * SECOND_MS;
-const HOUR_MS: Millis = 60 * MINUTE_MS;
+export const HOUR_MS: Millis = 60 * MINUTE_MS;
 export const DAY_MS: Millis = 24 * HOUR_MS;
 const WEEK_MS: Millis = 7 * DAY_MS;
 /** 1970-01-05, the first Monday. */
@@ -30,7 +30,7 @@ export interface Interval {
   readonly ms: Millis;
   /** 0 where the length is fixed. */
   readonly months: number;
-  /** Start of some period; of months the epoch. */
+  /** Start of some period; of months how much later than in UTC they begin (negative east of Greenwich). */
   readonly origin: Millis;
 }
 
@@ -62,11 +62,19 @@ const startOfMonth = (month: number): Millis => Date.UTC(1970, month, 1);
 export const alignedTo = (interval: Interval, start: Millis): Interval =>
   interval.months > 0 ? interval : { ...interval, origin: start };
 
+/** How much later than the nearest first of a month (UTC) `at` is; negative: earlier. */
+export const calendarOffset = (at: Millis): Millis => {
+  const month = monthsSinceEpoch(at);
+  const offset = at - startOfMonth(month);
+  const before = at - startOfMonth(month + 1);
+  return offset <= -before ? offset : before;
+};
+
 /** Start of the period that `at` lies in. */
 export const periodStart = (interval: Interval, at: Millis): Millis => {
   if (interval.months > 0) {
-    const month = monthsSinceEpoch(at);
-    return startOfMonth(month - (month % interval.months));
+    const month = monthsSinceEpoch(at - interval.origin);
+    return startOfMonth(month - (month % interval.months)) + interval.origin;
   }
   const { ms, origin } = interval;
   return origin + Math.floor((at - origin) / ms) * ms;
@@ -75,7 +83,8 @@ export const periodStart = (interval: Interval, at: Millis): Millis => {
 /** Start of the period `count` (may be negative) periods after the one that starts at `start`. */
 export const addPeriods = (interval: Interval, start: Millis, count: number): Millis =>
   interval.months > 0
-    ? startOfMonth(monthsSinceEpoch(start) + count * interval.months)
+    ? startOfMonth(monthsSinceEpoch(start - interval.origin + DAY_MS / 2) + count * interval.months) +
+      interval.origin
     : start + count * interval.ms;
 
 /** Instant at which the period that starts at `start` has ended. */

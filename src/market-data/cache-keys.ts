@@ -11,7 +11,7 @@ export const cacheKey = (prefix: string, request: MarketRequest): string => {
     case 'ticker':
       return `${prefix}:${kind}:${exchange}:${symbol}`;
     case 'ohlcv':
-      return `${prefix}:${kind}:${exchange}:${request.interval}:${request.limit}:${request.since ?? 'latest'}:${symbol}`;
+      return `${prefix}:${kind}:${exchange}:${request.interval}:${request.limit}:${request.since ?? 'latest'}:${request.until ?? 'now'}:${symbol}`;
     case 'orderbook':
     case 'trades':
       return `${prefix}:${kind}:${exchange}:${request.limit}:${symbol}`;

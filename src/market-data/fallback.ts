@@ -109,7 +109,10 @@ export const createFallback = ({ coinMarketCap, cache, ttl, sandbox, now }: Fall
     standsIn(query) {
       if (query.fallback === false || query.symbol.includes(':')) return false;
       if (query.kind === 'ticker') return true;
-      return query.kind === 'ohlcv' && coinMarketCap.offersCandles(query.interval);
+      // It has no range that ends before now.
+      return (
+        query.kind === 'ohlcv' && query.until === undefined && coinMarketCap.offersCandles(query.interval)
+      );
     },
     answer(query, where) {
       const interval = query.kind === 'ohlcv' ? parseInterval(query.interval) : undefined;

@@ -22,7 +22,16 @@ const movingLife = (interval: string, settings: FreshnessSettings): Millis => {
   return Math.min(life, settings.ohlcvMs, LONGEST_MOVING_LIFE_MS);
 };
 
-const lifeOf = (request: MarketRequest, closesAt: Millis | null, settings: FreshnessSettings): Millis => {
+/** Candles with a gap that the venue may fill the next time. */
+const HEALING_LIFE_MS = 5_000;
+
+type Answered = Pick<MarketAnswer, 'receivedAt' | 'closesAt' | 'mayHeal'>;
+
+const lifeOf = (
+  request: MarketRequest,
+  { closesAt, mayHeal }: Answered,
+  settings: FreshnessSettings,
+): Millis => {
   switch (request.kind) {
     case 'ticker':
       return settings.tickerMs;
@@ -30,18 +39,21 @@ const lifeOf = (request: MarketRequest, closesAt: Millis | null, settings: Fresh
       return settings.orderbookMs;
     case 'trades':
       return settings.tradesMs;
-    case 'ohlcv':
-      return closesAt === null ? settings.ohlcvMs : movingLife(request.interval, settings);
+    case 'ohlcv': {
+      const life = closesAt === null ? settings.ohlcvMs : movingLife(request.interval, settings);
+      return mayHeal === true ? Math.min(life, HEALING_LIFE_MS) : life;
+    }
   }
 };
 
 /** `freshUntil` never lies past `closesAt`: an open candle is not served as open after its close. */
 export const freshnessOf = (
   request: MarketRequest,
-  { receivedAt, closesAt }: Pick<MarketAnswer, 'receivedAt' | 'closesAt'>,
+  answered: Answered,
   settings: FreshnessSettings,
 ): { readonly freshUntil: Millis; readonly staleUntil: Millis } => {
-  const end = receivedAt + lifeOf(request, closesAt, settings);
+  const { receivedAt, closesAt } = answered;
+  const end = receivedAt + lifeOf(request, answered, settings);
   const freshUntil = closesAt === null ? end : Math.min(end, Math.max(closesAt, receivedAt));
   return { freshUntil, staleUntil: Math.max(freshUntil, receivedAt + settings.staleIfErrorMs) };
 };

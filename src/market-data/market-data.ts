@@ -23,6 +23,7 @@ import type {
 import { createAnswerCounter, type AnswerCounts } from './answer-counts.js';
 import { createBadRequests } from './bad-requests.js';
 import { cacheKey, keyPrefix } from './cache-keys.js';
+import { faultOfRange } from './candle-range.js';
 import { createServery } from './entries.js';
 import { createExchangeEntries } from './exchange-entries.js';
 import { createFallback } from './fallback.js';
@@ -214,6 +215,11 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
         return Promise.resolve(serve(liveAnswers.of(exchange, tick), 'LIVE', { query, as }));
     }
     const request = requestOf(query, exchange, symbol);
+    const fault = request.kind === 'ohlcv' ? faultOfRange(request, now()) : null;
+    if (fault !== null) {
+      counter.failed();
+      return Promise.reject(fault);
+    }
     const key = cacheKey(prefix, request);
     const held = cache.peek(key);
     const at = now();

@@ -9,8 +9,8 @@ export const requestOf = (query: MarketQuery, exchange: ExchangeId, symbol: Unif
     case 'ticker':
       return { kind: 'ticker', exchange, symbol };
     case 'ohlcv': {
-      const { kind, interval, since, limit } = query;
-      return { kind, exchange, symbol, interval, since, limit };
+      const { kind, interval, since, until, limit } = query;
+      return { kind, exchange, symbol, interval, since, until, limit };
     }
     case 'orderbook':
     case 'trades':

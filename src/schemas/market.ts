@@ -36,7 +36,12 @@ export const candle = z
   .meta({ id: 'Candle' });
 export type Candle = z.infer<typeof candle>;
 
-export const GAP_REASONS = ['not_available_from_exchange', 'no_trades'] as const;
+export const GAP_REASONS = [
+  'not_available_from_exchange',
+  'no_trades',
+  'unconfirmed',
+  'not_loaded_yet',
+] as const;
 
 /** A stretch of the asked-for range that the answer does not cover: from (inclusive) to (exclusive). */
 export const gap = z
@@ -51,6 +56,9 @@ export const ohlcv = z
     interval: z.string().meta({ example: '1m' }),
     candles: z.array(candle).meta({ description: 'Oldest first' }),
     gaps: z.array(gap).optional().meta({ description: 'Present only where the answer has holes' }),
+    next_since: timestamp
+      .optional()
+      .meta({ description: 'since of the next request, where more candles follow or the search stopped' }),
   })
   .meta({ id: 'Ohlcv' });
 export type Ohlcv = z.infer<typeof ohlcv>;

@@ -71,8 +71,59 @@ const interval = z
   .regex(/^\d{1,3}[smhdwMy]$/, 'must look like 1m, 5m, 15m, 1h or 1d')
   .meta({ example: '1m' });
 
-/** 2100-01-01: later instants are typing errors (seconds for milliseconds, or the reverse). */
-const LATEST_SINCE = 4_102_444_800_000;
+/** 2100-01-01: later instants are typing errors (microseconds for milliseconds). */
+const LATEST_INSTANT = 4_102_444_800_000;
+/** 2001-01-01: earlier milliseconds that are an instant of this century as seconds are seconds. */
+const CENTURY = 978_307_200;
+
+const ISO_8601 =
+  /^(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?([Zz]|[+ -]\d\d(?::?\d\d)?)?)?$/;
+
+const EXPECTED = 'must be milliseconds since the epoch or ISO 8601, for example 2026-01-31T12:00:00Z';
+
+/** null: no instant. Without a zone it is UTC; a `+` that came unescaped in a URL is a blank. */
+const parseIso = (text: string): number | null => {
+  const match = ISO_8601.exec(text);
+  if (match === null) return null;
+  const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', zone = 'Z'] = match;
+  const date = `${year ?? ''}-${month ?? ''}-${day ?? ''}`;
+  const utc = Date.parse(`${date}T${hour}:${minute}:${second}.${fraction.padEnd(3, '0').slice(0, 3)}Z`);
+  // Date.parse takes 30 February for 2 March.
+  if (Number.isNaN(utc) || (hour !== '24' && new Date(utc).toISOString().slice(0, 10) !== date)) return null;
+  const digits = zone.replace(/\D/g, '').padEnd(4, '0');
+  const minutes = Number(digits.slice(0, 2)) * 60 + Number(digits.slice(2));
+  const ahead = zone.startsWith('-') ? -minutes : minutes;
+  return /^z$/i.test(zone) ? utc : utc - ahead * 60_000;
+};
+
+/** The instant that a text names, or why it names none. */
+const instantOf = (text: string): number | string => {
+  const isNumber = /^-?\d{1,16}$/.test(text);
+  const at = isNumber ? Number(text) : parseIso(text);
+  if (at === null || !Number.isInteger(at)) return EXPECTED;
+  if (isNumber && at >= CENTURY && at < CENTURY * 1000)
+    return `must be in milliseconds: ${text} looks like seconds, which would be ${text}000`;
+  if (at < 0) return 'must be at least 0';
+  return at <= LATEST_INSTANT ? at : `must be at most ${LATEST_INSTANT}`;
+};
+
+/** An instant as callers write one, as milliseconds. */
+const toInstant = (value: string, context: z.RefinementCtx): number => {
+  const instant = instantOf(value);
+  if (typeof instant === 'number') return instant;
+  context.addIssue({ code: 'custom', message: instant });
+  return z.NEVER;
+};
+
+const INSTANT = 'ms since the epoch, or ISO 8601 (UTC where it names no zone)';
+const SINCE = `First candle wanted: ${INSTANT}; default: the latest candles before until`;
+const UNTIL = `End of the range, itself not in it: ${INSTANT}; default: now`;
+
+const urlInstant = z
+  .string(EXPECTED)
+  .max(40, EXPECTED)
+  .transform(toInstant)
+  .meta({ type: ['integer', 'string'] });
 
 export const tickerQuery = z.strictObject({
   exchange,
@@ -86,9 +137,8 @@ export const ohlcvQuery = z.strictObject({
   exchange,
   symbol,
   interval: interval.default('1m'),
-  since: urlInteger(0, LATEST_SINCE)
-    .optional()
-    .meta({ description: 'First candle wanted, ms since the epoch', example: 1699000000000 }),
+  since: urlInstant.optional().meta({ description: SINCE, example: '1699000000000' }),
+  until: urlInstant.optional().meta({ description: UNTIL, example: '2026-01-31T12:00:00Z' }),
   limit: atMost(2000, 500),
 });
 export const orderBookQuery = z.strictObject({ exchange, symbol, limit: atMost(1000, 50) });

@@ -279,7 +279,7 @@ export interface components {
        */
       to: number;
       /** @enum {string} */
-      reason: 'not_available_from_exchange' | 'no_trades';
+      reason: 'not_available_from_exchange' | 'no_trades' | 'unconfirmed' | 'not_loaded_yet';
     };
     Health: {
       /** @constant */
@@ -353,6 +353,11 @@ export interface components {
       candles: components['schemas']['Candle'][];
       /** @description Present only where the answer has holes */
       gaps?: components['schemas']['Gap'][];
+      /**
+       * @description since of the next request, where more candles follow or the search stopped
+       * @example 1699000000000
+       */
+      next_since?: number;
     };
     OrderBook: {
       /**
@@ -912,8 +917,10 @@ export interface operations {
         /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
         symbol: string;
         interval?: string;
-        /** @description First candle wanted, ms since the epoch */
-        since?: number;
+        /** @description First candle wanted: ms since the epoch, or ISO 8601 (UTC where it names no zone); default: the latest candles before until */
+        since?: string;
+        /** @description End of the range, itself not in it: ms since the epoch, or ISO 8601 (UTC where it names no zone); default: now */
+        until?: string;
         limit?: number;
       };
       header?: never;

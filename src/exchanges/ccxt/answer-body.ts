@@ -3,7 +3,7 @@
  * serving thread swaps an alias in without parsing.
  */
 import type { Candle, Gap, Trade } from '../../schemas/market.js';
-import type { ExchangeId, UnifiedSymbol } from '../../schemas/common.js';
+import type { ExchangeId, Millis, UnifiedSymbol } from '../../schemas/common.js';
 import type { BookFigures, TickerFigures } from '../normalizer.js';
 
 export interface AnswerHead {
@@ -28,10 +28,24 @@ export const orderBookBody = (
 export const tradesBody = ({ exchange, symbol }: AnswerHead, trades: readonly Trade[]): Uint8Array =>
   finished({ exchange, symbol, trades });
 
-/** `gaps` is left out where there is none. */
+/** `gaps` and `next_since` are left out where there is none. */
 export const ohlcvBody = (
   { exchange, symbol, interval }: AnswerHead & { readonly interval: string },
-  candles: readonly Candle[],
-  gaps: readonly Gap[],
+  {
+    candles,
+    gaps,
+    nextSince,
+  }: {
+    readonly candles: readonly Candle[];
+    readonly gaps: readonly Gap[];
+    readonly nextSince: Millis | null;
+  },
 ): Uint8Array =>
-  finished({ exchange, symbol, interval, candles, ...(gaps.length > 0 ? { gaps } : undefined) });
+  finished({
+    exchange,
+    symbol,
+    interval,
+    candles,
+    ...(gaps.length > 0 ? { gaps } : undefined),
+    ...(nextSince === null ? undefined : { next_since: nextSince }),
+  });

@@ -3,6 +3,7 @@ import { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
 import type { CcxtExchange } from './ccxt-exchange.js';
+import { PageRefusedError, pageRefusalOf } from './out-of-history.js';
 import { noteAnswer } from './call-context.js';
 import { codeOfRefused, faultOfAnswer, type FaultCode } from './faults.js';
 import { coolDownOf, outcomeOf, type VenueResponse } from './http/transport.js';
@@ -53,6 +54,12 @@ const judge = (
   return { code: isHollow(quirks, response.json) ? 'upstream_bad_response' : null };
 };
 
+/** A refusal that says what would be taken instead carries that as its cause. */
+const refusedPage = (code: FaultCode, { body }: VenueResponse, thrown: unknown): unknown => {
+  const refusal = code === 'upstream_error' ? pageRefusalOf(body) : null;
+  return refusal === null ? thrown : new PageRefusedError(refusal, thrown);
+};
+
 /** CCXT walks the whole answer for whole numbers that JSON.parse rounds; most answers have no long run of digits. */
 const jsonFor = (ccxt: CcxtExchange, { body, json }: VenueResponse): unknown =>
   ccxt.quoteJsonNumbers && MAYBE_UNSAFE_INTEGER.test(body) ? ccxt.parseJson(body) : json;
@@ -87,6 +94,11 @@ export const judgeAnswers = (
       return Promise.resolve(json);
     }
     const coolDownMs = coolDownOf(gate, exchange, monotonic());
-    throw faultOfAnswer(exchange, code, { response, coolDownMs, now: now(), cause: thrown });
+    throw faultOfAnswer(exchange, code, {
+      response,
+      coolDownMs,
+      now: now(),
+      cause: refusedPage(code, response, thrown),
+    });
   };
 };

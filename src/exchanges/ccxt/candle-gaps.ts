@@ -3,50 +3,66 @@ import type { Candle, Gap } from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';
 import { addPeriods, nextPeriodStart, periodEnd, periodStart } from '../../lib/intervals.js';
 import type { CandlePlan } from './candles.js';
+import type { Range, Walked } from './candle-walk.js';
+import { toleranceOf } from './venue-periods.js';
 
-/** Period starts [from, to) that an answer without holes would have. */
-interface Expected {
-  readonly from: Millis;
-  readonly to: Millis;
+interface Circumstances {
+  readonly walked: Walked;
+  /** When the venue was asked first. */
+  readonly asOf: Millis;
+  /** The search stopped here; null: it did not. */
+  readonly nextSince: Millis | null;
 }
 
+/** Period starts [from, to) that an answer without holes would have. */
 const expectedOf = (
   rows: readonly Candle[],
-  plan: CandlePlan,
-  { askedTo, asOf }: { readonly askedTo: Millis; readonly asOf: Millis },
-): Expected => {
-  const { interval, since, limit } = plan;
+  { interval, since, until = Infinity, limit }: CandlePlan,
+  { walked, asOf }: Circumstances,
+): Range => {
   const current = periodStart(interval, asOf);
   // The present period need not have had a trade yet: it is never missing.
-  const to = rows.length >= limit ? 0 : Math.min(current, periodStart(interval, askedTo));
-  if (since !== undefined) return { from: nextPeriodStart(interval, since), to };
+  const end = Math.min(current, Number.isFinite(until) ? nextPeriodStart(interval, until) : current);
+  if (since !== undefined) {
+    const reached = Math.min(end, Math.max(periodStart(interval, Math.min(walked.asked.to, asOf)), 0));
+    return { from: nextPeriodStart(interval, since), to: rows.length >= limit ? 0 : reached };
+  }
   const last = rows.at(-1)?.timestamp ?? 0;
   // The last one may have begun while the answer was on its way: the answer counts back from there.
-  const from =
-    last >= current ? addPeriods(interval, last, 1 - limit) : addPeriods(interval, current, -limit);
-  return { from: Math.max(0, from), to };
+  const from = last >= end ? addPeriods(interval, last, 1 - limit) : addPeriods(interval, end, -limit);
+  return { from: Math.max(0, from), to: rows.length >= limit ? 0 : end };
 };
 
-/**
- * What is missing among `rows` (sorted, unique). `plan.interval` laid as the rows are; `asOf`: when the venue was asked
- * first; `askedTo`: it was asked about everything before this instant.
- */
-export const findGaps = (
-  rows: readonly Candle[],
-  plan: CandlePlan,
-  asked: { readonly askedTo: Millis; readonly asOf: Millis },
-): Gap[] => {
-  const { interval, quirks } = plan;
-  const expected = expectedOf(rows, plan, asked);
-  const inner = quirks.omitsEmptyCandles ? 'no_trades' : 'not_available_from_exchange';
+const overlaps = (ranges: readonly Range[], from: Millis, to: Millis): boolean =>
+  ranges.some((range) => range.from < to && from < range.to);
+
+/** What is missing among `rows` (sorted, unique); `plan.interval` as the rows show it. */
+export const findGaps = (rows: readonly Candle[], plan: CandlePlan, circumstances: Circumstances): Gap[] => {
+  const { interval, quirks, until = Infinity } = plan;
+  const { walked, asOf } = circumstances;
+  const { store, suspect } = walked;
+  const expected = expectedOf(rows, plan, circumstances);
+  const tolerance = toleranceOf(interval);
   const gaps: Gap[] = [];
   const note = (from: Millis, to: Millis, reason: Gap['reason']): void => {
-    if (from < to) gaps.push({ from, to, reason });
+    if (from + tolerance < to) gaps.push({ from, to, reason });
   };
+  const unproven = (from: Millis, to: Millis): Gap['reason'] =>
+    overlaps(suspect, from, to) ? 'unconfirmed' : 'not_available_from_exchange';
   // Before the first row nobody can tell a quiet market from one that was not there yet.
-  note(expected.from, rows[0]?.timestamp ?? expected.to, 'not_available_from_exchange');
+  const first = rows[0]?.timestamp ?? expected.to;
+  note(expected.from, first, unproven(expected.from, first));
   rows.forEach(({ timestamp }, index) => {
-    note(periodEnd(interval, timestamp), rows[index + 1]?.timestamp ?? expected.to, inner);
+    const end = periodEnd(interval, timestamp);
+    const next = rows[index + 1]?.timestamp;
+    if (next !== undefined) {
+      const isQuiet = quirks.omitsEmptyCandles && store.isProven(timestamp, next);
+      note(end, next, isQuiet ? 'no_trades' : unproven(end, next));
+      return;
+    }
+    // Up to now the venue may only be late; nothing behind the last row proves that nothing was traded.
+    const reachesNow = expected.to >= periodStart(interval, asOf) && until > asOf;
+    note(end, expected.to, reachesNow ? 'unconfirmed' : unproven(end, expected.to));
   });
   return gaps;
 };

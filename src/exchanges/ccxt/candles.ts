@@ -4,26 +4,20 @@
  */
 import type { Candle, Gap } from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';
-import {
-  addPeriods,
-  alignedTo,
-  DAY_MS,
-  nextPeriodStart,
-  periodEnd,
-  periodStart,
-  type Interval,
-} from '../../lib/intervals.js';
+import { HOUR_MS, periodEnd, periodStart, type Interval } from '../../lib/intervals.js';
 import type { CandleRow } from '../normalizer.js';
 import { findGaps } from './candle-gaps.js';
+import type { PageEvidence } from './candle-store.js';
+import { CandleWalk, type Walked } from './candle-walk.js';
+import { isIrregular, toleranceOf } from './venue-periods.js';
 import type { VenueQuirks } from '../venues/venue-quirks.js';
-
-/** Pages beyond those that a full answer needs, where pages come back with holes. */
-const SPARE_PAGES = 2;
 
 export interface CandleRange {
   readonly interval: Interval;
-  /** First candle wanted; undefined: the latest `limit`. */
+  /** First candle wanted; undefined: the latest `limit` before `until`. */
   readonly since: Millis | undefined;
+  /** Candles that start here or later are not wanted; undefined: up to now. */
+  readonly until?: Millis | undefined;
   readonly limit: number;
 }
 
@@ -42,107 +36,46 @@ export interface CandlePlan extends CandleRange {
 export interface CollectedCandles {
   readonly candles: readonly Candle[];
   readonly gaps: readonly Gap[];
+  /** Where to go on, where there is more between here and the end of the range; null where there is not. */
+  readonly nextSince: Millis | null;
   /** When the answer is out of date by itself: its open candle closes or the next one may appear. null: never. */
   readonly closesAt: Millis | null;
+  /** The interval as the venue's rows show it. */
+  readonly interval: Interval;
+  /** Every page that was asked for, and what it proved. */
+  readonly pages: readonly PageEvidence[];
 }
-
-interface Collected {
-  readonly rows: readonly Candle[];
-  /** The venue was asked about everything before this instant. */
-  readonly askedTo: Millis;
-}
-
-/** Rows of one page. A candle is closed if it was when the venue was asked: later its figures would be partial ones. */
-type FetchMarked = (page: Parameters<FetchPage>[0]) => Promise<Candle[]>;
-
-const marking =
-  ({ interval, now }: CandlePlan, fetchPage: FetchPage): FetchMarked =>
-  async (page) => {
-    const askedAt = now();
-    const rows = await fetchPage(page);
-    // Written out: a spread of each row costs five times as much.
-    return rows.map(({ timestamp, open, high, low, close, volume }): Candle => ({
-      timestamp,
-      open,
-      high,
-      low,
-      close,
-      volume,
-      closed: periodEnd(interval, timestamp) <= askedAt,
-    }));
-  };
-
-const appended = (rows: Candle[], page: Candle[]): Candle[] => {
-  if (rows.length === 0) return page;
-  const last = rows.at(-1)?.timestamp ?? -Infinity;
-  return rows.concat(page.filter(({ timestamp }) => timestamp > last));
-};
-
-/** Where pages begin, and how many rows they are to bring. */
-interface Walk {
-  readonly since: Millis;
-  readonly target: number;
-}
-
-/** Pages from `since` on, until there are `target` rows, the present is reached, or the venue has no more. */
-const collectFrom = async (
-  { since, target }: Walk,
-  plan: CandlePlan,
-  fetchPage: FetchMarked,
-): Promise<Collected> => {
-  const { interval, quirks, now } = plan;
-  const { candlePage, candleWindows, emptyPageIsLast } = quirks;
-  const pages = Math.ceil(target / candlePage) + SPARE_PAGES;
-  let rows: Candle[] = [];
-  let from = since;
-  for (let page = 0; page < pages && rows.length < target && from <= now(); page += 1) {
-    const asked = candleWindows ? candlePage : Math.min(candlePage, target - rows.length);
-    const found = await fetchPage({ since: from, limit: asked });
-    rows = appended(rows, found);
-    const last = found.at(-1);
-    if (candleWindows || (last === undefined && !emptyPageIsLast)) from = addPeriods(interval, from, asked);
-    else if (last === undefined) return { rows, askedTo: now() };
-    else from = Math.max(from + 1, periodEnd(interval, last.timestamp));
-  }
-  return { rows, askedTo: from };
-};
-
-/** null: one call has all there is. */
-const walkOf = (plan: CandlePlan): Walk | null => {
-  const { interval, since, limit, quirks, now } = plan;
-  const onePage = quirks.onlyLatestCandles || (since === undefined && limit <= quirks.candlePage);
-  if (onePage) return null;
-  const start = (at: Millis): Millis => (quirks.candleWindows ? nextPeriodStart(interval, at) : at);
-  if (since !== undefined) return { since: start(since), target: limit };
-  // Where a venue's long periods begin is not certain: one more than asked for fills the answer wherever it is.
-  const target = interval.months > 0 || interval.ms > DAY_MS ? limit + 1 : limit;
-  const earliest = Math.max(0, addPeriods(interval, periodStart(interval, now()), 1 - target));
-  return { since: start(earliest), target };
-};
 
 /** Calls to the venue that the candles will take where its pages are full; ≥ 1. */
-export const pagesOf = (plan: CandlePlan): number => {
-  const walk = walkOf(plan);
-  if (walk === null) return 1;
-  const periods = Math.floor((plan.now() - walk.since) / plan.interval.ms) + 1;
-  return Math.max(1, Math.ceil(Math.min(walk.target, periods) / plan.quirks.candlePage));
+export const pagesOf = ({ interval, since, until = Infinity, limit, quirks, now }: CandlePlan): number => {
+  if (quirks.onlyLatestCandles) return 1;
+  if (since === undefined) return Math.ceil(limit / quirks.candlePage);
+  const periods = Math.floor((Math.min(now(), until) - since) / interval.ms) + 1;
+  return Math.max(1, Math.ceil(Math.min(limit, periods) / quirks.candlePage));
 };
 
-const collect = async (plan: CandlePlan, fetchPage: FetchMarked): Promise<Collected> => {
-  const { interval, since, limit, quirks, now } = plan;
-  if (since !== undefined && since > now()) return { rows: [], askedTo: since };
-  const walk = walkOf(plan);
-  if (walk !== null) return collectFrom(walk, plan, fetchPage);
+const walk = (plan: CandlePlan, fetchPage: FetchPage): Promise<Walked> => {
+  const { interval, since, until, quirks, now } = plan;
+  const candles = new CandleWalk(plan, fetchPage);
+  if (since === undefined) return candles.backward(until !== undefined && until > now() ? undefined : until);
   // CCXT asks Kraken from a period earlier, and Kraken refuses what lies before the epoch.
-  const from = since === undefined ? undefined : Math.max(since, interval.ms);
-  const rows = await fetchPage({ since: from, limit: Math.min(limit, quirks.candlePage) });
-  return { rows, askedTo: now() };
+  const first = quirks.onlyLatestCandles ? Math.max(since, interval.ms) : since;
+  return candles.forward(first, until ?? Infinity);
 };
 
-const wanted = (rows: readonly Candle[], { since, limit }: CandleRange): readonly Candle[] =>
-  since === undefined
-    ? rows.slice(-limit)
-    : rows.filter(({ timestamp }) => timestamp >= since).slice(0, limit);
+/** Its period has ended where the next one has begun, or else where its own end has passed. */
+const settled = (
+  candles: readonly Candle[],
+  interval: Interval,
+  { asOf, starts }: { readonly asOf: Millis; readonly starts: readonly Millis[] },
+): Candle[] => {
+  const slack = isIrregular(interval, starts) ? HOUR_MS : 0;
+  const latest = starts.at(-1) ?? 0;
+  return candles.map((candle) => {
+    const closed = candle.timestamp < latest || periodEnd(interval, candle.timestamp) + slack <= asOf;
+    return closed === candle.closed ? candle : { ...candle, closed };
+  });
+};
 
 /**
  * Collects at most `limit` candles, oldest first, each period once. Rejects as `fetchPage` does: a page that fails fails
@@ -150,15 +83,50 @@ const wanted = (rows: readonly Candle[], { since, limit }: CandleRange): readonl
  */
 export const collectCandles = async (plan: CandlePlan, fetchPage: FetchPage): Promise<CollectedCandles> => {
   const asOf = plan.now();
-  const { rows, askedTo } = await collect(plan, marking(plan, fetchPage));
-  const candles = wanted(rows, plan);
-  const first = candles[0];
-  const interval = first === undefined ? plan.interval : alignedTo(plan.interval, first.timestamp);
-  const complete =
-    plan.since !== undefined && candles.length >= plan.limit && candles.at(-1)?.closed !== false;
+  const { since, until = Infinity, limit } = plan;
+  if (since !== undefined && since > asOf) return nothing(plan);
+  const walked = await walk(plan, fetchPage);
+  const { store, interval, asked } = walked;
+  const reach = since === undefined ? until : Math.min(until, asked.to);
+  const all = store.list(since ?? 0, Math.max(reach, 0));
+  const starts = store.list(0, Infinity).map(({ timestamp }) => timestamp);
+  const picked = since === undefined ? all.slice(-limit) : all.slice(0, limit);
+  const candles = settled(picked, interval, { asOf, starts });
+  const now = plan.now();
+  const nextSince =
+    since === undefined ? null : goOn(candles, { ...plan, interval }, { reach: asked.to, now });
+  const gaps = findGaps(candles, { ...plan, interval }, { walked, asOf, nextSince });
+  const last = candles.at(-1);
+  const current = periodStart(interval, asOf);
+  const isOver = nextSince !== null || until <= current || (since !== undefined && candles.length >= limit);
+  const complete = isOver && last?.closed !== false;
   return {
     candles,
-    gaps: findGaps(candles, { ...plan, interval }, { askedTo, asOf }),
-    closesAt: complete ? null : periodEnd(interval, periodStart(interval, asOf)),
+    gaps,
+    nextSince,
+    closesAt: complete ? null : periodEnd(interval, current),
+    interval,
+    pages: store.pages,
   };
+};
+
+const nothing = ({ interval, now }: CandlePlan): CollectedCandles => ({
+  candles: [],
+  gaps: [],
+  nextSince: null,
+  closesAt: periodEnd(interval, periodStart(interval, now())),
+  interval,
+  pages: [],
+});
+
+const goOn = (
+  candles: readonly Candle[],
+  { interval, until = Infinity, limit }: CandlePlan,
+  { reach, now }: { readonly reach: Millis; readonly now: Millis },
+): Millis | null => {
+  const last = candles.at(-1);
+  const next =
+    candles.length >= limit && last !== undefined ? periodEnd(interval, last.timestamp) : Math.trunc(reach);
+  const end = Math.min(until, now - toleranceOf(interval));
+  return next < end && (last === undefined || last.closed) ? next : null;
 };

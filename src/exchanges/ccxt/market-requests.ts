@@ -40,22 +40,23 @@ const receiptOf = ({ venue, receivedAt }: Asked): Receipt => ({
 const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> => {
   const { venue, ready, request, receivedAt } = asked;
   const { exchange, clock } = venue;
-  const { symbol, interval: text, since, limit } = request;
+  const { symbol, interval: text, since, until, limit } = request;
   const interval = await venue.requireInterval(text);
   const fetchPage: FetchPage = async (page) => {
     const rows = await ready.ccxt.fetchOHLCV(symbol, text, page.since, page.limit);
     return normalizeCandles(rows, receiptOf(asked));
   };
   const quirks = venue.quirksOf(ready.ccxt, symbol);
-  const plan = { interval, since, limit, quirks, now: () => clock.now() };
-  const { candles, gaps, closesAt } = await withPagesBooked(venue, plan, () =>
-    collectCandles(plan, fetchPage),
-  );
+  const plan = { interval, since, until, limit, quirks, now: () => clock.now() };
+  const collected = await withPagesBooked(venue, plan, () => collectCandles(plan, fetchPage));
+  const { closesAt, gaps } = collected;
+  venue.noteInterval(collected.interval);
   return {
-    body: ohlcvBody({ exchange, symbol, interval: text }, candles, gaps),
+    body: ohlcvBody({ exchange, symbol, interval: text }, collected),
     symbol,
     receivedAt: receivedAt(),
     closesAt: closesAt === null ? null : clock.toLocal(closesAt),
+    mayHeal: gaps.some(({ reason }) => reason === 'unconfirmed'),
   };
 };
 

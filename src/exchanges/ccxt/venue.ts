@@ -88,6 +88,8 @@ export class Venue {
   #streams: Instance | undefined;
   #lastError: VenueError | null = null;
   readonly #outage: Outage;
+  /** Intervals that are not what their names say, as rows have shown them. */
+  readonly #intervals = new Map<string, Interval>();
 
   constructor(deps: VenueDeps) {
     this.#deps = deps;
@@ -239,6 +241,8 @@ export class Venue {
     const { ccxt } = await this.#tables();
     const interval = parseInterval(text);
     if (interval !== undefined && Object.hasOwn(ccxt.timeframes ?? {}, text)) {
+      const learnt = this.#intervals.get(text);
+      if (learnt !== undefined) return learnt;
       const odd = venueQuirks(this.exchange).oddIntervals.get(text);
       return odd === undefined ? interval : { ...interval, ms: odd, origin: 0 };
     }
@@ -247,6 +251,13 @@ export class Venue {
     throw new AppError('interval_not_supported', `${reason}.`, {
       errors: [{ parameter: 'interval', reason }],
     });
+  }
+
+  /** Remembers an interval whose periods rows have shown to be longer or shorter than its name says. */
+  noteInterval(interval: Interval): void {
+    const named = parseInterval(interval.text);
+    const isOdd = named?.ms !== interval.ms || named.months !== interval.months;
+    if (isOdd) this.#intervals.set(interval.text, interval);
   }
 
   /** Waits for the markets where they are not loaded yet. */

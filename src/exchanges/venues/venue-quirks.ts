@@ -132,6 +132,10 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId
   // CCXT's `fetchTrades` asks for the trades of an account.
   ['hyperliquid', { construct: { has: { fetchTrades: false } } }],
   ['htx', { emptyListThrows: 'fetchMarketsByTypeAndSubType' }],
+  // Steps of 259,200 s: three days (CCXT's table).
+  ['bitstamp', { oddIntervals: new Map([['1w', 3 * DAY_MS]]) }],
+  // It takes no start, but up to a thousand rows.
+  ['coinex', { candlePage: 1000, onlyLatestCandles: true }],
   // Levels of prices; CCXT's default lists single orders, so that a price comes several times.
   ['bitfinex', { construct: { options: { fetchOrderBook: { precision: 'P0' } } } }],
   // Public trades have no ids; CCXT makes them up of time, price and amount, so that two equal trades are one.

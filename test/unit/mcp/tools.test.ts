@@ -45,7 +45,9 @@ test('takes numbers as numbers, within the bounds of the HTTP contract', async (
   expect(schema).toMatchObject({ additionalProperties: false, required: ['exchange', 'symbol'] });
   expect(schema?.properties).toMatchObject({
     interval: { type: 'string', default: '1m' },
-    since: { type: 'integer', minimum: 0 },
+    // Milliseconds or ISO 8601.
+    since: { type: ['integer', 'string'] },
+    until: { type: ['integer', 'string'] },
     limit: { type: 'integer', minimum: 1, maximum: 2000, default: 100 },
   });
 });

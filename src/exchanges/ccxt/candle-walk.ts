@@ -1,0 +1,305 @@
+/**
+ * Pages of candles, walked by what came and not by what was asked for: venues give fewer rows than they promise (OKX),
+ * ignore the start (CoinEx), refuse an old one (Gate), or give an empty page between full ones.
+ */
+import type { Candle } from '../../schemas/market.js';
+import type { Millis } from '../../schemas/common.js';
+import { addPeriods, nextPeriodStart, periodEnd, periodStart, type Interval } from '../../lib/intervals.js';
+import { AppError } from '../../errors.js';
+import type { CandlePlan, FetchPage } from './candles.js';
+import { CandleStore, type PageEvidence } from './candle-store.js';
+import { oldestKept, PageRefusedError, type PageRefusal } from './out-of-history.js';
+import { learnInterval } from './venue-periods.js';
+
+/** Fewer rows than these don't show how long the venue's periods are. */
+const LEAST_ROWS = 3;
+/** Pages beyond those that a full answer needs: forward, where thin markets are searched, and back from the latest. */
+const SEARCH_PAGES = 10;
+const SPARE_PAGES = 2;
+/** Empty pages in the midst of full ones that are asked for once more. */
+const MAX_ASKED_AGAIN = 3;
+/** Rows from which a short page shows how many the venue gives. */
+const TELLING_ROWS = 10;
+
+export interface Range {
+  readonly from: Millis;
+  readonly to: Millis;
+}
+
+export interface Walked {
+  readonly store: CandleStore;
+  /** The venue was asked about all of it. */
+  readonly asked: Range;
+  /** Refused as too old. */
+  readonly refused: readonly Range[];
+  /** Stretches that came empty in the midst of rows, twice. */
+  readonly suspect: readonly Range[];
+  readonly interval: Interval;
+}
+
+type Asked = readonly Candle[] | PageRefusal;
+const isRefusal = (asked: Asked): asked is PageRefusal => 'kind' in asked;
+
+export class CandleWalk {
+  readonly #plan: CandlePlan;
+  readonly #fetchPage: FetchPage;
+  readonly #store = new CandleStore();
+  readonly #refused: Range[] = [];
+  readonly #empty: Range[] = [];
+  readonly #suspect: Range[] = [];
+  #interval: Interval;
+  #page: number;
+  /** It gives its latest rows whatever start is asked for: only a whole page reaches back to it. */
+  #wholePages = false;
+  /** Its pages were seen to begin with the first row there is. */
+  #jumps = false;
+
+  constructor(plan: CandlePlan, fetchPage: FetchPage) {
+    this.#plan = plan;
+    this.#fetchPage = fetchPage;
+    this.#interval = plan.interval;
+    this.#page = plan.quirks.candlePage;
+    this.#jumps = plan.quirks.emptyPageIsLast;
+  }
+
+  #isOver(spare: number): boolean {
+    return this.#store.pages.length >= Math.ceil(this.#plan.limit / this.#page) + spare;
+  }
+
+  /** One page. A candle is closed if it was when the venue was asked: later its figures would be partial ones. */
+  async #ask(since: Millis | undefined, limit: number): Promise<Asked> {
+    const { now } = this.#plan;
+    const askedAt = now();
+    const note = (outcome: PageEvidence['outcome'], rows: readonly Candle[]): void => {
+      const first = rows[0]?.timestamp ?? null;
+      const last = rows.at(-1)?.timestamp ?? null;
+      this.#store.pages.push({
+        since: since ?? null,
+        limit,
+        askedAt,
+        outcome,
+        rows: rows.length,
+        first,
+        last,
+      });
+    };
+    try {
+      const fetched = await this.#fetchPage({ since, limit });
+      const starts = fetched.map(({ timestamp }) => timestamp);
+      if (fetched.length >= LEAST_ROWS || this.#store.pages.length === 0)
+        this.#interval = learnInterval(this.#plan.interval, starts);
+      const rows = fetched
+        .filter(({ timestamp }) => timestamp >= (since ?? 0))
+        .map(({ timestamp, open, high, low, close, volume }): Candle => ({
+          timestamp,
+          open,
+          high,
+          low,
+          close,
+          volume,
+          closed: periodEnd(this.#interval, timestamp) <= askedAt,
+        }));
+      this.#store.add(rows);
+      note(rows.length >= limit ? 'full' : rows.length === 0 ? 'empty' : 'short', rows);
+      return rows;
+    } catch (thrown) {
+      if (!(thrown instanceof AppError) || !(thrown.cause instanceof PageRefusedError) || since === undefined)
+        throw thrown;
+      const { refusal } = thrown.cause;
+      // Refused for its length at the least length, or where only the latest rows were asked for: that is no page's fault.
+      if (refusal.kind === 'too_many' && this.#page <= LEAST_ROWS) throw thrown;
+      note('refused', []);
+      return refusal;
+    }
+  }
+
+  #learnFrom(refusal: PageRefusal, from: Millis, now: Millis): Millis {
+    if (refusal.kind === 'too_many') {
+      const half = Math.floor(this.#page / 2);
+      this.#page = Math.max(LEAST_ROWS, Math.min(refusal.most ?? half, this.#page - 1));
+      return from;
+    }
+    const kept = Math.max(
+      oldestKept(refusal, this.#interval, { from, now }),
+      periodEnd(this.#interval, from),
+    );
+    this.#refused.push({ from, to: kept });
+    return kept;
+  }
+
+  /** Rows missing at the head of a page are the venue's only if asking in another way does not bring them. */
+  async #proveHead(from: Millis, limit: number, rows: readonly Candle[]): Promise<boolean> {
+    const first = rows[0]?.timestamp ?? from;
+    const short = rows.length < limit;
+    if (!short && limit >= this.#page) return true;
+    const asked = short ? Math.max(rows.length, LEAST_ROWS) : this.#page;
+    const again = await this.#ask(from, asked);
+    if (isRefusal(again) || !again.some(({ timestamp }) => timestamp < first)) return true;
+    if (short) this.#page = Math.min(this.#page, asked);
+    else this.#wholePages = true;
+    return false;
+  }
+
+  /**
+   * Where the next window begins: behind this one, or with its last row where the window is not full, so that one page
+   * has the rows on both sides of a hole at the seam.
+   */
+  #nextWindow(
+    {
+      from,
+      asked,
+      rows,
+    }: { readonly from: Millis; readonly asked: number; readonly rows: readonly Candle[] },
+    end: Millis,
+  ): Millis {
+    const behind = Math.max(addPeriods(this.#interval, from, asked), from + 1);
+    const last = rows.at(-1)?.timestamp ?? from;
+    return rows.length < asked && behind < end && last > from ? last : this.#over(behind);
+  }
+
+  /** Over rows that are known already. */
+  #over(from: Millis): Millis {
+    let at = from;
+    while (this.#store.has(at)) at = periodEnd(this.#interval, at);
+    return at;
+  }
+
+  async forward(since: Millis, until: Millis): Promise<Walked> {
+    const { limit, quirks, now } = this.#plan;
+    const windows = quirks.candleWindows;
+    const end = (): Millis => Math.min(until, now() + 1);
+    if (quirks.onlyLatestCandles) {
+      await this.#ask(since, this.#page);
+      return this.#walked({ from: since, to: end() });
+    }
+    let from = windows ? nextPeriodStart(this.#interval, since) : since;
+    let whole = false;
+    while (from < end() && this.#store.count(since, from) < limit && !this.#isOver(SEARCH_PAGES)) {
+      const missing = Math.max(limit - this.#store.count(since, from), LEAST_ROWS);
+      const asked = windows || whole || this.#wholePages ? this.#page : Math.min(this.#page, missing);
+      const rows = await this.#ask(from, asked);
+      if (isRefusal(rows)) {
+        from = this.#learnFrom(rows, from, now());
+        continue;
+      }
+      const [first] = rows;
+      const last = rows.at(-1);
+      if (first === undefined || last === undefined) {
+        const isLast = quirks.emptyPageIsLast && this.#store.count(since, from) === 0;
+        const to = isLast ? end() : addPeriods(this.#interval, from, asked);
+        this.#empty.push({ from, to });
+        from = to;
+        whole = true;
+        continue;
+      }
+      whole = false;
+      const isHeadMissing = first.timestamp > nextPeriodStart(this.#interval, from);
+      if (!windows && isHeadMissing && !this.#jumps) {
+        this.#jumps = await this.#proveHead(from, asked, rows);
+        if (!this.#jumps) {
+          from = this.#over(nextPeriodStart(this.#interval, from));
+          continue;
+        }
+      }
+      const reached = periodEnd(this.#interval, last.timestamp);
+      from = windows ? this.#nextWindow({ from, asked, rows }, end()) : this.#over(reached);
+    }
+    await this.#askAgain();
+    return this.#walked({ from: since, to: from });
+  }
+
+  /** The latest `limit` before `until`, or before now where that is undefined. */
+  async backward(until: Millis | undefined): Promise<Walked> {
+    const { limit, quirks, now } = this.#plan;
+    const windows = quirks.candleWindows;
+    const end = until ?? Infinity;
+    let frontier = until ?? addPeriods(this.#interval, periodStart(this.#interval, now()), 1);
+    if (until === undefined || quirks.onlyLatestCandles) {
+      const asked = Math.min(this.#page, Math.max(limit, LEAST_ROWS));
+      const rows = await this.#ask(
+        undefined,
+        quirks.onlyLatestCandles && until !== undefined ? this.#page : asked,
+      );
+      if (isRefusal(rows))
+        throw new AppError('internal_error', 'A page without a start was refused as too old.');
+      if (!windows && rows.length >= TELLING_ROWS && rows.length < asked) this.#page = rows.length;
+      frontier = rows[0]?.timestamp ?? frontier;
+      if (rows.length === 0 || quirks.onlyLatestCandles) return this.#walked({ from: frontier, to: end });
+    }
+    let empties = 0;
+    while (
+      frontier > 0 &&
+      this.#store.count(0, end) < limit &&
+      empties < (quirks.omitsEmptyCandles ? SPARE_PAGES : 1) &&
+      !this.#isOver(SPARE_PAGES)
+    ) {
+      const missing = Math.max(limit - this.#store.count(0, end), LEAST_ROWS);
+      const asked = windows ? this.#page : Math.min(this.#page, missing);
+      const from = Math.max(0, addPeriods(this.#interval, nextPeriodStart(this.#interval, frontier), -asked));
+      const rows = await this.#ask(from, asked);
+      if (isRefusal(rows)) {
+        const kept = this.#learnFrom(rows, from, now());
+        if (rows.kind === 'too_old' && kept >= frontier) break;
+        if (rows.kind === 'too_old') empties = await this.#fill(kept, frontier);
+        if (rows.kind === 'too_old') break;
+        continue;
+      }
+      const older = rows.filter(({ timestamp }) => timestamp < frontier);
+      const [first] = older;
+      const last = older.at(-1);
+      if (first === undefined || last === undefined) {
+        this.#empty.push({ from, to: frontier });
+        empties += 1;
+        frontier = from;
+        continue;
+      }
+      empties = 0;
+      const reached = periodEnd(this.#interval, last.timestamp);
+      if (!windows && rows.length < asked && rows.length >= TELLING_ROWS && reached < frontier) {
+        // The oldest of the range came: the venue gives no more a page.
+        this.#page = Math.min(this.#page, rows.length);
+        await this.#fill(reached, frontier);
+      }
+      frontier = windows ? from : first.timestamp;
+    }
+    await this.#askAgain();
+    return this.#walked({ from: frontier, to: end });
+  }
+
+  /** Pages from `from` on until `to`; 0. */
+  async #fill(from: Millis, to: Millis): Promise<number> {
+    let at = from;
+    while (at < to && !this.#isOver(SPARE_PAGES)) {
+      const rows = await this.#ask(at, this.#page);
+      const last = isRefusal(rows) ? undefined : rows.at(-1);
+      if (last === undefined) break;
+      at = Math.max(at + 1, periodEnd(this.#interval, last.timestamp));
+    }
+    return 0;
+  }
+
+  /** An empty page next to rows is more likely a slip of the venue than a market that was quiet exactly that long. */
+  async #askAgain(): Promise<void> {
+    const { now } = this.#plan;
+    const touches = ({ from, to }: Range): boolean =>
+      this.#store.has(addPeriods(this.#interval, from, -1)) || this.#store.has(to);
+    const doubtful = this.#empty.filter((range) => range.to <= now() && touches(range));
+    for (const range of doubtful.slice(0, MAX_ASKED_AGAIN)) {
+      const periods = Math.round((range.to - range.from) / this.#interval.ms);
+      const rows = await this.#ask(range.from, Math.min(this.#page, Math.max(periods, LEAST_ROWS)));
+      if (isRefusal(rows) || rows.length === 0) this.#suspect.push(range);
+    }
+    this.#suspect.push(...doubtful.slice(MAX_ASKED_AGAIN));
+  }
+
+  #walked(asked: Range): Walked {
+    const starts = this.#store.list(0, Infinity).map(({ timestamp }) => timestamp);
+    return {
+      store: this.#store,
+      asked,
+      refused: this.#refused,
+      suspect: this.#suspect,
+      interval: learnInterval(this.#plan.interval, starts),
+    };
+  }
+}

@@ -1,0 +1,366 @@
+// Periods are the venue's own, and pages are walked by what came: the venues' real oddities, through CCXT.
+import { afterEach, describe, expect, it } from 'vitest';
+import type { OhlcvRequest } from '../../../src/exchanges/exchange-client.js';
+import { startFakeVenue, type Answer, type FakeMarket, type FakeVenue } from './fake-venue.js';
+
+const MINUTE = 60_000;
+const DAY = 1440 * MINUTE;
+/** A Thursday noon, a quarter into its minute. */
+const NOW = Date.UTC(2026, 10, 26, 12, 0, 15);
+const M = NOW - 15_000;
+const seconds = (at: number): number => Math.floor(at / 1000);
+
+let venue: FakeVenue | undefined;
+afterEach(async () => {
+  await venue?.close();
+  venue = undefined;
+});
+
+/** Time goes on from NOW as slowly as the test does, so that CCXT's pacing is done with. */
+const clock = (): (() => number) => {
+  const started = performance.now();
+  return () => NOW + Math.min(5_000, performance.now() - started);
+};
+
+const candlesOf = async (
+  exchange: string,
+  market: FakeMarket,
+  { answer, ...request }: Omit<OhlcvRequest, 'kind' | 'exchange' | 'symbol'> & { readonly answer: Answer },
+) => {
+  venue = await startFakeVenue(exchange, [market], { answer, now: clock() });
+  const answered = await venue.fetch({ kind: 'ohlcv', exchange, symbol: market.symbol, ...request });
+  const body = await venue.ask({ kind: 'ohlcv', exchange, symbol: market.symbol, ...request });
+  return {
+    ...body,
+    starts: body.candles.map(({ timestamp }) => timestamp),
+    answered,
+    requests: venue.requests,
+  };
+};
+
+const range = (from: number, count: number, step = MINUTE): number[] =>
+  Array.from({ length: count }, (_, index) => from + index * step);
+
+describe('periods', () => {
+  const bitstamp: Answer = (_path, query) => {
+    const start = Number(query.get('start') ?? 0) * 1000;
+    const limit = Number(query.get('limit'));
+    const t0 = Date.UTC(2026, 10, 24);
+    const all = range(t0 - 99 * 3 * DAY, 100, 3 * DAY).filter((at) => at >= start);
+    const ohlc = (query.has('start') ? all.slice(0, limit) : all.slice(-limit)).map((at) => ({
+      timestamp: String(at / 1000),
+      open: '1',
+      high: '1',
+      low: '1',
+      close: '1',
+      volume: '1',
+    }));
+    return { body: { data: { pair: 'BTC/USD', ohlc } } };
+  };
+
+  it.each([
+    ['the latest', {}],
+    ['those since', { since: Date.UTC(2026, 10, 18) }],
+  ])('of Bitstamp’s 1w are three days: %s', async (_, bounds) => {
+    const market = { id: 'btcusd', symbol: 'BTC/USD' };
+    const { candles, gaps, starts } = await candlesOf('bitstamp', market, {
+      answer: bitstamp,
+      interval: '1w',
+      limit: 3,
+      ...bounds,
+    });
+    expect(starts).toEqual([18, 21, 24].map((day) => Date.UTC(2026, 10, day)));
+    expect(candles.map(({ closed }) => closed)).toEqual([true, true, false]);
+    expect(gaps).toBeUndefined();
+  });
+
+  const htx =
+    (starts: readonly number[]): Answer =>
+    () => ({
+      body: {
+        status: 'ok',
+        data: starts.map((at) => ({
+          id: seconds(at),
+          open: 1,
+          close: 1,
+          low: 1,
+          high: 1,
+          amount: 1,
+          vol: 1,
+        })),
+      },
+    });
+  it.each([
+    [
+      'months that begin in UTC+8',
+      '1M',
+      [7, 8, 9].map((month) => Date.UTC(2026, month, 31 - Number(month === 8), 16)),
+    ],
+    ['years that begin in UTC+8', '1y', [2023, 2024, 2025].map((year) => Date.UTC(year, 11, 31, 16))],
+    ['months of thirty days', '1M', [70, 40, 10].map((days) => Date.UTC(2026, 10, 26) - days * DAY)],
+    ['days from 16:00 UTC', '1d', [24, 23, 25].map((day) => Date.UTC(2026, 10, day, 16)).sort()],
+    [
+      'days of which one has 25 hours',
+      '1d',
+      [Date.UTC(2026, 10, 24, 11), Date.UTC(2026, 10, 25, 12), Date.UTC(2026, 10, 26, 12)],
+    ],
+  ])('are learnt from the rows: %s', async (_, interval, starts) => {
+    const market = { id: 'btcusdt', symbol: 'BTC/USDT' };
+    const found = await candlesOf('htx', market, {
+      answer: htx([...starts].reverse()),
+      interval,
+      limit: 3,
+    });
+    expect(found.starts).toEqual(starts);
+    expect(found.candles.map(({ closed }) => closed)).toEqual([true, true, false]);
+    expect(found.gaps).toBeUndefined();
+  });
+});
+
+describe('pages', () => {
+  const OKX = { id: 'BTC-USDT', symbol: 'BTC/USDT' };
+  const okx: Answer = (_path, query) => {
+    const after = Math.min(Number(query.get('after') ?? Infinity), NOW);
+    const before = Number(query.get('before') ?? 0);
+    const newest = Math.ceil(after / MINUTE) * MINUTE - MINUTE;
+    const rows = range(newest - 99 * MINUTE, 100)
+      .filter((at) => at > before)
+      .map((at) => [String(at), '1', '1', '1', '1', '1', '1', '1', '1']);
+    return { body: { code: '0', msg: '', data: rows.reverse() } };
+  };
+  it('of OKX, which gives the newest 100 for 300, are walked without a hole', async () => {
+    const since = M - 10 * DAY;
+    const { starts, gaps } = await candlesOf('okx', OKX, { answer: okx, interval: '1m', since, limit: 2000 });
+    expect(starts).toEqual(range(since, 2000));
+    expect(gaps).toBeUndefined();
+  });
+
+  it('back from the latest are as many as it takes', async () => {
+    const { starts, gaps } = await candlesOf('okx', OKX, { answer: okx, interval: '1m', limit: 550 });
+    expect(starts).toEqual(range(M - 549 * MINUTE, 550));
+    expect(gaps).toBeUndefined();
+  });
+
+  it('of BTC Markets are 200 rows, whatever is asked for: the answer has 500', async () => {
+    const answer: Answer = (_path, query) => {
+      const from = query.get('from');
+      const first = from === null ? M - 199 * MINUTE : Date.parse(from);
+      const rows = range(first, 200).filter((at) => at <= M);
+      return { body: rows.map((at) => [new Date(at).toISOString(), '1', '1', '1', '1', '1']).reverse() };
+    };
+    const { starts, gaps } = await candlesOf(
+      'btcmarkets',
+      { id: 'BTC-AUD', symbol: 'BTC/AUD' },
+      {
+        answer,
+        interval: '1m',
+        limit: 500,
+      },
+    );
+    expect(starts).toEqual(range(M - 499 * MINUTE, 500));
+    expect(gaps).toBeUndefined();
+  });
+
+  it.each(['coinex', 'mexc'])('of %s that ignore the start are asked for whole', async (exchange) => {
+    const answer: Answer = (_path, query) => {
+      const limit = Number(query.get('limit') ?? 500);
+      const starts = range(M - (limit - 1) * MINUTE, limit);
+      return {
+        body:
+          exchange === 'mexc'
+            ? starts.map((at) => [at, '1', '1', '1', '1', '1', at + MINUTE, '1'])
+            : {
+                code: 0,
+                message: 'OK',
+                data: starts.map((at) => ({
+                  created_at: at,
+                  open: '1',
+                  high: '1',
+                  low: '1',
+                  close: '1',
+                  volume: '1',
+                })),
+              },
+      };
+    };
+    const since = M - 30 * MINUTE;
+    const { starts, gaps, next_since } = await candlesOf(
+      exchange,
+      { id: 'BTCUSDT', symbol: 'BTC/USDT' },
+      {
+        answer,
+        interval: '1m',
+        since,
+        limit: 5,
+      },
+    );
+    expect(starts).toEqual(range(since, 5));
+    expect(gaps).toBeUndefined();
+    expect(next_since).toBe(since + 5 * MINUTE);
+  });
+
+  it('of Gate, which refuses what is too old, begin with the oldest that it gives', async () => {
+    const oldest = M - 9999 * MINUTE;
+    const answer: Answer = (_path, query) => {
+      const from = Number(query.get('from')) * 1000;
+      if (from < NOW - 10_000 * MINUTE)
+        return {
+          status: 400,
+          body: {
+            label: 'INVALID_PARAM_VALUE',
+            message: 'Candlestick too long ago. Maximum 10000 points ago are allowed',
+          },
+        };
+      const to = Number(query.get('to')) * 1000;
+      return {
+        body: range(from, (to - from) / MINUTE + 1).map((at) => [seconds(at), '1', '1', '1', '1', '1', '1']),
+      };
+    };
+    const since = M - 30 * DAY;
+    const { starts, gaps } = await candlesOf(
+      'gate',
+      { id: 'BTC_USDT', symbol: 'BTC/USDT' },
+      {
+        answer,
+        interval: '1m',
+        since,
+        limit: 5,
+      },
+    );
+    expect(starts).toEqual(range(oldest, 5));
+    expect(gaps).toEqual([{ from: since, to: oldest, reason: 'not_available_from_exchange' }]);
+  });
+
+  const COINBASE = { id: 'A-USD', symbol: 'A/USD' };
+  const coinbase = (has: (at: number, request: number) => boolean): Answer => {
+    let requests = 0;
+    return (_path, query) => {
+      requests += 1;
+      const step = Number(query.get('granularity')) * 1000;
+      const from = Math.ceil(Date.parse(query.get('start') ?? '') / step) * step;
+      const to = Math.min(Date.parse(query.get('end') ?? ''), NOW);
+      const rows = range(from, Math.max(0, Math.floor((to - from) / step) + 1), step);
+      return {
+        body: rows
+          .filter((at) => has(at, requests))
+          .map((at) => [seconds(at), 1, 2, 1, 2, 1])
+          .reverse(),
+      };
+    };
+  };
+
+  it('that come empty between full ones are asked for once more', async () => {
+    const since = M - 900 * MINUTE;
+    const request = { interval: '1m', since, limit: 900 };
+    const once = await candlesOf('coinbaseexchange', COINBASE, {
+      ...request,
+      answer: coinbase((_, number) => number !== 2),
+    });
+    expect(once.starts).toEqual(range(since, 900));
+    expect(once.gaps).toBeUndefined();
+    await venue?.close();
+    const lost = (at: number): boolean => at < since + 300 * MINUTE || at >= since + 600 * MINUTE;
+    const twice = await candlesOf('coinbaseexchange', COINBASE, { ...request, answer: coinbase(lost) });
+    expect(twice.gaps).toContainEqual({
+      from: since + 300 * MINUTE,
+      to: since + 600 * MINUTE,
+      reason: 'unconfirmed',
+    });
+    expect(twice.answered.mayHeal).toBe(true);
+  });
+
+  it('of a thin market are walked until now or until the search ends, which is said', async () => {
+    const since = M - 10 * DAY;
+    const answer = coinbase((at) => (at / MINUTE) % 397 === 0);
+    const first = await candlesOf('coinbaseexchange', COINBASE, {
+      answer,
+      interval: '1m',
+      since,
+      limit: 2000,
+    });
+    const starts = [...first.starts];
+    let next = first.next_since;
+    expect(next).toBeGreaterThan(first.starts.at(-1) ?? Infinity);
+    expect(first.gaps?.at(-1)?.to).toBeLessThanOrEqual(next ?? 0);
+    for (let i = 0; next !== undefined && i < 10; i += 1) {
+      const more = await venue?.ask({
+        kind: 'ohlcv',
+        exchange: 'coinbaseexchange',
+        symbol: 'A/USD',
+        interval: '1m',
+        since: next,
+        limit: 2000,
+      });
+      starts.push(...(more?.candles ?? []).map(({ timestamp }) => timestamp));
+      next = more?.next_since;
+    }
+    const all = range(since, 10 * 1440 + 1).filter((at) => (at / MINUTE) % 397 === 0);
+    expect(starts).toEqual(all);
+  });
+
+  it('that lack the latest minutes prove nothing about them, and are kept briefly', async () => {
+    const { starts, gaps, answered } = await candlesOf('coinbaseexchange', COINBASE, {
+      answer: coinbase((at) => at <= M - 4 * MINUTE),
+      interval: '1m',
+      since: M - 10 * MINUTE,
+      limit: 10,
+    });
+    expect(starts).toEqual(range(M - 10 * MINUTE, 7));
+    expect(gaps).toEqual([{ from: M - 3 * MINUTE, to: M, reason: 'unconfirmed' }]);
+    expect(answered.mayHeal).toBe(true);
+  });
+
+  it('prove a quiet stretch only where both its ends came in one of them', async () => {
+    const since = M - 900 * MINUTE;
+    const quiet = (at: number): boolean => {
+      const minute = (at - since) / MINUTE;
+      return (minute < 100 || minute > 110) && (minute < 140 || minute > 500);
+    };
+    const { gaps } = await candlesOf('coinbaseexchange', COINBASE, {
+      answer: coinbase(quiet),
+      interval: '1m',
+      since,
+      limit: 400,
+    });
+    expect(gaps).toEqual([
+      { from: since + 100 * MINUTE, to: since + 111 * MINUTE, reason: 'no_trades' },
+      { from: since + 140 * MINUTE, to: since + 501 * MINUTE, reason: 'not_available_from_exchange' },
+    ]);
+  });
+});
+
+describe('until', () => {
+  const binance: Answer = (_path, query) => {
+    const limit = Number(query.get('limit'));
+    const start = query.get('startTime');
+    const first = start === null ? M - (limit - 1) * MINUTE : Math.ceil(Number(start) / MINUTE) * MINUTE;
+    const rows = range(first, limit).filter((at) => at <= M);
+    return { body: rows.map((at) => [at, '1', '1', '1', '1', '1', at + MINUTE - 1, '1', 1, '1', '1', '0']) };
+  };
+  const BTC = { id: 'BTCUSDT', symbol: 'BTC/USDT' };
+  const until = M - 5 * DAY;
+
+  it('alone gives the last candles before it', async () => {
+    const { starts, gaps, answered } = await candlesOf('binance', BTC, {
+      answer: binance,
+      interval: '1m',
+      until,
+      limit: 1500,
+    });
+    expect(starts).toEqual(range(until - 1500 * MINUTE, 1500));
+    expect(gaps).toBeUndefined();
+    expect(answered.closesAt).toBeNull();
+  });
+
+  it('with since ends the range, and says where to go on where the limit comes first', async () => {
+    const since = until - 20 * MINUTE;
+    const request = { answer: binance, interval: '1m', since, until };
+    const whole = await candlesOf('binance', BTC, { ...request, limit: 100 });
+    expect(whole.starts).toEqual(range(since, 20));
+    expect([whole.gaps, whole.next_since]).toEqual([undefined, undefined]);
+    await venue?.close();
+    const part = await candlesOf('binance', BTC, { ...request, limit: 7 });
+    expect(part.starts).toEqual(range(since, 7));
+    expect(part.next_since).toBe(since + 7 * MINUTE);
+  });
+});
