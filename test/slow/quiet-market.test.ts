@@ -49,7 +49,13 @@ it(
   async () => {
     // The markets stand still: their clock does, and with it their trades, candles and books.
     const stoodStillAt = Date.now();
-    const sandbox = await startSandbox({ ticksPerSecond: 0, marketsPerVenue: 80, now: () => stoodStillAt });
+    const sandbox = await startSandbox({
+      ticksPerSecond: 0,
+      marketsPerVenue: 80,
+      now: () => stoodStillAt,
+      // The venue's minute of used weight would never be over.
+      weightLimit: 1e9,
+    });
     closers.push(() => sandbox.close());
     const server = await startServer({ SANDBOX: sandbox.url, ENABLED_EXCHANGES: VENUES.join(',') });
     closers.push(() => server.close());

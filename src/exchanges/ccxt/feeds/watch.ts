@@ -41,6 +41,9 @@ const stateOf = (book: unknown): string | undefined => {
 /** A feed that was given up sooner says nothing about its instance. */
 const STUCK_AFTER_MS: Millis = 5_000;
 
+/** Pings leave every ten seconds. */
+const PONG_TIMEOUT_MS: Millis = 25_000;
+
 /** The feeds of one instance. */
 interface Room {
   readonly open: Set<WatchLoop>;
@@ -206,8 +209,18 @@ class WatchLoop implements WatchHandle {
 
   /** Given up for its silence, and no other feed of the instance has spoken in that time either. */
   #isStuck(): boolean {
+    // Feeds that have spoken before stay silent in a quiet market as well: their instance is not given up for one of them.
+    if (this.#room.heard > 0 && this.#isAnyPonging()) return false;
     if (this.#spoke || this.#room.heard !== this.#heardBefore) return false;
     return this.#parts.deps.monotonic() - this.#openedAt >= STUCK_AFTER_MS;
+  }
+
+  /** A connection of the instance has answered a ping of ours lately. */
+  #isAnyPonging(): boolean {
+    const { instance, deps } = this.#parts;
+    return Object.values(instance.clients ?? {}).some(
+      (client) => deps.now() - Number(member(client, 'lastPong') ?? 0) < PONG_TIMEOUT_MS,
+    );
   }
 
   #emit(result: unknown): void {
