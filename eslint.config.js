@@ -1,13 +1,6 @@
-// Lint: TypeScript's strict rules with types, and the import directions of the house (DESIGN: imports run one way).
-// test/unit/architecture.test.ts checks the same directions from the files themselves, so that neither can rot alone.
+// Lint: TypeScript's strict rules with types. Which module may import what is .dependency-cruiser.js's.
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
-
-/** Forbids `groups` of import patterns for `files`, with the sentence a reader needs. */
-const forbid = (files, regex, message) => ({
-  files,
-  rules: { '@typescript-eslint/no-restricted-imports': ['error', { patterns: [{ regex, message }] }] },
-});
 
 export default tseslint.config(
   {
@@ -55,7 +48,7 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/server.ts', 'src/config/config.ts', 'src/sandbox/main.ts'],
+    ignores: ['src/server.ts', 'src/cli.ts', 'src/config/config.ts', 'src/sandbox/main.ts'],
     rules: {
       'no-restricted-properties': [
         'error',
@@ -63,23 +56,6 @@ export default tseslint.config(
       ],
     },
   },
-  forbid(
-    ['src/{access,cache,coinmarketcap,exchanges,ledger,log,market-data,mcp,metrics,streams}/**/*.ts'],
-    '^fastify$|^@fastify/|/sandbox/|/(app/app|server)\\.js$',
-    'Only http/ and app/ know Fastify.',
-  ),
-  forbid(
-    ['src/http/**/*.ts'],
-    '^(ccxt|ioredis)$|/sandbox/|/(app/app|server)\\.js$',
-    'http/ calls services and imports no driver.',
-  ),
-  forbid(['src/schemas/**/*.ts'], '^(?!zod$|\\./)', 'Schemas import zod and each other only.'),
-  forbid(['src/lib/**/*.ts'], '^\\.\\./', 'lib knows nothing else of src.'),
-  forbid(
-    ['src/sandbox/**/*.ts'],
-    '/(lib|schemas|http|streams|exchanges|market-data|cache|config|app)/|/(server|errors)\\.js$',
-    'The sandbox is a product of its own: it imports nothing of the server.',
-  ),
   {
     files: ['test/**/*.ts', 'bench/**/*.ts'],
     rules: {

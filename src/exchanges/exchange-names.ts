@@ -5,10 +5,15 @@
 import { AppError } from '../errors.js';
 import { nearestNames } from '../lib/edit-distance.js';
 import { MAX_EXCHANGE_LENGTH, type ExchangeId } from '../schemas/common.js';
-import type { ResolvedExchange } from '../market-data/market-data-api.js';
 
 /** Names that outlived their CCXT class, with its successor. */
 const ALIASES: ReadonlyMap<string, ExchangeId> = new Map([['coinbasepro', 'coinbaseexchange']]);
+
+/** A name as a caller may use it, and the CCXT id behind it. */
+export interface ResolvedExchange {
+  readonly name: string;
+  readonly exchange: ExchangeId;
+}
 
 export interface ExchangeNames {
   /**

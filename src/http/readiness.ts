@@ -2,7 +2,7 @@
 import type { ExchangeCheck, Readiness } from '../schemas/health.js';
 import type { CacheHealth } from '../cache/cache-entry.js';
 import type { ExchangeHealth } from '../exchanges/exchange-client.js';
-import type { ResolvedExchange } from '../market-data/market-data-api.js';
+import type { ResolvedExchange } from '../exchanges/exchange-names.js';
 
 export interface ReadinessDeps {
   readonly cache: () => CacheHealth;

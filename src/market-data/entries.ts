@@ -3,7 +3,8 @@ import type { Millis } from '../schemas/common.js';
 import type { CacheEntry } from '../cache/cache-entry.js';
 import { etagOf } from '../cache/etag.js';
 import type { MarketAnswer, MarketRequest } from '../exchanges/exchange-client.js';
-import type { CacheState, ResolvedExchange, ServedAnswer } from './market-data-api.js';
+import type { ResolvedExchange } from '../exchanges/exchange-names.js';
+import type { CacheState, ServedAnswer } from './market-data-api.js';
 import { freshnessOf, type FreshnessSettings } from './freshness.js';
 import { withoutOpenCandles } from './open-candles.js';
 

@@ -8,7 +8,7 @@ import type { Log } from '../log/log.js';
 import type { Millis } from '../schemas/common.js';
 import type { ExchangeEntry } from '../schemas/market.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
-import type { ResolvedExchange } from './market-data-api.js';
+import type { ResolvedExchange } from '../exchanges/exchange-names.js';
 
 /** Longest wait for one description: it comes from CCXT's own tables, without an upstream call. */
 const WAIT_MS: Millis = 2_000;

@@ -2,6 +2,7 @@
  * What the market-data service offers to HTTP routes, streams and MCP: finished bytes and the truth about them.
  * Implemented by market-data.ts.
  */
+import type { ResolvedExchange } from '../exchanges/exchange-names.js';
 import type { ExchangeEntry, MarketsPage } from '../schemas/market.js';
 import type { Millis, UnifiedSymbol, ExchangeId } from '../schemas/common.js';
 import type { MarketRequest } from '../exchanges/exchange-client.js';
@@ -38,12 +39,6 @@ export interface MarketsFilter {
   readonly search?: string | undefined;
   readonly limit: number;
   readonly cursor?: string | undefined;
-}
-
-/** A name as a caller may use it, and the CCXT id behind it. */
-export interface ResolvedExchange {
-  readonly name: string;
-  readonly exchange: ExchangeId;
 }
 
 export interface MarketData {

@@ -12,14 +12,8 @@ import type { ExchangeNames } from '../exchanges/exchange-names.js';
 import { steadyNow } from '../lib/steady-clock.js';
 import { errorInWordsOf } from '../exchanges/named-error.js';
 import type { Log } from '../log/log.js';
-import type {
-  CacheState,
-  LiveTickers,
-  MarketData,
-  MarketQuery,
-  ResolvedExchange,
-  ServedAnswer,
-} from './market-data-api.js';
+import type { ResolvedExchange } from '../exchanges/exchange-names.js';
+import type { CacheState, LiveTickers, MarketData, MarketQuery, ServedAnswer } from './market-data-api.js';
 import { createAnswerCounter, type AnswerCounts } from './answer-counts.js';
 import { createBadRequests } from './bad-requests.js';
 import { cacheKey, keyPrefix } from './cache-keys.js';

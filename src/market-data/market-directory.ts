@@ -4,7 +4,8 @@ import { createSingleFlight } from '../lib/single-flight.js';
 import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { Market, MarketsPage } from '../schemas/market.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
-import type { MarketsFilter, ResolvedExchange } from './market-data-api.js';
+import type { ResolvedExchange } from '../exchanges/exchange-names.js';
+import type { MarketsFilter } from './market-data-api.js';
 import { likelySymbol } from './spellings.js';
 
 /** The venue's room refreshes its markets by itself; this is how often its list is fetched from there. */

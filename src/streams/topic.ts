@@ -4,7 +4,11 @@ import type { Millis } from '../schemas/common.js';
 import type { BookIntegrity } from '../schemas/market.js';
 import type { StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
 import type { LiveTicker } from '../market-data/market-data-api.js';
-import { createChannelState, type ChannelState } from './channels/channel-state.js';
+import type { ChannelState } from './channels/channel-state.js';
+import { OhlcvState } from './channels/ohlcv-state.js';
+import { OrderBookState } from './channels/order-book-state.js';
+import { TickerState } from './channels/ticker-state.js';
+import { TradesState } from './channels/trades-state.js';
 import { lostEventOf, lostRangeEventOf, statusEventOf, type EventSource, type FeedStatus } from './events.js';
 import { Feed } from './feed/feed.js';
 import type { FeedListener, FeedOptions, ItemSource } from './feed/feed-api.js';
@@ -33,6 +37,19 @@ export interface JoinRequest {
   readonly threshold: number;
   readonly lastEventId: string | undefined;
 }
+
+const createChannelState = (topic: StreamTopic): ChannelState => {
+  switch (topic.channel) {
+    case 'ticker':
+      return new TickerState();
+    case 'trades':
+      return new TradesState();
+    case 'orderbook':
+      return new OrderBookState();
+    case 'ohlcv':
+      return new OhlcvState(topic.interval);
+  }
+};
 
 export class Topic implements FeedListener {
   readonly topic: StreamTopic;

@@ -6,7 +6,8 @@ import type { CcxtExchange } from './ccxt-exchange.js';
 import { PageRefusedError, pageRefusalOf } from './out-of-history.js';
 import { noteAnswer } from './call-context.js';
 import { codeOfRefused, faultOfAnswer, type FaultCode } from './faults.js';
-import { coolDownOf, outcomeOf, type VenueResponse } from './http/transport.js';
+import type { VenueResponse } from './http/response-body.js';
+import { coolDownOf, outcomeOf } from './http/transport.js';
 import { isHollow, venueQuirks, type VenueQuirks } from '../venues/venue-quirks.js';
 
 /**

@@ -2,7 +2,7 @@
 import type { Candle, Gap } from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';
 import { addPeriods, nextPeriodStart, periodEnd, periodStart } from '../../lib/intervals.js';
-import type { CandlePlan } from './candles.js';
+import type { CandlePlan } from './candle-plan.js';
 import type { Range, Walked } from './candle-walk.js';
 import { toleranceOf } from './venue-periods.js';
 

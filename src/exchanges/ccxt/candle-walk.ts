@@ -6,7 +6,7 @@ import type { Candle } from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';
 import { addPeriods, nextPeriodStart, periodEnd, periodStart, type Interval } from '../../lib/intervals.js';
 import { AppError } from '../../errors.js';
-import type { CandlePlan, FetchPage } from './candles.js';
+import type { CandlePlan, FetchPage } from './candle-plan.js';
 import { CandleStore, type PageEvidence } from './candle-store.js';
 import { oldestKept, PageRefusedError, type PageRefusal } from './out-of-history.js';
 import { learnInterval } from './venue-periods.js';

@@ -5,33 +5,11 @@
 import type { Candle, Gap } from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';
 import { HOUR_MS, periodEnd, periodStart, type Interval } from '../../lib/intervals.js';
-import type { CandleRow } from '../normalizer.js';
 import { findGaps } from './candle-gaps.js';
+import type { CandlePlan, FetchPage } from './candle-plan.js';
 import type { PageEvidence } from './candle-store.js';
 import { CandleWalk, type Walked } from './candle-walk.js';
 import { isIrregular, toleranceOf } from './venue-periods.js';
-import type { VenueQuirks } from '../venues/venue-quirks.js';
-
-export interface CandleRange {
-  readonly interval: Interval;
-  /** First candle wanted; undefined: the latest `limit` before `until`. */
-  readonly since: Millis | undefined;
-  /** Candles that start here or later are not wanted; undefined: up to now. */
-  readonly until?: Millis | undefined;
-  readonly limit: number;
-}
-
-/** One call to the venue: rows sorted and unique. `since` undefined: its latest rows. */
-export type FetchPage = (page: {
-  readonly since: Millis | undefined;
-  readonly limit: number;
-}) => Promise<CandleRow[]>;
-
-export interface CandlePlan extends CandleRange {
-  readonly quirks: VenueQuirks;
-  /** The venue's clock. */
-  readonly now: () => Millis;
-}
 
 export interface CollectedCandles {
   readonly candles: readonly Candle[];

@@ -7,7 +7,8 @@ import { settleWithin } from '../../lib/deadline.js';
 import { steadyNow } from '../../lib/steady-clock.js';
 import type { Log } from '../../log/log.js';
 import { CoolDownLog } from '../rate-limit/cool-down-log.js';
-import { createUpstreamGate, type GateState, type GateStates } from '../rate-limit/upstream-gate.js';
+import { createUpstreamGate } from '../rate-limit/exchange-gates.js';
+import type { GateState, GateStates } from '../rate-limit/upstream-gate.js';
 import type {
   CallOptions,
   ExchangeClient,

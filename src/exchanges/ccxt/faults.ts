@@ -8,8 +8,7 @@ import { AppError, type ErrorCode } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { parseRetryAfter } from '../rate-limit/cool-down.js';
 import { diagnosisOfAnswer, diagnosisOfCause } from '../../lib/diagnosis.js';
-import { NOT_JSON, UnreadableBodyError } from './http/response-body.js';
-import type { VenueResponse } from './http/transport.js';
+import { NOT_JSON, UnreadableBodyError, type VenueResponse } from './http/response-body.js';
 import { isMaintenance, isWordedRefusal, namesPlace, saysTooFrequent } from './refusal-text.js';
 
 /** What is known of a venue's refusals beforehand. */

@@ -12,7 +12,8 @@ import type { CallOptions, MarketAnswer, MarketRequest, OhlcvRequest } from '../
 import { hasBookSides } from '../answer-shapes.js';
 import { currentUpstreamCall } from './call-context.js';
 import { ohlcvBody, orderBookBody, tickerBody, tradesBody } from './answer-body.js';
-import { collectCandles, type FetchPage } from './candles.js';
+import type { FetchPage } from './candle-plan.js';
+import { collectCandles } from './candles.js';
 import { withPagesBooked } from '../rate-limit/page-booking.js';
 import { correctedTrades, timedBook, timedTicker } from '../venues/corrections.js';
 import { inListOrder } from './trade-order.js';

@@ -6,7 +6,8 @@ import { AppError } from '../../errors.js';
 import type { ExchangeId } from '../../schemas/common.js';
 import type { UpstreamGate } from './upstream-gate.js';
 import { currentUpstreamCall, withUpstreamCall } from '../ccxt/call-context.js';
-import { pagesOf, type CandlePlan } from '../ccxt/candles.js';
+import type { CandlePlan } from '../ccxt/candle-plan.js';
+import { pagesOf } from '../ccxt/candles.js';
 
 interface Payer {
   readonly exchange: ExchangeId;

@@ -4,7 +4,6 @@
  */
 import type { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
-import { ExchangeGate } from './exchange-gate.js';
 import type { WindowEntry } from './rolling-window.js';
 
 export interface AdmitRequest {
@@ -105,31 +104,3 @@ export interface UpstreamGateOptions {
   readonly onChange?: ((state: GateState) => void) | undefined;
   readonly restored?: readonly GateState[] | undefined;
 }
-
-export const createUpstreamGate = ({
-  budget,
-  now,
-  wall = now,
-  onChange = () => undefined,
-  restored = [],
-}: UpstreamGateOptions): UpstreamGate => {
-  // Bounded by the enabled exchanges: nobody else is ever asked for.
-  const gates = new Map<ExchangeId, ExchangeGate>();
-  const gateOf = (exchange: ExchangeId): ExchangeGate => {
-    let gate = gates.get(exchange);
-    if (gate === undefined) {
-      const state = restored.find((candidate) => candidate.exchange === exchange);
-      gate = new ExchangeGate({ exchange, budget, now, wall, onChange, restored: state });
-      gates.set(exchange, gate);
-    }
-    return gate;
-  };
-  return {
-    admit: (request) => gateOf(request.exchange).admit(request),
-    refusal: (request) => gateOf(request.exchange).refusal(request),
-    book: (request) => gateOf(request.exchange).book(request),
-    most: (request) => gateOf(request.exchange).most(request),
-    report: (exchange, outcome) => gateOf(exchange).report(outcome),
-    state: (exchange) => gateOf(exchange).state(),
-  };
-};

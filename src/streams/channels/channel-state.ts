@@ -3,11 +3,7 @@
  * implementation a channel; none does I/O or reads a clock.
  */
 import type { Millis } from '../../schemas/common.js';
-import type { StreamItem, StreamTopic } from '../../exchanges/exchange-client.js';
-import { OrderBookState } from './order-book-state.js';
-import { OhlcvState } from './ohlcv-state.js';
-import { TickerState } from './ticker-state.js';
-import { TradesState } from './trades-state.js';
+import type { StreamItem } from '../../exchanges/exchange-client.js';
 
 export interface ItemOrigin {
   readonly via: 'feed' | 'rest';
@@ -46,16 +42,3 @@ export interface ChannelState {
   /** How many items came too late to be shown in their order; answered once. */
   takeLost?(): number;
 }
-
-export const createChannelState = (topic: StreamTopic): ChannelState => {
-  switch (topic.channel) {
-    case 'ticker':
-      return new TickerState();
-    case 'trades':
-      return new TradesState();
-    case 'orderbook':
-      return new OrderBookState();
-    case 'ohlcv':
-      return new OhlcvState(topic.interval);
-  }
-};

@@ -1,8 +1,8 @@
 /** A look over REST at what a feed shows, or should show. */
 import { AppError } from '../../errors.js';
+import type { ExchangeClient, StreamTopic } from '../../exchanges/exchange-client.js';
 import type { Millis } from '../../schemas/common.js';
 import { STREAM_TRADES, itemOf, requestOf, type RestItem } from '../rest-items.js';
-import type { FeedOptions } from './feed-api.js';
 
 /** A look over REST has settled by then. */
 export const REST_DEADLINE_MS: Millis = 10_000;
@@ -18,8 +18,17 @@ export const isOwnRefusal = ({ code }: AppError): boolean => OWN_REFUSALS.has(co
 /** Never rejects. One attempt: whoever looks has a back-off of his own. `trades`: how many to ask for where the channel is trades. */
 export type RestLook = (trades?: number) => Promise<RestItem | AppError>;
 
+/** What a look needs of its feed's options. */
+interface LookOptions {
+  readonly topic: StreamTopic;
+  readonly exchanges: Pick<ExchangeClient, 'fetch'>;
+  readonly monotonic: () => Millis;
+  /** How many rows to ask for; undefined: as many as always. */
+  readonly listener: { wanted(): number | undefined };
+}
+
 export const createRestLook =
-  ({ topic, exchanges, monotonic, listener }: FeedOptions, signal: AbortSignal): RestLook =>
+  ({ topic, exchanges, monotonic, listener }: LookOptions, signal: AbortSignal): RestLook =>
   async (trades = STREAM_TRADES) => {
     try {
       const { body, receivedAt } = await exchanges.fetch(

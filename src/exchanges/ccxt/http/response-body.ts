@@ -16,6 +16,15 @@ const inflateAsync = promisify(inflate);
 const inflateRawAsync = promisify(inflateRaw);
 const brotliAsync = promisify(brotliDecompress);
 
+/** What is known of an answer for certain, before CCXT has looked at it. Header names in lower case. */
+export interface VenueResponse {
+  readonly status: number;
+  readonly statusText: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly json: unknown;
+}
+
 /** A body that is not what its headers say: cut short, or too large when inflated. */
 export class UnreadableBodyError extends Error {
   override readonly name = 'UnreadableBodyError';

@@ -19,17 +19,8 @@ import {
   type FaultCode,
   type RefusalWords,
 } from '../faults.js';
-import { parseBody, readText } from './response-body.js';
+import { parseBody, readText, type VenueResponse } from './response-body.js';
 import type { VenueClock } from '../venue-clock.js';
-
-/** What is known of an answer for certain, before CCXT has looked at it. Header names in lower case. */
-export interface VenueResponse {
-  readonly status: number;
-  readonly statusText: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-  readonly json: unknown;
-}
 
 export interface TransportDeps {
   readonly exchange: ExchangeId;

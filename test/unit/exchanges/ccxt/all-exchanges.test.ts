@@ -7,7 +7,7 @@ import { createSocketAgents, NO_PROXIES } from '../../../../src/exchanges/ccxt/h
 import { createInstance } from '../../../../src/exchanges/ccxt/instance.js';
 import { listExchangeIds, loadExchangeClass } from '../../../../src/exchanges/ccxt/loader.js';
 import { Pacer } from '../../../../src/exchanges/rate-limit/pacer.js';
-import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/upstream-gate.js';
+import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gates.js';
 import { parseInterval } from '../../../../src/lib/intervals.js';
 import { silentLog } from '../../../../src/log/log.js';
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseInterval, type Interval } from '../../../../src/lib/intervals.js';
-import { collectCandles, type CandlePlan, type FetchPage } from '../../../../src/exchanges/ccxt/candles.js';
+import type { CandlePlan, FetchPage } from '../../../../src/exchanges/ccxt/candle-plan.js';
+import { collectCandles } from '../../../../src/exchanges/ccxt/candles.js';
 import { venueQuirks, type VenueQuirks } from '../../../../src/exchanges/venues/venue-quirks.js';
 
 const MINUTE = 60_000;

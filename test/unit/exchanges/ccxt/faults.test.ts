@@ -9,7 +9,7 @@ import {
   faultOfConnection,
 } from '../../../../src/exchanges/ccxt/faults.js';
 import { NOT_JSON, UnreadableBodyError } from '../../../../src/exchanges/ccxt/http/response-body.js';
-import type { VenueResponse } from '../../../../src/exchanges/ccxt/http/transport.js';
+import type { VenueResponse } from '../../../../src/exchanges/ccxt/http/response-body.js';
 
 const response = (status: number, json: unknown = { a: 1 }, body = ''): VenueResponse => ({
   status,

@@ -1,10 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { AppError } from '../../../../src/errors.js';
-import {
-  createUpstreamGate,
-  type AdmitRequest,
-  type BookRequest,
-} from '../../../../src/exchanges/rate-limit/upstream-gate.js';
+import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gates.js';
+import type { AdmitRequest, BookRequest } from '../../../../src/exchanges/rate-limit/upstream-gate.js';
 
 const NOON = Date.UTC(2026, 0, 1, 12, 0, 0);
 const MINUTE = 60_000;

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
 import { AppError } from '../../../../src/errors.js';
-import {
-  createUpstreamGate,
-  type AdmitRequest,
-  type GateState,
-  type UpstreamGateOptions,
+import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gates.js';
+import type {
+  AdmitRequest,
+  GateState,
+  UpstreamGateOptions,
 } from '../../../../src/exchanges/rate-limit/upstream-gate.js';
 
 const NOON = Date.UTC(2026, 0, 1, 12, 0, 0);

@@ -7,11 +7,11 @@ import { createDispatcher, NO_PROXIES } from '../../../../../src/exchanges/ccxt/
 import { MAX_BODY_BYTES } from '../../../../../src/exchanges/ccxt/http/response-body.js';
 import { createTransport } from '../../../../../src/exchanges/ccxt/http/transport.js';
 import { createVenueClock } from '../../../../../src/exchanges/ccxt/venue-clock.js';
-import {
-  createUpstreamGate,
-  type AdmitRequest,
-  type UpstreamGate,
-  type UpstreamOutcome,
+import { createUpstreamGate } from '../../../../../src/exchanges/rate-limit/exchange-gates.js';
+import type {
+  AdmitRequest,
+  UpstreamGate,
+  UpstreamOutcome,
 } from '../../../../../src/exchanges/rate-limit/upstream-gate.js';
 
 const ends: (() => Promise<unknown>)[] = [];
