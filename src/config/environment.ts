@@ -1,6 +1,6 @@
 /**
- * Every variable of the environment that is a setting, described where it is checked; .env.example and the README repeat
- * the descriptions (tests keep them in step).
+ * Every variable of the environment that is a setting, described where it is checked; .env.example repeats
+ * the descriptions (a test keeps it in step), and `npm run docs` writes them into docs/configuration.md.
  */
 import { z } from 'zod';
 import {

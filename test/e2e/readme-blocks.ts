@@ -1,4 +1,4 @@
-/** The README as a program: its code blocks, and what it means that an answer has the shape that the README shows. */
+/** Documents as programs: their code blocks, and what it means that an answer has the shape that a document shows. */
 
 export interface Block {
   /** The fence's info string: sh, json, http … */
@@ -6,21 +6,25 @@ export interface Block {
   readonly text: string;
   /** `<!-- run: node -->` in front of the block; null without one. */
   readonly marker: string | null;
-  /** For the test's name: the nearest heading above. */
+  /** For the test's name: the document and the nearest heading above. */
   readonly heading: string;
 }
 
 const FENCE = /^```(\w*)\n([\s\S]*?)^```$/gm;
 const MARKER = /<!-- run: (\w+) -->\s*$/;
 
-const lastHeading = (before: string): string =>
-  [...before.matchAll(/^#{1,4} (.*)$/gm)].at(-1)?.[1] ?? 'README';
+const lastHeading = (before: string): string => [...before.matchAll(/^#{1,4} (.*)$/gm)].at(-1)?.[1] ?? 'top';
 
 /** All fenced blocks in order. */
-export const blocksOf = (markdown: string): Block[] =>
+export const blocksOf = (markdown: string, path: string): Block[] =>
   [...markdown.matchAll(FENCE)].map(({ 1: language = '', 2: text = '', index }) => {
     const before = markdown.slice(0, index);
-    return { language, text, marker: MARKER.exec(before)?.[1] ?? null, heading: lastHeading(before) };
+    return {
+      language,
+      text,
+      marker: MARKER.exec(before)?.[1] ?? null,
+      heading: `${path}, ${lastHeading(before)}`,
+    };
   });
 
 export interface Example {
@@ -41,7 +45,7 @@ export const examplesOf = (blocks: readonly Block[]): Example[] =>
     return [{ name: `${block.heading}: ${command}`, command, answer }];
   });
 
-/** What the README writes for what it leaves out, as a member, an array's last element or a whole value. */
+/** What a document writes for what it leaves out, as a member, an array's last element or a whole value. */
 const ELLIPSIS = '…';
 
 const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>

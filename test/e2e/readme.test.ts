@@ -1,12 +1,23 @@
-// The README is executable: every curl in it is run against the demo's server and compared with the answer it shows.
-import { readFileSync } from 'node:fs';
+// README.md and docs/ are executable: every curl in them is run against the demo's server and compared with the answer
+// that the document shows.
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium } from '../support/chromium.js';
 import { blocksOf, differences, examplesOf, type Example } from './readme-blocks.js';
 import { run, startDemo, type Demo } from './readme-demo.js';
 
-const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-const blocks = blocksOf(README);
+const ROOT = new URL('../../', import.meta.url);
+const read = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8');
+const README = read('README.md');
+/** Its commands are the sandbox's own, which listens elsewhere. */
+const OTHERS = new Set(['sandbox.md']);
+const DOCUMENTS = [
+  'README.md',
+  ...readdirSync(new URL('docs/', ROOT))
+    .filter((name) => name.endsWith('.md') && !OTHERS.has(name))
+    .map((name) => `docs/${name}`),
+];
+const blocks = DOCUMENTS.flatMap((path) => blocksOf(read(path), path));
 const examples = examplesOf(blocks);
 const withAnswer = (language: string): Example[] =>
   examples.filter(({ answer }) => answer.language === language);
@@ -24,7 +35,7 @@ afterAll(() => demo.stop());
 
 const here = (text: string): string => text.replaceAll('localhost:8000', `127.0.0.1:${demo.port}`);
 
-/** curl as the README has it, quiet, and with the status at the end. */
+/** curl as the document has it, quiet, and with the status at the end. */
 const curl = async (command: string): Promise<{ body: string; status: number }> => {
   const quiet = here(command).replace(/^curl/, "curl -sS --max-time 10 -w '\\n%{http_code}'");
   const { output } = await run(['bash', '-c', quiet], { limitMs: ANSWER_MS });
@@ -42,8 +53,8 @@ const showsTicker = (output: string): boolean =>
   /event_type['"]?: ['"]ticker/.test(output) && /last['"]?: \d/.test(output);
 const showsTwoTickers = (output: string): boolean => (output.match(/['"]?ticker['"]/g) ?? []).length >= 2;
 
-describe('the README', () => {
-  it('has examples for every endpoint', () => {
+describe('the documents', () => {
+  it('have examples for every endpoint', () => {
     const commands = examples.map(({ command }) => command).join('\n');
     for (const path of ['ticker', 'ohlcv', 'orderbook', 'trades'])
       expect(commands).toContain(`/v1/markets/${path}?`);
@@ -57,14 +68,14 @@ describe('the README', () => {
       expect(commands).toContain(path);
   });
 
-  it('has the two commands word for word', () => {
+  it('have the two commands word for word, in the README', () => {
     const lines = README.split('\n');
     expect(lines).toContain('npm ci && npm run demo');
     expect(lines).toContain('npm ci && npm test');
   });
 });
 
-describe('the answers that the README shows', () => {
+describe('the answers that the documents show', () => {
   it.each(withAnswer('json'))('have the shape of the real ones: $name', async ({ command, answer }) => {
     const shown: unknown = JSON.parse(answer.text);
     const { body, status } = await curl(command);
@@ -85,7 +96,7 @@ describe('the answers that the README shows', () => {
     const names = real.map((line) => line.split(':', 1)[0]?.toLowerCase());
     expect(realStatus).toBe(statusLine);
     for (const header of headers) expect(names).toContain(header.split(':', 1)[0]);
-    expect(real).toContain('data-source: sandbox');
+    expect(real).toContain('data-source: sandbox; via=rest');
   });
 
   it('name metrics that are exported', async () => {
@@ -124,7 +135,7 @@ const eventsOf = (text: string): unknown[] =>
   [...text.matchAll(/^data: (.*)\n\n?/gm)].map(([, data = '']) => JSON.parse(data) as unknown);
 const isTicker = (event: unknown): boolean => (event as { event_type?: unknown }).event_type === 'ticker';
 
-describe('the snippets of the README', () => {
+describe('the snippets of the documents', () => {
   const marked = (marker: string) => blocks.filter((block) => block.marker === marker);
 
   it.each(marked('node'))('print events under Node.js: $heading', async ({ text }) => {
@@ -144,7 +155,7 @@ describe('the snippets of the README', () => {
   });
 
   it.each(marked('compile'))('compile under Python: $heading', async ({ text }) => {
-    const check = 'import sys; compile(sys.argv[1], "README.md", "exec")';
+    const check = 'import sys; compile(sys.argv[1], "docs", "exec")';
     const { code, output } = await run(['python3', '-c', check, text], { limitMs: EVENTS_MS });
     expect(output).toBe('');
     expect(code).toBe(0);

@@ -1,4 +1,4 @@
-// The comparison behind test/e2e/readme.test.ts: it must notice what a reader of the README would stumble over.
+// The comparison behind test/e2e/readme.test.ts: it must notice what a reader of the documents would stumble over.
 import { describe, expect, it } from 'vitest';
 import { blocksOf, differences, examplesOf } from '../e2e/readme-blocks.js';
 
@@ -36,14 +36,14 @@ describe('the examples of a document', () => {
   it('are commands with the answer that follows', () => {
     const text =
       '## Part\n\n```sh\ncurl x\n```\n\nwords\n\n```json\n{}\n```\n\n<!-- run: node -->\n\n```js\n1;\n```\n';
-    const blocks = blocksOf(text);
+    const blocks = blocksOf(text, 'a.md');
     expect(examplesOf(blocks)).toMatchObject([
-      { name: 'Part: curl x', command: 'curl x', answer: { language: 'json', text: '{}\n' } },
+      { name: 'a.md, Part: curl x', command: 'curl x', answer: { language: 'json', text: '{}\n' } },
     ]);
-    expect(blocks[2]).toMatchObject({ language: 'js', marker: 'node', heading: 'Part' });
+    expect(blocks[2]).toMatchObject({ language: 'js', marker: 'node', heading: 'a.md, Part' });
   });
 
   it('may not lack an answer', () => {
-    expect(() => examplesOf(blocksOf('```sh\ncurl x\n```\n'))).toThrow('No answer follows: curl x');
+    expect(() => examplesOf(blocksOf('```sh\ncurl x\n```\n', 'a.md'))).toThrow('No answer follows: curl x');
   });
 });

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { generatedDocuments } from '../../scripts/docs-tables.js';
 import { loadConfig, SETTINGS } from '../../src/config/config.js';
 import { ERROR_CODES } from '../../src/errors.js';
 import { ADVICE } from '../../src/http/openapi/advice.js';
@@ -18,11 +19,11 @@ const DOCUMENTS = [
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
 ];
-const README = read('README.md');
+const STREAMS = read('docs/streams.md');
 
 /** The cells of each row of the table below `heading`, without head and rule. */
 const tableUnder = (markdown: string, heading: string): string[][] => {
-  const section = markdown.slice(markdown.indexOf(`\n${heading}\n`) + 1);
+  const section = markdown.slice(`\n${markdown}`.indexOf(`\n${heading}\n`));
   const table = /^\|.*\|\n\|[ |:-]+\|\n((?:\|.*\|\n)+)/m.exec(section)?.[1] ?? '';
   return table
     .trim()
@@ -37,9 +38,8 @@ const tableUnder = (markdown: string, heading: string): string[][] => {
 
 const bare = (cell: string | undefined): string => (cell ?? '').replace(/^`|`$/g, '');
 
-describe('the README', () => {
-  const settings = tableUnder(README, '## Settings');
-  const codes = tableUnder(README, '## Errors');
+describe('docs/configuration.md', () => {
+  const settings = tableUnder(read('docs/configuration.md'), '# Configuration');
 
   it('lists every setting with its description, and no other', () => {
     const listed = settings.map(([name, , description]) => ({ name: bare(name), description }));
@@ -53,6 +53,10 @@ describe('the README', () => {
       expect(loadConfig({ [bare(name)]: written }), bare(name)).toEqual(defaults);
     }
   });
+});
+
+describe('docs/errors.md', () => {
+  const codes = tableUnder(read('docs/errors.md'), '# Errors');
 
   it('lists every error code with its status and whether asking again can help, and no other', () => {
     const listed = codes.map(([code, status, retryable]) => [bare(code), Number(status), retryable]);
@@ -69,18 +73,19 @@ describe('the README', () => {
     const given = codes.map(([code, , , , advice]) => [bare(code), advice]);
     expect(given).toEqual(Object.entries(ADVICE).map(([code, { advice }]) => [code, advice]));
   });
+});
 
+it('the generated tables are those that `npm run docs` writes from the source of today', async () => {
+  for (const { path, current, wanted } of await generatedDocuments())
+    expect(current, `${path} is out of date: npm run docs`).toBe(wanted);
+});
+
+describe('docs/streams.md', () => {
   it('explains every close code, channel and state of the streams', () => {
-    const closeCodes = tableUnder(README, '## Streams').length;
-    expect(closeCodes).toBe(3);
-    for (const code of Object.values(CLOSE)) expect(README).toMatch(new RegExp(`^\\| ${code} +\\|`, 'm'));
-    for (const channel of CHANNELS) expect(README).toMatch(new RegExp(`^\\| \`${channel}\` +\\|`, 'm'));
-    for (const state of STREAM_STATES) expect(README).toContain(`\`${state}\``);
-  });
-
-  it('keeps the place of the benchmark table', () => {
-    expect(README.indexOf('<!-- bench:start -->')).toBeGreaterThan(0);
-    expect(README.indexOf('<!-- bench:end -->')).toBeGreaterThan(README.indexOf('<!-- bench:start -->'));
+    expect(tableUnder(STREAMS, '# Streams')).toHaveLength(3);
+    for (const code of Object.values(CLOSE)) expect(STREAMS).toMatch(new RegExp(`^\\| ${code} +\\|`, 'm'));
+    for (const channel of CHANNELS) expect(STREAMS).toMatch(new RegExp(`^\\| \`${channel}\` +\\|`, 'm'));
+    for (const state of STREAM_STATES) expect(STREAMS).toContain(`\`${state}\``);
   });
 });
 

@@ -2,6 +2,8 @@
 import type { AppErrorDetails, ErrorCode } from '../../errors.js';
 
 export interface Advice {
+  /** What the code says, for docs/errors.md (`npm run docs`); Markdown. */
+  readonly meaning: string;
   /** Example of `detail`. */
   readonly detail: string;
   readonly advice: string;
@@ -14,132 +16,169 @@ const INTERVALS = 'coinbaseexchange offers 1m, 5m, 15m, 1h, 6h, 1d';
 /** A test provokes each of these errors: the examples are the server's own words. */
 export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
   invalid_request: {
+    meaning: 'A parameter is missing, malformed, unknown or repeated; `errors` says which and why',
     detail: 'exchange is required, for example binance.',
     advice: 'Correct the parameters named in errors.',
     details: { errors: [{ parameter: 'exchange', reason: 'is required, for example binance' }] },
   },
   unknown_exchange: {
+    meaning: 'CCXT has no exchange of this name',
     detail: 'No exchange is called binanse. Did you mean binance?',
     advice: 'Use an id from /v1/exchanges.',
     details: { errors: [{ parameter: 'exchange', reason: 'Did you mean binance?' }] },
   },
   exchange_not_enabled: {
+    meaning: 'CCXT has it, this server does not',
     detail: 'The exchange okx is not enabled on this server. Enabled: binance, kraken, coinbasepro.',
     advice: 'Use an enabled one, or have it added to ENABLED_EXCHANGES.',
     details: { errors: [{ parameter: 'exchange', reason: 'must be one of binance, kraken, coinbasepro' }] },
   },
   symbol_not_found: {
+    meaning: 'The exchange does not list this symbol; the nearest ones are suggested',
     detail: NO_SUCH_SYMBOL,
     advice: 'Use a symbol from /v1/markets; the nearest ones are suggested.',
     details: { errors: [{ parameter: 'symbol', reason: NO_SUCH_SYMBOL }] },
   },
   interval_not_supported: {
+    meaning: 'The exchange has no candles of this interval; its own are listed',
     detail: `${INTERVALS}.`,
     advice: 'Use one of the intervals that the exchange itself offers; /v1/exchanges lists them.',
     details: { errors: [{ parameter: 'interval', reason: INTERVALS }] },
   },
   not_supported_by_exchange: {
+    meaning: 'The exchange does not offer this kind of data',
     detail: 'bitflyer offers no ohlcv data this way.',
     advice: 'See capabilities in /v1/exchanges, or ask another exchange.',
   },
   origin_not_allowed: {
+    meaning: 'A page of another origin tried to open a WebSocket or to call `/mcp`',
     detail: 'Pages of this origin may not connect to this server.',
     advice: 'Name the origin of the page in CORS_ORIGIN, or call from a program, which sends no Origin.',
     details: {
       errors: [{ parameter: 'Origin', reason: 'is not one of the origins that may connect (CORS_ORIGIN)' }],
     },
   },
-  not_found: { detail: 'There is nothing here.', advice: 'See /docs for the addresses there are.' },
+  not_found: {
+    meaning: 'There is nothing at this address',
+    detail: 'There is nothing here.',
+    advice: 'See /docs for the addresses there are.',
+  },
   method_not_allowed: {
+    meaning: 'The address exists, the method does not; `Allow` lists those that do',
     detail: 'POST is not possible here; possible: GET, HEAD, OPTIONS.',
     advice: 'Use a method of the Allow header.',
   },
   not_acceptable: {
+    meaning: 'The `Accept` header leaves no room for what this address answers',
     detail: 'This address answers with application/json only.',
     advice: 'Accept application/json, or send no Accept header.',
   },
   request_timeout: {
+    meaning: 'The request did not arrive in time',
     detail: 'The request did not arrive in time.',
     advice: 'Send the whole request at once, its headers within 10 seconds.',
   },
   payload_too_large: {
+    meaning: 'The body is larger than this server reads',
     detail: 'The body is larger than this server reads.',
     advice: 'Send less.',
   },
-  uri_too_long: { detail: 'The URL is longer than 2048 characters.', advice: 'Shorten the query.' },
+  uri_too_long: {
+    meaning: 'The URL is longer than 2048 characters',
+    detail: 'The URL is longer than 2048 characters.',
+    advice: 'Shorten the query.',
+  },
   expectation_failed: {
+    meaning: 'The `Expect` header asks for what this server does not do',
     detail: 'No expectation but 100-continue can be met.',
     advice: 'Send no Expect header, or 100-continue.',
   },
   headers_too_large: {
+    meaning: 'Request line and headers are longer than 16 kB',
     detail: 'Request line and headers are longer than 16384 bytes.',
     advice: 'Send fewer or shorter headers; cookies are often the cause.',
   },
   upstream_rate_limited: {
+    meaning: 'The exchange said "too many requests" and is left alone until it is over',
     detail: 'binance says that it got too many requests.',
     advice: 'Wait for Retry-After. If it happens often, lower RATE_LIMIT_REQUESTS or raise the cache TTLs.',
     details: { retryAfterMs: 30_000, upstream: { exchange: 'binance', status: 429 } },
   },
   upstream_budget_exhausted: {
+    meaning: "This server's own budget for the exchange, or its pace, leaves no slot in time",
     detail: "This server's own request budget for kraken is used up.",
     advice: 'Wait for Retry-After, or raise RATE_LIMIT_REQUESTS within what the exchange allows.',
     details: { retryAfterMs: 12_000, upstream: { exchange: 'kraken' } },
   },
   client_rate_limited: {
+    meaning:
+      'You asked more often than `CLIENT_RATE_LIMIT_REQUESTS` allows, or sent too many messages on `/ws`',
     detail: 'More than 600 requests within 60 seconds.',
     advice: 'Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling.',
     details: { retryAfterMs: 17_000 },
   },
   stream_limit_reached: {
+    meaning: 'Your address has all the streams that it may have at once (`STREAM_MAX_PER_CLIENT`)',
     detail: 'This address has all the streams that it may have at once: 1.',
     advice: 'Close streams that you no longer need, or put several subscriptions on one /ws connection.',
     details: { retryAfterMs: 5_000 },
   },
   internal_error: {
+    meaning: "A bug of this server; never an exchange's doing",
     detail: 'An unexpected fault occurred.',
     advice: 'A bug of this server: report it with the request_id, under which it is logged.',
   },
   upstream_error: {
+    meaning: 'The exchange refused the request for a reason of its own',
     detail: 'binance refused the request.',
     advice: 'The exchange refused for a reason of its own; asking again will not help.',
     details: { upstream: { exchange: 'binance', status: 400 } },
   },
   upstream_bad_response: {
+    meaning: 'The exchange answered with something that makes no sense (HTML, cut or empty JSON)',
     detail: 'kraken gave an answer that makes no sense.',
     advice: 'Ask again later; if it stays, the exchange has changed its API.',
     details: { upstream: { exchange: 'kraken', status: 200 } },
   },
   upstream_geo_blocked: {
+    meaning: 'The exchange does not serve the place this server runs in',
     detail: 'binance does not serve the place that this server runs in.',
     advice: 'Run the server elsewhere, set HTTPS_PROXY, or use another exchange (for example binanceus).',
     details: { upstream: { exchange: 'binance', status: 451 } },
   },
   upstream_auth_required: {
+    meaning: 'The exchange wants a key for this',
     detail: 'coinbaseexchange wants credentials for this.',
     advice: 'Use another exchange: this server holds no keys.',
     details: { upstream: { exchange: 'coinbaseexchange', status: 401 } },
   },
   upstream_unavailable: {
+    meaning: "The exchange can't be reached or fails, or its circuit is open",
     detail: 'kraken can not be reached or fails.',
     advice: 'Ask again after Retry-After; /v1/health/ready tells the state of each exchange.',
     details: { upstream: { exchange: 'kraken', status: 502 } },
   },
   upstream_timeout: {
+    meaning:
+      'The exchange did not answer within `UPSTREAM_TIMEOUT`, or all attempts within `REQUEST_TIMEOUT`',
     detail: 'binance did not answer in time.',
     advice: 'Ask again after Retry-After, or raise UPSTREAM_TIMEOUT and REQUEST_TIMEOUT.',
     details: { upstream: { exchange: 'binance' } },
   },
   upstream_maintenance: {
+    meaning: 'The exchange says that it is under maintenance',
     detail: 'kraken is under maintenance.',
     advice: "Ask again after Retry-After; see the exchange's status page.",
     details: { retryAfterMs: 60_000, upstream: { exchange: 'kraken', status: 503 } },
   },
   overloaded: {
+    meaning: 'This server has more work, or more stream clients, than it can serve in time',
     detail: 'This server has more requests than it can answer in time.',
     advice: 'Ask again after Retry-After; run more servers behind a balancer if it happens often.',
     details: { retryAfterMs: 2_000 },
   },
   shutting_down: {
+    meaning: 'This server is stopping',
     detail: 'This server is shutting down.',
     advice: 'Ask again: a balancer sends you to another server.',
     details: { retryAfterMs: 1_000 },
