@@ -3,7 +3,7 @@
  * checks it again on the way out. Pure: no I/O, no clock; the time of receipt comes in as `now`.
  *
  * CCXT answers an odd body with odd results (rows of undefined, tickers without a price) rather than with an error
- * (CCXT.md §0.4), so everything here refuses with `upstream_bad_response` what makes no sense. Known fields that are empty
+ * (docs/ccxt.md#odd-answers), so everything here refuses with `upstream_bad_response` what makes no sense. Known fields that are empty
  * are data: a market without trades is a ticker of nulls, and a row without prices is left out without costing the others.
  */
 import { z } from 'zod';

@@ -111,6 +111,34 @@ describe('SECURITY.md', () => {
   });
 });
 
+describe('comments in the source', () => {
+  const sources = ['src', 'scripts', 'bench'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.[jt]s$/.test(name))
+      .map((name) => join(folder, name)),
+  );
+  /** As GitHub makes them: lower case, no punctuation, a dash for each blank. */
+  const anchorsOf = (markdown: string): string[] =>
+    [...markdown.matchAll(/^#{1,4} (.*)$/gm)].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-'),
+    );
+
+  it('name documents and sections that exist', () => {
+    const faults = sources.flatMap((source) =>
+      [...read(source).matchAll(/\b((?:docs\/)?[\w-]+\.md)(?:#([\w-]+))?/g)].flatMap(
+        ([text, path = '', anchor]) => {
+          if (!existsSync(join(ROOT, path))) return [`${source}: ${text}`];
+          return anchor === undefined || anchorsOf(read(path)).includes(anchor) ? [] : [`${source}: ${text}`];
+        },
+      ),
+    );
+    expect(faults).toEqual([]);
+  });
+});
+
 const packageJson = z.object({ scripts: z.record(z.string(), z.string()) });
 
 describe('all documents', () => {

@@ -1,6 +1,6 @@
 /**
  * Candles in pages of the venue's size, by us: CCXT's `paginate` loses a candle at each seam on Coinbase and calls
- * Kraken ten times for nothing (CCXT.md §7). Nothing is made up: what is missing is said in `gaps`.
+ * Kraken ten times for nothing (docs/ccxt.md#candles). Nothing is made up: what is missing is said in `gaps`.
  */
 import type { Candle, Gap } from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';

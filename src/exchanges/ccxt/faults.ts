@@ -1,7 +1,7 @@
 /**
- * What went wrong at a venue, as one of DESIGN.md's codes. The answer's status and body decide wherever they say
+ * What went wrong at a venue, as one of the codes of src/errors.ts. The answer's status and body decide wherever they say
  * something certain; CCXT's class only where the venue worded its refusal in JSON, since CCXT blurs the rest (a geo-block
- * is "not available", a 429 is "DDoS protection"; the tables are in CCXT.md §2). Messages are ours: CCXT's carry URLs
+ * is "not available", a 429 is "DDoS protection"; docs/ccxt.md#errors has the table). Messages are ours: CCXT's carry URLs
  * and whole bodies.
  */
 import { AppError, type ErrorCode } from '../../errors.js';

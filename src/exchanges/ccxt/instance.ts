@@ -1,4 +1,4 @@
-/** One CCXT exchange, made safe for a server that runs for months. CCXT.md §0 has what each guard is for. */
+/** One CCXT exchange, made safe for a server that runs for months. docs/ccxt.md says what each guard is for. */
 import type { ExchangeOptions } from '../../config/config.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
@@ -67,7 +67,7 @@ const constructorConfig = ({ exchange, options, transport, userAgent }: Instance
 
 /**
  * A subscribe frame that waits its turn is sent after its socket closed, and CCXT awaits nothing of it: the rejection
- * would end the process (CCXT.md §0.2). And a socket that waits its turn to be dialled is dialled after its instance
+ * would end the process (docs/ccxt.md#unhandled-rejections). And a socket that waits its turn to be dialled is dialled after its instance
  * closed, whereupon nobody closes it any more. Agents are set here too, since CCXT reads them while it makes the client.
  */
 const hardenSockets = (ccxt: CcxtExchange, agents: SocketAgents, isClosed: () => boolean): void => {

@@ -1,7 +1,7 @@
 /**
  * One venue's markets: loaded once for all callers, refreshed in the background, kept when a refresh fails. Each load
  * runs on a CCXT instance of its own, which replaces the old one only when it succeeded: a failed load poisons the
- * instance that it ran on (CCXT.md §0.3).
+ * instance that it ran on (docs/ccxt.md#loading-markets).
  */
 import { AppError } from '../../errors.js';
 import type { Market } from '../../schemas/market.js';

@@ -1,6 +1,6 @@
 /**
- * Kraken's books carry a checksum of their ten best levels, which CCXT does not check (its option is broken, CCXT.md §6):
- * a lost update would go unnoticed for good. https://docs.kraken.com/api/docs/guides/spot-ws-book-v2
+ * Kraken's books carry a checksum of their ten best levels, which CCXT does not check (its option fails,
+ * docs/ccxt.md#feeds): a lost update would go unnoticed for good. https://docs.kraken.com/api/docs/guides/spot-ws-book-v2
  */
 import { crc32 } from 'node:zlib';
 import { isTable, member } from '../ccxt/tables.js';

@@ -1,6 +1,6 @@
 /**
  * What has to be known of single venues and is in none of CCXT's tables. The only place that names venues: everything
- * else asks this table. CCXT.md §5 and §7 have the measurements.
+ * else asks this table. docs/ccxt.md has the measurements.
  */
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { DAY_MS } from '../../lib/intervals.js';

@@ -33,7 +33,8 @@ const { log } = serveWorker({
   monotonic,
 });
 
-// CCXT leaves promises behind that nobody awaits (CCXT.md 0.2); they must not end the thread, and must not go unseen.
+// CCXT leaves promises behind that nobody awaits (docs/ccxt.md#unhandled-rejections). They must not end
+// the thread, and are logged and counted.
 process.on('unhandledRejection', (reason) => {
   unhandledRejections += 1;
   log.warn({ error: reason, count: unhandledRejections }, 'unhandled rejection in a worker');

@@ -1,4 +1,4 @@
-// Each row of CCXT.md's fault table as the contract's code, over the real CCXT and the venues' own wire formats.
+// Each row of the table of errors in docs/ccxt.md as the contract's code, over the real CCXT and the venues' own wire formats.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { MarketRequest } from '../../../src/exchanges/exchange-client.js';
 import type { FaultRule } from '../../../src/sandbox/faults.js';

@@ -1,4 +1,4 @@
-// What CCXT does to a server that trusts it (CCXT.md, section 0): each of these fails without its guard.
+// What CCXT does to a server that trusts it (docs/ccxt.md): each of these fails without its guard.
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CcxtExchange } from '../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { loadExchangeClass } from '../../../src/exchanges/ccxt/loader.js';

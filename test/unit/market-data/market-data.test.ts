@@ -1,4 +1,4 @@
-/** Every rule of DESIGN.md's "Freshness", as a caller sees it. */
+/** Every rule of docs/rest-api.md#freshness, as a caller sees it. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AppError, type ErrorCode } from '../../../src/errors.js';
 import type { LiveTicker, MarketQuery } from '../../../src/market-data/market-data-api.js';

@@ -91,7 +91,7 @@ const top = (side: unknown): unknown =>
 const isCrossed = ({ bids, asks }: Pick<BookFigures, 'bids' | 'asks'>): boolean =>
   bids[0] !== undefined && asks[0] !== undefined && bids[0].price > asks[0].price;
 
-/** Never with a small limit, which loses levels (CCXT.md §0.7); the live book is copied here, before any await. */
+/** Never with a small limit, which loses levels (docs/ccxt.md#feeds); the live book is copied here, before any await. */
 const orderBookReader = (context: ReaderContext): ChannelReader => {
   const { instance, topic, deps } = context;
   const { bookParams } = watchQuirks(deps.exchange);

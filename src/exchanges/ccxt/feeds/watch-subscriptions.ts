@@ -1,6 +1,6 @@
 /**
  * What each feed subscribed on a CCXT instance, so that it can be undone: CCXT frees a subscription on few venues only,
- * and one that failed stays marked, so that its repetition would wait for ever (CCXT.md §0.8, §6). Every call of CCXT's
+ * and one that failed stays marked, so that its repetition would wait for ever (docs/ccxt.md#feeds). Every call of CCXT's
  * `watch` and `watchMultiple` is noted with the frame that it sends; the frame that undoes it follows from that.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -47,7 +47,7 @@ const textsOf = (value: unknown): string[] =>
 
 /**
  * CCXT's Kraken knows one interval a symbol: its key lacks the interval, so that a second one is never subscribed
- * (CCXT.md §0.9). The key of a subscription to candles gets its interval here wherever it lacks it.
+ * (docs/ccxt.md#feeds). The key of a subscription to candles gets its interval here wherever it lacks it.
  */
 const withInterval = ({ symbol, interval }: StreamTopic, hash: unknown): unknown => {
   if (interval === undefined || typeof hash !== 'string') return hash;
