@@ -16,6 +16,8 @@ export interface CacheEntry {
   readonly source: string;
   /** OHLCV whose last candle is open: the end of its period, past which `closed:false` must not be served. */
   readonly closesAt: Millis | null;
+  /** Ticker or order book: the venue gave no time, and `timestamp` is that of receipt. */
+  readonly untimed?: true | undefined;
 }
 
 /** One tier, or several behind one face. Neither call ever rejects: a cache that fails is a cache that missed. */

@@ -4,7 +4,7 @@
  * another key's question; whatever does not fit exactly is a miss.
  *
  *   0 magic  4 crc32  8 receivedAt  16 freshUntil  24 staleUntil  32 closesAt (NaN: none)
- *   40 length of etag  41 length of source  44 length of body  48 etag, source, body
+ *   40 length of etag  41 length of source  42 flags (1: untimed)  44 length of body  48 etag, source, body
  */
 import { crc32 } from 'node:zlib';
 import type { Millis } from '../schemas/common.js';
@@ -14,6 +14,8 @@ import type { CacheEntry } from './cache-entry.js';
 const MAGIC = Buffer.from('MCD1');
 const SUMMED_FROM = 8;
 const HEADER_BYTES = 48;
+/** The venue gave no time of its own. */
+const UNTIMED = 1;
 /** Another server's clock may run ahead of ours by this much; what is younger still cannot be judged. */
 const MAX_CLOCK_SKEW_MS = 1_000;
 /** Durations cannot be set longer than a day. */
@@ -23,7 +25,7 @@ const PRINTABLE = /^[\x20-\x7e]{1,100}$/;
 const checkSum = (key: string, summed: Buffer): number => crc32(summed, crc32(key));
 
 export const encodeEntry = (key: string, entry: CacheEntry): Buffer => {
-  const { body, etag, source, receivedAt, freshUntil, staleUntil, closesAt } = entry;
+  const { body, etag, source, receivedAt, freshUntil, staleUntil, closesAt, untimed } = entry;
   const value = Buffer.allocUnsafe(HEADER_BYTES + etag.length + source.length + body.length);
   MAGIC.copy(value);
   value.writeDoubleLE(receivedAt, 8);
@@ -32,7 +34,7 @@ export const encodeEntry = (key: string, entry: CacheEntry): Buffer => {
   value.writeDoubleLE(closesAt ?? NaN, 32);
   value.writeUInt8(etag.length, 40);
   value.writeUInt8(source.length, 41);
-  value.writeUInt16LE(0, 42);
+  value.writeUInt16LE(untimed === true ? UNTIMED : 0, 42);
   value.writeUInt32LE(body.length, 44);
   value.write(etag + source, HEADER_BYTES, 'latin1');
   body.copy(value, HEADER_BYTES + etag.length + source.length);
@@ -65,6 +67,7 @@ export const decodeEntry = (key: string, value: Buffer, at: Millis): Decoded => 
     freshUntil: value.readDoubleLE(16),
     staleUntil: value.readDoubleLE(24),
     closesAt: Number.isNaN(closesAt) ? null : closesAt,
+    ...(value.readUInt16LE(42) === UNTIMED ? { untimed: true } : {}),
   };
   // These two become header lines.
   if (!PRINTABLE.test(entry.etag) || !PRINTABLE.test(entry.source) || !timesAreSane(entry)) return 'corrupt';

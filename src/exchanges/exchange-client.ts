@@ -59,6 +59,8 @@ export interface MarketAnswer {
   /** The symbol as the venue's market list spells it. */
   readonly symbol: UnifiedSymbol;
   readonly receivedAt: Millis;
+  /** Ticker or order book: the venue gave no time, and `timestamp` is that of receipt. */
+  readonly untimed?: true | undefined;
   /** OHLCV with gaps that the venue may fill when it is asked again. */
   readonly mayHeal?: boolean | undefined;
   /** OHLCV that still moves: when its open candle closes (or the next candle may appear). null where nothing moves. */

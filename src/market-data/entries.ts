@@ -17,13 +17,14 @@ export const entryOf = (
   { source, ttl }: { readonly source: string; readonly ttl: FreshnessSettings },
 ): CacheEntry => {
   const body = asBuffer(answer.body);
-  const { receivedAt, closesAt } = answer;
+  const { receivedAt, closesAt, untimed } = answer;
   return {
     body,
     etag: etagOf(body),
     receivedAt,
     closesAt,
     source,
+    ...(untimed === undefined ? {} : { untimed }),
     ...freshnessOf(request, answer, ttl),
   };
 };
@@ -73,8 +74,8 @@ export const createServery = (): Servery => {
       const shown = rename(settle(entry, at), as);
       const remembered = cache === 'HIT' ? hits.get(shown) : undefined;
       if (remembered !== undefined) return remembered;
-      const { body, etag, receivedAt, freshUntil, source } = shown;
-      const answer = { body, etag, cache, receivedAt, freshUntil, source };
+      const { body, etag, receivedAt, freshUntil, source, untimed } = shown;
+      const answer = { body, etag, cache, receivedAt, freshUntil, source, untimed };
       if (cache === 'HIT') hits.set(shown, answer);
       return answer;
     },

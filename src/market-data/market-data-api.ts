@@ -30,6 +30,8 @@ export interface ServedAnswer {
   readonly freshUntil: Millis;
   /** Data-Source header: `binance; via=rest`, `binance; via=websocket`, `coinmarketcap`, `sandbox; via=rest`. */
   readonly source: string;
+  /** Ticker or order book: the venue gave no time, and `timestamp` is that of receipt. */
+  readonly untimed?: true | undefined;
 }
 
 export interface MarketsFilter {

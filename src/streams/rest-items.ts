@@ -2,7 +2,7 @@
 import * as market from '../schemas/market.js';
 import type { Millis } from '../schemas/common.js';
 import { AppError } from '../errors.js';
-import type { MarketRequest, StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
+import type { MarketAnswer, MarketRequest, StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
 
 /** Levels a side in an order book event. */
 export const STREAM_BOOK_LEVELS = 20;
@@ -45,27 +45,31 @@ export const requestOf = (
 };
 
 /** The answer was made by this server out of checked data; it is parsed with its own schema all the same. */
-export const itemOf = (topic: StreamTopic, body: Uint8Array, receivedAt: Millis): RestItem => {
+export const itemOf = (
+  topic: StreamTopic,
+  { body, receivedAt, untimed }: Pick<MarketAnswer, 'body' | 'receivedAt' | 'untimed'>,
+): RestItem => {
+  const timed = untimed !== true;
   const parsed: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString());
   switch (topic.channel) {
     case 'ticker': {
       const { symbol, bid, ask, last, timestamp, raw } = market.ticker.parse(parsed);
       const rawJson = JSON.stringify(raw ?? null);
       const item: StreamItem = { channel: 'ticker', bid, ask, last, timestamp, rawJson };
-      return { item, symbol, timed: timestamp !== receivedAt, receivedAt };
+      return { item, symbol, timed, receivedAt };
     }
     case 'trades': {
       const { symbol, trades } = market.trades.parse(parsed);
-      return { item: { channel: 'trades', trades }, symbol, timed: true, receivedAt };
+      return { item: { channel: 'trades', trades }, symbol, timed, receivedAt };
     }
     case 'orderbook': {
       const { symbol, bids, asks, timestamp } = market.orderBook.parse(parsed);
       const item: StreamItem = { channel: 'orderbook', bids, asks, timestamp };
-      return { item, symbol, timed: timestamp !== receivedAt, receivedAt };
+      return { item, symbol, timed, receivedAt };
     }
     case 'ohlcv': {
       const { symbol, candles } = market.ohlcv.parse(parsed);
-      return { item: { channel: 'ohlcv', candles }, symbol, timed: true, receivedAt };
+      return { item: { channel: 'ohlcv', candles }, symbol, timed, receivedAt };
     }
   }
 };

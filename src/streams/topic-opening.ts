@@ -97,7 +97,7 @@ export class TopicOpening {
     try {
       const request = requestOf(topic);
       const answer = await this.#options.marketData().get({ ...request, fallback: false, client }, signal);
-      return itemOf(topic, answer.body, answer.receivedAt);
+      return itemOf(topic, answer);
     } catch (thrown) {
       return AppError.from(thrown);
     }

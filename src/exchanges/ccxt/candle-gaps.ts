@@ -4,7 +4,7 @@ import type { Millis } from '../../schemas/common.js';
 import { addPeriods, nextPeriodStart, periodEnd, periodStart } from '../../lib/intervals.js';
 import type { CandlePlan } from './candle-plan.js';
 import type { Range, Walked } from './candle-walk.js';
-import { toleranceOf } from './venue-periods.js';
+import { toleranceOf } from '../../lib/venue-periods.js';
 
 interface Circumstances {
   readonly walked: Walked;

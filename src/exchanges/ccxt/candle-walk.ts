@@ -9,7 +9,7 @@ import { AppError } from '../../errors.js';
 import type { CandlePlan, FetchPage } from './candle-plan.js';
 import { CandleStore, type PageEvidence } from './candle-store.js';
 import { oldestKept, PageRefusedError, type PageRefusal } from './out-of-history.js';
-import { learnInterval } from './venue-periods.js';
+import { learnInterval } from '../../lib/venue-periods.js';
 
 /** Fewer rows than these don't show how long the venue's periods are. */
 const LEAST_ROWS = 3;

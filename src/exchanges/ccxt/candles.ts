@@ -9,7 +9,7 @@ import { findGaps } from './candle-gaps.js';
 import type { CandlePlan, FetchPage } from './candle-plan.js';
 import type { PageEvidence } from './candle-store.js';
 import { CandleWalk, type Walked } from './candle-walk.js';
-import { isIrregular, toleranceOf } from './venue-periods.js';
+import { isIrregular, toleranceOf } from '../../lib/venue-periods.js';
 
 export interface CollectedCandles {
   readonly candles: readonly Candle[];

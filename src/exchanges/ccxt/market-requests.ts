@@ -64,9 +64,15 @@ const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> 
 /** What the venue last answered in this call, as JSON. */
 const answeredJson = (): unknown => currentUpstreamCall()?.answered?.json;
 
-const bodyOf = async (
+interface Finished {
+  readonly body: Uint8Array;
+  /** The venue gave a time. */
+  readonly timed: boolean;
+}
+
+const finish = async (
   asked: Asked & { readonly request: Exclude<MarketRequest, OhlcvRequest> },
-): Promise<Uint8Array> => {
+): Promise<Finished> => {
   const { venue, ready, request } = asked;
   const { ccxt } = ready;
   const { symbol } = request;
@@ -76,7 +82,8 @@ const bodyOf = async (
     case 'ticker': {
       const fetched = await ccxt.fetchTicker(symbol);
       const ticker = timedTicker(venue.exchange, fetched, answeredJson());
-      return tickerBody(head, normalizeTicker(ticker, receiptOf(asked)));
+      const figures = normalizeTicker(ticker, receiptOf(asked));
+      return { body: tickerBody(head, figures), timed: figures.timed };
     }
     case 'orderbook': {
       const fetched = await ccxt.fetchOrderBook(symbol, askedDepth(quirks, request.limit));
@@ -85,13 +92,14 @@ const bodyOf = async (
       // CCXT makes an empty book of anything without levels.
       if (book.bids.length + book.asks.length === 0 && !hasBookSides(answeredJson()))
         throw senselessAnswer(venue.exchange);
-      return orderBookBody(head, book);
+      return { body: orderBookBody(head, book), timed: book.timed };
     }
     case 'trades': {
       const most = Math.min(request.limit, quirks.maxTrades);
       const fetched = await ccxt.fetchTrades(symbol, undefined, most);
       const trades = correctedTrades(venue.exchange, inListOrder(fetched, answeredJson()));
-      return tradesBody(head, normalizeTrades(trades, receiptOf(asked)).slice(-request.limit));
+      const latest = normalizeTrades(trades, receiptOf(asked)).slice(-request.limit);
+      return { body: tradesBody(head, latest), timed: true };
     }
   }
 };
@@ -110,9 +118,10 @@ export const answerRequest = async (
   const { symbol, ...ready } = await venue.readyFor(request.symbol, options);
   if (request.kind === 'ohlcv')
     return answerCandles({ venue, ready, receivedAt, request: { ...request, symbol } });
-  // One moment of receipt: a time that equals it says that the venue gave none.
+  // One moment of receipt, for the answer and for what in it has no time of its own.
   let at: Millis | undefined;
   const received = (): Millis => (at ??= receivedAt());
-  const body = await bodyOf({ venue, ready, receivedAt: received, request: { ...request, symbol } });
-  return { body, symbol, receivedAt: received(), closesAt: null };
+  const asked = { venue, ready, receivedAt: received, request: { ...request, symbol } };
+  const { body, timed } = await finish(asked);
+  return { body, symbol, receivedAt: received(), closesAt: null, ...(timed ? {} : { untimed: true }) };
 };

@@ -1,4 +1,5 @@
 import { parseInterval, periodEnd, type Interval } from '../../lib/intervals.js';
+import { learnInterval } from '../../lib/venue-periods.js';
 import type { Candle } from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
@@ -27,19 +28,23 @@ const same = (a: Candle, b: Candle): boolean =>
  * a period ended: REST is asked for all since the last one that is known, and what it does not have any more is a gap.
  */
 export class OhlcvState implements ChannelState {
-  readonly #interval: Interval | undefined;
+  readonly #named: Interval | undefined;
+  /** As long as the candles have shown it to be. */
+  #interval: Interval | undefined;
   /** Oldest first. */
   #known: Candle[] = [];
   #interrupted = false;
   #gap: Gap | null = null;
 
   constructor(interval = '') {
-    this.#interval = parseInterval(interval);
+    this.#named = parseInterval(interval);
+    this.#interval = this.#named;
   }
 
   accept(item: StreamItem, { via, seam = false }: ItemOrigin): Judgement {
     if (item.channel !== 'ohlcv' || item.candles.length === 0) return 'repeated';
     const incoming = item.candles.toSorted((a, b) => a.timestamp - b.timestamp);
+    this.#learn(incoming);
     const newest = this.#known.at(-1);
     const fresh = incoming.filter((candle) => isFresh(candle, newest));
     const interrupted = this.#interrupted;
@@ -111,6 +116,16 @@ export class OhlcvState implements ChannelState {
     }
     const end = this.#interval === undefined ? next : periodEnd(this.#interval, newest.timestamp);
     if (!reached && end < next) this.#gap = { from: end, to: next };
+  }
+
+  #learn(incoming: readonly Candle[]): void {
+    if (this.#named === undefined) return;
+    const starts = new Set([...this.#known, ...incoming].map(({ timestamp }) => timestamp));
+    if (starts.size > 1)
+      this.#interval = learnInterval(
+        this.#named,
+        [...starts].sort((a, b) => a - b),
+      );
   }
 
   #remember(fresh: readonly Candle[]): void {

@@ -31,16 +31,13 @@ export const createRestLook =
   ({ topic, exchanges, monotonic, listener }: LookOptions, signal: AbortSignal): RestLook =>
   async (trades = STREAM_TRADES) => {
     try {
-      const { body, receivedAt } = await exchanges.fetch(
-        requestOf(topic, { trades, candles: listener.wanted() }),
-        {
-          deadline: monotonic() + REST_DEADLINE_MS,
-          signal,
-          priority: 'poll',
-          attempts: 1,
-        },
-      );
-      return itemOf(topic, body, receivedAt);
+      const answer = await exchanges.fetch(requestOf(topic, { trades, candles: listener.wanted() }), {
+        deadline: monotonic() + REST_DEADLINE_MS,
+        signal,
+        priority: 'poll',
+        attempts: 1,
+      });
+      return itemOf(topic, answer);
     } catch (thrown) {
       return AppError.from(thrown);
     }

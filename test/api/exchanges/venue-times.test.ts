@@ -53,6 +53,36 @@ describe('the time of an answer', () => {
     expect(book['timestamp']).toBe(Date.UTC(2021, 1, 12, 1, 9, 23, 334));
   });
 
+  it('is said to be missing where it is, and not where it happens to be that of receipt', async () => {
+    const at = Date.UTC(2026, 10, 26, 12);
+    venue = await startFakeVenue({
+      answer: ({ path }) => {
+        if (path.endsWith('/products')) return [product];
+        if (path.endsWith('/exchangeInfo')) return { symbols: [spot] };
+        if (path.endsWith('/depth')) return { lastUpdateId: 1, bids: [['1', '1']], asks: [['2', '1']] };
+        return {
+          bids: [['1', '1', 1]],
+          asks: [['2', '1', 1]],
+          sequence: 7,
+          time: new Date(at).toISOString(),
+        };
+      },
+    });
+    const ask = async (exchange: string, symbol: string) => {
+      await client?.close();
+      client = venueClient(exchange, venue as FakeVenue, { now: () => at });
+      const request = { kind: 'orderbook', exchange, symbol, limit: 5 } as const;
+      const { body, untimed } = await client.client.fetch(request, {
+        deadline: at + 20_000,
+        priority: 'caller',
+      });
+      const { timestamp } = JSON.parse(Buffer.from(body).toString()) as { timestamp: number };
+      return { timestamp, untimed };
+    };
+    expect(await ask('binance', 'BTC/USDT')).toEqual({ timestamp: at, untimed: true });
+    expect(await ask('coinbaseexchange', 'BTC/USD')).toEqual({ timestamp: at, untimed: undefined });
+  });
+
   it('bybit: a ticker has that of its envelope', async () => {
     venue = await startFakeVenue({
       answer: ({ query }) => {

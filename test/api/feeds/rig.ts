@@ -134,10 +134,10 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
   });
   const get = async (query: Parameters<typeof client.fetch>[0]): Promise<ServedAnswer> => {
     const answer = await client.fetch(query, { deadline: Date.now() + 20_000, priority: 'caller' });
-    const { receivedAt } = answer;
+    const { receivedAt, untimed } = answer;
     const source = `${query.exchange}; via=rest`;
     const body = Buffer.from(answer.body);
-    return { body, etag: '""', cache: 'MISS', receivedAt, freshUntil: receivedAt, source };
+    return { body, etag: '""', cache: 'MISS', receivedAt, freshUntil: receivedAt, source, untimed };
   };
   const hub = createHub({
     exchanges: client,

@@ -18,6 +18,7 @@ describe('an encoded entry', () => {
           freshUntil: T + freshFor,
           staleUntil: T + staleFor + 1,
           closesAt: closes === null ? null : T + closes,
+          ...(closes === null ? { untimed: true as const } : {}),
         };
         const entry = entryOf('', T, more);
         expect(decodeEntry(KEY, encodeEntry(KEY, entry), T)).toEqual({ entry });

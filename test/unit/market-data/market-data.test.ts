@@ -64,6 +64,15 @@ describe('a fresh answer', () => {
     expect(calls()).toBe(2);
   });
 
+  it('without a time of the venue’s says so to streams, also out of memory', async () => {
+    open();
+    const { answer } = rig.exchanges;
+    rig.exchanges.answer = async (...asked) => ({ ...(await answer(...asked)), untimed: true });
+    expect(await get()).toMatchObject({ cache: 'MISS', untimed: true });
+    expect(await get()).toMatchObject({ cache: 'HIT', untimed: true });
+    expect(await get({ ...tickerOf('BTC/USD'), exchange: 'coinbasepro' })).toMatchObject({ untimed: true });
+  });
+
   it('is one upstream call for a thousand callers, fresh or expired', async () => {
     open();
     for (let round = 1; round <= 3; round++) {

@@ -456,12 +456,30 @@ describe('polling', () => {
   it('repeats nothing, also where the venue gives no time and each answer has the time of its receipt', async () => {
     venue.watchable = [];
     await open();
-    const untimed = venue.fetch;
-    venue.fetch = (request, options) => {
-      venue.answer = tickerBody(105, time.now());
-      return untimed(request, options);
+    const { fetch } = venue;
+    venue.fetch = async (request, options) => {
+      // Two looks at the clock need not see the same millisecond.
+      venue.answer = tickerBody(105, time.now() - 1);
+      return { ...(await fetch(request, options)), untimed: true };
     };
     await time.advance(POLL_MS * 5);
+    expect(client.prices).toEqual([100, 105]);
+  });
+
+  it('orders ticks by the venue’s time, also where one is that of its receipt', async () => {
+    venue.watchable = [];
+    await open();
+    const { fetch } = venue;
+    venue.fetch = (request, options) => {
+      venue.answer = tickerBody(105, time.now());
+      return fetch(request, options);
+    };
+    await time.advance(POLL_MS);
+    venue.fetch = (request, options) => {
+      venue.answer = tickerBody(104, time.now() - POLL_MS - 1);
+      return fetch(request, options);
+    };
+    await time.advance(POLL_MS);
     expect(client.prices).toEqual([100, 105]);
   });
 

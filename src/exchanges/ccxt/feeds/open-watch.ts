@@ -4,6 +4,7 @@
  */
 import type { ExchangeId, Millis } from '../../../schemas/common.js';
 import type { AppError } from '../../../errors.js';
+import type { Interval } from '../../../lib/intervals.js';
 import type { Log } from '../../../log/log.js';
 import type { StreamTopic, WatchHandle, WatchSink } from '../../exchange-client.js';
 import type { CcxtExchange } from '../ccxt-exchange.js';
@@ -13,6 +14,10 @@ export interface WatchDeps {
   readonly exchange: ExchangeId;
   readonly quirks: VenueQuirks;
   readonly now: () => Millis;
+  /** The venue's clock: whether a period has ended, and what lies ahead, is the venue's to say. */
+  readonly venueNow: () => Millis;
+  /** Of an ohlcv topic: its interval as the venue's rows have shown it so far. */
+  readonly interval?: Interval | undefined;
   /** The clock of durations and deadlines; nobody sets it. */
   readonly monotonic: () => Millis;
   readonly log: Log;

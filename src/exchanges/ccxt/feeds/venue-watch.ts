@@ -51,7 +51,7 @@ const start = async (venue: Venue, { topic, sink }: Watching, deps: VenueWatchDe
   const { openWatch, now, monotonic, log, upstreamTimeoutMs } = deps;
   const { exchange } = venue;
   await venue.requireMethod(topic.channel, 'watch');
-  if (topic.interval !== undefined) await venue.requireInterval(topic.interval);
+  const interval = topic.interval === undefined ? undefined : await venue.requireInterval(topic.interval);
   const options = {
     deadline: monotonic() + START_ATTEMPTS_WORTH * upstreamTimeoutMs,
     priority: 'caller',
@@ -63,6 +63,8 @@ const start = async (venue: Venue, { topic, sink }: Watching, deps: VenueWatchDe
     exchange,
     quirks: venue.quirksOf(instance, symbol),
     now,
+    venueNow: () => venue.clock.now(),
+    interval,
     monotonic,
     log,
     toAppError: (thrown) => faultOfCcxt(exchange, thrown),

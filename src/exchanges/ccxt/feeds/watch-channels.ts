@@ -2,7 +2,8 @@
 import { AppError } from '../../../errors.js';
 import type { Candle } from '../../../schemas/market.js';
 import type { Millis } from '../../../schemas/common.js';
-import { parseInterval, periodEnd, type Interval } from '../../../lib/intervals.js';
+import { HOUR_MS, periodEnd, type Interval } from '../../../lib/intervals.js';
+import { isIrregular, learnInterval } from '../../../lib/venue-periods.js';
 import {
   normalizeCandles,
   normalizeOrderBook,
@@ -26,7 +27,7 @@ const BOOK_LOOK = 30;
 const CANDLES = 2;
 /** Candles of one item at most, where several periods went by between two reads. */
 const MAX_CANDLES = 500;
-/** A period is over by our clock no sooner than this after its end: the venue's clock and its last update may lag. */
+/** A period is over by the clock no sooner than this after its end: the venue's last update may lag. */
 const CLOSE_MARGIN_MS: Millis = 2_000;
 
 export interface ChannelReader {
@@ -41,7 +42,7 @@ export interface ChannelReader {
 export interface ReaderContext {
   readonly instance: CcxtExchange;
   readonly topic: StreamTopic;
-  readonly deps: Pick<WatchDeps, 'exchange' | 'now'>;
+  readonly deps: Pick<WatchDeps, 'exchange' | 'now' | 'venueNow' | 'interval'>;
 }
 
 const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
@@ -49,7 +50,11 @@ const isList = (value: unknown): value is readonly unknown[] => Array.isArray(va
 /** Whether an item's time is only that of receipt, in which case it does not put the item in order. */
 const untimed = (timed: boolean): { readonly untimed?: true } => (timed ? {} : { untimed: true });
 
-const receipt = ({ deps }: ReaderContext) => ({ exchange: deps.exchange, now: deps.now() });
+const receipt = ({ deps }: ReaderContext) => ({
+  exchange: deps.exchange,
+  now: deps.now(),
+  venueNow: deps.venueNow(),
+});
 
 /**
  * CCXT resolves with the first of several tickers that came in one go and drops the others; its table has the last one.
@@ -108,14 +113,20 @@ const orderBookReader = (context: ReaderContext): ChannelReader => {
   };
 };
 
-const closedBy = (interval: Interval, start: Millis, now: Millis): boolean =>
-  periodEnd(interval, start) + CLOSE_MARGIN_MS <= now;
+/** Whether the latest of `starts` is over by the venue's clock: its period is as long as the rows show, not as its name says. */
+const isLatestOver = (named: Interval, starts: readonly Millis[], venueNow: Millis): boolean => {
+  const latest = starts.at(-1);
+  if (latest === undefined) return false;
+  const interval = learnInterval(named, starts);
+  const slack = CLOSE_MARGIN_MS + (isIrregular(interval, starts) ? HOUR_MS : 0);
+  return periodEnd(interval, latest) + slack <= venueNow;
+};
 
 /** Never with `since`, which empties the answer on Kraken. Whatever woke us: the table by interval is the truth. */
 const ohlcvReader = (context: ReaderContext): ChannelReader => {
   const { instance, topic, deps } = context;
-  const interval = parseInterval(topic.interval ?? '');
-  const text = topic.interval;
+  const { interval: text } = topic;
+  const { interval } = deps;
   if (interval === undefined || text === undefined)
     throw new AppError('interval_not_supported', 'An ohlcv feed needs an interval of the exchange.');
   // Rows of an earlier connection may lack their last updates.
@@ -133,10 +144,11 @@ const ohlcvReader = (context: ReaderContext): ChannelReader => {
       const unread = known.filter(({ timestamp }) => timestamp >= readUpTo).length;
       const rows = known.slice(-Math.max(CANDLES, unread));
       readUpTo = rows.at(-1)?.timestamp ?? readUpTo;
-      const now = deps.now();
+      const starts = known.map(({ timestamp }) => timestamp);
+      const isOver = isLatestOver(interval, starts, deps.venueNow());
       const candles = rows.map((row, index): Candle => ({
         ...row,
-        closed: index < rows.length - 1 || closedBy(interval, row.timestamp, now),
+        closed: index < rows.length - 1 || isOver,
       }));
       return candles.length === 0 ? undefined : { channel: 'ohlcv', candles };
     },

@@ -6,6 +6,7 @@ import { venueQuirks } from '../../../../../src/exchanges/venues/venue-quirks.js
 import { createOpenWatch } from '../../../../../src/exchanges/ccxt/feeds/watch.js';
 import { undoing } from '../../../../../src/exchanges/ccxt/feeds/watch-subscriptions.js';
 import type { StreamItem, StreamTopic } from '../../../../../src/exchanges/exchange-client.js';
+import { parseInterval } from '../../../../../src/lib/intervals.js';
 import { silentLog } from '../../../../../src/log/log.js';
 import { FakeTime, START, settle } from '../../../streams/fakes.js';
 
@@ -82,6 +83,8 @@ class FakeExchange {
 }
 
 let time: FakeTime;
+/** What the venue's clock says more than ours. */
+let ahead: number;
 let exchange: FakeExchange;
 let discarded: number;
 let rejections: unknown[];
@@ -89,6 +92,7 @@ const onRejection = (reason: unknown): void => void rejections.push(reason);
 
 beforeEach(() => {
   time = new FakeTime();
+  ahead = 0;
   exchange = new FakeExchange();
   discarded = 0;
   rejections = [];
@@ -113,6 +117,8 @@ const open = (rest: Partial<StreamTopic> = {}) => {
     exchange: topic.exchange,
     quirks: venueQuirks('venue'),
     now: time.now,
+    venueNow: () => time.now() + ahead,
+    interval: topic.interval === undefined ? undefined : parseInterval(topic.interval),
     monotonic: time.monotonic,
     log: silentLog,
     toAppError: (thrown) => new AppError('upstream_unavailable', (thrown as Error).message),
@@ -331,6 +337,43 @@ describe('a watch loop', () => {
     exchange.socket.resolve('ohlc@BTC/USD', []);
     await settle();
     expect(hour.items.at(-1)).toMatchObject({ candles: [{ closed: true }, { closed: true }] });
+  });
+
+  it.each([
+    ['a clock that is five minutes fast ends no period of the venue', -300_000, 61_000, false],
+    ['a clock that is five minutes slow keeps no period open', 300_000, -236_000, true],
+  ])('%s', async (_, difference, age, closed) => {
+    ahead = difference;
+    const { items } = open({ channel: 'ohlcv', interval: '1m' });
+    await settle();
+    exchange.ohlcvs['BTC/USD'] = { '1m': [[time.now() - age, 1, 1, 1, 1, 1]] };
+    exchange.socket.resolve('ohlc@BTC/USD', []);
+    await settle();
+    expect(items).toMatchObject([{ candles: [{ closed }] }]);
+  });
+
+  it.each([
+    ['1w', 'weeks of three days', [9.5, 6.5, 3.5], true],
+    ['1w', 'weeks of three days', [8.5, 5.5, 2.5], false],
+    ['1w', 'weeks', [19, 12, 5], false],
+    ['1M', 'months of UTC+8', ['2026-08-31T16:00Z', '2026-09-30T16:00Z', '2026-10-31T16:00Z'], false],
+  ])('ends %s when the rows say so: %s', async (interval, _name, starts, closed) => {
+    const at = Date.UTC(2026, 10, 30, 15);
+    ahead = at - time.now();
+    const { items } = open({ channel: 'ohlcv', interval });
+    await settle();
+    const rows = starts.map((start) =>
+      typeof start === 'string' ? Date.parse(start) : at - start * 86_400_000,
+    );
+    exchange.ohlcvs['BTC/USD'] = { [interval]: rows.map((start) => [start, 1, 1, 1, 1, 1]) };
+    exchange.socket.resolve('ohlc@BTC/USD', []);
+    await settle();
+    expect(items).toMatchObject([{ candles: [{ closed: true }, { closed }] }]);
+    if (interval !== '1M') return;
+    await time.advance(3_600_000 + 3_000);
+    exchange.socket.resolve('ohlc@BTC/USD', []);
+    await settle();
+    expect(items.at(-1)).toMatchObject({ candles: [{ closed: true }, { closed: true }] });
   });
 
   it('that is closed before CCXT came to subscribe subscribes nothing, and the next one is not its heir', async () => {

@@ -2,8 +2,8 @@
  * A series' periods as the venue lays them: learnt from the starts of its rows, never from the interval's name (Bitstamp's
  * `1w` is three days, HTX's months are those of UTC+8, some days begin at 16:00 UTC or have 25 hours). Pure.
  */
-import type { Millis } from '../../schemas/common.js';
-import { calendarOffset, DAY_MS, HOUR_MS, type Interval } from '../../lib/intervals.js';
+import type { Millis } from './timers.js';
+import { calendarOffset, DAY_MS, HOUR_MS, type Interval } from './intervals.js';
 
 /** Clocks that are put forward and back move the starts of days and longer periods by an hour. */
 export const toleranceOf = ({ ms }: Pick<Interval, 'ms'>): Millis => (ms >= DAY_MS ? HOUR_MS : 0);
