@@ -1,26 +1,51 @@
 import { defineConfig } from 'vitest/config';
 
-// Three projects by what they touch: unit (no I/O), api (the app in this process), e2e (the built server as a process).
+/** Long for tests without I/O: reading all sources or loading CCXT's modules takes a while on a busy machine. */
+const UNIT_MS = 30_000;
+const E2E_MS = 120_000;
+const SLOW_MS = 1_800_000;
+
+/** They measure times or memory of the machine that they run on, or write what others read: one after the other. */
+const ALONE = ['abuse', 'cache', 'package', 'soak', 'streams', 'workers'].map(
+  (name) => `test/e2e/${name}.test.ts`,
+);
+/** They do more in `npm run test:slow` (test/support/extent.ts). */
+const EXTENSIBLE = [
+  ...['abuse', 'cache', 'outage', 'soak', 'streams'].map((name) => `test/e2e/${name}.test.ts`),
+  'test/unit/exchanges/{resilience,worker}/soak.test.ts',
+];
+
+// Projects by what they touch: unit (no I/O), api (the app in this process), e2e (the built server as a process).
 export default defineConfig({
   test: {
     projects: [
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: UNIT_MS } },
       {
         extends: true,
-        // Long for tests without I/O: reading all sources or loading CCXT's modules takes a while on a busy machine.
-        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 },
-      },
-      {
-        extends: true,
-        test: { name: 'api', include: ['test/api/**/*.test.ts'], testTimeout: 30_000, hookTimeout: 30_000 },
+        test: { name: 'api', include: ['test/api/**/*.test.ts'], testTimeout: UNIT_MS, hookTimeout: UNIT_MS },
       },
       {
         extends: true,
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          exclude: ALONE,
+          testTimeout: E2E_MS,
+          hookTimeout: E2E_MS,
+          // They wait more than they work.
+          maxWorkers: 4,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e-alone',
+          include: ALONE,
+          testTimeout: E2E_MS,
+          hookTimeout: E2E_MS,
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
       // Minutes of real time: `npm run test:slow` alone runs them.
@@ -30,10 +55,11 @@ export default defineConfig({
               extends: true as const,
               test: {
                 name: 'slow',
-                include: ['test/slow/**/*.test.ts'],
-                testTimeout: 1_800_000,
-                hookTimeout: 120_000,
+                include: ['test/slow/**/*.test.ts', ...EXTENSIBLE],
+                testTimeout: SLOW_MS,
+                hookTimeout: E2E_MS,
                 fileParallelism: false,
+                sequence: { groupOrder: 3 },
               },
             },
           ]

@@ -1,6 +1,7 @@
 /**
  * Clients that mean harm, all on loopback, against the built server: while they do their worst every good request is
- * answered, and afterwards the memory is back. ABUSE_SECONDS (default 4) is how long each of them goes on.
+ * answered, and afterwards the memory is back. In `npm run test:slow` each of them goes on until the server's own
+ * deadlines have passed.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,9 +12,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { extent } from '../support/extent.js';
 
 const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url));
-const ABUSE_MS = Number(process.env['ABUSE_SECONDS'] ?? 4) * 1000;
+const ABUSE_MS = extent({ short: 1_000, long: 20_000 });
 const TICKER = '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT';
 /** Good requests: one after the other, with this pause. */
 const PACE_MS = 20;

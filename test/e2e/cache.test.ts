@@ -7,6 +7,7 @@ import { loadConfig } from '../../src/config/config.js';
 import { startSandbox } from '../../src/sandbox/sandbox.js';
 import { createRedisCache } from '../../src/cache/redis-cache.js';
 import { silentLog } from '../../src/log/log.js';
+import { extent } from '../support/extent.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
 import { startTcpProxy } from '../support/tcp-proxy.js';
 import { startRig, type Rig } from './streams-rig.js';
@@ -164,7 +165,7 @@ describe('two servers with one Redis', () => {
 describe('a Redis in trouble under load', () => {
   const SYMBOLS = ['BTC/USDT', 'ETH/USDT', 'SOL/USDT', 'XRP/USDT', 'ADA/USDT'];
   const CLIENTS = 10;
-  const RUN_MS = 2_500;
+  const RUN_MS = extent({ short: 800, long: 2_500 });
   /** As the product promises. */
   const SLOWER_AT_MOST = 3;
   const BACK_WITHIN_MS = 2_000;

@@ -9,6 +9,8 @@ export interface FaultRow {
   readonly name: string;
   readonly fault: Fault;
   readonly code: ErrorCode;
+  /** Where a venue means something else by it. */
+  readonly codeOf?: Partial<Record<VenueName, ErrorCode>>;
   /** Retry-After in seconds that the answer must carry; the venue's own where it gave one. */
   readonly retryAfter?: number;
   /** Where a venue's own form of the fault says another time. */
@@ -55,7 +57,18 @@ export const FAULTS: readonly FaultRow[] = [
   },
   { name: '400', fault: status(400), code: 'upstream_error' },
   { name: '401', fault: status(401), code: 'upstream_auth_required' },
-  { name: '403 with a page', fault: status(403, html), code: 'upstream_geo_blocked' },
+  {
+    name: '403 with a page that names the place',
+    fault: status(403, { ...html, body: BLOCK_PAGE.replace('denied', 'denied in your country') }),
+    code: 'upstream_geo_blocked',
+  },
+  {
+    name: '403 with a page that gives no reason',
+    fault: status(403, html),
+    code: 'upstream_error',
+    codeOf: { binance: 'upstream_rate_limited' },
+    retryAfterOf: { binance: 300 },
+  },
   { name: '404', fault: status(404, html), code: 'upstream_error' },
   { name: '451', fault: status(451), code: 'upstream_geo_blocked' },
   {

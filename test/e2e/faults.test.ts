@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { buildApp } from '../../src/app/app.js';
 import { loadConfig } from '../../src/config/config.js';
-import { ERROR_CODES } from '../../src/errors.js';
+import { ERROR_CODES, type ErrorCode } from '../../src/errors.js';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.js';
 import { silentLog } from '../../src/log/log.js';
 import { selfSigned, type Identity } from '../support/self-signed.js';
@@ -150,6 +150,8 @@ afterAll(() => {
   console.log(tableOf(table));
 });
 
+const codeAt = ({ code, codeOf }: FaultRow, venue: VenueName): ErrorCode => codeOf?.[venue] ?? code;
+
 /** Checks a whole column at once, so that a run shows everything that is wrong. */
 const check = (cells: readonly Seen[], venue: VenueName): void => {
   // Every 503 carries a Retry-After; where nobody knows better it is a second.
@@ -157,10 +159,10 @@ const check = (cells: readonly Seen[], venue: VenueName): void => {
     (row) =>
       row.retryAfterOf?.[venue] ??
       row.retryAfter ??
-      (ERROR_CODES[row.code].status === 503 ? DEFAULT_RETRY_AFTER_S : undefined),
+      (ERROR_CODES[codeAt(row, venue)].status === 503 ? DEFAULT_RETRY_AFTER_S : undefined),
   );
   const wanted = FAULTS.map(
-    ({ name, code }, index) => `${name}: ${code}, Retry-After ${waits[index] ?? '-'}, recovered`,
+    (row, index) => `${row.name}: ${codeAt(row, venue)}, Retry-After ${waits[index] ?? '-'}, recovered`,
   );
   const got = cells.map(({ fault, code, retryAfter, recovered }, index) => {
     const wait = waits[index];

@@ -1,14 +1,14 @@
 // Venues that can't be reached for a while, one of them over nothing at all, and a server that is restarted: what the
-// clients of their streams see. The outage lasts OUTAGE_SECONDS (default 20): `OUTAGE_SECONDS=60 npx vitest run …` for
-// a whole minute.
+// clients of their streams see. The outage lasts some seconds, a whole minute in `npm run test:slow`.
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { startSandbox } from '../../src/sandbox/sandbox.js';
 import { openSse } from '../api/streams/stream-app.js';
+import { extent } from '../support/extent.js';
 import { readSse, readWs, startRig, startServer, type Reader, type Rig } from './streams-rig.js';
 
-const OUTAGE_MS = Number(process.env['OUTAGE_SECONDS'] ?? 20) * 1000;
-const IDLE_TIMEOUT_MS = 10_000;
+const OUTAGE_MS = extent({ short: 12_000, long: 60_000 });
+const IDLE_TIMEOUT_MS = extent({ short: 3_000, long: 10_000 });
 /** What the README promises. */
 const POLLING_AFTER_MS = 5_000;
 const LIVE_WITHIN_MS = 30_000;

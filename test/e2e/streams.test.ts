@@ -11,6 +11,7 @@ import {
   tickerEvent,
   tradesEvent,
 } from '../../src/schemas/stream.js';
+import { extent } from '../support/extent.js';
 import {
   openMany,
   readSse,
@@ -24,15 +25,15 @@ import {
 } from './streams-rig.js';
 
 const EVERY_TICK = 'exchange=binance&symbol=BTC/USDT&threshold=0';
-/** As many of each kind as the product promises in one go. */
-const CLIENTS = 2000;
+/** Of each kind; in the long form as many as the product promises in one go. */
+const CLIENTS = extent({ short: 200, long: 2000 });
 /** The others' number, the stalled ones' (half of each kind), and how fast their markets tick. */
-const OTHERS = 1900;
-const STALLED = 100;
+const OTHERS = extent({ short: 190, long: 1900 });
+const STALLED = extent({ short: 20, long: 100 });
 const RATE = 5;
 const BUSY_RATE = 100;
-const ROUNDS = 2;
-const CALM_MS = 5000;
+const ROUNDS = extent({ short: 1, long: 2 });
+const CALM_MS = extent({ short: 2000, long: 5000 });
 /** Of a machine that does other things as well. */
 const NOISE_MS = 20;
 /** 64 kB unsent and a backlog each make 10 MB; the rest is garbage that nobody has collected yet. */
@@ -96,7 +97,7 @@ const lateness = (readers: readonly Reader[], q: number): number => {
   return quantile(late, 0.5);
 };
 
-test('4000 clients of one symbol: one upstream subscription, every event once and in order, then no upstream at all', async () => {
+test(`${2 * CLIENTS} clients of one symbol: one upstream subscription, every event once and in order, then no upstream at all`, async () => {
   const before = await rig.residentBytes();
   const readers = [
     ...(await openMany(CLIENTS, () => readSse(rig.port, EVERY_TICK))),

@@ -1,5 +1,4 @@
-/** A Chromium for tests: CHROMIUM_PATH, or one that the machine has, or what Debian's package brings. */
-import { execFileSync } from 'node:child_process';
+/** A Chromium for tests: CHROMIUM_PATH, or one that the machine has. */
 import { accessSync, constants } from 'node:fs';
 import { chromium, type Browser } from 'playwright-core';
 
@@ -22,7 +21,6 @@ const ARGUMENTS = [
   '--disable-component-update',
   '--disable-sync',
 ];
-const INSTALL_TIMEOUT_MS = 300_000;
 
 const isExecutable = (path: string): boolean => {
   try {
@@ -33,31 +31,16 @@ const isExecutable = (path: string): boolean => {
   }
 };
 
-/** Only root may, and only on Debian and its kin. */
-const installPackage = (): void => {
-  execFileSync('apt-get', ['install', '--yes', '--no-install-recommends', 'chromium'], {
-    stdio: 'ignore',
-    timeout: INSTALL_TIMEOUT_MS,
-  });
-};
-
 const findChromium = (): string => {
   const named = process.env['CHROMIUM_PATH'];
   const places = named === undefined || named === '' ? PLACES : [named];
   const found = places.find(isExecutable);
   if (found !== undefined) return found;
-  try {
-    installPackage();
-  } catch {
-    // The message below says what to do.
-  }
-  const installed = places.find(isExecutable);
-  if (installed !== undefined) return installed;
   throw new Error(
     'The browser tests need Chromium: install it (Debian: apt-get install chromium) or name it in CHROMIUM_PATH.',
   );
 };
 
-/** Throws one clear line where there is no Chromium and none can be installed. */
+/** Throws one clear line where there is no Chromium. */
 export const launchChromium = (): Promise<Browser> =>
   chromium.launch({ executablePath: findChromium(), args: ARGUMENTS });

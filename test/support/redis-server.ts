@@ -16,17 +16,7 @@ const isThere = (): boolean => {
   }
 };
 
-/** redis-server on this machine; else from Debian's packages; else one clear line. */
 const ensureBinary = (): void => {
-  if (isThere()) return;
-  try {
-    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', 'redis-server'], {
-      stdio: 'ignore',
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
-    });
-  } catch {
-    // The line below says it.
-  }
   if (!isThere())
     throw new Error('These tests need redis-server: install it (Debian: apt-get install redis-server).');
 };

@@ -1,4 +1,4 @@
-// A simulated day of a venue that answers, refuses, fails and hangs, under callers, polls and quitters.
+// Simulated hours, in the long form a day, of a venue that answers, refuses, fails and hangs, under callers, polls and quitters.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
@@ -9,11 +9,12 @@ import { withRetry } from '../../../../src/exchanges/resilience/retrying-client.
 import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gates.js';
 import type { CallOptions, MarketAnswer } from '../../../../src/exchanges/exchange-client.js';
 import { silentLog } from '../../../../src/log/log.js';
+import { extent } from '../../../support/extent.js';
 import { ANSWER, fakeClient, venueFault } from './fake-client.js';
 
-const DAY = 86_400_000;
+const HOUR = 3_600_000;
+const HOURS = extent({ short: 5, long: 24 });
 const STEP = 7_000;
-const HOUR = DAY / 24;
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -34,7 +35,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('leaves no timer, no waiter, no flight and no memory behind after a day', async () => {
+it(`leaves no timer, no waiter, no flight and no memory behind after ${HOURS} hours`, async () => {
   const random = seeded(7);
   const gate = createUpstreamGate({ budget: { requests: 30, windowMs: 60_000 }, now: Date.now });
   const coolDowns: { from: number; until: number }[] = [];
@@ -100,7 +101,7 @@ it('leaves no timer, no waiter, no flight and no memory behind after a day', asy
   const before = { heap: heap(), leftSoFar: left.length };
   left.length = 0;
   coolDowns.length = 0;
-  await live(DAY);
+  await live(HOURS * HOUR);
 
   expect(open).toBe(0);
   expect(flights.size).toBe(0);

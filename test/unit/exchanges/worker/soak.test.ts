@@ -1,4 +1,4 @@
-// A day in which workers keep dying in every way there is, under calls and feeds.
+// Hours, in the long form a day, in which workers keep dying in every way there is, under calls and feeds.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
@@ -7,10 +7,12 @@ import { createSupervisor } from '../../../../src/exchanges/worker/supervisor.js
 import { HEARTBEAT_MS } from '../../../../src/exchanges/worker/venue-worker.js';
 import { MAX_MISSED, MAX_WORKER_BYTES } from '../../../../src/exchanges/worker/vital-signs.js';
 import { silentLog } from '../../../../src/log/log.js';
+import { extent } from '../../../support/extent.js';
 import { CLIENT_OPTIONS, fakeThreads, recordingSink, tickerItem, turns } from './fake-venue.js';
 
-/** A death every two minutes of a day. */
-const DEATHS = 720;
+/** A death every two minutes. */
+const HOURS = extent({ short: 4, long: 24 });
+const DEATHS = HOURS * 30;
 const BETWEEN_MS = 120_000;
 
 setFlagsFromString('--expose-gc');
@@ -31,7 +33,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('leaves no port, no timer and no memory behind after a day of dying workers', async () => {
+it(`leaves no port, no timer and no memory behind after ${HOURS} hours of dying workers`, async () => {
   const portsBefore = ports();
   const { threads, spawn } = fakeThreads();
   const supervisor = createSupervisor({
