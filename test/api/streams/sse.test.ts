@@ -45,7 +45,7 @@ describe('an event stream', () => {
     client.destroy();
   });
 
-  test('passes threshold, the asked-for name and Last-Event-ID to the hub, and reads the symbol in any form', async () => {
+  test('passes threshold, the symbol as it is written, the asked-for name and Last-Event-ID to the hub', async () => {
     const client = await openSse(
       server.port,
       '/v1/stream/ticker?exchange=CoinbasePro&symbol=btc_usd&threshold=0.01',
@@ -53,10 +53,12 @@ describe('an event stream', () => {
         headers: { 'last-event-id': '17' },
       },
     );
-    expect(server.hub.requests).toMatchObject([
+    expect(server.hub.requests).toEqual([
       {
-        topic: { channel: 'ticker', exchange: 'coinbaseexchange', symbol: 'BTC/USD' },
+        topic: { channel: 'ticker', exchange: 'coinbaseexchange', symbol: 'btc_usd' },
         name: 'coinbasepro',
+        client: '127.0.0.1',
+        signal: expect.any(AbortSignal),
         threshold: 0.01,
         lastEventId: '17',
       },
@@ -167,7 +169,8 @@ describe('before the first byte a fault is a problem', () => {
       code: 'invalid_request',
       parameters: ['threshold'],
     },
-    { query: 'exchange=bin%20ance&symbol=!', code: 'invalid_request', parameters: ['exchange', 'symbol'] },
+    { query: 'exchange=bin%20ance&symbol=%07', code: 'invalid_request', parameters: ['exchange', 'symbol'] },
+    { query: 'exchange=bin%20ance&symbol=!', code: 'invalid_request', parameters: ['exchange'] },
     { query: 'exchange=nowhere&symbol=BTC/USDT', code: 'unknown_exchange', parameters: [] },
   ])('$query is refused with 400 $code', async ({ query, code, parameters }) => {
     const client = await openSse(server.port, `/v1/stream/ticker?${query}`);
