@@ -9,6 +9,7 @@ import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import { byExchangeId, type ExchangeNames } from '../exchanges/exchange-names.js';
 import type { WorkerStats } from '../exchanges/worker/venue-worker.js';
 import type { Log } from '../log/log.js';
+import { keyPrefix } from '../market-data/cache-keys.js';
 import { VERSION } from '../config/version.js';
 
 const USER_AGENT = `mcp-crypto-data-server/${VERSION}`;
@@ -87,7 +88,9 @@ export const createRawClient = async ({
 export const createSharedTier = async ({ config, log, now, monotonic }: Base): Promise<SharedTier | null> => {
   if (!config.redis.enabled) return null;
   const { createRedisCache } = await import('../cache/redis-cache.js');
-  return createRedisCache({ url: config.redis.url, log, now, monotonic });
+  const { createAdmission } = await import('../market-data/shared-entries.js');
+  const admit = createAdmission({ prefix: keyPrefix(config.sandbox !== false), ttl: config.ttl });
+  return createRedisCache({ url: config.redis.url, log, now, monotonic, admit });
 };
 
 /** scheme://host/path at the sandbox, which tells its venues apart by the first segment of the path. */

@@ -16,6 +16,8 @@ const SUMMED_FROM = 8;
 const HEADER_BYTES = 48;
 /** The venue gave no time of its own. */
 const UNTIMED = 1;
+/** … with the longest etag and source. */
+export const MAX_HEADER_BYTES = HEADER_BYTES + 2 * 255;
 /** Another server's clock may run ahead of ours by this much; what is younger still cannot be judged. */
 const MAX_CLOCK_SKEW_MS = 1_000;
 /** Durations cannot be set longer than a day. */

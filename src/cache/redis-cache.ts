@@ -8,13 +8,15 @@ import type { Millis } from '../schemas/common.js';
 import { steadyNow } from '../lib/steady-clock.js';
 import type { Log } from '../log/log.js';
 import type { CacheEntry } from './cache-entry.js';
-import { decodeEntry, encodeEntry } from './entry-codec.js';
+import { decodeEntry, encodeEntry, MAX_HEADER_BYTES } from './entry-codec.js';
 import { createOutage } from '../log/outage.js';
 import { COMMAND_DEADLINE_MS, createRedisConnection, isRefusal } from './redis-connection.js';
-import type { LoadClaim, SharedTier } from './shared-tier.js';
+import type { AdmitEntry, LoadClaim, SharedTier } from './shared-tier.js';
 
 /** Larger answers stay in memory: moving them would hold up every other command on the connection. */
 const MAX_VALUE_BYTES = 1024 * 1024;
+/** So much of a value is read: one that is longer arrives cut, and is none of ours. */
+const MAX_READ_BYTES = MAX_HEADER_BYTES + MAX_VALUE_BYTES;
 /** After a refused write (memory full, read-only replica) none is tried for this long. */
 const WRITE_PAUSE_MS = 1_000;
 /** Redis drops a value up to this much after its time, so that what was written together does not go together. */
@@ -32,12 +34,14 @@ export interface RedisCacheDeps {
   /** The clock of durations; default: `now` where that is given. */
   readonly monotonic?: () => Millis;
   readonly random?: () => number;
+  /** Judges what is read; default: every sound entry will do. */
+  readonly admit?: AdmitEntry;
   /** Deadline of a command. */
   readonly commandTimeoutMs?: Millis;
 }
 
 export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
-  const { url, log, now = Date.now, monotonic = deps.now ?? steadyNow, random = Math.random } = deps;
+  const { url, log, admit, now = Date.now, monotonic = deps.now ?? steadyNow, random = Math.random } = deps;
   const deadlineMs = deps.commandTimeoutMs ?? COMMAND_DEADLINE_MS;
   const connection = createRedisConnection({ url, log, now, deadlineMs });
   const writes = createOutage({
@@ -77,30 +81,40 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
   };
 
   /** What the parser hands over is not trusted to be of the type that the command calls for. */
-  const read = (key: string, value: unknown): CacheEntry | undefined => {
-    if (value === null) {
+  const read = (key: string, value: unknown, onlyFresh: boolean): CacheEntry | undefined => {
+    const miss = (): undefined => {
       misses += 1;
       return undefined;
+    };
+    // GETRANGE says of a key that is not there that it is empty.
+    if (value === null || (Buffer.isBuffer(value) && value.length === 0)) return miss();
+    const at = now();
+    const decoded = Buffer.isBuffer(value) ? decodeEntry(key, value, at) : 'corrupt';
+    if (decoded !== 'corrupt') {
+      const { entry } = decoded;
+      if (entry === undefined || (onlyFresh && entry.freshUntil <= at)) {
+        foreign.end();
+        return miss();
+      }
+      const admitted = admit === undefined ? entry : admit(key, entry);
+      if (admitted !== undefined) {
+        foreign.end();
+        if (admitted.staleUntil <= at) return miss();
+        hits += 1;
+        return admitted;
+      }
     }
-    const decoded =
-      Buffer.isBuffer(value) && value.length <= 2 * MAX_VALUE_BYTES
-        ? decodeEntry(key, value, now())
-        : 'corrupt';
-    if (decoded === 'corrupt') {
-      corrupt += 1;
-      foreign.begin({});
-      return undefined;
-    }
-    foreign.end();
-    if (decoded.entry === undefined) misses += 1;
-    else hits += 1;
-    return decoded.entry;
+    corrupt += 1;
+    foreign.begin({});
+    return undefined;
   };
 
-  const get = async (key: string): Promise<CacheEntry | undefined> => {
+  /** `onlyFresh`: an expired entry is of no use to the caller, and not looked at. */
+  const get = async (key: string, onlyFresh = false): Promise<CacheEntry | undefined> => {
     if (!connection.isUp) return undefined;
     try {
-      return read(key, await connection.run((redis) => redis.getBuffer(key)));
+      const value = await connection.run((redis) => redis.getrangeBuffer(key, 0, MAX_READ_BYTES));
+      return read(key, value, onlyFresh);
     } catch {
       failures += 1;
       return undefined;
@@ -122,7 +136,7 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
   };
 
   return {
-    get,
+    get: (key) => get(key),
     async set(key, entry) {
       const left = entry.staleUntil - now();
       if (left <= 0 || entry.body.length > MAX_VALUE_BYTES || !connection.isUp) return;
@@ -143,7 +157,7 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
         reply.then(giveBack, () => undefined);
         return reply;
       });
-      const [taken, entry] = await Promise.all([taking, get(key)]);
+      const [taken, entry] = await Promise.all([taking, get(key, true)]);
       if (taken === undefined) {
         tooLate = true;
         return { state: 'unknown' };

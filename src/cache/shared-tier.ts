@@ -23,8 +23,11 @@ export interface SharedTierStats {
   readonly writeFailures: number;
 }
 
+/** What becomes of an entry that another server wrote, or somebody else; undefined: it is no entry of this server's. */
+export type AdmitEntry = (key: string, entry: CacheEntry) => CacheEntry | undefined;
+
 export interface SharedTier extends Cache {
-  /** One round trip: tries to take the right to load `key` for `holdMs`, and reads the entry. Never rejects. */
+  /** One round trip: tries to take the right to load `key` for `holdMs`, and reads the entry, if fresh. Never rejects. */
   claim(key: string, holdMs: Millis): Promise<LoadClaim>;
   /** A caller waited for another server's value in vain: do without claims for a while. */
   distrustClaims(): void;

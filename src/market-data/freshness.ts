@@ -1,6 +1,7 @@
 /** How long an answer is fresh and how long it may stand in for a failing venue. Pure; all in milliseconds. */
 import type { Millis } from '../schemas/common.js';
 import type { MarketAnswer, MarketRequest } from '../exchanges/exchange-client.js';
+import type { MarketKind } from '../schemas/market.js';
 import { parseInterval } from '../lib/intervals.js';
 
 export interface FreshnessSettings {
@@ -44,6 +45,15 @@ const lifeOf = (
       return mayHeal === true ? Math.min(life, HEALING_LIFE_MS) : life;
     }
   }
+};
+
+/** The longest that an answer of this server is fresh. `moving`: candles whose last one is open. */
+export const longestLife = (
+  { kind, interval, moving }: { kind: MarketKind; interval: string | undefined; moving: boolean },
+  settings: FreshnessSettings,
+): Millis => {
+  if (kind !== 'ohlcv') return settings[`${kind}Ms`];
+  return moving ? movingLife(interval ?? '', settings) : settings.ohlcvMs;
 };
 
 /** `freshUntil` never lies past `closesAt`: an open candle is not served as open after its close. */

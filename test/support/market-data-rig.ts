@@ -5,6 +5,8 @@ import { createRedisCache } from '../../src/cache/redis-cache.js';
 import { createTieredCache, type TieredCache } from '../../src/cache/tiered-cache.js';
 import type { CoinMarketCapClient } from '../../src/coinmarketcap/coinmarketcap-api.js';
 import { createExchangeNames } from '../../src/exchanges/exchange-names.js';
+import { keyPrefix } from '../../src/market-data/cache-keys.js';
+import { createAdmission } from '../../src/market-data/shared-entries.js';
 import { createMarketData, type MarketDataService } from '../../src/market-data/market-data.js';
 import type { LiveTickers, MarketQuery } from '../../src/market-data/market-data-api.js';
 import { createFakeExchangeClient, type FakeExchangeClient } from './fake-exchange-client.js';
@@ -21,6 +23,8 @@ export const TTL = {
 export interface RigOptions {
   readonly redisUrl?: string;
   readonly commandTimeoutMs?: number;
+  /** What Redis holds is judged as the app does: bodies must be whole ones of their kind. */
+  readonly judged?: boolean;
   readonly now?: () => number;
   readonly ttl?: typeof TTL;
   readonly coinMarketCap?: CoinMarketCapClient;
@@ -49,8 +53,12 @@ export const createRig = (options: RigOptions = {}): Rig => {
   } = options;
   const log = recordingLog();
   const exchanges = options.exchanges ?? createFakeExchangeClient(now);
+  const { ttl = TTL, sandbox = false } = options;
+  const admit = options.judged === true ? createAdmission({ prefix: keyPrefix(sandbox), ttl }) : undefined;
   const redis =
-    redisUrl === undefined ? null : createRedisCache({ url: redisUrl, log, now, commandTimeoutMs });
+    redisUrl === undefined
+      ? null
+      : createRedisCache({ url: redisUrl, log, now, commandTimeoutMs, ...(admit && { admit }) });
   const cache = createTieredCache({ memory: createMemoryCache({ maxBytes: 8_000_000, now }), redis, now });
   const marketData = createMarketData({
     names: createExchangeNames({
@@ -61,9 +69,9 @@ export const createRig = (options: RigOptions = {}): Rig => {
     exchanges,
     coinMarketCap: options.coinMarketCap ?? null,
     live: options.live ?? null,
-    ttl: options.ttl ?? TTL,
+    ttl,
     requestTimeoutMs: options.requestTimeoutMs ?? 20_000,
-    sandbox: options.sandbox ?? false,
+    sandbox,
     log,
     now,
   });

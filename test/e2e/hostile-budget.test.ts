@@ -1,0 +1,178 @@
+/**
+ * One client that asks for all that an exchange has must not take the exchange from the others: what is asked for
+ * nobody is given up, and those who wait take turns by client.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import http from 'node:http';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { startFakeVenue, type FakeVenue } from '../support/fake-venue.js';
+
+const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url));
+const GOOD_MS = 2_000;
+const COINS = Array.from({ length: 600 }, (_, i) => `C${i}`);
+
+const market = (base: string) => ({
+  symbol: `${base}USDT`,
+  status: 'TRADING',
+  baseAsset: base,
+  baseAssetPrecision: 8,
+  quoteAsset: 'USDT',
+  quotePrecision: 8,
+  quoteAssetPrecision: 8,
+  orderTypes: ['LIMIT'],
+  isSpotTradingAllowed: true,
+  isMarginTradingAllowed: false,
+  permissions: ['SPOT'],
+  permissionSets: [['SPOT']],
+  filters: [
+    { filterType: 'PRICE_FILTER', minPrice: '0.01', maxPrice: '1000000', tickSize: '0.01' },
+    { filterType: 'LOT_SIZE', minQty: '0.001', maxQty: '9000', stepSize: '0.001' },
+  ],
+});
+
+/** Rows of candles from `startTime` on, one a minute. */
+const candles = (query: URLSearchParams): unknown[] => {
+  const end = Math.floor(Date.now() / 60_000) * 60_000;
+  const count = Number(query.get('limit') ?? 500);
+  const from = Number(query.get('startTime') ?? end - (count - 1) * 60_000);
+  const rows = Array.from({ length: count }, (_, i) => from + i * 60_000).filter((at) => at <= end);
+  return rows.map((at) => [at, '1', '2', '1', '2', '5', at + 59_999, '9', 3, '1', '1', '0']);
+};
+
+let venue: FakeVenue;
+let child: ChildProcess;
+let port = 0;
+
+beforeAll(async () => {
+  venue = await startFakeVenue({
+    answer: ({ path, query }) => {
+      if (path.endsWith('/exchangeInfo')) return { timezone: 'UTC', symbols: COINS.map(market) };
+      if (path.endsWith('/ticker/24hr'))
+        return {
+          symbol: query.get('symbol'),
+          lastPrice: '1.5',
+          bidPrice: '1.4',
+          askPrice: '1.6',
+          closeTime: Date.now(),
+        };
+      if (path.endsWith('/klines')) return candles(query);
+      return undefined;
+    },
+  });
+  child = spawn(process.execPath, [SERVER], {
+    env: {
+      PATH: process.env['PATH'],
+      APP_ENV: 'production',
+      PORT: '0',
+      HOST: '127.0.0.1',
+      REDIS_ENABLED: 'false',
+      SANDBOX: venue.url,
+      ENABLED_EXCHANGES: 'binance',
+      // Less than each attack asks for.
+      RATE_LIMIT_REQUESTS: '200',
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  for await (const line of createInterface({ input: child.stdout! })) {
+    const found = /"address":"http:\/\/127\.0\.0\.1:(\d+)"/.exec(line)?.[1];
+    if (found === undefined) continue;
+    port = Number(found);
+    break;
+  }
+  child.stdout!.resume();
+  expect((await ask(`${TICKER}C599/USDT`)).status).toBe(200);
+});
+afterAll(async () => {
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  await ended;
+  await venue.close();
+});
+
+const TICKER = '/v1/markets/ticker?exchange=binance&symbol=';
+
+/** As the client of a loopback address. */
+const ask = async (path: string, localAddress = '127.0.0.2'): Promise<{ status: number; ms: number }> => {
+  const at = performance.now();
+  const request = http.get({ host: '127.0.0.1', port, path, localAddress, agent: false });
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+  response.resume();
+  await once(response, 'end');
+  return { status: response.statusCode ?? 0, ms: performance.now() - at };
+};
+
+/** `coin`: one that nobody has asked for. */
+const expectGoodService = async (coin: string): Promise<void> => {
+  for (const path of [
+    `${TICKER}${coin}/USDT`,
+    `/v1/markets/ohlcv?exchange=binance&symbol=${coin}/USDT&limit=10`,
+  ]) {
+    const { status, ms } = await ask(path);
+    expect(status).toBe(200);
+    expect(ms).toBeLessThan(GOOD_MS);
+  }
+};
+
+const subscribe = (from: number, channel: object): string =>
+  JSON.stringify({
+    method: 'subscribe',
+    params: {
+      exchange: 'binance',
+      symbol: COINS.slice(from, from + 200).map((coin) => `${coin}/USDT`),
+      ...channel,
+    },
+    req_id: from,
+  });
+
+test.each([
+  ['tickers', 'C590', { channel: 'ticker' }],
+  ['candles', 'C591', { channel: 'ohlcv', interval: '1m' }],
+])(
+  'a client that subscribes to 400 %s and leaves takes nothing from the others',
+  async (_name, coin, channel) => {
+    const { length: before } = venue.requests;
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`);
+    await once(socket, 'open');
+    socket.send(subscribe(0, channel));
+    socket.send(subscribe(200, channel));
+    // Until the first calls for it are under way.
+    await expect.poll(() => venue.requests.length, { interval: 5 }).toBeGreaterThan(before);
+    socket.terminate();
+    const { length: atLeaving } = venue.requests;
+    await expectGoodService(coin);
+    // Those that had left already, a few that crossed the leaving, and the good client's own two.
+    expect(venue.requests.length - atLeaving).toBeLessThan(20);
+  },
+);
+
+test('clients that ask for 2,000 candles and leave take nothing from the others', async () => {
+  const { length: before } = venue.requests;
+  const requests = COINS.slice(400, 500).map((coin) =>
+    http.get({
+      host: '127.0.0.1',
+      port,
+      path: `/v1/markets/ohlcv?exchange=binance&symbol=${coin}/USDT&limit=2000`,
+    }),
+  );
+  for (const request of requests) request.on('error', () => undefined);
+  await expect.poll(() => venue.requests.length, { interval: 5 }).toBeGreaterThan(before);
+  for (const request of requests) request.destroy();
+  const { length: atLeaving } = venue.requests;
+  await expectGoodService('C592');
+  expect(venue.requests.length - atLeaving).toBeLessThan(20);
+});
+
+test('a client that stays in line with hundreds of requests lets another one take its turn', async () => {
+  const { length: before } = venue.requests;
+  const requests = COINS.slice(200, 500).map((coin) =>
+    http.get({ host: '127.0.0.1', port, path: `${TICKER}${coin}/USDT` }),
+  );
+  for (const request of requests) request.on('error', () => undefined);
+  await expect.poll(() => venue.requests.length, { interval: 5 }).toBeGreaterThan(before);
+  await expectGoodService('C593');
+  for (const request of requests) request.destroy();
+});
