@@ -231,6 +231,45 @@ describe('pages', () => {
     expect(gaps).toEqual([{ from: since, to: oldest, reason: 'not_available_from_exchange' }]);
   });
 
+  const gateRows = (from: number, to: number) =>
+    range(from, Math.floor((to - from) / MINUTE) + 1).map((at) => [
+      seconds(at),
+      '1',
+      '1',
+      '1',
+      '1',
+      '1',
+      '1',
+    ]);
+
+  it.each([
+    [
+      'with the number it takes',
+      'Candlestick range too broad. Maximum 400 data points are allowed per request',
+      400,
+    ],
+    ['without a number', 'Candlestick range too broad', 300],
+  ])('that a venue refuses as too long are asked for shorter: %s', async (_, message, most) => {
+    const answer: Answer = (_path, query) => {
+      const to = Number(query.get('to') ?? seconds(M)) * 1000;
+      const asked = Number(query.get('limit') ?? 0);
+      const from = query.has('from') ? Number(query.get('from')) * 1000 : to - (asked - 1) * MINUTE;
+      if ((to - from) / MINUTE + 1 > most)
+        return { status: 400, body: { label: 'INVALID_PARAM_VALUE', message } };
+      return { body: gateRows(from, Math.min(to, M)) };
+    };
+    const since = M - 2 * DAY;
+    const { starts, gaps, requests } = await candlesOf(
+      'gate',
+      { id: 'BTC_USDT', symbol: 'BTC/USDT' },
+      { answer, interval: '1m', since, limit: 1500 },
+    );
+    expect(starts).toEqual(range(since, 1500));
+    expect(gaps).toBeUndefined();
+    // Asked twice.
+    expect(requests.length / 2).toBeLessThanOrEqual(8);
+  });
+
   const COINBASE = { id: 'A-USD', symbol: 'A/USD' };
   const coinbase = (has: (at: number, request: number) => boolean): Answer => {
     let requests = 0;

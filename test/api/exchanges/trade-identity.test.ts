@@ -71,6 +71,40 @@ describe('trades of Binance and its siblings', () => {
   );
 });
 
+describe('a trade of no price on a feed', () => {
+  it.each([
+    ['in a message of its own', [[1], [2], [3]]],
+    ['first of all', [[2], [1], [3]]],
+  ])('is left out, and the feed goes on: %s', async (_, messages) => {
+    const price = (a: number): string => (a === 2 ? '0.00000000' : '11');
+    venue = await startFakeVenue({
+      answer: ({ path }) =>
+        path.endsWith('/exchangeInfo') ? { timezone: 'UTC', symbols: [binanceMarket] } : undefined,
+      onFrame: (frame, socket) => {
+        const { id } = frame as { id: number };
+        socket.send(JSON.stringify({ result: null, id }));
+        for (const a of messages.flat()) {
+          const row = { a, p: price(a), q: price(a), f: a === 2 ? -1 : a, l: a === 2 ? -1 : a };
+          socket.send(JSON.stringify({ e: 'aggTrade', E: NOW, s: 'ETHBTC', ...row, T: NOW + a, m: a === 3 }));
+        }
+      },
+    });
+    client = venueClient('binance', venue);
+    const feed = client.watch({ channel: 'trades', exchange: 'binance', symbol: 'ETH/BTC' });
+    const got: unknown[] = [];
+    for (let count = 1; got.length < 2; count += 1) {
+      const item = await feed.item(count);
+      if (item.channel === 'trades') got.push(...item.trades);
+    }
+    expect(got).toMatchObject([
+      { trade_id: '1', side: 'buy' },
+      { trade_id: '3', side: 'sell' },
+    ]);
+    feed.close();
+    expect(await feed.ended()).toBeNull();
+  });
+});
+
 // coinbase (Advanced Trade) names the maker's side: a SELL at the ask was bought by the taker.
 const COINBASE_TRADE = {
   trade_id: '995098663',

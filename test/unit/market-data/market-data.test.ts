@@ -146,6 +146,18 @@ describe('an alias', () => {
     expect(calls()).toBe(1);
   });
 
+  it('is repeated in candles that are empty because the only one has closed meanwhile', async () => {
+    open();
+    const members = { interval: '1m', candles: [{ timestamp: START - 60_000, close: 1, closed: false }] };
+    rig.exchanges.answer = (request) =>
+      Promise.resolve(venueAnswer(request, START, { members, closesAt: START - 1 }));
+    const query = { kind: 'ohlcv', symbol: 'BTC/USD', interval: '1m', limit: 5 } as const;
+    for (const exchange of ['coinbasepro', 'coinbaseexchange']) {
+      const answer = JSON.parse(text(await get({ ...query, exchange }))) as object;
+      expect(answer).toEqual({ exchange, symbol: 'BTC/USD', interval: '1m', candles: [] });
+    }
+  });
+
   it('is what faults name too, each in the words of its own caller', async () => {
     open();
     const reason = 'coinbaseexchange has no FOO/BAR.';

@@ -114,7 +114,11 @@ describe('the tools as they are listed', () => {
       for (const word of ['anyOf', 'oneOf', 'allOf', 'enum', 'not', 'if'])
         expect(inputSchema).not.toHaveProperty(word);
       for (const [property, schema] of Object.entries(inputSchema.properties ?? {})) {
-        expect((schema as Args)['type'], `${name} ${property}`).toBeOneOf(['string', 'integer', 'boolean']);
+        // An instant is a number or a text; JSON Schema, Python's validators and OpenAI take a list of types.
+        const isInstant = ['since', 'until'].includes(property);
+        expect((schema as Args)['type'], `${name} ${property}`).toEqual(
+          isInstant ? ['integer', 'string'] : expect.stringMatching(/^(string|integer|boolean)$/),
+        );
         expect((schema as Args)['enum']).toBeUndefined();
       }
     }

@@ -19,7 +19,7 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-const start = async (listener: RequestListener, timeoutMs = 2000) => {
+const start = async (listener: RequestListener, timeoutMs = 2000, now: () => number = Date.now) => {
   const server: Server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const real = createUpstreamGate({ budget: { requests: 100, windowMs: 60_000 }, now: Date.now });
@@ -40,7 +40,7 @@ const start = async (listener: RequestListener, timeoutMs = 2000) => {
     state: (exchange) => real.state(exchange),
   };
   const dispatcher = createDispatcher(NO_PROXIES, timeoutMs);
-  const clock = createVenueClock(Date.now);
+  const clock = createVenueClock(now);
   const transport = createTransport({
     exchange: 'kraken',
     dispatcher,
@@ -49,7 +49,7 @@ const start = async (listener: RequestListener, timeoutMs = 2000) => {
     timeoutMs,
     userAgent: 'us/1',
     words: { unknownSymbol: null, forbiddenIsTooFrequent: false },
-    now: Date.now,
+    now,
     monotonic: Date.now,
   });
   ends.push(async () => {
@@ -216,5 +216,41 @@ describe('a request to a venue', () => {
     const { url, transport, clock } = await start(ok('{"a":1}', { date: new Date(ahead).toUTCString() }));
     await transport(url, {});
     expect(Math.abs(clock.now() - ahead)).toBeLessThan(3000);
+  });
+
+  it('takes no slow body for a difference between the clocks', async () => {
+    let at = Date.UTC(2026, 0, 1);
+    const date = new Date(at).toUTCString();
+    let finish: (() => void) | undefined;
+    let seen = (): void => undefined;
+    const observed = new Promise<void>((resolve) => (seen = resolve));
+    const { url, transport, clock } = await start(
+      (_, reply) => {
+        reply.writeHead(200, { date }).write('{"a":');
+        finish = () => void reply.end('1}');
+      },
+      2000,
+      () => at,
+    );
+    const { observe } = clock;
+    clock.observe = (headers, receivedAt) => {
+      observe(headers, receivedAt);
+      seen();
+    };
+    const answer = transport(url, {});
+    // The clock is read before the body is here, or this waits for ever.
+    await observed;
+    at += 4_000;
+    finish?.();
+    expect(await answer).toMatchObject({ json: { a: 1 } });
+    expect(clock.now()).toBe(at);
+  });
+
+  it('takes an answer out of a cache for as old as its Age says', async () => {
+    const at = Date.UTC(2026, 0, 1);
+    const headers = { date: new Date(at - 50_000).toUTCString(), age: '50' };
+    const { url, transport, clock } = await start(ok('{"a":1}', headers), 2000, () => at);
+    await transport(url, {});
+    expect(clock.now()).toBe(at);
   });
 });
