@@ -145,7 +145,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   if (limiter === null && steadyHeaders !== null)
     addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, requestId: requestIds.of, hostFault });
   boundPipelines(app.server, app.pipelines);
-  await app.register(marketRoutes, { marketData, hotAnswers, live: hub, sandbox, now });
+  await app.register(marketRoutes, { marketData, hotAnswers, sandbox, now });
   await app.register(streamRoutes, { hub, marketData, connections, version: VERSION, now, monotonic });
   await app.register(mcpRoutes, {
     marketData,

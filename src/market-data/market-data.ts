@@ -223,6 +223,11 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
 
   return {
     get,
+    isLive({ kind, exchange: name, symbol }) {
+      if (live === null || kind !== 'ticker') return false;
+      const { exchange } = names.resolve(name);
+      return live.latest(exchange, spellings.of(exchange, symbol)) !== undefined;
+    },
     async markets(filter, signal) {
       const as = names.resolve(filter.exchange);
       try {

@@ -17,6 +17,7 @@ import { collectCandles } from './candles.js';
 import { withPagesBooked } from '../rate-limit/page-booking.js';
 import { correctedTrades, timedBook, timedTicker } from '../venues/corrections.js';
 import { inListOrder } from './trade-order.js';
+import type { VenueQuirks } from '../venues/venue-quirks.js';
 import { askedDepth } from '../venues/venue-sizes.js';
 import type { ReadyVenue, Venue } from './venue.js';
 
@@ -64,6 +65,10 @@ const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> 
 /** What the venue last answered in this call, as JSON. */
 const answeredJson = (): unknown => currentUpstreamCall()?.answered?.json;
 
+/** Whether an answer without levels is an empty book. */
+const isEmptyBook = (json: unknown, { booksAreLists }: VenueQuirks): boolean =>
+  hasBookSides(json) || (booksAreLists && Array.isArray(json) && json.length === 0);
+
 interface Finished {
   readonly body: Uint8Array;
   /** The venue gave a time. */
@@ -90,7 +95,7 @@ const finish = async (
       const dated = timedBook(venue.exchange, fetched, answeredJson());
       const book = normalizeOrderBook(dated, receiptOf(asked), request.limit);
       // CCXT makes an empty book of anything without levels.
-      if (book.bids.length + book.asks.length === 0 && !hasBookSides(answeredJson()))
+      if (book.bids.length + book.asks.length === 0 && !isEmptyBook(answeredJson(), quirks))
         throw senselessAnswer(venue.exchange);
       return { body: orderBookBody(head, book), timed: book.timed };
     }

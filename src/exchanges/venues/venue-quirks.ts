@@ -24,6 +24,8 @@ export interface VenueQuirks extends CallSizes, RefusalWords {
   readonly omitsEmptyCandles: boolean;
   /** Intervals that are not as long as their name says. */
   readonly oddIntervals: ReadonlyMap<string, Millis>;
+  /** Its order books are bare lists of levels, so that an empty one is `[]`. */
+  readonly booksAreLists: boolean;
   /** Member of each answer that holds what was asked for; CCXT takes a missing or empty one for an empty market. */
   readonly answerIn: string | null;
   /** URLs of lists without which CCXT would name markets wrongly: where one fails, the whole load does. */
@@ -45,6 +47,7 @@ const CAUTIOUS: VenueQuirks = {
   oddIntervals: new Map(),
   unknownSymbol: null,
   forbiddenIsTooFrequent: false,
+  booksAreLists: false,
   answerIn: null,
   neededLists: null,
   emptyListThrows: null,
@@ -137,7 +140,7 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId
   // It takes no start, but up to a thousand rows.
   ['coinex', { candlePage: 1000, onlyLatestCandles: true }],
   // Levels of prices; CCXT's default lists single orders, so that a price comes several times.
-  ['bitfinex', { construct: { options: { fetchOrderBook: { precision: 'P0' } } } }],
+  ['bitfinex', { booksAreLists: true, construct: { options: { fetchOrderBook: { precision: 'P0' } } } }],
   // Public trades have no ids; CCXT makes them up of time, price and amount, so that two equal trades are one.
   ['mexc', { construct: { options: { useCcxtTradeId: false } } }],
 ]);

@@ -18,7 +18,7 @@ import {
 import { marketsQuery, ohlcvQuery, orderBookQuery, tickerQuery, tradesQuery } from '../../schemas/query.js';
 import { etagOf } from '../../cache/etag.js';
 import { ownSource, venueSource } from '../../market-data/data-source.js';
-import type { LiveTickers, MarketData, MarketQuery } from '../../market-data/market-data-api.js';
+import type { MarketData, MarketQuery } from '../../market-data/market-data-api.js';
 
 /** How long a page of a venue's markets may be kept: listings change a few times a day. */
 const MARKETS_FRESH_MS = 60_000;
@@ -28,8 +28,6 @@ const EXCHANGES_MAX_AGE_S = 60;
 export interface MarketRoutesOptions {
   readonly marketData: MarketData;
   readonly hotAnswers: HotAnswers;
-  /** null without streams. */
-  readonly live: LiveTickers | null;
   readonly sandbox: boolean;
   readonly now: () => number;
 }
@@ -106,7 +104,7 @@ const createExchangesAnswer = () => {
 };
 
 export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app, options, done) => {
-  const { marketData, hotAnswers, live, sandbox, now } = options;
+  const { marketData, hotAnswers, sandbox, now } = options;
   app.addHook('onRequest', requireJson);
   app.addHook('onRequest', hotAnswers.hook);
 
@@ -114,11 +112,12 @@ export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app,
     const { exchange } = marketData.resolveExchange(query.exchange);
     request.exchangeId = exchange;
     const served = await marketData.get({ ...query, client: clientOf(request) }, request.signal);
-    const isLive =
-      query.kind === 'ticker' && live !== null
-        ? () => live.latest(exchange, query.symbol) !== undefined
-        : undefined;
-    hotAnswers.remember(request, { answer: served, exchange, ...(isLive === undefined ? {} : { isLive }) });
+    const isLive = (): boolean => marketData.isLive(query);
+    hotAnswers.remember(request, {
+      answer: served,
+      exchange,
+      ...(query.kind === 'ticker' ? { isLive } : {}),
+    });
     return sendAnswer(request, reply, { answer: served, at: now() });
   };
 

@@ -79,6 +79,7 @@ describe('a market without trades', () => {
       'BTC/USDT',
       { code: '0', msg: '', data: [{ asks: [], bids: [], ts: String(M) }] },
     ],
+    ['bitfinex', [{ id: 'tBTCUSD', symbol: 'BTC/USD' }], 'BTC/USD', []],
   ] as const)('has an empty order book on %s', async (...[exchange, markets, symbol, body]) => {
     const { ask, requests } = await start(exchange, markets, () => ({ body }));
     expect(await ask({ kind: 'orderbook', exchange, symbol, limit: 10 })).toMatchObject({
@@ -90,6 +91,16 @@ describe('a market without trades', () => {
 });
 
 describe('an answer of another shape', () => {
+  it.each([
+    ['binance', BINANCE, 'BTC/USDT', []],
+    ['binance', BINANCE, 'BTC/USDT', {}],
+    ['bitfinex', [{ id: 'tBTCUSD', symbol: 'BTC/USD' }], 'BTC/USD', {}],
+  ] as const)('is no empty order book on %s', async (...[exchange, markets, symbol, body]) => {
+    const { refusal } = await start(exchange, markets, () => ({ body }));
+    const error = await refusal({ kind: 'orderbook', exchange, symbol, limit: 10 });
+    expect(error.code).toBe('upstream_bad_response');
+  });
+
   it.each([
     ['ticker', { kind: 'ticker' }],
     ['order book', { kind: 'orderbook', limit: 10 }],

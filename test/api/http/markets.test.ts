@@ -3,6 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { START, startTestApp, type TestApp } from '../../support/app.js';
 import { AppError } from '../../../src/errors.js';
 import { exchangesList, marketsPage } from '../../../src/schemas/market.js';
+import type { LiveTicker } from '../../../src/market-data/market-data-api.js';
+import { FakeHub } from '../../support/fake-hub.js';
 import { venueAnswer } from '../../support/fake-exchange-client.js';
 
 let rig: TestApp;
@@ -64,6 +66,24 @@ describe('what the venue is asked', () => {
       code: 'upstream_geo_blocked',
     });
   });
+});
+
+test.each(['BTC/USDT', 'btc-usdt'])('a ticker asked for as %s gives way to a live stream', async (symbol) => {
+  await rig.app.close();
+  let tick: LiveTicker | undefined;
+  const hub = Object.assign(new FakeHub(), {
+    latest: (exchange: string, listed: string) =>
+      exchange === 'binance' && listed === 'BTC/USDT' ? tick : undefined,
+  });
+  rig = await startTestApp({}, { hub });
+  const states = async (): Promise<unknown> =>
+    (await get(`/v1/markets/ticker?exchange=binance&symbol=${symbol}`)).headers['x-cache'];
+  expect([await states(), await states()]).toEqual(['MISS', 'HIT']);
+  const figures = { bid: 1, ask: 3, last: 2, timestamp: START, rawJson: '{}', receivedAt: START };
+  tick = { symbol: 'BTC/USDT', ...figures };
+  expect(await states()).toBe('LIVE');
+  tick = undefined;
+  expect(await states()).toBe('HIT');
 });
 
 describe('what is refused', () => {
