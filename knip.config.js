@@ -25,5 +25,5 @@ export default {
     'hyparquet-writer',
   ],
   // Programs of the machine: the benchmarks say which package brings them.
-  ignoreBinaries: ['cc', 'taskset', 'redis-server', 'promtool'],
+  ignoreBinaries: ['cc', 'taskset', 'redis-server'],
 };

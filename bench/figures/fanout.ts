@@ -29,7 +29,7 @@ const EVENT =
   '{"event_type":"ticker","exchange":"binance","symbol":"BTC/USDT","bid":42500.01,"ask":42510.02,"last":42505.03,' +
   '"timestamp":1699000000000,"price_change_percent":0.000123456789,"sandbox":true}';
 
-export const startTcpFloor = async (bytes: Buffer, writes = 1): Promise<Running> => {
+const startTcpFloor = async (bytes: Buffer, writes = 1): Promise<Running> => {
   const port = await freePort();
   const file = join(scratch, `${port}.event`);
   writeFileSync(file, bytes);

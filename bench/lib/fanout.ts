@@ -27,7 +27,7 @@ const compiled = (): string => {
 };
 
 /** Occurs once in every ticker event, and nowhere else in a stream. */
-export const TICKER_MARKER = '"event_type":"ticker"';
+const TICKER_MARKER = '"event_type":"ticker"';
 
 export const sseRequest = (path: string): string =>
   `GET ${path} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n`;

@@ -60,7 +60,6 @@ export const mapAnswer = z.object({
 export const quotesAnswer = z.object({ data: listOf(currency) });
 export const historyAnswer = z.object({ data: listOf(history) });
 
-export type Currency = z.output<typeof currency>;
 export type History = z.output<typeof history>;
 
 /** The quote in `convert`, from either form. */

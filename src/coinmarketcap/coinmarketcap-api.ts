@@ -2,7 +2,7 @@
 import type { Candle } from '../schemas/market.js';
 import type { Millis } from '../schemas/common.js';
 
-export interface CoinMarketCapCall {
+interface CoinMarketCapCall {
   /** Instant by which the call has settled. */
   readonly deadline: Millis;
 }

@@ -17,7 +17,7 @@ import { editDistance, nearestNames } from '../lib/edit-distance.js';
 export type { ExchangeOptions };
 
 /** How upstream attempts are spaced; all in milliseconds. */
-export interface RetrySettings {
+interface RetrySettings {
   readonly maxRetries: number;
   readonly initialBackoffMs: number;
   readonly maxBackoffMs: number;

@@ -26,12 +26,12 @@ export interface OhlcvRequest extends RequestBase {
   /** 1..2000 */
   readonly limit: number;
 }
-export interface OrderBookRequest extends RequestBase {
+interface OrderBookRequest extends RequestBase {
   readonly kind: 'orderbook';
   /** Levels a side, 1..1000. */
   readonly limit: number;
 }
-export interface TradesRequest extends RequestBase {
+interface TradesRequest extends RequestBase {
   readonly kind: 'trades';
   /** 1..1000 */
   readonly limit: number;

@@ -38,7 +38,7 @@ export interface Refusal {
   readonly client?: string | undefined;
 }
 
-export type AnswerListener = (answer: AnswerRecord) => void;
+type AnswerListener = (answer: AnswerRecord) => void;
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -73,7 +73,7 @@ export const withVary = (pairs: readonly HeaderPair[], name: string): HeaderPair
 };
 
 /** CORS headers by the request's Origin; `origins` true: every origin may read. */
-export const createCors = (
+const createCors = (
   origins: true | readonly string[],
 ): ((origin: string | undefined) => readonly HeaderPair[]) => {
   if (origins === true) return () => ANY_ORIGIN;

@@ -45,7 +45,7 @@ export interface HotAnswers {
   size(): number;
 }
 
-export interface HotAnswer {
+interface HotAnswer {
   /** CCXT id. */
   readonly exchange: string;
   /** The route's pattern. */
@@ -54,12 +54,12 @@ export interface HotAnswer {
   send(response: ServerResponse, request: IncomingMessage, own: OwnHeaders): void;
 }
 
-export interface OwnHeaders {
+interface OwnHeaders {
   readonly requestId: string;
   readonly more: readonly HeaderPair[] | null;
 }
 
-export interface Remembered {
+interface Remembered {
   readonly answer: ServedAnswer;
   /** CCXT id, for the log. */
   readonly exchange: string;

@@ -4,7 +4,7 @@
 import type { FastifyInstance } from 'fastify';
 import { AppError } from '../errors.js';
 
-export interface LifeCycle {
+interface LifeCycle {
   readonly draining: boolean;
   /** Readiness turns off and answers close their connections; requests are still answered. Idempotent. */
   beginDraining(): void;

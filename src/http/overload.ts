@@ -4,7 +4,7 @@ import { AppError } from '../errors.js';
 import type { LoadGauge } from './load-gauge.js';
 
 /** Requests waiting for their answers at once, streams aside. About 10 kB each. */
-export const MAX_IN_FLIGHT = 4096;
+const MAX_IN_FLIGHT = 4096;
 /** When a refused client should come back. */
 const RETRY_AFTER_MS = 2000;
 

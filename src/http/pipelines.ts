@@ -44,7 +44,7 @@ export const isMidAnswer = (socket: Duplex): boolean => {
   return response !== undefined && response.headersSent && !response.writableEnded;
 };
 
-export class Pipeline {
+class Pipeline {
   readonly #socket: Duplex;
   readonly #counts: HeldCount;
   #unfinished: Unfinished[] = [];

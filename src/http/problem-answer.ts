@@ -10,7 +10,7 @@ const MAX_INSTANCE_LENGTH = 256;
 export { PROBLEM_CONTENT_TYPE };
 
 /** Where the code is explained; a URI reference on this server. */
-export const problemType = (code: ErrorCode): string => `/docs/errors#${code}`;
+const problemType = (code: ErrorCode): string => `/docs/errors#${code}`;
 
 /** The path of a request target without its query, bounded. */
 export const instanceOf = (url: string): string => {

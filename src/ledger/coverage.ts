@@ -35,7 +35,7 @@ export interface Coverage extends Span {
 
 const MINUTE_MS: Millis = 60_000;
 /** A hole that is there again after so long is believed. */
-export const CONFIRM_AFTER_MS: Millis = 30 * MINUTE_MS;
+const CONFIRM_AFTER_MS: Millis = 30 * MINUTE_MS;
 export const SUSPECT_RECHECK_MS: Millis = 60 * MINUTE_MS;
 export const EMPTY_RECHECK_MS: Millis = 7 * 24 * 60 * MINUTE_MS;
 /** Neighbours whose checks lie further apart stay apart: the age of an answer is told from them. */
@@ -107,7 +107,7 @@ const joinedRecheck = (a: Coverage, b: Coverage): Millis | null =>
   a.recheckAt === null || b.recheckAt === null ? null : Math.min(a.recheckAt, b.recheckAt);
 
 /** Joins neighbours that say the same; `ranges` sorted and disjoint. */
-export const coalesce = (ranges: readonly Coverage[]): Coverage[] => {
+const coalesce = (ranges: readonly Coverage[]): Coverage[] => {
   const joined: Coverage[] = [];
   for (const range of ranges) {
     const last = joined.at(-1);
@@ -149,7 +149,7 @@ export const put = (known: readonly Coverage[], learnt: readonly Coverage[]): Co
 };
 
 /** Has this been asked for and need not be asked for again by `at`? */
-export const isSettledBy = ({ state, recheckAt }: Coverage, at: Millis): boolean =>
+const isSettledBy = ({ state, recheckAt }: Coverage, at: Millis): boolean =>
   state === 'known' || recheckAt === null || at < recheckAt;
 
 /** What of `span` the venue is to be asked for at `at`. */

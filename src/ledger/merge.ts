@@ -47,7 +47,7 @@ const sameNumber = (a: number | null, b: number | null): boolean => {
   return a === b || Math.abs(a - b) <= SAME_WITHIN * Math.max(Math.abs(a), Math.abs(b));
 };
 
-export const sameCandle = (a: StoredCandle, b: StoredCandle): boolean =>
+const sameCandle = (a: StoredCandle, b: StoredCandle): boolean =>
   sameNumber(a.open, b.open) &&
   sameNumber(a.high, b.high) &&
   sameNumber(a.low, b.low) &&

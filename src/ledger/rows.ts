@@ -12,14 +12,14 @@ export const numberOf = (row: SqlRow, column: string): number => {
   if (typeof value !== 'number') throw fault(column);
   return value;
 };
-export const numberOrNull = (row: SqlRow, column: string): number | null =>
+const numberOrNull = (row: SqlRow, column: string): number | null =>
   row[column] === null || row[column] === undefined ? null : numberOf(row, column);
 export const textOf = (row: SqlRow, column: string): string => {
   const value = row[column];
   if (typeof value !== 'string') throw fault(column);
   return value;
 };
-export const textOrNull = (row: SqlRow, column: string): string | null =>
+const textOrNull = (row: SqlRow, column: string): string | null =>
   row[column] === null || row[column] === undefined ? null : textOf(row, column);
 
 const oneOf = <T extends string>(values: readonly T[], row: SqlRow, column: string): T => {

@@ -28,7 +28,7 @@ export interface SeriesName {
  * How a venue answers `since`. window: it gives [since, since + limit), even where that is empty. jump: it begins with the
  * first candle at or after `since`, however far away. latest: always its latest candles, whatever is asked.
  */
-export type PageKind = 'window' | 'jump' | 'latest';
+type PageKind = 'window' | 'jump' | 'latest';
 
 /** One page as it came. Plain data. */
 export interface PageEvidence extends SeriesName {
@@ -62,13 +62,13 @@ export interface SettledPage extends SeriesName {
 }
 
 /** Start of a period modulo the interval: days that begin at 16:00 UTC have another one than days from midnight. */
-export const anchorOf = (interval: Interval, start: Millis): Millis => {
+const anchorOf = (interval: Interval, start: Millis): Millis => {
   if (interval.months > 0) return 0;
   return (((start - interval.origin) % interval.ms) + interval.ms) % interval.ms;
 };
 
 /** The interval with its periods laid as a series of this anchor has them. */
-export const anchored = (interval: Interval, anchor: Millis): Interval =>
+const anchored = (interval: Interval, anchor: Millis): Interval =>
   interval.months > 0 ? interval : alignedTo(interval, interval.origin + anchor);
 
 /** Periods that are not as long as the interval's name says (days of 25 hours) have no place on one grid. */

@@ -12,7 +12,7 @@ export interface Sql {
 }
 
 /** Candles of a series within [from, to), as a part of the answer's JSON. */
-export interface CandleRange {
+interface CandleRange {
   readonly series: number;
   readonly from: number;
   readonly to: number;
@@ -29,7 +29,7 @@ export interface JsonCandles {
   readonly last: number | null;
 }
 
-export interface DatabaseSize {
+interface DatabaseSize {
   readonly bytes: number;
   readonly walBytes: number;
 }

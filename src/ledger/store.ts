@@ -75,7 +75,7 @@ export interface Due extends SeriesName, Span {
   readonly at: Millis;
 }
 
-export interface StoreTotals {
+interface StoreTotals {
   readonly series: number;
   readonly candles: number;
   readonly bytes: number;

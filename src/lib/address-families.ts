@@ -6,7 +6,7 @@ import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
  * the last try is cut as well. Long enough for the other side of the world, short enough for several tries within a
  * connection's time.
  */
-export const ADDRESS_ATTEMPT_MS = 1_500;
+const ADDRESS_ATTEMPT_MS = 1_500;
 
 /** For every connection of this thread, whoever opens it: REST, WebSocket, proxies, Redis. */
 export const allowDistantAddresses = (): void => {

@@ -8,7 +8,7 @@ export interface Backoff {
   readonly multiplier: number;
 }
 
-export interface Fault {
+interface Fault {
   readonly retryable: boolean;
   /** The earliest wait after which asking again makes sense, where somebody said so. */
   readonly retryAfterMs?: number | undefined;

@@ -14,7 +14,7 @@ import { COINMARKETCAP as NAME, coinMarketCapSource } from './data-source.js';
 import type { MarketQuery } from './market-data-api.js';
 import { freshnessOf, type FreshnessSettings } from './freshness.js';
 
-export interface FallbackAnswer {
+interface FallbackAnswer {
   readonly entry: CacheEntry;
   readonly cache: 'HIT' | 'MISS';
 }

@@ -16,7 +16,7 @@ const LONGEST_PAUSE_MS = 30_000;
 const MAX_BEHIND = 64;
 const MAX_FAILING = 10_000;
 
-export type Refreshed<T> =
+type Refreshed<T> =
   | { readonly outcome: 'done'; readonly value: T }
   | { readonly outcome: 'failed'; readonly error: AppError }
   | { readonly outcome: 'late' };

@@ -23,7 +23,7 @@ export interface SharedLoadsDeps {
   readonly now: () => Millis;
 }
 
-export interface LoadMode {
+interface LoadMode {
   /** Instant by which it has settled; null: a whole request's time from its start. */
   readonly deadline: Millis | null;
   /** The caller holds an expired answer already. */

@@ -17,7 +17,7 @@ export interface Loaded {
   readonly symbol?: UnifiedSymbol;
 }
 
-export interface LoadJob {
+interface LoadJob {
   readonly key: string;
   readonly request: MarketRequest;
   /** Who asked first. */

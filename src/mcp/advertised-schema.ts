@@ -49,7 +49,7 @@ const definitionOf = (reference: string, definitions: Json): Json => {
 };
 
 /** JSON Schema of an object in plain words. */
-export const plainSchema = (json: Json): Record<string, unknown> => {
+const plainSchema = (json: Json): Record<string, unknown> => {
   const definitions = isObject(json['$defs']) ? json['$defs'] : {};
   const made = plain(json, definitions);
   return isObject(made) ? { ...made } : {};

@@ -43,7 +43,7 @@ const inWords = (error: AppError): string =>
   ].join('\n');
 
 /** Name of the member of `_meta` that carries the error for programs. */
-export const ERROR_META_KEY = 'mcp-crypto-data-server/error';
+const ERROR_META_KEY = 'mcp-crypto-data-server/error';
 
 /**
  * A failed result. The machine-readable part is in `_meta`, since clients of older revisions check

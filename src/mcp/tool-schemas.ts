@@ -8,7 +8,7 @@ import { exchangeEntry, marketsPage, ohlcv, orderBook, ticker, trades } from '..
 import { marketsQuery, ohlcvQuery, orderBookQuery, tickerQuery, tradesQuery } from '../schemas/query.js';
 
 /** Rows that a tool answers with unless it is asked for more: a model reads every one of them. */
-export const DEFAULT_ROWS = 100;
+const DEFAULT_ROWS = 100;
 /** An order book has rows on two sides. */
 const DEFAULT_LEVELS = DEFAULT_ROWS / 2;
 
@@ -53,7 +53,7 @@ export const getTradesInput = tradesQuery.extend({
 });
 
 /** Where an answer came from and how old it is; beside the data in every answer. */
-export const provenance = z.object({
+const provenance = z.object({
   source: z.string().meta({
     description:
       'Where the data came from: `<exchange>; via=rest`, `<exchange>; via=websocket`, `coinmarketcap`, `sandbox; via=…` (simulated) or `server` (its own settings)',

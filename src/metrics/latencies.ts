@@ -6,7 +6,7 @@
 import type { Seconds } from '../schemas/common.js';
 
 /** Upper bounds of the buckets, ascending; the last, +Inf, is implied. */
-export const LATENCY_BUCKETS: readonly Seconds[] = [
+const LATENCY_BUCKETS: readonly Seconds[] = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20,
 ];
 

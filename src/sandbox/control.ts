@@ -7,7 +7,7 @@ import { type TickClock } from './tick-clock.js';
 import { type SocketAction } from './ws-peer.js';
 import { type SocketInfo, type WsSide } from './ws-server.js';
 
-export interface Counters {
+interface Counters {
   /** Venue requests and upgrades since the start or the last reset of the log. */
   readonly requests: number;
   readonly sockets: number;

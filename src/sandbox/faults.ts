@@ -5,7 +5,7 @@ import { type VenueId } from './listings.js';
 import { type RequestKind, type VenueErrorName } from './venues/venue.js';
 
 /** Rules beyond this number are refused. */
-export const MAX_FAULT_RULES = 100;
+const MAX_FAULT_RULES = 100;
 
 /** Faults of an HTTP answer; also of a WebSocket upgrade where an answer or none is all there is. */
 export type RestFault =
@@ -72,7 +72,7 @@ export interface FaultRule {
   readonly probability?: number;
 }
 
-export interface FaultTarget {
+interface FaultTarget {
   readonly venue: VenueId;
   readonly kind: RequestKind | 'websocket';
   /** Path and query without the host segment. */

@@ -12,5 +12,3 @@ export const toDecimal = (units: number, decimals: number, places = decimals): s
 
 /** `2023-09-10T13:47:41.447000Z`: Coinbase and Kraken write microseconds. */
 export const isoMicros = (time: Millis): string => `${new Date(time).toISOString().slice(0, -1)}000Z`;
-/** `2023-09-10T13:47:00.000000000Z`: Kraken writes nanoseconds in candles. */
-export const isoNanos = (time: Millis): string => `${new Date(time).toISOString().slice(0, -1)}000000Z`;

@@ -33,7 +33,7 @@ const monthStart = (time: Millis, shift: number): Millis => {
 };
 
 /** Calendar months in UTC. */
-export const MONTH: Interval = {
+const MONTH: Interval = {
   name: '1M',
   start: (time) => monthStart(time, 0),
   next: (start) => monthStart(start, 1),

@@ -48,7 +48,7 @@ export interface CandleRange {
 }
 
 export const slotOf = (time: Millis): number => Math.floor(time / SLOT);
-export const tradeId = (slot: number): number => slot - FIRST_TRADE_AT / SLOT;
+const tradeId = (slot: number): number => slot - FIRST_TRADE_AT / SLOT;
 export const slotOfTrade = (id: number): number => id + FIRST_TRADE_AT / SLOT;
 
 function toCandle(market: Market, bar: Bar, period: { start: Millis; end: Millis }): RawCandle {
@@ -88,7 +88,7 @@ export function rawCandles(market: Market, range: CandleRange, limit: number): R
 }
 
 /** The trade of a slot; undefined where a thin market has none, or before the listing. */
-export function rawTrade(market: Market, slot: number): RawTrade | undefined {
+function rawTrade(market: Market, slot: number): RawTrade | undefined {
   const { price, lots } = market.tree.slot(slot);
   if (lots === 0 || slot * SLOT < market.listedAt) return undefined;
   return {

@@ -7,7 +7,7 @@ import { rawCandles, rawTicker, rawTrades, slotOf } from './market-data.js';
 import { bookAt, QUANTITY_DECIMALS, type Level } from './order-book.js';
 import { SLOT } from './price-path.js';
 
-export interface Candle {
+interface Candle {
   readonly timestamp: Millis;
   readonly open: number;
   readonly high: number;
@@ -17,7 +17,7 @@ export interface Candle {
   readonly closed: boolean;
 }
 
-export interface Trade {
+interface Trade {
   readonly id: string;
   readonly timestamp: Millis;
   readonly price: number;
@@ -25,7 +25,7 @@ export interface Trade {
   readonly side: 'buy' | 'sell';
 }
 
-export interface Ticker {
+interface Ticker {
   readonly timestamp: Millis;
   readonly bid: number;
   readonly bidSize: number;
@@ -39,7 +39,7 @@ export interface Ticker {
   readonly tradeId: string;
 }
 
-export interface Book {
+interface Book {
   readonly bids: readonly (readonly [price: number, amount: number])[];
   readonly asks: readonly (readonly [price: number, amount: number])[];
 }
@@ -56,7 +56,7 @@ export interface MarketTruth {
   readonly trades: (venue: ExchangeId, symbol: string, range: { from: Millis; to: Millis }) => Trade[];
 }
 
-export interface TruthRange {
+interface TruthRange {
   /** `1m`, `1d`, ...; weeks begin on Monday. */
   readonly interval: string;
   /** The candles that begin within [from, to]. */

@@ -3,7 +3,7 @@ import { type Millis } from './intervals.js';
 import { type VenueId } from './listings.js';
 import { type RequestKind } from './venues/venue.js';
 
-export const MAX_LOGGED_REQUESTS = 10_000;
+const MAX_LOGGED_REQUESTS = 10_000;
 
 export interface LoggedRequest {
   readonly time: Millis;

@@ -7,7 +7,7 @@ import { type Market } from './listings.js';
 const FINE_STEP: Millis = 1;
 const STEP: Millis = 10;
 const FEW_MARKETS = 20;
-export const MAX_TICKS_PER_SECOND = 100;
+const MAX_TICKS_PER_SECOND = 100;
 
 export interface TickClock {
   /** Starts the ticks of a market; `onTick` gets the time of the tick, which is a pure function of rate and market. */

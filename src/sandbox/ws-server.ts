@@ -11,7 +11,7 @@ import { type RequestLog } from './request-log.js';
 import { type FeedVenue } from './venues/venue.js';
 import { Peer, type SocketAction } from './ws-peer.js';
 
-export const MAX_SOCKETS = 5_000;
+const MAX_SOCKETS = 5_000;
 const MAX_MESSAGE_BYTES = 1_000_000;
 const PING_INTERVAL: Millis = 20 * SECOND;
 

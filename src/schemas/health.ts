@@ -13,7 +13,7 @@ export type Health = z.infer<typeof health>;
 
 const since = timestamp.meta({ description: 'When this state began, ms since the epoch' });
 
-export const cacheCheck = z
+const cacheCheck = z
   .object({
     state: z.enum(['ok', 'degraded', 'disabled']).meta({
       description: 'degraded: Redis is not in use, memory alone serves; disabled: it was turned off',
@@ -22,9 +22,8 @@ export const cacheCheck = z
     detail: z.string(),
   })
   .meta({ id: 'CacheCheck' });
-export type CacheCheck = z.infer<typeof cacheCheck>;
 
-export const exchangeCheck = z
+const exchangeCheck = z
   .object({
     state: z.enum(['idle', 'loading', 'ok', 'cooling_down', 'failing', 'restarting']).meta({
       description: 'idle: nobody has asked for it yet; restarting: its worker thread is being replaced',

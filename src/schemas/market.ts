@@ -36,17 +36,10 @@ export const candle = z
   .meta({ id: 'Candle' });
 export type Candle = z.infer<typeof candle>;
 
-export const GAP_REASONS = [
-  'not_available_from_exchange',
-  'no_trades',
-  'unconfirmed',
-  'not_loaded_yet',
-] as const;
+const GAP_REASONS = ['not_available_from_exchange', 'no_trades', 'unconfirmed', 'not_loaded_yet'] as const;
 
 /** A stretch of the asked-for range that the answer does not cover: from (inclusive) to (exclusive). */
-export const gap = z
-  .object({ from: timestamp, to: timestamp, reason: z.enum(GAP_REASONS) })
-  .meta({ id: 'Gap' });
+const gap = z.object({ from: timestamp, to: timestamp, reason: z.enum(GAP_REASONS) }).meta({ id: 'Gap' });
 export type Gap = z.infer<typeof gap>;
 
 export const ohlcv = z
@@ -102,7 +95,7 @@ export const trades = z
   .meta({ id: 'Trades' });
 export type Trades = z.infer<typeof trades>;
 
-export const market = z
+const market = z
   .object({
     symbol: unifiedSymbol,
     id: z.string().meta({ description: "The exchange's own name of the market", example: 'BTCUSDT' }),
@@ -126,7 +119,7 @@ export const marketsPage = z
   .meta({ id: 'Markets' });
 export type MarketsPage = z.infer<typeof marketsPage>;
 
-export const capabilities = z
+const capabilities = z
   .object({
     ticker: z.boolean(),
     ohlcv: z.boolean(),
@@ -137,7 +130,7 @@ export const capabilities = z
   .meta({ id: 'Capabilities' });
 export type Capabilities = z.infer<typeof capabilities>;
 
-export const BOOK_INTEGRITIES = ['checksum', 'sequence', 'snapshot', 'crosscheck'] as const;
+const BOOK_INTEGRITIES = ['checksum', 'sequence', 'snapshot', 'crosscheck'] as const;
 export const bookIntegrity = z.enum(BOOK_INTEGRITIES).meta({
   description:
     'How a live order book is checked: by the checksum of the venue, by its numbered updates, because each message is a whole book, or against REST once in a while',

@@ -9,7 +9,7 @@ import { ohlcvQuery, tickerQuery } from './query.js';
 import { CHANNELS } from './stream.js';
 
 /** Symbols of one request. */
-export const MAX_SYMBOLS_PER_REQUEST = 200;
+const MAX_SYMBOLS_PER_REQUEST = 200;
 const MAX_REQ_ID_LENGTH = 64;
 
 export const reqId = z
@@ -51,7 +51,6 @@ export const subscribeParams = z
     z.strictObject({ channel: z.literal('ohlcv'), ...topic, interval }),
   ])
   .meta({ id: 'SubscribeParams' });
-export type SubscribeParams = z.infer<typeof subscribeParams>;
 
 export const unsubscribeParams = z
   .discriminatedUnion('channel', [

@@ -29,12 +29,10 @@ export const tickerEvent = z
     sandbox,
   })
   .meta({ id: 'TickerEvent' });
-export type TickerEvent = z.infer<typeof tickerEvent>;
 
 export const heartbeatEvent = z
   .object({ event_type: z.literal('heartbeat'), timestamp, sandbox })
   .meta({ id: 'HeartbeatEvent' });
-export type HeartbeatEvent = z.infer<typeof heartbeatEvent>;
 
 export const statusEvent = z
   .object({
@@ -51,7 +49,6 @@ export const statusEvent = z
     sandbox,
   })
   .meta({ id: 'StatusEvent' });
-export type StatusEvent = z.infer<typeof statusEvent>;
 
 export const tradesEvent = z
   .object({
@@ -63,7 +60,6 @@ export const tradesEvent = z
     sandbox,
   })
   .meta({ id: 'TradesEvent' });
-export type TradesEvent = z.infer<typeof tradesEvent>;
 
 export const orderBookEvent = z
   .object({
@@ -76,7 +72,6 @@ export const orderBookEvent = z
     sandbox,
   })
   .meta({ id: 'OrderBookEvent' });
-export type OrderBookEvent = z.infer<typeof orderBookEvent>;
 
 export const ohlcvEvent = z
   .object({
@@ -87,4 +82,3 @@ export const ohlcvEvent = z
     sandbox,
   })
   .meta({ id: 'OhlcvEvent' });
-export type OhlcvEvent = z.infer<typeof ohlcvEvent>;

@@ -30,7 +30,7 @@ export const checkSpacingOf = ({
 }): Millis => windowMs / Math.max(1, Math.floor(requests * POLL_SHARE * CHECK_SHARE));
 
 /** The part of Config.stream that the hub needs. */
-export interface HubSettings {
+interface HubSettings {
   /** Fraction by which `last` must move where a request does not say. */
   readonly deltaThreshold: number;
   readonly lingerMs: Millis;

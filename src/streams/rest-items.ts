@@ -11,7 +11,7 @@ export const STREAM_TRADES = 100;
 /** Trades that are asked for when a feed is live (again): the most that a gap may hold for REST to close it. */
 export const CATCH_UP_TRADES = 1000;
 /** Candles in a newcomer's first event: the last closed one and the open one. */
-export const STREAM_CANDLES = 2;
+const STREAM_CANDLES = 2;
 
 export interface RestItem {
   readonly item: StreamItem;

@@ -17,7 +17,7 @@ import { Paced } from '../lib/paced.js';
 import { createView, type Member, type Tick, type View } from './view.js';
 
 /** Order books are sent at most so often. */
-export const BOOK_INTERVAL_MS: Millis = 100;
+const BOOK_INTERVAL_MS: Millis = 100;
 
 export interface TopicOptions extends Omit<FeedOptions, 'listener'> {
   readonly sandbox: boolean;

@@ -25,7 +25,7 @@ const status = (code: number, more: Partial<Extract<Fault, { type: 'status' }>> 
 const BLOCK_PAGE = '<!DOCTYPE html><html><title>Access denied</title></html>';
 const html = { body: BLOCK_PAGE, headers: { 'content-type': 'text/html' } };
 /** Longer than a whole request may take, so that it is passed on rather than waited out. */
-export const RETRY_AFTER_S = 30;
+const RETRY_AFTER_S = 30;
 
 export const FAULTS: readonly FaultRow[] = [
   {

@@ -12,13 +12,13 @@ const PROBE = new URL('./soak-probe.js', import.meta.url).href;
 
 export const VENUES = ['binance', 'kraken', 'coinbaseexchange'] as const;
 /** A worker each, so that each can be told from the others. */
-export const WORKERS = VENUES.length;
+const WORKERS = VENUES.length;
 
 type VenueLog = ReturnType<SandboxControl['requestLog']>;
 type VenueSockets = ReturnType<SandboxControl['listSockets']>;
 type Counts = Readonly<Record<string, number>>;
 
-export interface ThreadReading {
+interface ThreadReading {
   /** `main`, or the exchange of a worker. */
   readonly thread: string;
   /** libuv's handles by type, unref'd ones included. */

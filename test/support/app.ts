@@ -15,7 +15,7 @@ export interface TestApp {
   readonly clock: { now: number };
 }
 
-export const KNOWN_EXCHANGES = ['binance', 'kraken', 'coinbaseexchange', 'okx'];
+const KNOWN_EXCHANGES = ['binance', 'kraken', 'coinbaseexchange', 'okx'];
 
 /** Never overloaded, whatever else this machine does. */
 export const calmGauge = { overloaded: () => false, lagMs: () => 0, close: () => undefined };

@@ -20,14 +20,14 @@ export interface Asked {
   readonly body: string;
 }
 
-export interface Reply {
+interface Reply {
   readonly status: number;
   readonly body: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** What is sent as JSON with status 200; a `Reply` in full; undefined: 404; 'drop': the connection is reset. */
-export type Answer = unknown;
+type Answer = unknown;
 
 export interface FakeVenueOptions {
   readonly answer: (asked: Asked) => Answer;

@@ -5,7 +5,7 @@
 import type { Millis } from '../../schemas/common.js';
 
 /** One entry of `markets`; checked where the market list is made. */
-export type CcxtMarkets = Readonly<Record<string, unknown>>;
+type CcxtMarkets = Readonly<Record<string, unknown>>;
 
 export interface CcxtExchange {
   readonly id: string;
@@ -79,7 +79,7 @@ export interface CcxtExchange {
 }
 
 /** CCXT's WebSocket client of one URL. */
-export interface CcxtWsClient {
+interface CcxtWsClient {
   readonly url: string;
   send(message: unknown): Promise<unknown>;
   /** Dials; at once, or after the back-off that `connect` was given. */

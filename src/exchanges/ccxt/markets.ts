@@ -21,7 +21,7 @@ export const MARKETS_REFRESH_MS: Millis = 3_600_000;
  * A refresh is announced so long before it begins: parsing what comes blocks the thread, and whoever watches it must know
  * why by then.
  */
-export const REFRESH_NOTICE_MS: Millis = 600;
+const REFRESH_NOTICE_MS: Millis = 600;
 const RETRY_REFRESH_MS: Millis = 300_000;
 /** A venue with several lists, one of which failed, is asked again after this. */
 const RETRY_PARTIAL_MS: Millis = 60_000;

@@ -48,7 +48,7 @@ export type NamedMarket = Pick<Market, 'symbol' | 'base'> & { readonly id?: stri
 export type AmbiguousSymbols = ReadonlyMap<string, readonly string[]>;
 
 /** `symbols`: those that a text may mean; none: unknown; several: it names none of them. */
-export interface Resolution {
+interface Resolution {
   readonly symbols: readonly string[];
 }
 

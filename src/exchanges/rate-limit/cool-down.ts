@@ -2,17 +2,17 @@
 import type { Millis } from '../../schemas/common.js';
 
 /** After a 429 (or the same said in a body) without a word on how long. */
-export const DEFAULT_COOL_DOWN_MS = 5_000;
+const DEFAULT_COOL_DOWN_MS = 5_000;
 /** After a 418: Binance bans an address for 2 minutes at first, for 3 days at most. */
-export const DEFAULT_BAN_MS = 120_000;
+const DEFAULT_BAN_MS = 120_000;
 /** After a 403 for too many requests: firewalls block an address for minutes (Binance 5, Bybit 10). */
-export const DEFAULT_BLOCK_MS = 300_000;
+const DEFAULT_BLOCK_MS = 300_000;
 /** What a guess grows to at most when a venue keeps refusing. */
-export const MAX_GUESSED_COOL_DOWN_MS = 600_000;
+const MAX_GUESSED_COOL_DOWN_MS = 600_000;
 /** A venue's own word is followed up to here. */
 export const MAX_COOL_DOWN_MS = 3 * 86_400_000;
 /** `Retry-After: 0` and dates that have passed still mean that the venue has had enough for now. */
-export const MIN_COOL_DOWN_MS = 500;
+const MIN_COOL_DOWN_MS = 500;
 /** A refusal this long after the end of the last cool-down starts a new count of repetitions. */
 export const STRIKE_MEMORY_MS = 300_000;
 

@@ -15,7 +15,7 @@ import { VenueSlots } from './venue-slots.js';
 import { WaitingLine, type Ahead, type Newcomer, type Place, type Settle } from './waiting-line.js';
 
 /** Requests of one venue that may wait for a slot or have one booked; more are refused at once. */
-export const MAX_WAITING = 1000;
+const MAX_WAITING = 1000;
 
 interface ExchangeGateOptions {
   readonly exchange: ExchangeId;

@@ -28,7 +28,7 @@ const asText = (value: number | null): string | null => (value === null ? null :
 
 const encoder = new TextEncoder();
 
-export const sizeOfFile = (file: string): number => {
+const sizeOfFile = (file: string): number => {
   try {
     return statSync(file).size;
   } catch {

@@ -12,7 +12,7 @@ import { blockPage, integer, json, type RequestKind, type RestVenue } from './ve
 import { type VenueReply, type VenueRequest } from './venue.js';
 
 /** Granularities in seconds. */
-export const COINBASE_GRANULARITIES: readonly number[] = [60, 300, 900, 3600, 21600, 86400];
+const COINBASE_GRANULARITIES: readonly number[] = [60, 300, 900, 3600, 21600, 86400];
 const MAX_CANDLES = 300;
 const MAX_TRADES = 1000;
 const DEFAULT_TRADES = 100;

@@ -31,7 +31,7 @@ const KNOWN: Readonly<Record<string, readonly [id: number, name: string]>> = {
 const FIRST_SYNTHETIC_ID = 100_000;
 
 /** Tickers that a second, far smaller asset carries too. */
-export const AMBIGUOUS_SYMBOLS: readonly string[] = ['SOL', 'BTC'];
+const AMBIGUOUS_SYMBOLS: readonly string[] = ['SOL', 'BTC'];
 const IMPOSTOR_IDS: Readonly<Record<string, number>> = { SOL: 16_116, BTC: 31_469 };
 const IMPOSTOR_FACTOR = 1e-5;
 

@@ -20,7 +20,7 @@ const levels = (market: Market, side: readonly Level[]): string =>
 const digits = (text: string): string => text.replace('.', '').replace(/^0+/, '');
 
 /** CRC32 over the digits of the ten best asks, then of the ten best bids. */
-export function bookChecksum(market: Market, book: BookSides): number {
+function bookChecksum(market: Market, book: BookSides): number {
   const side = (list: readonly Level[]): string =>
     list
       .slice(0, 10)

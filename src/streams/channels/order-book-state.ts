@@ -9,7 +9,7 @@ const sameSide = (a: readonly PriceLevel[], b: readonly PriceLevel[]): boolean =
   a.length === b.length &&
   a.every((level, index) => level.price === b[index]?.price && level.amount === b[index].amount);
 
-export const sameLevels = (a: BookItem, b: BookItem): boolean =>
+const sameLevels = (a: BookItem, b: BookItem): boolean =>
   sameSide(a.bids, b.bids) && sameSide(a.asks, b.asks);
 
 /**

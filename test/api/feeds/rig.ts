@@ -68,7 +68,7 @@ export class StreamClient implements Subscriber {
 }
 
 /** A raw feed's listener that can be waited for. */
-export class WatchClient {
+class WatchClient {
   readonly items: StreamItem[] = [];
   ended: { error: AppError | null } | null = null;
   readonly #arrivals = new Arrivals();

@@ -39,7 +39,7 @@ export const pageOf = (
 
 export const NAME = { exchange: 'binance', symbol: 'BTC/USDT', interval: '1m' } as const;
 
-export const writing =
+const writing =
   (store: CandleStore) =>
   (given: Parameters<typeof pageOf>[0], settleMs = 10_000) => {
     const settled = settlePage(pageOf(given), settleMs);
@@ -47,7 +47,7 @@ export const writing =
     return store.write(settled);
   };
 
-export const candlesOf = (json: Uint8Array): unknown[] => {
+const candlesOf = (json: Uint8Array): unknown[] => {
   const parsed: unknown[] = JSON.parse(`[${Buffer.from(json).toString()}]`);
   return parsed;
 };

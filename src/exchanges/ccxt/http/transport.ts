@@ -37,7 +37,7 @@ export interface TransportDeps {
   readonly monotonic: () => Millis;
 }
 
-export interface RequestInit {
+interface RequestInit {
   readonly method?: string | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly body?: string | undefined;

@@ -118,7 +118,7 @@ export class FakeVenue {
 }
 
 /** One started "thread" and the levers to make it misbehave. */
-export interface FakeThread {
+interface FakeThread {
   readonly data: WorkerData;
   readonly venue: FakeVenue;
   /** It takes no more messages, as a thread in an endless loop. */
