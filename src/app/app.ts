@@ -2,6 +2,7 @@
  * Puts the house together. `buildApp` is the one seam for tests: any service can be put in another's place. It neither
  * listens nor reads the environment.
  */
+import { fileURLToPath } from 'node:url';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { buildServices, type ServiceOverrides, type Services } from './services.js';
 import { buildMetricsApp } from './metrics-app.js';
@@ -16,7 +17,8 @@ import { createHostCheck } from '../http/host-check.js';
 import { createHotAnswers } from '../http/hot-answers.js';
 import { createListening } from '../http/listening.js';
 import { addLifeCycle } from '../http/life-cycle.js';
-import { addOpenApi } from '../http/openapi/openapi.js';
+import { collectRoutes } from '../http/openapi/collect-routes.js';
+import type { DocumentedRoute } from '../http/openapi/document.js';
 import { addOriginCheck } from '../http/origin-check.js';
 import { addOverloadProtection } from '../http/overload.js';
 import { boundPipelines } from '../http/pipelines.js';
@@ -56,7 +58,14 @@ declare module 'fastify' {
 export interface AppOverrides extends ServiceOverrides {
   /** Requests being answered at once. */
   readonly maxInFlight?: number;
+  /** Folder of the documentation's files. */
+  readonly documentation?: string;
+  /** Filled with the routes, for who documents them. */
+  readonly documentedRoutes?: DocumentedRoute[];
 }
+
+/** Where the build puts it; the same from src and from dist. */
+const DOCUMENTATION = fileURLToPath(new URL('../../dist/docs/', import.meta.url));
 
 interface ClientLimit {
   /** null: off. */
@@ -94,12 +103,14 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   const requestIds = createRequestIds();
   const app = Fastify(serverOptions(config, requestIds));
 
+  const cors = { corsOrigins: config.corsOrigins, clientLimit: limiter !== null };
+
   // The order is the order in which hooks run: everything is counted, then what may be refused is refused early.
   addAnswers(app);
-  addCommonHeaders(app, { corsOrigins: config.corsOrigins });
+  addCommonHeaders(app, cors);
   addErrorAnswers(app, { log, now });
   addValidation(app);
-  addOpenApi(app, { version: VERSION });
+  if (overrides.documentedRoutes !== undefined) collectRoutes(app, overrides.documentedRoutes);
   addAccessLog(app, { log, mode: config.accessLog, now });
   const listening = createListening(app);
   app.decorate('listenOn', (at) => listening.listen(at));
@@ -138,7 +149,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
       now,
     }),
   });
-  const steadyHeaders = steadyHeadersOf(config.corsOrigins);
+  const steadyHeaders = steadyHeadersOf(cors);
   const hotAnswers = createHotAnswers(app, { now, steadyHeaders });
   // A client limit counts addresses, which Fastify finds behind proxies: then the front door stays shut.
   const isOpen = () => !app.lifeCycle.draining && !app.isOverloaded();
@@ -146,7 +157,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, requestId: requestIds.of, hostFault });
   boundPipelines(app.server, app.pipelines);
   await app.register(marketRoutes, { marketData, hotAnswers, sandbox, now });
-  await app.register(streamRoutes, { hub, marketData, connections, version: VERSION, now, monotonic });
+  await app.register(streamRoutes, { hub, marketData, connections, now, monotonic });
   await app.register(mcpRoutes, {
     marketData,
     sandbox,
@@ -160,7 +171,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   app.decorate('metricsApp', null);
   if (config.metricsPort === null) await app.register(metricsRoutes, { metrics });
   else app.metricsApp = await buildMetricsApp(config, { metrics, requestIds, hostFault, log, now });
-  await app.register(docsRoutes);
+  await app.register(docsRoutes, { folder: overrides.documentation ?? DOCUMENTATION });
   await app.register(startRoutes, { version: VERSION });
   // After the door is open: health checks need no venue, and the first market request finds its thread running.
   app.addHook('onListen', (listening) => {

@@ -19,35 +19,38 @@ declare module 'fastify' {
   }
 }
 
-/** Helmet's set, as constants; no answer of ours is a page, except the docs, which bring their own CSP. */
+/**
+ * What an answer that is no page needs: it is not sniffed into one, runs nothing if it is opened as one, and may be read
+ * across origins. Pages bring more (openapi/page-headers.ts). No HSTS: whether the host speaks TLS is its proxy's to say.
+ */
 export const SECURITY_HEADERS: readonly HeaderPair[] = [
   ['x-content-type-options', 'nosniff'],
   ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
-  ['referrer-policy', 'no-referrer'],
-  ['x-frame-options', 'DENY'],
-  ['cross-origin-opener-policy', 'same-origin'],
   ['cross-origin-resource-policy', 'cross-origin'],
-  ['strict-transport-security', 'max-age=31536000'],
-  ['x-permitted-cross-domain-policies', 'none'],
 ];
 
 /** Headers of ours that a page on another origin may read. */
-const EXPOSED = [
-  'Age',
-  'ETag',
-  'X-Cache',
-  'Data-Source',
-  'X-Request-Id',
-  'Retry-After',
+const EXPOSED = ['Age', 'ETag', 'X-Cache', 'Data-Source', 'X-Request-Id', 'Retry-After'];
+/** Those of the client limit; sent where there is one. */
+const EXPOSED_OF_LIMIT = [
   'RateLimit',
   'RateLimit-Policy',
   'X-RateLimit-Limit',
   'X-RateLimit-Remaining',
   'X-RateLimit-Reset',
-].join(', ');
+];
 
-const EXPOSE: HeaderPair = ['access-control-expose-headers', EXPOSED];
-const ANY_ORIGIN: readonly HeaderPair[] = [['access-control-allow-origin', '*'], EXPOSE];
+export interface CommonHeadersOptions {
+  /** true: every origin. */
+  readonly corsOrigins: true | readonly string[];
+  /** Answers carry the state of a client limit. */
+  readonly clientLimit?: boolean;
+}
+
+const exposedOf = (clientLimit: boolean): HeaderPair => [
+  'access-control-expose-headers',
+  [...EXPOSED, ...(clientLimit ? EXPOSED_OF_LIMIT : [])].join(', '),
+];
 const VARY_ORIGIN: HeaderPair = ['vary', 'Origin'];
 
 /** Adds `name` to what an answer varies by, beside what it varies by already. */
@@ -72,35 +75,43 @@ export const withVary = (pairs: readonly HeaderPair[], name: string): HeaderPair
   ];
 };
 
-/** CORS headers by the request's Origin; `origins` true: every origin may read. */
-const createCors = (
-  origins: true | readonly string[],
-): ((origin: string | undefined) => readonly HeaderPair[]) => {
-  if (origins === true) return () => ANY_ORIGIN;
-  if (origins.length === 0) return () => [];
+const anyOrigin = (expose: HeaderPair): readonly HeaderPair[] => [
+  ['access-control-allow-origin', '*'],
+  expose,
+];
+
+/** CORS headers by the request's Origin. */
+const createCors = ({
+  corsOrigins,
+  clientLimit = false,
+}: CommonHeadersOptions): ((origin: string | undefined) => readonly HeaderPair[]) => {
+  const expose = exposedOf(clientLimit);
+  if (corsOrigins === true) {
+    const all = anyOrigin(expose);
+    return () => all;
+  }
+  if (corsOrigins.length === 0) return () => [];
   const allowed = new Map(
-    origins.map((origin) => [
+    corsOrigins.map((origin) => [
       origin,
-      [['access-control-allow-origin', origin], EXPOSE, VARY_ORIGIN] as const,
+      [['access-control-allow-origin', origin], expose, VARY_ORIGIN] as const,
     ]),
   );
   return (origin) => (origin === undefined ? undefined : allowed.get(origin)) ?? [VARY_ORIGIN];
 };
 
 /** What every answer carries whoever asks; null where it depends on the request's Origin. */
-export const steadyHeadersOf = (origins: true | readonly string[]): readonly HeaderPair[] | null => {
-  if (origins === true) return [...SECURITY_HEADERS, ...ANY_ORIGIN];
-  return origins.length === 0 ? SECURITY_HEADERS : null;
+export const steadyHeadersOf = ({
+  corsOrigins,
+  clientLimit = false,
+}: CommonHeadersOptions): readonly HeaderPair[] | null => {
+  if (corsOrigins === true) return [...SECURITY_HEADERS, ...anyOrigin(exposedOf(clientLimit))];
+  return corsOrigins.length === 0 ? SECURITY_HEADERS : null;
 };
 
-export interface CommonHeadersOptions {
-  /** true: every origin. */
-  readonly corsOrigins: true | readonly string[];
-}
-
 /** Installed on the root instance, before any route. */
-export const addCommonHeaders = (app: FastifyInstance, { corsOrigins }: CommonHeadersOptions): void => {
-  const cors = createCors(corsOrigins);
+export const addCommonHeaders = (app: FastifyInstance, options: CommonHeadersOptions): void => {
+  const cors = createCors(options);
   app.decorateRequest('limitHeaders', null);
   app.decorate('steadyHeaders', (request: FastifyRequest): HeaderPair[] => [
     ...SECURITY_HEADERS,

@@ -128,3 +128,51 @@ test('a page whose event stream is ended by a restart comes back by itself', asy
   await page.close();
   await second.close();
 });
+
+/** A proxy that serves the server below `/crypto/`, as nginx does with `location /crypto/ { proxy_pass <url>/; }`. */
+const startPrefixProxy = async (target: string): Promise<{ readonly url: string; close(): void }> => {
+  const proxy = createServer((request, response) => {
+    if (request.url?.startsWith('/crypto/') !== true) {
+      response.writeHead(404).end();
+      return;
+    }
+    void fetch(`${target}${request.url.slice('/crypto'.length)}`, { redirect: 'manual' }).then(
+      async (answer) => {
+        const body = Buffer.from(await answer.arrayBuffer());
+        const kept = ['content-type', 'content-security-policy', 'location'].flatMap((name) => {
+          const value = answer.headers.get(name);
+          return value === null ? [] : [[name, value] as const];
+        });
+        response.writeHead(answer.status, Object.fromEntries(kept)).end(body);
+      },
+    );
+  }).listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  return {
+    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/crypto`,
+    close: () => {
+      proxy.close();
+      proxy.closeAllConnections();
+    },
+  };
+};
+
+test('the documentation works below the path prefix of a proxy, and its requests go below it too', async () => {
+  const proxy = await startPrefixProxy(rig.url);
+  const page = await browser.newPage();
+  const failed: string[] = [];
+  const asked: string[] = [];
+  page.on('response', (response) => {
+    asked.push(response.url());
+    if (response.status() >= 400) failed.push(response.url());
+  });
+  await page.goto(`${proxy.url}/docs/`);
+  await page.getByText('/v1/health', { exact: true }).first().click({ timeout: WAIT_MS });
+  await page.getByRole('button', { name: 'Execute' }).click({ timeout: WAIT_MS });
+  await expect.poll(() => asked, { timeout: WAIT_MS }).toContain(`${proxy.url}/v1/health`);
+  await page.goto(`${proxy.url}/redoc`);
+  await page.getByText('Is the server alive').first().waitFor({ timeout: WAIT_MS });
+  expect(failed).toEqual([]);
+  await page.close();
+  proxy.close();
+});

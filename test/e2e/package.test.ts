@@ -99,7 +99,7 @@ describe('the package', () => {
   });
 
   test('holds the built program and nothing that was not built from a source of today', () => {
-    const built = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/assets/'));
+    const built = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/docs/'));
     expect(built).toContain('dist/server.js');
     expect(built).toContain('dist/exchanges/worker/worker-entry.js');
     expect(built.filter((path) => !path.endsWith('.js'))).toEqual([]);
@@ -117,9 +117,9 @@ describe('the package', () => {
     expect(files).toEqual(
       expect.arrayContaining([
         'LICENSE',
-        'dist/assets/redoc.standalone.js',
-        'dist/assets/redoc.standalone.js.LICENSE.txt',
-        'dist/assets/redoc.LICENSE.txt',
+        'dist/docs/redoc/redoc.standalone.js',
+        'dist/docs/redoc/redoc.standalone.js.LICENSE.txt',
+        'dist/docs/redoc/redoc.LICENSE.txt',
       ]),
     );
   });

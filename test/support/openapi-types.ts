@@ -918,9 +918,9 @@ export interface operations {
         symbol: string;
         interval?: string;
         /** @description First candle wanted: ms since the epoch, or ISO 8601 (UTC where it names no zone); default: the latest candles before until */
-        since?: string;
+        since?: number | string;
         /** @description End of the range, itself not in it: ms since the epoch, or ISO 8601 (UTC where it names no zone); default: now */
-        until?: string;
+        until?: number | string;
         limit?: number;
       };
       header?: never;
@@ -2348,6 +2348,8 @@ export interface operations {
        * @description `upstream_rate_limited`: Wait for Retry-After. If it happens often, lower RATE_LIMIT_REQUESTS or raise the cache TTLs.
        *
        *     `upstream_budget_exhausted`: Wait for Retry-After, or raise RATE_LIMIT_REQUESTS within what the exchange allows.
+       *
+       *     `stream_limit_reached`: Close streams that you no longer need, or put several subscriptions on one /ws connection.
        *
        *     `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling.
        */

@@ -1,4 +1,4 @@
-/** The scripts and styles of Swagger UI and ReDoc, from the packages on this machine. */
+/** The scripts and styles of Swagger UI and ReDoc, from their packages. Only the build needs them. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
@@ -8,15 +8,6 @@ const require = createRequire(import.meta.url);
 const inPackage = (name: string, path: string): URL =>
   new URL(path, pathToFileURL(require.resolve(`${name}/package.json`)));
 
-/** ReDoc's bundle is copied beside the built code; when the sources run, it is taken from the package. */
-const redocBundle = async (): Promise<Buffer> => {
-  try {
-    return await readFile(new URL('../../assets/redoc.standalone.js', import.meta.url));
-  } catch {
-    return readFile(inPackage('redoc', 'bundles/redoc.standalone.js'));
-  }
-};
-
 /** ReDoc's logo is an image on another host; a page of ours loads nothing from there. */
 const withoutForeignLogo = (script: Buffer): Buffer =>
   Buffer.from(script.toString('utf8').replaceAll('https://cdn.redoc.ly/redoc/logo-mini.svg', 'data:,'));
@@ -24,4 +15,13 @@ const withoutForeignLogo = (script: Buffer): Buffer =>
 export const swaggerAsset = (name: 'swagger-ui-bundle.js' | 'swagger-ui.css'): Promise<Buffer> =>
   readFile(inPackage('@fastify/swagger-ui', `static/${name}`));
 
-export const redocAsset = async (): Promise<Buffer> => withoutForeignLogo(await redocBundle());
+const redocFile = (path: string): Promise<Buffer> => readFile(inPackage('redoc', path));
+
+export const redocBundle = async (): Promise<Buffer> =>
+  withoutForeignLogo(await redocFile('bundles/redoc.standalone.js'));
+
+/** What must accompany ReDoc's bundle wherever it is copied to: its own licence and those that it bundles. */
+export const redocLicences = async (): Promise<Readonly<Record<string, Buffer>>> => ({
+  'redoc/redoc.LICENSE.txt': await redocFile('LICENSE'),
+  'redoc/redoc.standalone.js.LICENSE.txt': await redocFile('bundles/redoc.standalone.js.LICENSE.txt'),
+});

@@ -1,6 +1,6 @@
 /**
  * The OpenAPI document: paths and schemas from the routes' own zod schemas, completed with headers, errors and
- * examples. Made when it is first asked for, by an instance of its own, so that a start pays nothing for it.
+ * examples. Made by the build, with an instance of Fastify that never listens.
  */
 import Fastify, { type RouteOptions } from 'fastify';
 import { z } from 'zod';
@@ -35,14 +35,16 @@ const TAGS = [
 ];
 
 const DESCRIPTION = `Normalized crypto market data from any CCXT exchange, read-only. Every answer tells its source
-and age; every error is a problem with a stable \`code\`, explained at [/docs/errors](/docs/errors).`;
+and age; every error is a problem with a stable \`code\`, explained at [docs/errors](docs/errors).`;
 
 /** The parts of @fastify/swagger's document that are completed here. */
 const response = z.looseObject({
   description: z.string(),
   content: z.record(z.string(), z.looseObject({})).optional(),
 });
-const parameter = z.looseObject({ schema: z.looseObject({ type: z.string().optional() }).optional() });
+const parameter = z.looseObject({
+  schema: z.looseObject({ type: z.union([z.string(), z.array(z.string())]).optional() }).optional(),
+});
 const operation = z.looseObject({
   operationId: z.string().optional(),
   summary: z.string().optional(),
@@ -56,6 +58,9 @@ const generated = z.looseObject({
   components: z.looseObject({ schemas: z.record(z.string(), z.unknown()) }),
 });
 type Operation = z.infer<typeof operation>;
+
+/** Relative to the document: below the path prefix of a proxy, if there is one. */
+const SERVER = { url: '.', description: 'This server' };
 
 const NOT_MODIFIED = 'The answer is the one that If-None-Match names';
 
@@ -148,7 +153,6 @@ export const buildOpenApiDocument = async (
         description: DESCRIPTION,
         license: { name: 'MIT', url: 'https://spdx.org/licenses/MIT.html' },
       },
-      servers: [{ url: '/', description: 'This server' }],
       security: [],
       tags: TAGS,
     },
@@ -185,5 +189,5 @@ export const buildOpenApiDocument = async (
   );
   const problemSchema = z.toJSONSchema(problem, { target: 'draft-2020-12' });
   const schemas = usedSchemas(paths, { Problem: problemSchema, ...document.components.schemas });
-  return JSON.stringify({ ...document, paths, components: { schemas } });
+  return JSON.stringify({ ...document, servers: [SERVER], paths, components: { schemas } });
 };

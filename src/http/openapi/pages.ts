@@ -1,13 +1,10 @@
-/** The pages of the documentation, as text. They load nothing but what this server has itself. */
+/**
+ * The pages of the documentation, as text. They load nothing but what this server has itself, by relative addresses:
+ * `/docs` and `/redoc` are pages beside `/openapi.json`.
+ */
 import { ERROR_CODES } from '../../errors.js';
 import { ADVICE } from './advice.js';
 import { isErrorCode } from '../problem-answer.js';
-
-/** Scripts from here alone; both UIs write styles into their elements, and draw their icons from data URLs. */
-export const PAGE_CSP =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
-  "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; " +
-  "frame-ancestors 'none'";
 
 const TITLE = 'mcp-crypto-data-server';
 
@@ -29,15 +26,15 @@ ${body}
 `;
 
 export const swaggerPage = page('API', {
-  head: '<link rel="icon" href="data:,">\n<link rel="stylesheet" href="/docs/swagger-ui.css">\n',
+  head: '<link rel="icon" href="data:,">\n<link rel="stylesheet" href="docs/swagger-ui.css">\n',
   body: `<div id="swagger-ui"></div>
-<script src="/docs/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>`,
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>`,
 });
 
 /** Kept in a file of its own, since the CSP allows no script in the page. */
 export const swaggerStart = `SwaggerUIBundle({
-  url: '/openapi.json',
+  url: 'openapi.json',
   dom_id: '#swagger-ui',
   deepLinking: true,
   tryItOutEnabled: true,
@@ -48,11 +45,11 @@ export const swaggerStart = `SwaggerUIBundle({
 export const redocPage = page('API reference', {
   head: '<link rel="icon" href="data:,">\n<style>body { margin: 0 }</style>\n',
   body: `<div id="redoc"></div>
-<script src="/redoc/redoc.standalone.js"></script>
-<script src="/redoc/start.js"></script>`,
+<script src="redoc/redoc.standalone.js"></script>
+<script src="redoc/start.js"></script>`,
 });
 
-export const redocStart = `Redoc.init('/openapi.json', {
+export const redocStart = `Redoc.init('openapi.json', {
   theme: { typography: { fontFamily: 'sans-serif', headings: { fontFamily: 'sans-serif' } } },
 }, document.getElementById('redoc'));
 `;

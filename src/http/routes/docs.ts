@@ -1,54 +1,68 @@
-/** The documentation: the OpenAPI document, two ways to read it, and what each error means. */
+/** The documentation: files that the build made, with validators, compressed for those who take that. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
-import { isNotModified } from '../json-answer.js';
-import { JSON_CONTENT_TYPE } from '../representations.js';
-import { redocAsset, swaggerAsset } from '../openapi/assets.js';
-import { errorsPage, PAGE_CSP, redocPage, redocStart, swaggerPage, swaggerStart } from '../openapi/pages.js';
 import { etagOf } from '../../cache/etag.js';
+import { AppError } from '../../errors.js';
+import { prefersGzip } from '../accept.js';
+import { addVary } from '../common-headers.js';
+import { isNotModified } from '../json-answer.js';
+import { DOCUMENTS, HTML_TYPE, type DocumentFile } from '../openapi/documents.js';
+import { PAGE_HEADERS } from '../openapi/page-headers.js';
+import { VARY_ENCODING } from '../representations.js';
 
-const HTML = 'text/html; charset=utf-8';
-const SCRIPT = 'text/javascript; charset=utf-8';
-const STYLE = 'text/css; charset=utf-8';
 /** Files change with a new version only; their validators are checked after this many seconds. */
 const MAX_AGE_S = 3600;
 
-interface File {
-  readonly type: string;
-  readonly load: () => Promise<Buffer> | Buffer;
+export interface DocsRouteOptions {
+  /** Path of the folder that the build wrote. */
+  readonly folder: string;
 }
 
-const text = (type: string, content: () => string): File => ({ type, load: () => Buffer.from(content()) });
+interface Loaded {
+  readonly body: Buffer;
+  readonly etag: string;
+}
 
-export const docsRoutes: FastifyPluginCallback = (app, _options, done) => {
-  const files: Readonly<Record<string, File>> = {
-    '/openapi.json': { type: JSON_CONTENT_TYPE, load: async () => Buffer.from(await app.openApi()) },
-    '/docs': text(HTML, () => swaggerPage),
-    '/docs/start.js': text(SCRIPT, () => swaggerStart),
-    '/docs/swagger-ui-bundle.js': { type: SCRIPT, load: () => swaggerAsset('swagger-ui-bundle.js') },
-    '/docs/swagger-ui.css': { type: STYLE, load: () => swaggerAsset('swagger-ui.css') },
-    '/docs/errors': text(HTML, errorsPage),
-    '/redoc': text(HTML, () => redocPage),
-    '/redoc/start.js': text(SCRIPT, () => redocStart),
-    '/redoc/redoc.standalone.js': { type: SCRIPT, load: redocAsset },
+/** Read when first asked for, then kept: a few files of at most a megabyte. A failed read is tried again. */
+const createLoader = (folder: string): ((file: string) => Promise<Loaded>) => {
+  const kept = new Map<string, Loaded>();
+  return async (file) => {
+    const known = kept.get(file);
+    if (known !== undefined) return known;
+    const body = await readFile(join(folder, file)).catch((cause: unknown) => {
+      throw new AppError(
+        'not_found',
+        'The documentation is made by `npm run build`, which has not run here.',
+        {
+          cause,
+        },
+      );
+    });
+    const loaded = { body, etag: etagOf(body) };
+    kept.set(file, loaded);
+    return loaded;
   };
-  for (const [url, { type, load }] of Object.entries(files)) {
-    // Read when first asked for, then kept: a few files of a few megabytes at most.
-    let kept: { readonly body: Buffer; readonly etag: string } | undefined;
-    const handler = async (request: FastifyRequest, reply: FastifyReply) => {
-      if (kept === undefined) {
-        const body = await load();
-        kept = { body, etag: etagOf(body) };
-      }
-      const { body, etag } = kept;
+};
+
+export const docsRoutes: FastifyPluginCallback<DocsRouteOptions> = (app, { folder }, done) => {
+  const load = createLoader(folder);
+  for (const [url, { file, type }] of Object.entries<DocumentFile>(DOCUMENTS)) {
+    app.get(url, { schema: { hide: true } }, async (request: FastifyRequest, reply: FastifyReply) => {
+      const compressed = prefersGzip(request.headers['accept-encoding']);
+      const { body, etag } = await load(compressed ? `${file}.gz` : file);
+      addVary(reply, VARY_ENCODING);
       reply.header('cache-control', `public, max-age=${MAX_AGE_S}`).header('etag', etag);
       if (isNotModified(request.headers['if-none-match'], etag)) return reply.code(304).send();
-      if (type === HTML) reply.header('content-security-policy', PAGE_CSP);
+      if (type === HTML_TYPE) for (const [name, value] of PAGE_HEADERS) reply.header(name, value);
+      if (compressed) reply.header('content-encoding', 'gzip');
       return reply.header('content-type', type).send(body);
-    };
-    app.get(url, { schema: { hide: true } }, handler);
-    if (type !== HTML) continue;
-    // As people type it, and as other documentation servers have it.
-    app.get(`${url}/`, { schema: { hide: true } }, (_request, reply) => reply.redirect(url, 308));
+    });
+    // As people type it, and as other documentation servers have it. Relative, since a proxy may have cut a prefix.
+    if (type === HTML_TYPE)
+      app.get(`${url}/`, { schema: { hide: true } }, (_request, reply) =>
+        reply.redirect(`../${url.split('/').at(-1) ?? ''}`, 308),
+      );
   }
   done();
 };

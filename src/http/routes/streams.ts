@@ -1,17 +1,14 @@
-/** Live streams: SSE, WebSocket, and the document that describes them. */
+/** Live streams: SSE and WebSocket. */
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { AppError } from '../../errors.js';
 import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
-import { sendJson } from '../json-answer.js';
 import { toProblem } from '../problem-answer.js';
 import { clientOf } from '../client.js';
 import { eventStreamHeaders, lastEventIdOf, openEventStream, requireEventStream } from '../sse.js';
 import { textOf, webSocketRoute, WebSocketPeer } from '../websocket.js';
-import { etagOf } from '../../cache/etag.js';
 import { readInput } from '../../invalid-input.js';
 import { venueSource } from '../../market-data/data-source.js';
-import { asyncApiDocument } from '../../schemas/asyncapi.js';
 import { tickerStreamQuery } from '../../schemas/query.js';
 import { Allowance } from '../../streams/clients/allowance.js';
 import { keepAliveOf, pingReply, readObject } from '../../streams/clients/keep-alive.js';
@@ -25,8 +22,6 @@ import {
 } from '../../streams/clients/ticker-stream.js';
 
 export interface StreamRouteOptions extends TickerStreamServices {
-  /** Of the server, for its AsyncAPI document. */
-  readonly version: string;
   readonly now: () => number;
   /** The clock of durations; nobody sets it. */
   readonly monotonic: () => number;
@@ -35,8 +30,6 @@ export interface StreamRouteOptions extends TickerStreamServices {
 type TickerStreamQuery = z.output<typeof tickerStreamQuery>;
 
 const noQuery = z.strictObject({});
-/** The document changes with a new version only. */
-const DOCUMENT_MAX_AGE_S = 3600;
 
 const tickerStreamRoute = {
   url: '/v1/stream/ticker',
@@ -48,14 +41,14 @@ const tickerStreamRoute = {
     description: `The latest ticker at once, then one event whenever \`last\` has moved by the threshold; heartbeats, and a
 status event whenever the feed's state changes. \`/asyncapi.json\` describes the events.`,
     'x-answer': z.string(),
-    'x-errors': [...UPSTREAM_ERRORS, 'symbol_not_found' as const],
+    'x-errors': [...UPSTREAM_ERRORS, 'symbol_not_found' as const, 'stream_limit_reached' as const],
     querystring: tickerStreamQuery,
     produces: ['text/event-stream'],
   },
 };
 
 export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, options, done) => {
-  const { hub, marketData, connections, now, monotonic, version } = options;
+  const { hub, marketData, connections, now, monotonic } = options;
   const places = createSubscriptionPlaces();
   const sourceOf = ({ exchange, via }: Pick<TickerStream, 'exchange' | 'via'>): string =>
     venueSource(exchange, via, connections.sandbox);
@@ -164,11 +157,5 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
       },
     }),
   });
-
-  const body = Buffer.from(JSON.stringify(asyncApiDocument({ version })));
-  const document = { body, etag: etagOf(body) };
-  app.get('/asyncapi.json', { schema: { hide: true } }, (request, reply) =>
-    sendJson(request, reply.header('cache-control', `public, max-age=${DOCUMENT_MAX_AGE_S}`), document),
-  );
   done();
 };

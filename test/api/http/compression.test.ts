@@ -87,11 +87,3 @@ test('HEAD tells the length of the form that GET would send', async () => {
     expect(head.headers['content-encoding']).toBe('gzip');
   }
 });
-
-test('the description of the streams is compressed too, and has a validator', async () => {
-  await start();
-  const first = await get('/asyncapi.json', GZIP);
-  expect(first.headers['content-encoding']).toBe('gzip');
-  const known = String(first.headers.etag);
-  expect((await get('/asyncapi.json', { ...GZIP, 'if-none-match': known })).statusCode).toBe(304);
-});

@@ -2,18 +2,21 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import openapiTs, { astToString, COMMENT_HEADER } from 'openapi-typescript';
 import prettier from 'prettier';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { VERSION } from '../../../src/config/version.js';
 import { ERROR_CODES } from '../../../src/errors.js';
 import { problem } from '../../../src/schemas/problem.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
+import { makeDocumentation } from '../../support/documentation.js';
 
 let rig: TestApp;
 beforeAll(async () => {
-  rig = await startTestApp();
-});
+  rig = await startTestApp({}, { documentation: await makeDocumentation() });
+}, 60_000);
 afterAll(async () => {
   await rig.app.close();
 });
@@ -158,13 +161,15 @@ describe('the pages', () => {
     expect(body).toContain(needle);
     expect(headers['content-security-policy']).toContain("script-src 'self'");
     expect(headers['content-security-policy']).not.toMatch(/https?:/);
-    expect(body).not.toMatch(/(?:src|href)="(?:https?:)?\/\//);
+    // Relative addresses only, so that a page works below the path prefix of a proxy.
+    expect(body).not.toMatch(/(?:src|href)="(?:https?:|\/)/);
+    expect(headers['referrer-policy']).toBe('no-referrer');
   });
 
   test.each(['/docs', '/redoc', '/docs/errors'])('%s/ leads there', async (url) => {
     const { statusCode, headers } = await rig.app.inject(`${url}/`);
     expect(statusCode).toBe(308);
-    expect(headers.location).toBe(url);
+    expect(headers.location).toBe(`../${url.split('/').at(-1) ?? ''}`);
   });
 
   test.each([
@@ -179,6 +184,30 @@ describe('the pages', () => {
     expect(first.rawPayload.length).toBeGreaterThan(atLeast);
     const again = await rig.app.inject({ url, headers: { 'if-none-match': String(first.headers.etag) } });
     expect(again.statusCode).toBe(304);
+    const packed = await rig.app.inject({ url, headers: { 'accept-encoding': 'gzip' } });
+    expect(packed.headers).toMatchObject({ 'content-encoding': 'gzip', vary: 'Accept-Encoding' });
+    expect(packed.headers.etag).not.toBe(first.headers.etag);
+    expect(gunzipSync(packed.rawPayload).equals(first.rawPayload)).toBe(true);
+  });
+
+  test('the AsyncAPI document is served as JSON, with a validator', async () => {
+    const { headers, json } = await rig.app.inject('/asyncapi.json');
+    expect(headers['content-type']).toBe('application/json; charset=utf-8');
+    expect(json()).toMatchObject({ asyncapi: '3.0.0', info: { version: VERSION } });
+    const again = { url: '/asyncapi.json', headers: { 'if-none-match': String(headers.etag) } };
+    expect((await rig.app.inject(again)).statusCode).toBe(304);
+  });
+
+  test('requests of the documentation go below the path where the document lies', async () => {
+    const { servers } = (await rig.app.inject('/openapi.json')).json<{ servers: { url: string }[] }>();
+    expect(servers.map(({ url }) => url)).toEqual(['.']);
+  });
+
+  test('a server that was not built says so', async () => {
+    const { app } = await startTestApp({}, { documentation: join(tmpdir(), 'no-such-folder') });
+    const { statusCode, json } = await app.inject('/docs');
+    expect([statusCode, json<{ code: string }>().code]).toEqual([404, 'not_found']);
+    await app.close();
   });
 
   test("ReDoc's bundle asks no other host for its logo", async () => {

@@ -340,9 +340,3 @@ test('the stream is counted as one long-lived answer of its route', async () => 
     exchange: 'binance',
   });
 });
-
-test('the AsyncAPI document is served as JSON', async () => {
-  const response = await fetch(`http://127.0.0.1:${server.port}/asyncapi.json`);
-  expect(response.headers.get('content-type')).toContain('application/json');
-  expect(await response.json()).toMatchObject({ asyncapi: '3.0.0', info: { version: '0.0.0' } });
-});

@@ -54,7 +54,6 @@ export const startStreamApp = async ({
     connections,
     now,
     monotonic: now,
-    version: '0.0.0',
   });
   await app.listen({ port: 0, host: '127.0.0.1' });
   const { port } = app.server.address() as AddressInfo;

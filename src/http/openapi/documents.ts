@@ -1,0 +1,29 @@
+/**
+ * The documentation's addresses and the files that the build makes for them (dist/docs). Addresses within the pages are
+ * relative, so that all of it works below a path prefix of a proxy.
+ */
+export interface DocumentFile {
+  /** Below the documentation's folder; `<file>.gz` beside it is the same, compressed. */
+  readonly file: string;
+  readonly type: string;
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+export const HTML_TYPE = 'text/html; charset=utf-8';
+const SCRIPT_TYPE = 'text/javascript; charset=utf-8';
+const STYLE_TYPE = 'text/css; charset=utf-8';
+
+export const DOCUMENTS = {
+  '/openapi.json': { file: 'openapi.json', type: JSON_TYPE },
+  '/asyncapi.json': { file: 'asyncapi.json', type: JSON_TYPE },
+  '/docs': { file: 'docs/index.html', type: HTML_TYPE },
+  '/docs/start.js': { file: 'docs/start.js', type: SCRIPT_TYPE },
+  '/docs/swagger-ui-bundle.js': { file: 'docs/swagger-ui-bundle.js', type: SCRIPT_TYPE },
+  '/docs/swagger-ui.css': { file: 'docs/swagger-ui.css', type: STYLE_TYPE },
+  '/docs/errors': { file: 'docs/errors.html', type: HTML_TYPE },
+  '/redoc': { file: 'redoc/index.html', type: HTML_TYPE },
+  '/redoc/start.js': { file: 'redoc/start.js', type: SCRIPT_TYPE },
+  '/redoc/redoc.standalone.js': { file: 'redoc/redoc.standalone.js', type: SCRIPT_TYPE },
+} as const satisfies Record<string, DocumentFile>;
+
+export type DocumentUrl = keyof typeof DOCUMENTS;
