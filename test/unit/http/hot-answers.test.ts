@@ -30,7 +30,11 @@ const rig = (options: { maxUrls?: number; maxBytes?: number } = {}) => {
   app = Fastify({ logger: false });
   addAnswers(app);
   addCommonHeaders(app, { corsOrigins: true });
-  const hot: HotAnswers = createHotAnswers(app, { now, steadyHeaders: steadyHeadersOf({ corsOrigins: true }), ...options });
+  const hot: HotAnswers = createHotAnswers(app, {
+    now,
+    steadyHeaders: steadyHeadersOf({ corsOrigins: true }),
+    ...options,
+  });
   app.addHook('onRequest', hot.hook);
   app.get('/a', (request, reply) => {
     state.asked += 1;
