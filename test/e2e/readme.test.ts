@@ -1,7 +1,9 @@
 // README.md and docs/ are executable: every curl in them is run against the demo's server and compared with the answer
 // that the document shows.
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import { launchChromium } from '../support/chromium.js';
 import { blocksOf, differences, examplesOf, type Example } from './readme-blocks.js';
 import { run, startDemo, type Demo } from './readme-demo.js';
@@ -135,6 +137,32 @@ const eventsOf = (text: string): unknown[] =>
   [...text.matchAll(/^data: (.*)\n\n?/gm)].map(([, data = '']) => JSON.parse(data) as unknown);
 const isTicker = (event: unknown): boolean => (event as { event_type?: unknown }).event_type === 'ticker';
 
+describe('the examples in the tables of the README', () => {
+  const inline = [...README.matchAll(/`([^`\n]+)`/g)].map(([, text = '']) => text);
+
+  it.each(inline.filter((text) => text.startsWith('curl ')))('answer with 200: %s', async (command) => {
+    const status = here(command).replace(
+      /^curl/,
+      "exec curl -sS -o /dev/null --max-time 3 -w '%{http_code}'",
+    );
+    const { output } = await run(['bash', '-c', status], { limitMs: ANSWER_MS });
+    expect(output).toMatch(/^(curl: \(28\)[^\n]*\n)?200/);
+  });
+
+  it.each(inline.filter((text) => text.startsWith('{"method"')))(
+    'are messages that /ws takes: %s',
+    async (text) => {
+      const socket = new WebSocket(`ws://127.0.0.1:${demo.port}/ws`);
+      await once(socket, 'open');
+      const reply = once(socket, 'message');
+      socket.send(text);
+      const [data] = await reply;
+      socket.terminate();
+      expect(JSON.parse(String(data))).toMatchObject({ event_type: 'reply', success: true });
+    },
+  );
+});
+
 describe('the snippets of the documents', () => {
   const marked = (marker: string) => blocks.filter((block) => block.marker === marker);
 
@@ -154,6 +182,12 @@ describe('the snippets of the documents', () => {
     expect(output).toSatisfy(showsTicker);
   });
 
+  it.each(marked('script'))('end well and print a line under Python: $heading', async ({ text }) => {
+    const { code, output } = await run(['python3', '-c', here(text)], { limitMs: EVENTS_MS });
+    expect(output).toMatch(/^\d{4,} candles, the last one: \{.*'closed': False\}\n$/);
+    expect(code).toBe(0);
+  });
+
   it.each(marked('compile'))('compile under Python: $heading', async ({ text }) => {
     const check = 'import sys; compile(sys.argv[1], "docs", "exec")';
     const { code, output } = await run(['python3', '-c', check, text], { limitMs: EVENTS_MS });
@@ -163,7 +197,7 @@ describe('the snippets of the documents', () => {
 
   it('show a moving price in a browser, saved as a page', async () => {
     const pages = blocks.filter(({ language }) => language === 'html');
-    expect(pages).toHaveLength(2);
+    expect(pages).toHaveLength(3);
     const browser = await launchChromium();
     try {
       for (const { text } of pages) {
@@ -184,5 +218,7 @@ describe('the snippets of the documents', () => {
     expect(scripts.filter(({ marker }) => marker === null)).toEqual([]);
     expect(marked('node')).toHaveLength(2);
     expect(marked('python')).toHaveLength(1);
+    expect(marked('script')).toHaveLength(1);
+    expect(marked('compile')).toHaveLength(2);
   });
 });

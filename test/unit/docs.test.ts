@@ -2,7 +2,9 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseEnv } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { z } from 'zod';
 import { generatedDocuments } from '../../scripts/docs-tables.js';
 import { loadConfig, SETTINGS } from '../../src/config/config.js';
@@ -52,6 +54,77 @@ describe('docs/configuration.md', () => {
       const written = bare(value) === '(empty)' ? '' : bare(value);
       expect(loadConfig({ [bare(name)]: written }), bare(name)).toEqual(defaults);
     }
+  });
+});
+
+describe('README.md', () => {
+  const README = read('README.md');
+  const cellsOf = (path: string, heading: string) => tableUnder(read(path), heading);
+
+  it('is a page that one reads: fewer than 200 lines', () => {
+    expect(README.split('\n').length).toBeLessThan(200);
+  });
+
+  it('says on the first screen that the live venues have not been tried', () => {
+    expect(README.split('\n').slice(0, 25).join(' ')).toContain('not yet been tried against the live venues');
+  });
+
+  it('shows settings as docs/configuration.md does', () => {
+    const all = cellsOf('docs/configuration.md', '# Configuration');
+    for (const row of cellsOf('README.md', '## Settings')) expect(all).toContainEqual(row);
+  });
+
+  it('shows figures of the run in docs/performance.md', () => {
+    const measured = cellsOf('docs/performance.md', '# Performance');
+    for (const [id, , figure = ''] of cellsOf('README.md', '## Performance')) {
+      const rows = measured.filter(([other]) => other === id).flat();
+      const numbers = figure.match(/\d[\d.]*/g) ?? [];
+      // The first is the figure itself; what follows it may be a condition.
+      expect(
+        rows.some((cell) => cell.split(/[ (]/)[0] === numbers[0]),
+        figure,
+      ).toBe(true);
+    }
+  });
+
+  it('links to every document of docs/', () => {
+    const documents = DOCUMENTS.filter((path) => path.startsWith('docs/'));
+    expect(documents.filter((path) => !README.includes(`](${path})`))).toEqual([]);
+  });
+});
+
+describe('docs/operations.md', () => {
+  const OPERATIONS = read('docs/operations.md');
+  const blocks = [...OPERATIONS.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language, text = '']) => ({
+    language,
+    text,
+  }));
+  const textOf = (language: string) => blocks.find((block) => block.language === language)?.text ?? '';
+
+  it('shows settings for production that the server takes', () => {
+    const text = blocks.find((block) => block.text.startsWith('APP_ENV='))?.text ?? '';
+    const given = parseEnv(text);
+    expect(Object.keys(given)).toHaveLength(5);
+    const known = SETTINGS.map(({ name }) => name);
+    expect(Object.keys(given).filter((name) => !known.includes(name))).toEqual([]);
+    expect(loadConfig(given)).toMatchObject({ env: 'production', trustProxy: ['127.0.0.1'] });
+  });
+
+  it('shows a systemd unit that waits for the end of the server and not for a bad setting', () => {
+    const unit = parseEnv(textOf('ini'));
+    const endAfterMs = Number(/END_AFTER_MS = ([\d_]+)/.exec(read('src/server.ts'))?.[1]?.replace('_', ''));
+    expect(Number(unit['TimeoutStopSec']) * 1000).toBeGreaterThan(
+      endAfterMs + loadConfig({}).shutdownNoticeMs,
+    );
+    expect(read('src/server.ts')).toContain(`BAD_CONFIG = ${unit['RestartPreventExitStatus']}`);
+    expect(Number(unit['LimitNOFILE'])).toBeGreaterThan(loadConfig({}).stream.maxConnections);
+  });
+
+  it("shows a Prometheus target whose job is the alert rules' own", () => {
+    const target = z
+      .object({ scrape_configs: z.array(z.object({ job_name: z.string() })).length(1) })
+      .parse(parse(textOf('yaml')));
+    expect(read('docker/prometheus/alerts.yml')).toContain(`job="${target.scrape_configs[0]?.job_name}"`);
   });
 });
 
