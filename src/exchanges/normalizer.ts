@@ -217,6 +217,19 @@ export const normalizeCandles = (value: unknown, { exchange }: Receipt): CandleR
   return ascending ? rows : sortUnique(rows);
 };
 
+/**
+ * Rows whose period can have begun: one that starts later than this is a slip of the venue's, like any time that is still
+ * to come. Some venues name a period by its end, so it may lie `periodMs` ahead.
+ */
+export const begunCandles = (
+  rows: readonly CandleRow[],
+  { now, venueNow = now }: Receipt,
+  periodMs: Millis,
+): CandleRow[] => {
+  const latest = Math.max(now, venueNow) + Math.max(MAX_AHEAD_MS, periodMs);
+  return rows.filter(({ timestamp }) => timestamp <= latest);
+};
+
 const sortUnique = (rows: readonly CandleRow[]): CandleRow[] =>
   [...new Map(rows.map((row) => [row.timestamp, row])).values()].sort((a, b) => a.timestamp - b.timestamp);
 

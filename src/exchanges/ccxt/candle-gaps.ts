@@ -38,7 +38,7 @@ const overlaps = (ranges: readonly Range[], from: Millis, to: Millis): boolean =
 
 /** What is missing among `rows` (sorted, unique); `plan.interval` as the rows show it. */
 export const findGaps = (rows: readonly Candle[], plan: CandlePlan, circumstances: Circumstances): Gap[] => {
-  const { interval, quirks, until = Infinity } = plan;
+  const { interval, quirks, since, until = Infinity } = plan;
   const { walked, asOf } = circumstances;
   const { store, suspect } = walked;
   const expected = expectedOf(rows, plan, circumstances);
@@ -51,7 +51,11 @@ export const findGaps = (rows: readonly Candle[], plan: CandlePlan, circumstance
     overlaps(suspect, from, to) ? 'unconfirmed' : 'not_available_from_exchange';
   // Before the first row nobody can tell a quiet market from one that was not there yet.
   const first = rows[0]?.timestamp ?? expected.to;
-  note(expected.from, first, unproven(expected.from, first));
+  // Where the search went back and stopped, the venue was not asked about what lies before.
+  const asked =
+    since === undefined ? Math.min(Math.max(expected.from, walked.asked.from), first) : expected.from;
+  note(expected.from, asked, 'unconfirmed');
+  note(asked, first, unproven(asked, first));
   rows.forEach(({ timestamp }, index) => {
     const end = periodEnd(interval, timestamp);
     const next = rows[index + 1]?.timestamp;

@@ -18,6 +18,8 @@ const SEARCH_PAGES = 10;
 const SPARE_PAGES = 2;
 /** Empty pages in the midst of full ones that are asked for once more. */
 const MAX_ASKED_AGAIN = 3;
+/** Pages that came with fewer rows than asked for are followed by more, up to so many in all. */
+const MOST_SHORT_PAGES = 20;
 /** Rows from which a short page shows how many the venue gives. */
 const TELLING_ROWS = 10;
 
@@ -63,7 +65,12 @@ export class CandleWalk {
   }
 
   #isOver(spare: number): boolean {
-    return this.#store.pages.length >= Math.ceil(this.#plan.limit / this.#page) + spare;
+    const { limit } = this.#plan;
+    const { pages } = this.#store;
+    const full = Math.ceil(limit / this.#page);
+    const most = Math.max(0, ...pages.map(({ rows }) => rows));
+    const short = most < TELLING_ROWS ? full : Math.min(Math.ceil(limit / most), MOST_SHORT_PAGES);
+    return pages.length >= Math.max(full, short) + spare;
   }
 
   /** One page. A candle is closed if it was when the venue was asked: later its figures would be partial ones. */
@@ -125,6 +132,15 @@ export class CandleWalk {
     );
     this.#refused.push({ from, to: kept });
     return kept;
+  }
+
+  /** A short page without holes has as many rows as the venue gives; with holes it may be all that was traded. */
+  #showsPage(rows: readonly Candle[], asked: number): boolean {
+    if (rows.length < TELLING_ROWS || rows.length >= asked) return false;
+    return rows.every(
+      ({ timestamp }, index) =>
+        index === 0 || periodEnd(this.#interval, rows[index - 1]?.timestamp ?? 0) === timestamp,
+    );
   }
 
   /** Rows missing at the head of a page are the venue's only if asking in another way does not bring them. */
@@ -222,15 +238,17 @@ export class CandleWalk {
       );
       if (isRefusal(rows))
         throw new AppError('internal_error', 'A page without a start was refused as too old.');
-      if (!windows && rows.length >= TELLING_ROWS && rows.length < asked) this.#page = rows.length;
+      if (!windows && this.#showsPage(rows, asked)) this.#page = rows.length;
       frontier = rows[0]?.timestamp ?? frontier;
-      if (rows.length === 0 || quirks.onlyLatestCandles) return this.#walked({ from: frontier, to: end });
+      if (rows.length === 0 || quirks.onlyLatestCandles) return this.#walked({ from: 0, to: end });
     }
     let empties = 0;
+    /** Nothing lies before the frontier. */
+    const isAll = (): boolean => frontier <= 0 || (empties > 0 && !quirks.omitsEmptyCandles);
     while (
-      frontier > 0 &&
+      !isAll() &&
       this.#store.count(0, end) < limit &&
-      empties < (quirks.omitsEmptyCandles ? SPARE_PAGES : 1) &&
+      empties < SPARE_PAGES &&
       !this.#isOver(SPARE_PAGES)
     ) {
       const missing = Math.max(limit - this.#store.count(0, end), LEAST_ROWS);
@@ -239,10 +257,10 @@ export class CandleWalk {
       const rows = await this.#ask(from, asked);
       if (isRefusal(rows)) {
         const kept = this.#learnFrom(rows, from, now());
-        if (rows.kind === 'too_old' && kept >= frontier) break;
-        if (rows.kind === 'too_old') empties = await this.#fill(kept, frontier);
-        if (rows.kind === 'too_old') break;
-        continue;
+        if (rows.kind === 'too_many') continue;
+        if (kept < frontier) await this.#fill(kept, frontier);
+        frontier = 0;
+        break;
       }
       const older = rows.filter(({ timestamp }) => timestamp < frontier);
       const [first] = older;
@@ -255,19 +273,19 @@ export class CandleWalk {
       }
       empties = 0;
       const reached = periodEnd(this.#interval, last.timestamp);
-      if (!windows && rows.length < asked && rows.length >= TELLING_ROWS && reached < frontier) {
-        // The oldest of the range came: the venue gives no more a page.
+      if (!windows && this.#showsPage(rows, asked)) {
         this.#page = Math.min(this.#page, rows.length);
-        await this.#fill(reached, frontier);
+        // The oldest of the range came, and not the newest.
+        if (reached < frontier) await this.#fill(reached, frontier);
       }
       frontier = windows ? from : first.timestamp;
     }
     await this.#askAgain();
-    return this.#walked({ from: frontier, to: end });
+    return this.#walked({ from: isAll() ? 0 : frontier, to: end });
   }
 
-  /** Pages from `from` on until `to`; 0. */
-  async #fill(from: Millis, to: Millis): Promise<number> {
+  /** Pages from `from` on until `to`. */
+  async #fill(from: Millis, to: Millis): Promise<void> {
     let at = from;
     while (at < to && !this.#isOver(SPARE_PAGES)) {
       const rows = await this.#ask(at, this.#page);
@@ -275,7 +293,6 @@ export class CandleWalk {
       if (last === undefined) break;
       at = Math.max(at + 1, periodEnd(this.#interval, last.timestamp));
     }
-    return 0;
   }
 
   /** An empty page next to rows is more likely a slip of the venue than a market that was quiet exactly that long. */

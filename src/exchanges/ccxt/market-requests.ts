@@ -1,6 +1,7 @@
 /** One request of the contract, asked of a venue through CCXT and answered as finished JSON. */
 import type { Millis } from '../../schemas/common.js';
 import {
+  begunCandles,
   normalizeCandles,
   normalizeOrderBook,
   normalizeTicker,
@@ -46,7 +47,11 @@ const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> 
   const interval = await venue.requireInterval(text);
   const fetchPage: FetchPage = async (page) => {
     const rows = await ready.ccxt.fetchOHLCV(symbol, text, page.since, page.limit);
-    return normalizeCandles(rows, receiptOf(asked));
+    const receipt = receiptOf(asked);
+    const given = normalizeCandles(rows, receipt);
+    const begun = begunCandles(given, receipt, interval.ms);
+    if (begun.length === 0 && given.length > 0) throw senselessAnswer(exchange);
+    return begun;
   };
   const quirks = venue.quirksOf(ready.ccxt, symbol);
   const plan = { interval, since, until, limit, quirks, now: () => clock.now() };

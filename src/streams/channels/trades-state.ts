@@ -104,7 +104,9 @@ export class TradesState implements ChannelState {
     const from = this.#wholeUpTo;
     if (from === null || from === 0 || trades.length === 0) return;
     const to = trades.reduce((oldest, { timestamp }) => Math.min(oldest, timestamp), Infinity);
-    if (to > from) this.#gap = { from, to };
+    // A trade that was known before the break proves it too: where a venue gives no times, they are those of receipt.
+    const meets = trades.some((trade) => (this.#seen.get(keyOf(trade)) ?? Infinity) <= from);
+    if (to > from && !meets) this.#gap = { from, to };
   }
 
   /** A trade without an id is told from its like by its values, but only where batches can overlap. */

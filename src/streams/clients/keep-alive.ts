@@ -1,6 +1,7 @@
 /**
  * Signs of life as clients of other services send them: the text `ping`, `{"op":"ping"}` (Bybit), `{"event":"ping"}`
- * (Kraken's first version, Bitfinex), `{"type":"ping"}` (KuCoin), `{"channel":"spot.ping"}` (Gate), `{"ping":1}` (HTX).
+ * (Kraken's first version, Bitfinex), `{"type":"ping"}` (KuCoin), `{"channel":"spot.ping"}` (Gate), `{"ping":1}` (HTX),
+ * `{"id":1,"method":"ping","params":[]}` (WhiteBIT, Crypto.com), `{"cmd":"ping"}`.
  * One generic client often speaks to many servers, so its keep-alive is answered and is no fault.
  */
 import { z } from 'zod';
@@ -19,7 +20,7 @@ export interface KeepAlive {
 const word = z.string().max(64).optional().catch(undefined);
 const id = reqId.optional().catch(undefined);
 const anyKeepAlive = z.looseObject({
-  ...{ op: word, event: word, type: word, action: word, channel: word, method: word },
+  ...{ op: word, event: word, type: word, action: word, channel: word, method: word, cmd: word },
   ...{ req_id: id, reqid: id, id, cid: id },
 });
 
@@ -37,8 +38,8 @@ export const keepAliveOf = (message: string | object): KeepAlive | null => {
   }
   const parsed = anyKeepAlive.safeParse(message);
   if (!parsed.success) return null;
-  const { op, event, type, action, channel, method, req_id, reqid, id: anyId, cid } = parsed.data;
-  const words = [op, event, type, action, channel, method].filter((value) => value !== undefined);
+  const { op, event, type, action, channel, method, cmd, req_id, reqid, id: anyId, cid } = parsed.data;
+  const words = [op, event, type, action, channel, method, cmd].filter((value) => value !== undefined);
   const named = words.map(kindOf).find((kind) => kind !== null);
   const kind = named ?? ('ping' in message ? 'ping' : 'pong' in message ? 'pong' : null);
   return kind === null ? null : { kind, req_id: req_id ?? reqid ?? anyId ?? cid };

@@ -38,9 +38,9 @@ const envelope = z.looseObject({
 
 const METHODS: ReadonlySet<unknown> = new Set(clientMessage.options.map(({ shape }) => shape.method.value));
 
-/** A message of this protocol, right or wrong. */
+/** A message of this protocol, right or wrong; a `ping` is one of anybody's, whatever else stands in it. */
 const isOwn = (message: object | undefined): boolean =>
-  message !== undefined && 'method' in message && METHODS.has(message.method);
+  message !== undefined && 'method' in message && message.method !== 'ping' && METHODS.has(message.method);
 
 export class Session {
   readonly #connection: Connection;

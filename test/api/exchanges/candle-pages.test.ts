@@ -141,6 +141,31 @@ describe('pages', () => {
     expect(gaps).toBeUndefined();
   });
 
+  it('back from an end are as many as it takes, though each has the newest of its range', async () => {
+    const until = M - 1000 * MINUTE;
+    const { starts, gaps } = await candlesOf('okx', OKX, { answer: okx, interval: '1m', until, limit: 500 });
+    expect(starts).toEqual(range(until - 500 * MINUTE, 500));
+    expect(gaps).toBeUndefined();
+  });
+
+  it('back through a thin market end somewhere: nothing is said of what lies before', async () => {
+    const thin: Answer = (path, query) => {
+      const { body } = okx(path, query, {}) as { body: { data: string[][] } };
+      return { body: { ...body, data: body.data.filter(([at]) => (Number(at) / MINUTE) % 45 === 0) } };
+    };
+    const { candles, gaps, requests } = await candlesOf('okx', OKX, {
+      answer: thin,
+      interval: '1m',
+      limit: 1000,
+    });
+    const [unasked, ...asked] = gaps ?? [];
+    // Asked twice.
+    expect(requests.length / 2).toBeLessThanOrEqual(24);
+    expect(candles.length).toBeGreaterThan(10);
+    expect(unasked).toMatchObject({ from: M - 999 * MINUTE, reason: 'unconfirmed' });
+    expect(new Set(asked.map(({ reason }) => reason))).toEqual(new Set(['not_available_from_exchange']));
+  });
+
   it('of BTC Markets are 200 rows, whatever is asked for: the answer has 500', async () => {
     const answer: Answer = (_path, query) => {
       const from = query.get('from');

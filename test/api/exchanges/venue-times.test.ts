@@ -149,6 +149,46 @@ describe('a time that is still to come', () => {
   });
 });
 
+describe('a candle that is still to come', () => {
+  const minute = Math.floor(Date.now() / 60_000) * 60_000;
+  const future = 1_999_000_020_000;
+  const row = (at: number) => [at, '1', '1', '1', '1', '1', at + 59_999, '1', 1, '1', '1', '0'];
+  const topic = { exchange: 'binance', symbol: 'BTC/USDT', interval: '1m' } as const;
+
+  it('binance: is left out over REST, and an answer of nothing else makes no sense', async () => {
+    let rows = [row(minute - 60_000), row(future)];
+    venue = await startFakeVenue({
+      answer: ({ path }) => (path.endsWith('/exchangeInfo') ? { symbols: [spot] } : rows),
+    });
+    client = venueClient('binance', venue);
+    const { candles } = await client.ask({ kind: 'ohlcv', ...topic, limit: 2 });
+    expect(candles).toMatchObject([{ timestamp: minute - 60_000, closed: true }]);
+    rows = [row(minute * 1000)];
+    expect(await client.refusal({ kind: 'ohlcv', ...topic, limit: 1 })).toMatchObject({
+      code: 'upstream_bad_response',
+    });
+  });
+
+  it('binance: closes none on the feed, and those of now go on', async () => {
+    venue = await startFakeVenue({
+      answer: () => ({ symbols: [spot] }),
+      onFrame: (frame, socket) => {
+        const { id } = frame as { id: number };
+        socket.send(JSON.stringify({ result: null, id }));
+        const send = (t: number, c: string): void => {
+          const k = { t, T: t + 59_999, s: 'BTCUSDT', i: '1m', o: '1', c, h: '9', l: '1', v: '1', x: false };
+          socket.send(JSON.stringify({ e: 'kline', E: Date.now(), s: 'BTCUSDT', k }));
+        };
+        send(future, '9');
+        send(minute, '5');
+      },
+    });
+    client = venueClient('binance', venue);
+    const item = await client.watch({ channel: 'ohlcv', ...topic }).item(1);
+    expect(item).toMatchObject({ candles: [{ timestamp: minute, close: 5, closed: false }] });
+  });
+});
+
 describe('trades of one millisecond', () => {
   it('come in the order of the venue’s list where ids say nothing of it: newest first at bybit', async () => {
     const execution = (execId: string) => ({

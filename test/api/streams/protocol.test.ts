@@ -313,6 +313,8 @@ describe("the keep-alives of other services' clients", () => {
     ['{"type":"ping","id":"1545910590801"}', '1545910590801'],
     ['{"time":1545404023,"channel":"spot.ping"}', undefined],
     ['{"method":"PING"}', undefined],
+    ['{"id":7,"method":"ping","params":[]}', 7],
+    ['{"cmd":"ping"}', undefined],
     ['{"ping":1492420473027}', undefined],
   ])('%s is answered as a ping', async (text, req_id) => {
     client.socket.send(text);

@@ -133,6 +133,15 @@ describe('trades', () => {
     expect(state.takeGap()).toBeNull();
   });
 
+  it('tell of no gap where REST repeats a known trade under another time', () => {
+    const state = new TradesState();
+    state.accept(trades(trade('1', START), trade('2', START + 10)), REST);
+    state.accept(trades(trade('2', START + 40), trade('3', START + 50)), REST);
+    expect(state.takeGap()).toBeNull();
+    state.accept(trades(trade('8', START + 80)), REST);
+    expect(state.takeGap()).toEqual({ from: START + 50, to: START + 80 });
+  });
+
   it('that a poll or the first batch after a break brings too late are counted, not shown', () => {
     const state = new TradesState();
     state.accept(trades(trade('1', START), trade('4', START + 40)), REST);

@@ -5,6 +5,7 @@ import type { Millis } from '../../../schemas/common.js';
 import { HOUR_MS, periodEnd, type Interval } from '../../../lib/intervals.js';
 import { isIrregular, learnInterval } from '../../../lib/venue-periods.js';
 import {
+  begunCandles,
   normalizeCandles,
   normalizeOrderBook,
   normalizeTicker,
@@ -140,7 +141,9 @@ const ohlcvReader = (context: ReaderContext): ChannelReader => {
     read: () => {
       const stored = held();
       if (!isList(stored)) return undefined;
-      const known = normalizeCandles(Array.from(stored).slice(-MAX_CANDLES), receipt(context));
+      const received = receipt(context);
+      const listed = normalizeCandles(Array.from(stored).slice(-MAX_CANDLES), received);
+      const known = begunCandles(listed, received, interval.ms);
       const unread = known.filter(({ timestamp }) => timestamp >= readUpTo).length;
       const rows = known.slice(-Math.max(CANDLES, unread));
       readUpTo = rows.at(-1)?.timestamp ?? readUpTo;
