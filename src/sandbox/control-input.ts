@@ -54,6 +54,7 @@ const venueOf = (value: Fields): VenueId | undefined =>
   value['venue'] === undefined ? undefined : oneOf(value, 'venue', VENUES);
 
 const DAY_MS = 86_400_000;
+const LATEST_MS = Date.UTC(2100, 0, 1);
 /** The fields of each fault beside `type`. */
 const FAULT_FIELDS: Readonly<Record<Fault['type'], readonly string[]>> = {
   status: ['status', 'body', 'headers', 'retryAfter'],
@@ -68,6 +69,12 @@ const FAULT_FIELDS: Readonly<Record<Fault['type'], readonly string[]>> = {
   empty: [],
   wrong_length: [],
   odd_json: ['body'],
+  candles_short: ['rows', 'keep'],
+  candles_empty: [],
+  candles_late: ['ms'],
+  candles_hole: ['from', 'to'],
+  candles_corrected: ['from', 'to'],
+  candles_moved: ['ms'],
   ws_close: ['ms', 'code'],
   ws_terminate: ['ms'],
   ws_silent: [],
@@ -81,7 +88,13 @@ function parseFault(value: unknown): Fault {
   const fault = fields(value, 'fault');
   const type = oneOf(fault, 'type', FAULT_TYPES);
   only(fault, ['type', ...FAULT_FIELDS[type]], `fault ${type}`);
-  if (FAULT_FIELDS[type].includes('ms')) number(fault, 'ms', [0, DAY_MS]);
+  if (type === 'candles_moved') number(fault, 'ms', [-31 * DAY_MS, 31 * DAY_MS]);
+  else if (FAULT_FIELDS[type].includes('ms')) number(fault, 'ms', [0, DAY_MS]);
+  if (type === 'candles_short') number(fault, 'rows', [1, 10_000]);
+  if (type === 'candles_short' && fault['keep'] !== undefined) oneOf(fault, 'keep', ['latest', 'first']);
+  for (const bound of ['from', 'to'])
+    if (FAULT_FIELDS[type].includes(bound) && fault[bound] !== undefined)
+      number(fault, bound, [0, LATEST_MS]);
   if (type === 'status') number(fault, 'status', [200, 599]);
   if (type === 'ws_close') closeCode(fault);
   if (type === 'ws_garbage' && fault['frame'] !== undefined) text(fault, 'frame');

@@ -1,4 +1,5 @@
 // Faults that the sandbox can be told to commit, and the list of rules that says when.
+import { type CandleFault } from './candle-faults.js';
 import { mix, unit } from './hash.js';
 import { type Millis } from './intervals.js';
 import { type VenueId } from './listings.js';
@@ -38,7 +39,8 @@ export type RestFault =
   /** A content-length greater than the body, and the end of the connection. */
   | { readonly type: 'wrong_length' }
   /** Valid JSON of a shape that nobody expects, with status 200. */
-  | { readonly type: 'odd_json'; readonly body?: unknown };
+  | { readonly type: 'odd_json'; readonly body?: unknown }
+  | CandleFault;
 
 /** Faults of a WebSocket. */
 export type SocketFault =
@@ -90,8 +92,12 @@ export interface FaultBook {
 
 export const isSocketFault = (fault: Fault): fault is SocketFault => fault.type.startsWith('ws_');
 
+/** Met by requests for candles only. */
+export const isCandleFault = (fault: Fault): fault is CandleFault => fault.type.startsWith('candles_');
+
 function matches(rule: FaultRule, target: FaultTarget): boolean {
   if (rule.venue !== undefined && rule.venue !== target.venue) return false;
+  if (isCandleFault(rule.fault) && target.kind !== 'ohlcv') return false;
   const upgrade = target.kind === 'websocket';
   if (isSocketFault(rule.fault) && !upgrade) return false;
   if (rule.match === undefined) return isSocketFault(rule.fault) === upgrade;

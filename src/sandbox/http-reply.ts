@@ -1,7 +1,8 @@
 // Writes a venue's reply to a connection: sound, or with one of the faults of faults.ts.
 import { type ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
-import { type RestFault } from './faults.js';
+import { faultyCandles } from './candle-faults.js';
+import { isCandleFault, type RestFault } from './faults.js';
 import { SECOND, type Millis } from './intervals.js';
 import { type RestVenue, type VenueReply } from './venues/venue.js';
 
@@ -11,7 +12,12 @@ const HTML =
   '<!DOCTYPE html><html><head><title>Maintenance</title></head><body><h1>We will be back soon</h1></body></html>';
 
 /** What a fault turns the venue's reply into. Faults of the transport leave it as it is. */
-export function faultyReply(reply: VenueReply, fault: RestFault | undefined, venue: RestVenue): VenueReply {
+export function faultyReply(
+  reply: VenueReply,
+  { fault, venue, now }: { fault: RestFault | undefined; venue: RestVenue; now: Millis },
+): VenueReply {
+  if (fault !== undefined && isCandleFault(fault))
+    return faultyCandles(reply, { fault, shape: venue.candles, now });
   switch (fault?.type) {
     case 'status':
       return {

@@ -84,7 +84,7 @@ export function createHttpServer(options: HttpOptions): Server {
     const method = request.method ?? 'GET';
     const now = options.now();
     const sound = venue.handle({ method, path, query, headers: request.headers, now });
-    const reply = faultyReply(sound, fault, venue);
+    const reply = faultyReply(sound, { fault, venue, now });
     const silent = fault?.type === 'hang' || (fault?.type === 'reset' && fault.at !== 'body');
     options.log.add({
       time: now,

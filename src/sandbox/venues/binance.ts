@@ -10,7 +10,7 @@ import { SLOT } from '../price-path.js';
 import { binanceId, binanceRateLimits, binanceSymbols } from './binance-markets.js';
 import { aggTrade, binanceLevel, binancePrice, fillRows, klineRow, ticker24h } from './binance-rows.js';
 import { binanceWeight, createWeightMeter, tooMuch } from './binance-weights.js';
-import { blockPage, integer, json, type RequestKind, type RestVenue } from './venue.js';
+import { BARE_ROWS, blockPage, integer, json, type RequestKind, type RestVenue } from './venue.js';
 import { type VenueReply, type VenueRequest } from './venue.js';
 
 export const BINANCE_INTERVALS: readonly string[] =
@@ -184,6 +184,7 @@ export function createBinance({ truth, weightLimit }: BinanceOptions): RestVenue
       if (endpoint.startsWith('ticker')) return query.has('symbol') ? 'ticker' : 'tickers';
       return KINDS[endpoint] ?? 'other';
     },
+    candles: { ...BARE_ROWS, unitMs: 1, timesAt: [0, 6], volumeAt: 5 },
     handle: (request) => {
       // Derivatives hosts answer with no markets, so that a client that loads every kind gets through.
       if (/^\/[fde]api\//.test(request.path)) return noContracts(request);

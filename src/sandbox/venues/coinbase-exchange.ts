@@ -8,12 +8,14 @@ import { type RawCandle, type RawTrade } from '../market-data.js';
 import { type MarketTruth } from '../market.js';
 import { bookAt, BOOK_LEVELS, QUANTITY_DECIMALS, type Level } from '../order-book.js';
 import { coinbaseCurrencies, coinbaseId, coinbaseProduct } from './coinbase-exchange-markets.js';
-import { blockPage, integer, json, type RequestKind, type RestVenue } from './venue.js';
+import { BARE_ROWS, blockPage, integer, json, type RequestKind, type RestVenue } from './venue.js';
 import { type VenueReply, type VenueRequest } from './venue.js';
 
 /** Granularities in seconds. */
 const COINBASE_GRANULARITIES: readonly number[] = [60, 300, 900, 3600, 21600, 86400];
 const MAX_CANDLES = 300;
+/** A candle is not in REST answers right from its start. */
+const CANDLE_DELAY: Millis = SECOND;
 const MAX_TRADES = 1000;
 const DEFAULT_TRADES = 100;
 
@@ -94,7 +96,8 @@ function candles(market: Market, request: VenueRequest): VenueReply {
       `granularity too small for the requested time range. Count of aggregations requested exceeds ${MAX_CANDLES}`,
     );
   }
-  const found = rawCandles(market, { interval, from, to, now: request.now }, MAX_CANDLES);
+  const shown = Math.min(to, request.now - CANDLE_DELAY);
+  const found = rawCandles(market, { interval, from, to: shown, now: request.now }, MAX_CANDLES);
   return json(
     found.reverse().map((candle) => [...pricesOf(market, candle), toNumber(candle.lots, market.lotDecimals)]),
   );
@@ -207,6 +210,7 @@ export function createCoinbaseExchange({ truth }: { readonly truth: MarketTruth 
       return endpoint === '' ? 'markets' : (KINDS[endpoint] ?? 'other');
     },
     handle: answer,
+    candles: { ...BARE_ROWS, unitMs: SECOND, timesAt: [0], volumeAt: 5 },
     errors: {
       rate_limit: fail('Public rate limit exceeded', 429),
       unknown_symbol: NOT_FOUND,

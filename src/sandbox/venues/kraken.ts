@@ -9,7 +9,7 @@ import { type MarketTruth } from '../market.js';
 import { bookAt, QUANTITY_DECIMALS, type Level } from '../order-book.js';
 import { SLOT } from '../price-path.js';
 import { krakenAltName, krakenAssetPairs, krakenAssets, krakenId } from './kraken-markets.js';
-import { blockPage, integer, json, type RequestKind, type RestVenue } from './venue.js';
+import { blockPage, integer, json, type CandleShape, type RequestKind, type RestVenue } from './venue.js';
 import { type VenueReply, type VenueRequest } from './venue.js';
 
 /** In minutes. */
@@ -87,6 +87,26 @@ function ohlc(market: Market, request: VenueRequest): VenueReply {
   const last = candles.at(-2)?.start ?? 0;
   return ok({ [krakenId(market)]: rows.map((candle) => candleRow(market, candle)), last: last / SECOND });
 }
+
+const isAnswer = (body: unknown): body is { error: unknown; result: Record<string, unknown> } =>
+  typeof body === 'object' && body !== null && 'result' in body;
+
+/** Beside the pair's rows stands `last`. */
+const CANDLES: CandleShape = {
+  unitMs: SECOND,
+  timesAt: [0],
+  volumeAt: 6,
+  rows: (body) =>
+    isAnswer(body) ? (Object.values(body.result).find(Array.isArray) as unknown[][] | undefined) : undefined,
+  withRows: (body, rows) => {
+    if (!isAnswer(body)) return body;
+    const result = Object.entries(body.result).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? rows : value,
+    ]);
+    return { ...body, result: Object.fromEntries(result) as unknown };
+  },
+};
 
 function trades(market: Market, request: VenueRequest): VenueReply {
   const since = sinceMillis(request.query.get('since'));
@@ -205,6 +225,7 @@ export function createKraken({ truth }: { readonly truth: MarketTruth }): RestVe
         return query.has('pair') && !query.get('pair')?.includes(',') ? 'ticker' : 'tickers';
       return KINDS[endpoint] ?? 'other';
     },
+    candles: CANDLES,
     handle: answer,
     errors: {
       rate_limit: fail('EAPI:Rate limit exceeded'),

@@ -34,11 +34,31 @@ export const VENUE_ERRORS = [
 ] as const;
 export type VenueErrorName = (typeof VENUE_ERRORS)[number];
 
+/** Where the rows of an answer of candles are, and what is where in a row. */
+export interface CandleShape {
+  /** Of the start, which is a row's first member. */
+  readonly unitMs: Millis;
+  /** Members that are times, the start among them. */
+  readonly timesAt: readonly number[];
+  readonly volumeAt: number;
+  /** undefined: a refusal, no candles. */
+  readonly rows: (body: unknown) => readonly (readonly unknown[])[] | undefined;
+  readonly withRows: (body: unknown, rows: readonly (readonly unknown[])[]) => unknown;
+}
+
+/** Of an answer that is the list of rows. */
+export const BARE_ROWS: Pick<CandleShape, 'rows' | 'withRows'> = {
+  rows: (body) => (Array.isArray(body) ? (body as unknown[][]) : undefined),
+  withRows: (_body, rows) => rows,
+};
+
 export interface RestVenue {
   readonly id: VenueId;
   /** Real host names, without a port. */
   readonly hosts: readonly string[];
   readonly kindOf: (path: string, query: URLSearchParams) => RequestKind;
+  /** Absent: it has no candles. */
+  readonly candles?: CandleShape;
   readonly handle: (request: VenueRequest) => VenueReply;
   readonly errors: Readonly<Record<VenueErrorName, VenueReply>>;
 }

@@ -47,6 +47,13 @@ describe('the control API', () => {
     ['faults', { fault: { type: 'nonsense' } }, 'type must be one of'],
     ['faults', { fault: { type: 'delay' } }, 'ms must be a number'],
     ['faults', { fault: { type: 'hang', ms: 1 } }, 'has no field "ms"'],
+    ['faults', { fault: { type: 'candles_short' } }, 'rows must be a number from 1'],
+    [
+      'faults',
+      { fault: { type: 'candles_short', rows: 5, keep: 'some' } },
+      'keep must be one of latest, first',
+    ],
+    ['faults', { fault: { type: 'candles_hole', from: 'now' } }, 'from must be a number from 0'],
     ['faults', { venue: 'mtgox', fault: { type: 'hang' } }, 'venue must be one of'],
     ['faults', { fault: { type: 'status', status: 429, retryAfter: 'soon' } }, 'retryAfter'],
     ['faults', { fault: { type: 'venue_error', name: 'x' } }, 'name must be one of'],
