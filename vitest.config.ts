@@ -11,7 +11,7 @@ const ALONE = ['abuse', 'cache', 'package', 'soak', 'streams', 'workers'].map(
 );
 /** They do more in `npm run test:slow` (test/support/extent.ts). */
 const EXTENSIBLE = [
-  ...['abuse', 'cache', 'outage', 'soak', 'streams'].map((name) => `test/e2e/${name}.test.ts`),
+  ...['abuse', 'cache', 'outage', 'package', 'soak', 'streams'].map((name) => `test/e2e/${name}.test.ts`),
   'test/unit/exchanges/{resilience,worker}/soak.test.ts',
 ];
 

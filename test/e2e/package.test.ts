@@ -1,15 +1,19 @@
-/** What `npm pack` makes, installed into an empty folder without this repository, as a stranger would. */
+/**
+ * What `npm pack` makes, unpacked into an empty folder beside the packages that it depends on and no others. In
+ * `npm run test:slow` npm installs it there, from the registry, as a stranger would; no other test installs anything.
+ */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { extent } from '../support/extent.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BIN = 'mcp-crypto-data-server';
@@ -24,22 +28,65 @@ const packReply = z.union([
   z.record(z.string(), packed).transform((byName) => Object.values(byName)[0]),
 ]);
 
+const manifest = z.object({
+  bin: z.record(z.string(), z.string()),
+  dependencies: z.record(z.string(), z.string()),
+  optionalDependencies: z.record(z.string(), z.string()),
+});
+
 let folder: string;
 let tarball: string;
 let files: string[];
+
+/** npm's own files stay in the folder too. */
+const npmEnv = () => ({
+  ...process.env,
+  npm_config_cache: join(folder, 'npm'),
+  npm_config_update_notifier: 'false',
+});
+
+const install = async (): Promise<void> => {
+  const options = ['--omit=dev', '--prefer-offline', '--no-audit', '--no-fund'];
+  await run('npm', ['install', ...options, tarball], {
+    cwd: folder,
+    env: npmEnv(),
+    timeout: INSTALL_LIMIT_MS,
+  });
+};
+
+/** As `install` leaves it, with this repository's copies of the packages. */
+const unpack = async (): Promise<void> => {
+  const modules = join(folder, 'node_modules');
+  const home = join(modules, BIN);
+  await mkdir(home, { recursive: true });
+  await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', home]);
+  const { bin, dependencies, optionalDependencies } = manifest.parse(
+    JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')),
+  );
+  const links = Object.keys({ ...dependencies, ...optionalDependencies }).map((name) => [
+    join(ROOT, 'node_modules', name),
+    join(modules, name),
+  ]);
+  const programs = Object.entries(bin).map(([name, path]) => [join(home, path), join(modules, '.bin', name)]);
+  for (const [target = '', path = ''] of [...links, ...programs]) {
+    if (!existsSync(target)) continue;
+    await mkdir(dirname(path), { recursive: true });
+    await symlink(target, path);
+  }
+};
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'packed-'));
   // The tests run on a built tree; `prepack` builds it for everybody else.
   const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], {
     cwd: ROOT,
+    env: npmEnv(),
   });
   const found = packReply.parse(JSON.parse(stdout));
   tarball = join(folder, found?.filename ?? '');
   files = found?.files.map(({ path }) => path) ?? [];
   await writeFile(join(folder, 'package.json'), '{"private":true}');
-  const install = ['install', '--omit=dev', '--prefer-offline', '--no-audit', '--no-fund', tarball];
-  await run('npm', install, { cwd: folder, timeout: INSTALL_LIMIT_MS });
+  await extent({ short: unpack, long: install })();
 }, INSTALL_LIMIT_MS);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -48,7 +95,7 @@ const tryOut = async (
   [command, ...args]: readonly [string, ...string[]],
   end: (child: ChildProcess) => void,
 ) => {
-  const env = { ...process.env, SANDBOX: 'true', REDIS_ENABLED: 'false', PORT: '0', HOST: '127.0.0.1' };
+  const env = { ...npmEnv(), SANDBOX: 'true', REDIS_ENABLED: 'false', PORT: '0', HOST: '127.0.0.1' };
   const child = spawn(command, args, {
     cwd: folder,
     env,
@@ -93,8 +140,9 @@ describe('the package', () => {
     expect(tried).toMatchObject({ ...SERVED, code: 0 });
   });
 
-  test('runs by npx from the tarball, and ends in order on Ctrl-C', async () => {
-    const npx = ['npx', '--yes', '--prefer-offline', '--package', tarball, BIN] as const;
+  test('runs by npx, and ends in order on Ctrl-C', async () => {
+    const fromTarball = ['--yes', '--prefer-offline', '--package', tarball];
+    const npx = ['npx', ...extent({ short: ['--no'], long: fromTarball }), BIN] as const;
     expect(await tryOut(npx, (child) => signalGroup(child, 'SIGINT'))).toMatchObject(SERVED);
   });
 
@@ -102,7 +150,7 @@ describe('the package', () => {
     const built = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/docs/'));
     expect(built).toContain('dist/server.js');
     expect(built).toContain('dist/exchanges/worker/worker-entry.js');
-    expect(built.filter((path) => !path.endsWith('.js'))).toEqual([]);
+    expect(built.filter((path) => !/\.js$|^dist\/ledger\/migrations\/.*\.sql$/.test(path))).toEqual([]);
     const sources = built.map((path) => path.replace('dist/', 'src/').replace(/\.js$/, '.ts'));
     expect(sources.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   });
