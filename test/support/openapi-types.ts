@@ -510,7 +510,7 @@ export interface operations {
       /** @description Is the process alive */
       200: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           [name: string]: unknown;
         };
@@ -521,7 +521,7 @@ export interface operations {
       /** @description `uri_too_long`: Shorten the query. */
       414: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           [name: string]: unknown;
         };
@@ -532,7 +532,7 @@ export interface operations {
       /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
       431: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           [name: string]: unknown;
         };
@@ -543,7 +543,7 @@ export interface operations {
       /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
       500: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           [name: string]: unknown;
         };
@@ -565,7 +565,7 @@ export interface operations {
       /** @description Can it do its work */
       200: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           [name: string]: unknown;
         };
@@ -576,7 +576,7 @@ export interface operations {
       /** @description `uri_too_long`: Shorten the query. */
       414: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           [name: string]: unknown;
         };
@@ -587,7 +587,7 @@ export interface operations {
       /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
       431: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           [name: string]: unknown;
         };
@@ -598,7 +598,7 @@ export interface operations {
       /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
       500: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           [name: string]: unknown;
         };
@@ -609,7 +609,7 @@ export interface operations {
       /** @description Can it do its work */
       503: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description Seconds after which asking again makes sense */
           'Retry-After'?: number;
@@ -640,7 +640,7 @@ export interface operations {
       /** @description Latest ticker */
       200: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -673,7 +673,7 @@ export interface operations {
       /** @description The answer is the one that If-None-Match names */
       304: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -714,7 +714,7 @@ export interface operations {
        */
       400: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -735,7 +735,7 @@ export interface operations {
       /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
       406: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -756,7 +756,7 @@ export interface operations {
       /** @description `uri_too_long`: Shorten the query. */
       414: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -783,7 +783,7 @@ export interface operations {
        */
       429: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -806,7 +806,7 @@ export interface operations {
       /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
       431: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -827,7 +827,7 @@ export interface operations {
       /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
       500: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -856,7 +856,7 @@ export interface operations {
        */
       502: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -887,7 +887,7 @@ export interface operations {
        */
       503: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -932,7 +932,7 @@ export interface operations {
       /** @description Candles */
       200: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -965,7 +965,7 @@ export interface operations {
       /** @description The answer is the one that If-None-Match names */
       304: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1008,7 +1008,7 @@ export interface operations {
        */
       400: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1029,7 +1029,7 @@ export interface operations {
       /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
       406: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1050,7 +1050,7 @@ export interface operations {
       /** @description `uri_too_long`: Shorten the query. */
       414: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1077,7 +1077,7 @@ export interface operations {
        */
       429: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1100,7 +1100,7 @@ export interface operations {
       /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
       431: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1121,7 +1121,7 @@ export interface operations {
       /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
       500: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1150,7 +1150,7 @@ export interface operations {
        */
       502: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1181,7 +1181,7 @@ export interface operations {
        */
       503: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1221,7 +1221,7 @@ export interface operations {
       /** @description Order book */
       200: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1254,7 +1254,7 @@ export interface operations {
       /** @description The answer is the one that If-None-Match names */
       304: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1295,7 +1295,7 @@ export interface operations {
        */
       400: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1316,7 +1316,7 @@ export interface operations {
       /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
       406: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1337,7 +1337,7 @@ export interface operations {
       /** @description `uri_too_long`: Shorten the query. */
       414: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1364,7 +1364,7 @@ export interface operations {
        */
       429: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1387,7 +1387,7 @@ export interface operations {
       /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
       431: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1408,7 +1408,7 @@ export interface operations {
       /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
       500: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1437,7 +1437,7 @@ export interface operations {
        */
       502: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1468,7 +1468,7 @@ export interface operations {
        */
       503: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1508,7 +1508,7 @@ export interface operations {
       /** @description Latest trades */
       200: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1541,7 +1541,7 @@ export interface operations {
       /** @description The answer is the one that If-None-Match names */
       304: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1582,7 +1582,7 @@ export interface operations {
        */
       400: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1603,7 +1603,7 @@ export interface operations {
       /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
       406: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1624,7 +1624,7 @@ export interface operations {
       /** @description `uri_too_long`: Shorten the query. */
       414: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1651,7 +1651,7 @@ export interface operations {
        */
       429: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1674,7 +1674,7 @@ export interface operations {
       /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
       431: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1695,7 +1695,7 @@ export interface operations {
       /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
       500: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1724,7 +1724,7 @@ export interface operations {
        */
       502: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1755,7 +1755,7 @@ export interface operations {
        */
       503: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1801,7 +1801,7 @@ export interface operations {
       /** @description Markets of an exchange */
       200: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1834,7 +1834,7 @@ export interface operations {
       /** @description The answer is the one that If-None-Match names */
       304: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1873,7 +1873,7 @@ export interface operations {
        */
       400: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1894,7 +1894,7 @@ export interface operations {
       /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
       406: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1915,7 +1915,7 @@ export interface operations {
       /** @description `uri_too_long`: Shorten the query. */
       414: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1942,7 +1942,7 @@ export interface operations {
        */
       429: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1965,7 +1965,7 @@ export interface operations {
       /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
       431: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -1986,7 +1986,7 @@ export interface operations {
       /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
       500: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2015,7 +2015,7 @@ export interface operations {
        */
       502: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2046,7 +2046,7 @@ export interface operations {
        */
       503: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2080,7 +2080,7 @@ export interface operations {
       /** @description Enabled exchanges */
       200: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2101,7 +2101,7 @@ export interface operations {
       /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
       406: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2122,7 +2122,7 @@ export interface operations {
       /** @description `uri_too_long`: Shorten the query. */
       414: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2143,7 +2143,7 @@ export interface operations {
       /** @description `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling. */
       429: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2166,7 +2166,7 @@ export interface operations {
       /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
       431: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2187,7 +2187,7 @@ export interface operations {
       /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
       500: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2212,7 +2212,7 @@ export interface operations {
        */
       503: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2253,7 +2253,7 @@ export interface operations {
       /** @description Live ticker as Server-Sent Events */
       200: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2284,7 +2284,7 @@ export interface operations {
        */
       400: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2305,7 +2305,7 @@ export interface operations {
       /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
       406: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2326,7 +2326,7 @@ export interface operations {
       /** @description `uri_too_long`: Shorten the query. */
       414: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2355,7 +2355,7 @@ export interface operations {
        */
       429: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2378,7 +2378,7 @@ export interface operations {
       /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
       431: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2399,7 +2399,7 @@ export interface operations {
       /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
       500: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2428,7 +2428,7 @@ export interface operations {
        */
       502: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;
@@ -2459,7 +2459,7 @@ export interface operations {
        */
       503: {
         headers: {
-          /** @description The id of this request; a sane incoming one is kept */
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
           'X-Request-Id'?: string;
           /** @description State of the client limit, where one is set */
           RateLimit?: string;

@@ -27,7 +27,7 @@ const MESSAGES = {
   upstream_bad_response: 'gave an answer that makes no sense.',
   upstream_geo_blocked: 'does not serve the place that this server runs in.',
   upstream_auth_required: 'wants credentials for this.',
-  upstream_unavailable: 'can not be reached or fails.',
+  upstream_unavailable: 'is unreachable or failing.',
   upstream_timeout: 'did not answer in time.',
   upstream_maintenance: 'is under maintenance.',
 } as const satisfies Partial<Record<ErrorCode, string>>;

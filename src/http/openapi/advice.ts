@@ -153,8 +153,8 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     details: { upstream: { exchange: 'coinbaseexchange', status: 401 } },
   },
   upstream_unavailable: {
-    meaning: "The exchange can't be reached or fails, or its circuit is open",
-    detail: 'kraken can not be reached or fails.',
+    meaning: 'The exchange is unreachable or failing, or its circuit is open',
+    detail: 'kraken is unreachable or failing.',
     advice: 'Ask again after Retry-After; /v1/health/ready tells the state of each exchange.',
     details: { upstream: { exchange: 'kraken', status: 502 } },
   },

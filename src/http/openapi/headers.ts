@@ -17,7 +17,10 @@ const whole = (description: string, example: number): HeaderDoc => ({
 type HeaderDocs = Readonly<Record<string, HeaderDoc>>;
 
 export const COMMON_HEADERS: HeaderDocs = {
-  'X-Request-Id': text('The id of this request; a sane incoming one is kept', '3f9a1c-7k'),
+  'X-Request-Id': text(
+    'The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept',
+    '3f9a1c-7k',
+  ),
 };
 
 /** Present where a client limit is set. */

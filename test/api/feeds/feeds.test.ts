@@ -73,7 +73,7 @@ describe.each(VENUES)('clients of $exchange', (venue) => {
     await client.more('ticker', 3);
     const states = client.ofType('status').map(({ state }) => state);
     expect(states.slice(-2)).toEqual(['reconnecting', 'live']);
-    expect(client.ofType('status').at(-2)?.['detail']).toMatch(/can not be reached or fails/);
+    expect(client.ofType('status').at(-2)?.['detail']).toMatch(/is unreachable or failing/);
     expectTruePrices(venue, client);
     expectInOrder(client);
     expect(rig.hub.stats().reconnects).toBeGreaterThanOrEqual(1);
