@@ -21,6 +21,8 @@ export type FetchPage = (page: {
 
 export interface CandlePlan extends CandleRange {
   readonly quirks: VenueQuirks;
+  /** Its pages are known to be the latest rows, whatever start is asked for. */
+  readonly wholePages?: boolean;
   /** The venue's clock. */
   readonly now: () => Millis;
 }

@@ -8,6 +8,7 @@ import { addPeriods, nextPeriodStart, periodEnd, periodStart, type Interval } fr
 import { AppError } from '../../errors.js';
 import type { CandlePlan, FetchPage } from './candle-plan.js';
 import { CandleStore, type PageEvidence } from './candle-store.js';
+import type { PageTraits } from './page-memory.js';
 import { oldestKept, PageRefusedError, type PageRefusal } from './out-of-history.js';
 import { learnInterval } from '../../lib/venue-periods.js';
 
@@ -37,6 +38,8 @@ export interface Walked {
   /** Stretches that came empty in the midst of rows, twice. */
   readonly suspect: readonly Range[];
   readonly interval: Interval;
+  /** What was proven of the venue's pages. */
+  readonly traits: PageTraits;
 }
 
 type Asked = readonly Candle[] | PageRefusal;
@@ -52,7 +55,8 @@ export class CandleWalk {
   #interval: Interval;
   #page: number;
   /** It gives its latest rows whatever start is asked for: only a whole page reaches back to it. */
-  #wholePages = false;
+  #wholePages: boolean;
+  #traits: PageTraits = {};
   /** Its pages were seen to begin with the first row there is. */
   #jumps = false;
 
@@ -61,6 +65,7 @@ export class CandleWalk {
     this.#fetchPage = fetchPage;
     this.#interval = plan.interval;
     this.#page = plan.quirks.candlePage;
+    this.#wholePages = plan.wholePages === true;
     this.#jumps = plan.quirks.emptyPageIsLast;
   }
 
@@ -120,10 +125,16 @@ export class CandleWalk {
     }
   }
 
+  /** It is proven, not only likely, that a page has no more rows. */
+  #givesAtMost(rows: number): void {
+    this.#page = Math.min(this.#page, rows);
+    this.#traits = { ...this.#traits, rows: this.#page };
+  }
+
   #learnFrom(refusal: PageRefusal, from: Millis, now: Millis): Millis {
     if (refusal.kind === 'too_many') {
       const half = Math.floor(this.#page / 2);
-      this.#page = Math.max(LEAST_ROWS, Math.min(refusal.most ?? half, this.#page - 1));
+      this.#givesAtMost(Math.max(LEAST_ROWS, Math.min(refusal.most ?? half, this.#page - 1)));
       return from;
     }
     const kept = Math.max(
@@ -151,8 +162,11 @@ export class CandleWalk {
     const asked = short ? Math.max(rows.length, LEAST_ROWS) : this.#page;
     const again = await this.#ask(from, asked);
     if (isRefusal(again) || !again.some(({ timestamp }) => timestamp < first)) return true;
-    if (short) this.#page = Math.min(this.#page, asked);
-    else this.#wholePages = true;
+    if (short) this.#givesAtMost(asked);
+    else {
+      this.#wholePages = true;
+      this.#traits = { ...this.#traits, latestOnly: true };
+    }
     return false;
   }
 
@@ -317,6 +331,7 @@ export class CandleWalk {
       refused: this.#refused,
       suspect: this.#suspect,
       interval: learnInterval(this.#plan.interval, starts),
+      traits: this.#traits,
     };
   }
 }

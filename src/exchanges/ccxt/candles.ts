@@ -8,6 +8,7 @@ import { HOUR_MS, periodEnd, periodStart, type Interval } from '../../lib/interv
 import { findGaps } from './candle-gaps.js';
 import type { CandlePlan, FetchPage } from './candle-plan.js';
 import type { PageEvidence } from './candle-store.js';
+import type { PageTraits } from './page-memory.js';
 import { CandleWalk, type Walked } from './candle-walk.js';
 import { isIrregular, toleranceOf } from '../../lib/venue-periods.js';
 
@@ -22,6 +23,8 @@ export interface CollectedCandles {
   readonly interval: Interval;
   /** Every page that was asked for, and what it proved. */
   readonly pages: readonly PageEvidence[];
+  /** What was proven of the venue's pages. */
+  readonly traits: PageTraits;
 }
 
 /** Calls to the venue that the candles will take where its pages are full; ≥ 1. */
@@ -85,6 +88,7 @@ export const collectCandles = async (plan: CandlePlan, fetchPage: FetchPage): Pr
     closesAt: complete ? null : periodEnd(interval, current),
     interval,
     pages: store.pages,
+    traits: walked.traits,
   };
 };
 
@@ -95,6 +99,7 @@ const nothing = ({ interval, now }: CandlePlan): CollectedCandles => ({
   closesAt: periodEnd(interval, periodStart(interval, now())),
   interval,
   pages: [],
+  traits: {},
 });
 
 const goOn = (

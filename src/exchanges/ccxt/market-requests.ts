@@ -54,10 +54,13 @@ const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> 
     return begun;
   };
   const quirks = venue.quirksOf(ready.ccxt, symbol);
-  const plan = { interval, since, until, limit, quirks, now: () => clock.now() };
+  const series = { symbol, interval: text };
+  const asPromised = { interval, since, until, limit, quirks, now: () => clock.now() };
+  const plan = venue.pages.refine(series, asPromised);
   const collected = await withPagesBooked(venue, plan, () => collectCandles(plan, fetchPage));
   const { closesAt, gaps } = collected;
   venue.noteInterval(collected.interval);
+  venue.pages.note(series, collected.traits);
   return {
     body: ohlcvBody({ exchange, symbol, interval: text }, collected),
     symbol,

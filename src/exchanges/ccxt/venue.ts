@@ -17,6 +17,7 @@ import { createInstance, type Instance } from './instance.js';
 import { coolDownError } from '../rate-limit/cool-down-log.js';
 import { loadTolerantly, tellApart } from './market-lists.js';
 import { MarketBook, type LoadedMarkets, type MarketLists } from './markets.js';
+import { PageMemory } from './page-memory.js';
 import { Pacer } from '../rate-limit/pacer.js';
 import type { Transport } from './http/transport.js';
 import type { VenueClock } from './venue-clock.js';
@@ -81,6 +82,8 @@ export interface ReadyVenue {
 export class Venue {
   readonly #deps: VenueDeps;
   readonly markets: MarketBook;
+  /** What its pages of candles have shown themselves to be. */
+  readonly pages = new PageMemory();
   #pacer: Pacer | undefined;
   /** Made for its tables; taken by the first load of markets. */
   #unused: Promise<Instance> | undefined;
