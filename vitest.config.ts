@@ -6,12 +6,14 @@ const E2E_MS = 120_000;
 const SLOW_MS = 1_800_000;
 
 /** They measure times or memory of the machine that they run on, or write what others read: one after the other. */
-const ALONE = ['abuse', 'cache', 'package', 'soak', 'streams', 'workers'].map(
+const ALONE = ['abuse', 'cache', 'hostile', 'hostile-budget', 'package', 'soak', 'streams', 'workers'].map(
   (name) => `test/e2e/${name}.test.ts`,
 );
 /** They do more in `npm run test:slow` (test/support/extent.ts). */
 const EXTENSIBLE = [
-  ...['abuse', 'cache', 'outage', 'package', 'soak', 'streams'].map((name) => `test/e2e/${name}.test.ts`),
+  ...['abuse', 'cache', 'hostile', 'outage', 'package', 'soak', 'streams'].map(
+    (name) => `test/e2e/${name}.test.ts`,
+  ),
   'test/unit/exchanges/{resilience,worker}/soak.test.ts',
 ];
 

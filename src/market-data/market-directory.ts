@@ -93,6 +93,7 @@ export const createMarketDirectory = ({
   const load = async (exchange: ExchangeId, signal: AbortSignal): Promise<Listing> => {
     const deadline = now() + requestTimeoutMs;
     const triedFor = reloadedAt(exchange);
+    // For nobody in particular: the list serves everyone, and must not stand behind what else its first caller wants.
     const { markets, loadedAt } = await exchanges.markets(exchange, { deadline, signal, priority: 'caller' });
     const sorted = markets.toSorted(bySymbol);
     const upper = sorted.map(({ symbol, id, base, quote }) =>

@@ -49,7 +49,7 @@ export const searchMarkets = (deps: McpDependencies): Tool =>
     input: searchMarketsInput,
     output: searchMarketsOutput,
     openWorld: true,
-    async run(filter, signal) {
+    async run(filter, { signal }) {
       const { marketData, sandbox } = deps;
       const { page, loadedAt } = await marketData.markets(filter, signal);
       const cut = (rows: number) => cutPage(page, rows);

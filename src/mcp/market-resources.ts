@@ -65,16 +65,21 @@ export interface MarketResourcesOptions {
   readonly tools: Readonly<Record<MarketKind, Tool>>;
   readonly deps: McpDependencies;
   readonly outcomes: CallOutcomes;
+  /** Who asks; undefined over stdio. */
+  readonly client: string | undefined;
 }
 
 export const registerMarketResources = (
   server: McpServer,
-  { tools, deps, outcomes }: MarketResourcesOptions,
+  { tools, deps, outcomes, client }: MarketResourcesOptions,
 ): void => {
   const readerOf = (kind: MarketKind) => async (uri: URL, variables: Variables, context: ServerContext) => {
     try {
       const args = { exchange: decoded(variables['exchange']), symbol: decoded(variables['symbol']) };
-      const { structured, freshUntil } = await tools[kind].run(args, context.mcpReq.signal);
+      const { structured, freshUntil } = await tools[kind].run(args, {
+        signal: context.mcpReq.signal,
+        client,
+      });
       outcomes.done(tools[kind].name);
       return {
         contents: [{ uri: uri.href, mimeType: 'application/json', text: JSON.stringify(structured) }],

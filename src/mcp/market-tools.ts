@@ -7,7 +7,7 @@ import type { MarketQuery, ServedAnswer } from '../market-data/market-data-api.j
 import { fits, jsonBytes, rowsThatFit } from './answer-size.js';
 import { provenanceOf, type McpDependencies } from './provenance.js';
 import { ohlcvText, orderBookText, tickerText, tradesText } from './text-twin.js';
-import { defineTool, type Tool, type ToolAnswer } from './tool.js';
+import { defineTool, type Tool, type ToolAnswer, type ToolCall } from './tool.js';
 import {
   getOhlcvInput,
   getOrderBookInput,
@@ -45,8 +45,8 @@ const ONE_MARKET = { openWorld: true } as const;
 
 /** One tool per kind of market data; resources are made of the same four. */
 export const createMarketTools = (deps: McpDependencies): Readonly<Record<MarketKind, Tool>> => {
-  const ask = (query: MarketQuery, signal: AbortSignal): Promise<ServedAnswer> =>
-    deps.marketData.get(query, signal);
+  const ask = (query: MarketQuery, { client, signal }: ToolCall): Promise<ServedAnswer> =>
+    deps.marketData.get({ ...query, client }, signal);
   const answered = (
     answer: ServedAnswer,
     data: Readonly<Record<string, unknown>>,
@@ -66,8 +66,8 @@ export const createMarketTools = (deps: McpDependencies): Readonly<Record<Market
         'Best bid, best ask and last price of one symbol on one exchange, in quote currency. If the exchange fails, a CoinMarketCap quote may stand in, which then names itself.',
       input: getTickerInput,
       output: tickerOutput,
-      async run({ raw: rawWanted, ...query }, signal) {
-        const answer = await ask({ kind: 'ticker', ...query }, signal);
+      async run({ raw: rawWanted, ...query }, call) {
+        const answer = await ask({ kind: 'ticker', ...query }, call);
         const { raw, ...rest } = bodyOf(answer, ticker);
         const text = tickerText(rest);
         if (!rawWanted) return answered(answer, rest, text);
@@ -85,8 +85,8 @@ export const createMarketTools = (deps: McpDependencies): Readonly<Record<Market
         'Candles (open, high, low, close, volume) of one symbol on one exchange, oldest first. closed=false marks a candle whose period has not ended; gaps names what the exchange could not give.',
       input: getOhlcvInput,
       output: ohlcvOutput,
-      async run(query, signal) {
-        const answer = await ask({ kind: 'ohlcv', ...query }, signal);
+      async run(query, call) {
+        const answer = await ask({ kind: 'ohlcv', ...query }, call);
         const body = bodyOf(answer, ohlcv);
         const fitting = cutCandles(
           body,
@@ -102,8 +102,8 @@ export const createMarketTools = (deps: McpDependencies): Readonly<Record<Market
       description: 'Bids and asks of one symbol on one exchange, best first, with price and amount.',
       input: getOrderBookInput,
       output: orderBookOutput,
-      async run(query, signal) {
-        const answer = await ask({ kind: 'orderbook', ...query }, signal);
+      async run(query, call) {
+        const answer = await ask({ kind: 'orderbook', ...query }, call);
         const body = bodyOf(answer, orderBook);
         const levels = Math.max(body.bids.length, body.asks.length);
         const cut = (rows: number) => ({
@@ -125,8 +125,8 @@ export const createMarketTools = (deps: McpDependencies): Readonly<Record<Market
         "The latest public trades of one symbol on one exchange, oldest first; side is the taker's.",
       input: getTradesInput,
       output: tradesOutput,
-      async run(query, signal) {
-        const answer = await ask({ kind: 'trades', ...query }, signal);
+      async run(query, call) {
+        const answer = await ask({ kind: 'trades', ...query }, call);
         const body = bodyOf(answer, trades);
         const all = body.trades.length;
         const cut = (rows: number) => ({ ...body, trades: body.trades.slice(all - rows) });

@@ -7,6 +7,7 @@ import { createCallOutcomes } from './call-outcomes.js';
 import { createMarketTools } from './market-tools.js';
 import { registerMarketResources } from './market-resources.js';
 import { toolError } from './mcp-error.js';
+import { CLIENT_HEADER } from './tool.js';
 import { provenanceText, type McpDependencies } from './provenance.js';
 
 export interface McpServerDependencies extends McpDependencies {
@@ -58,7 +59,9 @@ export const createMcpServerFactory = (
   }));
 
   return (context = {}) => {
-    const outcomes = createCallOutcomes(deps, context.requestInfo?.headers.get('x-request-id'));
+    const headers = context.requestInfo?.headers;
+    const outcomes = createCallOutcomes(deps, headers?.get('x-request-id'));
+    const client = headers?.get(CLIENT_HEADER) ?? undefined;
     const server = new McpServer(
       { name: 'mcp-crypto-data-server', title: 'Crypto market data', version: deps.version },
       {
@@ -81,7 +84,7 @@ export const createMcpServerFactory = (
         { title, description, inputSchema, outputSchema, annotations },
         async (args, { mcpReq }) => {
           try {
-            const { structured, text } = await run(args, mcpReq.signal);
+            const { structured, text } = await run(args, { signal: mcpReq.signal, client });
             outcomes.done(name);
             return {
               content: [{ type: 'text', text: `${text}\n${provenanceText(structured)}` }],
@@ -94,7 +97,7 @@ export const createMcpServerFactory = (
         },
       );
     }
-    registerMarketResources(server, { tools: market, deps, outcomes });
+    registerMarketResources(server, { tools: market, deps, outcomes, client });
     return server;
   };
 };

@@ -13,6 +13,16 @@ export interface ToolAnswer {
   readonly freshUntil: Millis;
 }
 
+/** Of the request that a server is made for: who sent it. The HTTP route sets it, whatever the client sent. */
+export const CLIENT_HEADER = 'x-client-key';
+
+/** What a tool is told beside its arguments. */
+export interface ToolCall {
+  readonly signal: AbortSignal;
+  /** Who asks: those who wait for a venue take turns by client. undefined: the only client (stdio). */
+  readonly client?: string | undefined;
+}
+
 export interface Tool {
   readonly name: string;
   readonly title: string;
@@ -22,7 +32,7 @@ export interface Tool {
   /** true: the answer comes from outside this server. */
   readonly openWorld: boolean;
   /** `args` as a client sent them; rejects with an AppError, for arguments that are not valid with `invalid_request`. */
-  readonly run: (args: unknown, signal: AbortSignal) => Promise<ToolAnswer>;
+  readonly run: (args: unknown, call: ToolCall) => Promise<ToolAnswer>;
 }
 
 /** Keeps the type of the arguments between a tool's schema and its function. */
@@ -31,12 +41,12 @@ export const defineTool = <Input extends z.ZodObject>({
   ...tool
 }: Omit<Tool, 'run' | 'input'> & {
   readonly input: Input;
-  readonly run: (args: z.output<Input>, signal: AbortSignal) => Promise<ToolAnswer>;
+  readonly run: (args: z.output<Input>, call: ToolCall) => Promise<ToolAnswer>;
 }): Tool => ({
   ...tool,
-  run: async (given, signal) => {
+  run: async (given, call) => {
     const { args, ignored } = readArguments(tool.input, given);
-    const answer = await run(args, signal);
+    const answer = await run(args, call);
     const note = ignoredText(ignored, tool.input);
     return note === null ? answer : { ...answer, text: `${answer.text}\n${note}` };
   },

@@ -1,7 +1,7 @@
 /**
  * Attacks that once ended, shut or filled the server, in a bounded form: a few hundred connections, seconds each. Judged
  * from outside: the process lives, a good client beside each attack is served within GOOD_MS, requests in flight go back
- * to the scraper's own, and so does the memory.
+ * to the scraper's own, and so does the memory. `npm run test:slow` attacks longer: what an attack leaves behind adds up.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,6 +10,7 @@ import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { extent } from '../support/extent.js';
 
 const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url));
 const TICKER = '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT';
@@ -17,6 +18,10 @@ const GOOD_MS = 2_000;
 /** What may stay behind an attack; each of them once left hundreds of megabytes. */
 const SPARE_BYTES = 150 * 1024 * 1024;
 const H2C = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n';
+
+/** Rounds of resets, and times that each pipelining attack is made. */
+const RESET_ROUNDS = extent({ short: 4, long: 60 });
+const PIPELINE_ROUNDS = extent({ short: 1, long: 10 });
 
 let child: ChildProcess;
 let port = 0;
@@ -104,7 +109,7 @@ test.each([
   ['nonsense', 'nonsense\r\n\r\n'],
 ])('hundreds of connections that are reset right after %s', async (_name, bytes) => {
   const before = residentBytes();
-  for (let round = 0; round < 4; round += 1) {
+  for (let round = 0; round < RESET_ROUNDS; round += 1) {
     const sockets = await Promise.all(Array.from({ length: 75 }, connect));
     for (const socket of sockets) {
       socket.write(bytes);
@@ -134,12 +139,14 @@ test.each([
   ],
 ])('pipelined requests %s that nobody reads', async (_name, connections, bytes) => {
   const before = residentBytes();
-  const sockets = await unread(connections, bytes);
-  await expectGoodService();
-  for (const [i, socket] of sockets.entries()) {
-    if (i % 2 === 0) socket.destroy();
-    else socket.resetAndDestroy();
+  for (let round = 0; round < PIPELINE_ROUNDS; round += 1) {
+    const sockets = await unread(connections, bytes);
+    await expectGoodService();
+    for (const [i, socket] of sockets.entries()) {
+      if (i % 2 === 0) socket.destroy();
+      else socket.resetAndDestroy();
+    }
+    await expectGoodService();
   }
-  await expectGoodService();
   await expectAsBefore(before);
 });

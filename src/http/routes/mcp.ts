@@ -14,6 +14,8 @@ import type {} from '@fastify/swagger';
 import { AppError } from '../../errors.js';
 import { untilLoaded } from '../../lib/once.js';
 import type { McpServerDependencies } from '../../mcp/mcp-server.js';
+import { CLIENT_HEADER } from '../../mcp/tool.js';
+import { clientOf } from '../client.js';
 import { inMcpForm, mcpFormFor, SDK_ACCEPT } from '../mcp-negotiation.js';
 
 export interface McpRouteOptions extends McpServerDependencies {
@@ -57,6 +59,7 @@ const toWebRequest = (request: FastifyRequest, signal: AbortSignal): Request => 
     for (const item of [value ?? []].flat()) headers.append(name, item);
   headers.set('accept', SDK_ACCEPT);
   headers.set('x-request-id', request.id);
+  headers.set(CLIENT_HEADER, clientOf(request));
   const body = request.body instanceof Buffer ? { body: new Uint8Array(request.body) } : {};
   return new Request('http://localhost/mcp', { method: request.method, headers, signal, ...body });
 };

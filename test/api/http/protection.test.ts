@@ -111,6 +111,25 @@ describe('overload', () => {
     expect((await Promise.all(waiting)).map(({ statusCode }) => statusCode)).toEqual([200, 200]);
     expect(app.inFlight()).toBe(0);
   });
+
+  test('one address takes no more than three quarters of the requests at once, and gets them back', async () => {
+    const { app, venue } = await start({}, { maxInFlight: 8 });
+    const ask = (remoteAddress: string) => app.inject({ url: TICKER, remoteAddress });
+    for (let round = 0; round < 2; round += 1) {
+      const release = holdAnswers(venue);
+      const waiting = Array.from({ length: 6 }, () => ask('192.0.2.1'));
+      await expect.poll(() => app.inFlight()).toBe(6);
+      const refused = await ask('192.0.2.1');
+      expect(refused.statusCode).toBe(503);
+      expect(refused.headers['retry-after']).toBe('2');
+      expect(refused.json()).toMatchObject({ code: 'overloaded', retryable: true });
+      waiting.push(ask('192.0.2.2'), ask('192.0.2.3'));
+      await expect.poll(() => app.inFlight()).toBe(8);
+      release();
+      for (const { statusCode } of await Promise.all(waiting)) expect(statusCode).toBe(200);
+      rig!.clock.now += 2_001;
+    }
+  });
 });
 
 describe('CORS', () => {

@@ -159,3 +159,25 @@ test('a server that shuts down answers the call under way', async () => {
   await client.close();
   await closed;
 });
+
+test('a call waits for the exchange in the turn of its client address, whatever address the client gives', async () => {
+  const { app, exchangeClient, url } = await start();
+  const call = (method: string, params: object) =>
+    fetch(url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        'x-client-key': '192.0.2.1',
+      },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+    });
+  const args = { exchange: 'binance', symbol: 'BTC/USDT' };
+  await (await call('tools/call', { name: 'get_ticker', arguments: args })).text();
+  await (await call('resources/read', { uri: 'market://binance/ETH%2FUSDT/ticker' })).text();
+  expect(exchangeClient.fetched.map(({ request, options }) => [request.symbol, options.client])).toEqual([
+    ['BTC/USDT', '127.0.0.1'],
+    ['ETH/USDT', '127.0.0.1'],
+  ]);
+  await app.close();
+});

@@ -182,12 +182,12 @@ describe('the budget', () => {
   it('bounds the queue', async () => {
     const gate = gateWith({ budget: { requests: 1, windowMs: 1 } });
     await ask(gate);
-    const abort = new AbortController();
-    const outcomes = Array.from({ length: 1001 }, () => outcomeOf(ask(gate, { signal: abort.signal })));
+    const callers = Array.from({ length: 1001 }, () => new AbortController());
+    const outcomes = callers.map(({ signal }) => outcomeOf(ask(gate, { signal })));
     await settle();
     expect(outcomes.filter(({ value }) => value === 'waiting')).toHaveLength(1000);
     expect(outcomes.at(-1)?.value).toBe('upstream_budget_exhausted');
-    abort.abort();
+    for (const caller of callers) caller.abort();
     await settle();
     expect(gate.state('binance').waiting).toBe(0);
   });
