@@ -1,5 +1,5 @@
 // Preloaded into every thread of a process under soak: tells on request what is open and what the heap holds, and lets
-// the time of day pass faster than the machine's. Tests only.
+// the time of day and the monotonic clock run ahead of the machine's. Tests only.
 import { readdirSync, readlinkSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -19,6 +19,16 @@ const machineNow = Date.now;
 // A thread that starts later begins where the others are: its environment is a copy.
 let aheadMs = Number(process.env.SOAK_AHEAD_MS ?? 0);
 Date.now = () => machineNow() + aheadMs;
+
+// Durations are measured by it (src/lib/steady-clock.ts).
+const machineHrtime = process.hrtime;
+const shiftedHrtime = (since = [0, 0]) => {
+  const [seconds, nanoseconds] = machineHrtime();
+  const passed = nanoseconds - since[1] + (aheadMs % 1000) * 1e6;
+  const whole = Math.floor(passed / 1e9);
+  return [seconds - since[0] + Math.floor(aheadMs / 1000) + whole, passed - whole * 1e9];
+};
+process.hrtime = Object.assign(shiftedHrtime, machineHrtime);
 
 /** Timers that may be running, unref'd ones too, which getActiveResourcesInfo() leaves out; swept before it is read. */
 const running = new Set();
