@@ -1,4 +1,4 @@
-// Which module may import what (ARCHITECTURE.md, "Imports run one way"), for values and types, in every form of import.
+// Which module may import what (docs/architecture.md#imports-run-one-way), for values and types, in every form of import.
 // `npm run imports` checks it; test/unit/import-rules.test.ts proves that each rule finds what it forbids.
 
 /** What everybody may import. */

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { startSandbox } from '../../src/sandbox/sandbox.js';
 import { launchChromium } from '../support/chromium.js';
 import { blocksOf, differences, examplesOf, type Example } from './readme-blocks.js';
 import { run, startDemo, type Demo } from './readme-demo.js';
@@ -11,7 +12,7 @@ import { run, startDemo, type Demo } from './readme-demo.js';
 const ROOT = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8');
 const README = read('README.md');
-/** Its commands are the sandbox's own, which listens elsewhere. */
+/** Its commands are for the sandbox alone, on another port: see the last part. */
 const OTHERS = new Set(['sandbox.md']);
 const DOCUMENTS = [
   'README.md',
@@ -220,5 +221,40 @@ describe('the snippets of the documents', () => {
     expect(marked('python')).toHaveLength(1);
     expect(marked('script')).toHaveLength(1);
     expect(marked('compile')).toHaveLength(2);
+  });
+});
+
+describe('the examples of docs/sandbox.md', () => {
+  const examplesOfSandbox = blocksOf(read('docs/sandbox.md'), 'docs/sandbox.md');
+  const commands = examplesOfSandbox.filter(
+    ({ language, text }) => language === 'sh' && /^curl /m.test(text),
+  );
+
+  it('are answered by a sandbox, each of them with a success', async () => {
+    expect(commands).toHaveLength(3);
+    const sandbox = await startSandbox({ control: true });
+    try {
+      const lines = commands.map(({ text }) => text).join('\n');
+      const script = [
+        // A status of 400 or more ends the script; its command is the last line of the output.
+        'set -e; curl() { echo "$@"; command curl -sS --fail --max-time 10 -o /dev/null "$@"; }',
+        lines.replaceAll('http://127.0.0.1:9900', sandbox.url),
+      ].join('\n');
+      const { code, output } = await run(['bash', '-c', script], { limitMs: EVENTS_MS });
+      expect(code, output.trim().split('\n').slice(-2).join('\n')).toBe(0);
+    } finally {
+      await sandbox.close();
+    }
+  });
+
+  it('run as a program', async () => {
+    const [program, ...more] = examplesOfSandbox.filter(({ language }) => language === 'ts');
+    expect(more).toEqual([]);
+    const text = program?.text.replace("'./sandbox/", "'./dist/sandbox/") ?? '';
+    const { code, output } = await run([process.execPath, '--input-type=module', '-e', text], {
+      limitMs: EVENTS_MS,
+    });
+    expect(output).toBe('');
+    expect(code).toBe(0);
   });
 });

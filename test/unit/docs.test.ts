@@ -93,6 +93,35 @@ describe('README.md', () => {
   });
 });
 
+describe('docs/mcp.md', () => {
+  const blocks = [...read('docs/mcp.md').matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(
+    ([, text = '']) => text,
+  );
+  const entry = z.object({
+    url: z.literal('http://localhost:8000/mcp').optional(),
+    command: z.literal('node').optional(),
+    args: z.tuple([z.string().endsWith('/dist/server.js'), z.literal('--stdio')]).optional(),
+    env: z.record(z.string(), z.string()).optional(),
+  });
+  const entryOf = (json: unknown) => {
+    const { mcpServers, servers } = z
+      .looseObject({ mcpServers: z.looseObject({}).optional(), servers: z.looseObject({}).optional() })
+      .parse(json);
+    return entry.parse((mcpServers ?? servers)?.['crypto'] ?? json);
+  };
+
+  it('shows entries for clients that are JSON, lead to this server, and set settings that exist', () => {
+    expect(blocks).toHaveLength(5);
+    for (const block of blocks) {
+      const { url, command, env = {} } = entryOf(JSON.parse(block));
+      expect(url ?? command).toBeDefined();
+      expect(() => loadConfig(env)).not.toThrow();
+      const known = SETTINGS.map(({ name }) => name);
+      expect(Object.keys(env).filter((name) => !known.includes(name))).toEqual([]);
+    }
+  });
+});
+
 describe('docs/operations.md', () => {
   const OPERATIONS = read('docs/operations.md');
   const blocks = [...OPERATIONS.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language, text = '']) => ({
