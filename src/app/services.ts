@@ -7,6 +7,7 @@ import { createTieredCache, type TieredCache } from '../cache/tiered-cache.js';
 import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
 import { listExchangeIds } from '../exchanges/ccxt/loader.js';
 import { withCircuitBreaker } from '../exchanges/resilience/circuit-breaker.js';
+import { withLearntCapabilities } from '../exchanges/resilience/learnt-capabilities.js';
 import { withEnding } from '../exchanges/resilience/ending-client.js';
 import { withRetry } from '../exchanges/resilience/retrying-client.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
@@ -97,7 +98,8 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   own('exchanges', () => raw.close());
   // Measured inside: each attempt counts by itself, and a refusal by the circuit is none.
   const upstream = createUpstreamMeter();
-  const guarded = withCircuitBreaker(upstream.measure(raw), { now, monotonic, log });
+  const learning = withLearntCapabilities(upstream.measure(raw));
+  const guarded = withCircuitBreaker(learning, { now, monotonic, log });
   const observe: typeof upstream.retried = (retry) => {
     upstream.retried(retry);
   };

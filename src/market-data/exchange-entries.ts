@@ -1,13 +1,13 @@
 /**
- * What `/v1/exchanges` says of each enabled exchange. Asked of the client until it answered, then kept; an exchange
- * that cannot be described is listed without capabilities and costs the others nothing.
+ * What `/v1/exchanges` says of each enabled exchange. An entry is kept for as long as the client describes the exchange
+ * with the same object; one that cannot be described is listed without capabilities and costs the others nothing.
  */
 import { AppError } from '../errors.js';
 import { settleWithin } from '../lib/deadline.js';
 import type { Log } from '../log/log.js';
 import type { Millis } from '../schemas/common.js';
 import type { ExchangeEntry } from '../schemas/market.js';
-import type { ExchangeClient } from '../exchanges/exchange-client.js';
+import type { ExchangeClient, ExchangeDescription } from '../exchanges/exchange-client.js';
 import type { ResolvedExchange } from '../exchanges/exchange-names.js';
 
 /** Longest wait for one description: it comes from CCXT's own tables, without an upstream call. */
@@ -26,6 +26,11 @@ export interface ExchangeEntriesDeps {
 /** The same object for as long as there is nothing new to say. Never rejects. */
 export type DescribeExchange = (as: ResolvedExchange) => Promise<ExchangeEntry>;
 
+interface Known {
+  readonly entry: ExchangeEntry;
+  readonly description: ExchangeDescription;
+}
+
 interface Failed {
   readonly entry: ExchangeEntry;
   readonly retryAt: Millis;
@@ -34,7 +39,7 @@ interface Failed {
 export const createExchangeEntries = (deps: ExchangeEntriesDeps): DescribeExchange => {
   const { exchanges, log, monotonic, waitMs = WAIT_MS } = deps;
   // Both are bounded by the enabled exchanges.
-  const known = new Map<string, ExchangeEntry>();
+  const known = new Map<string, Known>();
   const failed = new Map<string, Failed>();
 
   const unknownEntry = ({ name, exchange }: ResolvedExchange): ExchangeEntry =>
@@ -46,23 +51,24 @@ export const createExchangeEntries = (deps: ExchangeEntriesDeps): DescribeExchan
   return async (as) => {
     const { name, exchange } = as;
     const held = known.get(name);
-    if (held !== undefined) return held;
     const before = failed.get(name);
     if (before !== undefined && monotonic() < before.retryAt) return before.entry;
     const giveUp = (): AppError =>
       new AppError('upstream_timeout', `${exchange} could not be described in time.`);
     try {
       const description = await settleWithin(exchanges.describe(exchange), { ms: waitMs, giveUp });
+      if (held?.description === description) return held.entry;
       const { name: title, capabilities, intervals, bookIntegrity } = description;
       const entry = {
         ...{ id: name, ccxt_id: exchange, name: title, capabilities },
         intervals: [...intervals],
         book_integrity: bookIntegrity,
       };
-      known.set(name, entry);
+      known.set(name, { entry, description });
       failed.delete(name);
       return entry;
     } catch (thrown) {
+      if (held !== undefined) return held.entry;
       if (before === undefined) {
         const { code, message } = AppError.from(thrown);
         log.warn({ exchange, code, detail: message }, 'an exchange is listed without its capabilities');

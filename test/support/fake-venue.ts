@@ -142,7 +142,7 @@ export const venueClient = (
     ...options,
   });
   // Deadlines are on the clock of durations, which a test that sets one clock sets too.
-  const { now = steadyNow } = options;
+  const now = options.monotonic ?? options.now ?? steadyNow;
   const fetch = (request: MarketRequest) =>
     client.fetch(request, { deadline: now() + 20_000, priority: 'caller' });
   return {

@@ -8,6 +8,7 @@ import type { SocketAgents } from './http/dispatcher.js';
 import type { Pacer } from '../rate-limit/pacer.js';
 import { inPlaceOf, tolerateEmptyLists } from './market-lists.js';
 import { toSandboxUrls } from './sandbox-urls.js';
+import { isMethod } from './tables.js';
 import type { Transport } from './http/transport.js';
 import { venueQuirks } from '../venues/venue-quirks.js';
 
@@ -110,6 +111,13 @@ const tolerateFailedLists = (ccxt: CcxtExchange, exchange: ExchangeId): void => 
   if (emptyListThrows !== null) tolerateEmptyLists(ccxt, emptyListThrows);
 };
 
+const swapMethods = (ccxt: CcxtExchange, exchange: ExchangeId): void => {
+  for (const [name, other] of venueQuirks(exchange).methods) {
+    const method: unknown = Reflect.get(ccxt, other);
+    if (isMethod(method)) Reflect.set(ccxt, name, method);
+  }
+};
+
 /** A new instance, which has asked nobody for anything yet. */
 export const createInstance = (Exchange: CcxtClass, deps: InstanceDeps): Instance => {
   const ccxt = new Exchange(constructorConfig(deps));
@@ -119,6 +127,7 @@ export const createInstance = (Exchange: CcxtClass, deps: InstanceDeps): Instanc
   hardenSockets(ccxt, deps.socketAgents, () => closed);
   judgeAnswers(ccxt, deps);
   tolerateFailedLists(ccxt, deps.exchange);
+  swapMethods(ccxt, deps.exchange);
   return {
     ccxt,
     close: async () => {

@@ -32,6 +32,8 @@ export interface VenueQuirks extends CallSizes, RefusalWords {
   readonly neededLists: RegExp | null;
   /** CCXT's method for one list of markets, which throws where that list is empty. */
   readonly emptyListThrows: string | null;
+  /** CCXT's methods that another one of its methods takes the place of. */
+  readonly methods: ReadonlyMap<string, string>;
   /** Merged into CCXT's constructor options. */
   readonly construct: Readonly<Record<string, unknown>>;
 }
@@ -51,6 +53,7 @@ const CAUTIOUS: VenueQuirks = {
   answerIn: null,
   neededLists: null,
   emptyListThrows: null,
+  methods: new Map(),
   construct: {},
 };
 
@@ -63,6 +66,12 @@ const BINANCE_FEEDS = {
   watchTrades: { name: 'aggTrade' },
   watchTradesForSymbols: { name: 'aggTrade' },
 };
+
+/** One trade a message, as REST has them; its "trades" channel sums up what one order took at one price. */
+const OKX_FEEDS = { watchTrades: { channel: 'trades-all' } };
+
+/** Trades of the feed have no ids where REST has them, the other way round, or those of another series. */
+const POLLED_TRADES: Partial<VenueQuirks> = { construct: { has: { watchTrades: false } } };
 
 /**
  * Venues whose documentation says that a 403 means too many requests: Binance ("the WAF Limit has been violated"), Bybit
@@ -141,6 +150,28 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId
   ['coinex', { candlePage: 1000, onlyLatestCandles: true }],
   // Levels of prices; CCXT's default lists single orders, so that a price comes several times.
   ['bitfinex', { booksAreLists: true, construct: { options: { fetchOrderBook: { precision: 'P0' } } } }],
+  // REST answers single fills by default; its feed sends aggregates.
+  [
+    'aster',
+    {
+      methods: new Map([
+        ['fapiPublicGetV3Trades', 'fapiPublicGetV3AggTrades'],
+        ['sapiPublicGetV3Trades', 'sapiPublicGetV3AggTrades'],
+      ]),
+    },
+  ],
+  ['bithumb', POLLED_TRADES],
+  ['bitopro', POLLED_TRADES],
+  ['bitrue', POLLED_TRADES],
+  ['cex', POLLED_TRADES],
+  ['hashkey', POLLED_TRADES],
+  ['lbank', POLLED_TRADES],
+  ['luno', POLLED_TRADES],
+  ['nado', POLLED_TRADES],
+  ['pacifica', POLLED_TRADES],
+  ['myokx', { construct: { options: OKX_FEEDS } }],
+  ['okx', { construct: { options: OKX_FEEDS } }],
+  ['okxus', { construct: { options: OKX_FEEDS } }],
   // Public trades have no ids; CCXT makes them up of time, price and amount, so that two equal trades are one.
   ['mexc', { construct: { options: { useCcxtTradeId: false } } }],
 ]);

@@ -4,8 +4,9 @@ import type { CcxtExchange } from '../ccxt/ccxt-exchange.js';
 import { BookGuard } from '../ccxt/feeds/book-guard.js';
 import { nameMarkets, type FeedNameOf } from '../ccxt/feeds/feed-names.js';
 import { giveOutPlaces, type Places } from '../ccxt/feeds/watch-places.js';
-import { member } from '../ccxt/tables.js';
+import { isMethod, member } from '../ccxt/tables.js';
 import { bookRecord } from './book-integrity.js';
+import { noteOfMessage } from './corrections.js';
 
 export interface WatchQuirks {
   /** Extra parameters of `watchOrderBook`. */
@@ -50,6 +51,10 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<WatchQuirks>> = new Map<ExchangeId
     // `level2` needs keys; `level2_batch` brings the same messages, batched every 50 ms, to anybody.
     { bookParams: { channels: ['level2_batch'] }, keyless: true },
   ],
+  // CCXT logs in for its business channels, public ones too (okx.com/docs-v5, "All trades channel").
+  ['myokx', { keyless: true }],
+  ['okx', { keyless: true }],
+  ['okxus', { keyless: true }],
   ['bithumb', BY_CODE],
   ['cex', BY_CODE],
   ['coinone', BY_CODE],
@@ -62,6 +67,16 @@ export const watchQuirks = (exchange: ExchangeId): WatchQuirks => ({ ...PLAIN, .
 /** Trades kept per symbol between two wakes of a loop; what exceeds it would be lost. */
 const TRADES_LIMIT = 5_000;
 
+/** Shows `note` each message before CCXT takes it apart. */
+const noteMessages = (instance: CcxtExchange, note: (message: unknown) => void): void => {
+  const handle: unknown = Reflect.get(instance, 'handleMessage');
+  if (!isMethod(handle)) return;
+  Reflect.set(instance, 'handleMessage', (...args: unknown[]): unknown => {
+    note(args[1]);
+    return handle.apply(instance, args);
+  });
+};
+
 /** Once per instance, before its first feed. Returns what guards its order books, where anything can. */
 export const applyWatchQuirks = (instance: CcxtExchange, exchange: ExchangeId): BookGuard | null => {
   const { keyless, places, feedName } = watchQuirks(exchange);
@@ -69,6 +84,8 @@ export const applyWatchQuirks = (instance: CcxtExchange, exchange: ExchangeId): 
   if (places !== null) giveOutPlaces(instance, { exchange, ...places });
   if (feedName !== null) nameMarkets(instance, feedName);
   if (keyless) Object.assign(instance, { authenticate: () => ({}) });
+  const note = noteOfMessage(exchange);
+  if (note !== undefined) noteMessages(instance, note);
   const record = bookRecord(exchange);
   return record === null ? null : new BookGuard(instance, record);
 };

@@ -179,3 +179,168 @@ describe('trades without ids', () => {
     );
   });
 });
+
+describe('one trade has one id where the feed and REST name it apart', () => {
+  const TIME = NOW - 1000;
+
+  /** The first trades over REST and over the feed, of a venue that says them in its two forms. */
+  const both = async (
+    { exchange, symbol }: { readonly exchange: string; readonly symbol: string },
+    options: Parameters<typeof startFakeVenue>[0],
+  ) => {
+    venue = await startFakeVenue(options);
+    client = venueClient(exchange, venue);
+    const { trades } = await client.ask({ kind: 'trades', exchange, symbol, limit: 10 });
+    const item = await client.watch({ channel: 'trades', exchange, symbol }).item(1);
+    return { rest: trades, feed: 'trades' in item ? item.trades : [] };
+  };
+
+  it.each(['okx', 'myokx', 'okxus'])(
+    '%s: the feed has each trade, as REST does, and wants no key',
+    async (exchange) => {
+      const instrument = {
+        ...{ instType: 'SPOT', instId: 'BTC-USDT', baseCcy: 'BTC', quoteCcy: 'USDT', state: 'live' },
+        ...{ tickSz: '0.1', lotSz: '0.001', minSz: '0.001' },
+      };
+      const row = (tradeId: string, sz: string) => ({
+        ...{ instId: 'BTC-USDT', side: 'buy', px: '70', ts: String(TIME) },
+        ...{ tradeId, sz },
+      });
+      const { rest, feed } = await both(
+        { exchange, symbol: 'BTC/USDT' },
+        {
+          answer: ({ path, query }) => {
+            if (path.endsWith('/market/trades')) return { code: '0', data: [row('3001', '0.1')] };
+            return { code: '0', data: query.get('instType') === 'SPOT' ? [instrument] : [] };
+          },
+          onFrame: (frame, socket) => {
+            const { args } = frame as { args: { channel: string }[] };
+            const arg = args[0];
+            // The channel "trades" sums up what one order took at one price.
+            const data =
+              arg?.channel === 'trades-all' ? [row('3001', '0.1')] : [{ ...row('3003', '0.3'), count: '3' }];
+            socket.send(JSON.stringify({ arg, data }));
+          },
+        },
+      );
+      expect(feed).toEqual(rest);
+      expect(rest).toMatchObject([{ trade_id: '3001', amount: 0.1, side: 'buy' }]);
+      expect(venue?.frames).toEqual([
+        { op: 'subscribe', args: [{ channel: 'trades-all', instId: 'BTC-USDT' }] },
+      ]);
+    },
+  );
+
+  it('htx: "trade-id" over REST is "tradeId" on the feed', async () => {
+    const listed = { 'base-currency': 'btc', 'quote-currency': 'usdt', symbol: 'btcusdt', state: 'online' };
+    const fill = { id: 1.05e22, ts: TIME, amount: 2, price: 5, direction: 'sell' };
+    const { rest, feed } = await both(
+      { exchange: 'htx', symbol: 'BTC/USDT' },
+      {
+        answer: ({ path }) => {
+          if (path.endsWith('/common/symbols')) return { status: 'ok', data: [listed] };
+          if (path.endsWith('/history/trade'))
+            return {
+              status: 'ok',
+              data: [{ id: 1, ts: TIME, data: [{ ...fill, 'trade-id': 102090727790 }] }],
+            };
+          return { status: 'ok', data: [], code: 200 };
+        },
+        onFrame: (frame, socket) => {
+          const { sub } = frame as { sub?: string };
+          const tick = { id: 1, ts: TIME, data: [{ ...fill, tradeId: 102090727790 }] };
+          if (sub !== undefined) socket.send(JSON.stringify({ ch: sub, ts: TIME, tick }));
+        },
+      },
+    );
+    expect(feed).toEqual(rest);
+    expect(rest).toMatchObject([{ trade_id: '102090727790', side: 'sell' }]);
+  });
+
+  it('kucoin: spot trades go by the sequence that both have', async () => {
+    const listed = {
+      ...{ symbol: 'BTC-USDT', baseCurrency: 'BTC', quoteCurrency: 'USDT', enableTrading: true },
+      ...{
+        baseIncrement: '0.001',
+        quoteIncrement: '0.1',
+        priceIncrement: '0.1',
+        baseMinSize: '1',
+        quoteMinSize: '1',
+      },
+    };
+    const fill = {
+      sequence: '1568787654360',
+      side: 'buy',
+      size: '2',
+      price: '5',
+      time: `${TIME}436443257`.slice(0, 19),
+    };
+    const { rest, feed } = await both(
+      { exchange: 'kucoin', symbol: 'BTC/USDT' },
+      {
+        answer: ({ path }) => {
+          if (path.endsWith('/symbols')) return { code: '200000', data: [listed] };
+          if (path.endsWith('/market/histories')) return { code: '200000', data: [fill] };
+          if (path.endsWith('/bullet-public')) {
+            const endpoint = `${venue?.url.replace('http', 'ws') ?? ''}/feed`;
+            const instanceServers = [
+              { endpoint, protocol: 'websocket', encrypt: false, pingInterval: 50_000 },
+            ];
+            return { code: '200000', data: { token: 't', instanceServers } };
+          }
+          return { code: '200000', data: [] };
+        },
+        onFrame: (frame, socket) => {
+          const { type, id } = frame as { type: string; id: string };
+          if (type !== 'subscribe') return;
+          socket.send(JSON.stringify({ id, type: 'ack' }));
+          const data = { ...fill, symbol: 'BTC-USDT', type: 'match', tradeId: '5e356c4aeefabd62c62a1ece' };
+          const message = {
+            topic: '/market/match:BTC-USDT',
+            type: 'message',
+            subject: 'trade.l3match',
+            data,
+          };
+          socket.send(JSON.stringify(message));
+        },
+      },
+    );
+    expect(feed).toEqual(rest);
+    expect(rest).toMatchObject([{ trade_id: '1568787654360', amount: 2 }]);
+  });
+
+  it('aster: REST answers aggregates, as the feed sends them', async () => {
+    const listed = {
+      ...{ symbol: 'BTCUSDT', pair: 'BTCUSDT', contractType: 'PERPETUAL', status: 'TRADING' },
+      ...{ baseAsset: 'BTC', quoteAsset: 'USDT', marginAsset: 'USDT', filters: [] },
+    };
+    const aggregate = { a: 26129, p: '70', q: '0.3', f: 3001, l: 3003, T: TIME, m: true };
+    const { rest, feed } = await both(
+      { exchange: 'aster', symbol: 'BTC/USDT:USDT' },
+      {
+        answer: ({ path }) => {
+          if (path.endsWith('/exchangeInfo')) return { symbols: path.includes('fapi') ? [listed] : [] };
+          if (path.endsWith('/aggTrades')) return [aggregate];
+          const fill = { id: 3001, price: '70', qty: '0.1', time: TIME, isBuyerMaker: true };
+          return path.endsWith('/trades') ? [fill] : [];
+        },
+        onFrame: (_, socket) =>
+          socket.send(JSON.stringify({ e: 'aggTrade', E: TIME, s: 'BTCUSDT', ...aggregate })),
+      },
+    );
+    expect(feed).toEqual(rest);
+    expect(rest).toMatchObject([{ trade_id: '26129', amount: 0.3, side: 'sell' }]);
+  });
+
+  it.each(['bithumb', 'bitopro', 'bitrue', 'cex', 'hashkey', 'lbank', 'luno', 'nado', 'pacifica'])(
+    '%s: trades are polled, since its feed numbers them otherwise or not at all',
+    async (exchange) => {
+      venue = await startFakeVenue({ answer: () => undefined });
+      client = venueClient(exchange, venue);
+      const { watchable, capabilities } = await client.client.describe(exchange);
+      expect(watchable).not.toContain('trades');
+      expect(capabilities.trades).toBe(true);
+      expect(venue.requests).toEqual([]);
+    },
+  );
+});

@@ -33,6 +33,17 @@ afterAll(() => client.close());
 /** As CCXT declares it, on an instance that nobody touched. */
 const plain = async (id: string): Promise<CcxtExchange> => new (await loadExchangeClass(id))({});
 
+/** What is not served all the same (docs/limits-and-venues.md). */
+const NOT_SERVED: Readonly<Record<string, string>> = {
+  hyperliquid: 'fetchTrades',
+  ...Object.fromEntries(
+    ['bithumb', 'bitopro', 'bitrue', 'cex', 'hashkey', 'lbank', 'luno', 'nado', 'pacifica'].map((id) => [
+      id,
+      'watchTrades',
+    ]),
+  ),
+};
+
 const METHODS = {
   ticker: ['fetchTicker', 'watchTicker'],
   trades: ['fetchTrades', 'watchTrades'],
@@ -45,8 +56,9 @@ it('knows more than a hundred', () => {
 });
 
 describe.each(IDS)('%s', (id) => {
-  it('tells its capabilities as CCXT declares them, with intervals where it has candles', async () => {
-    const { has, timeframes = {}, name } = await plain(id);
+  it('tells its capabilities as CCXT declares them, but for what is not served, with intervals where it has candles', async () => {
+    const { has: declared, timeframes = {}, name } = await plain(id);
+    const has = { ...declared, [NOT_SERVED[id] ?? '']: false };
     const told = await client.describe(id);
     expect(told).toMatchObject({ exchange: id, name });
     for (const kind of CHANNELS) {
