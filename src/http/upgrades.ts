@@ -51,7 +51,8 @@ export const webSocketUpgrades = (server: Server, { pipelines, refuse }: Upgrade
       refuse(socket);
       return;
     }
-    if (tokens(request.headers.upgrade).includes('websocket')) {
+    // HTTP/1.0 knows no upgrades: its offer is passed over like any other (RFC 9110, section 7.8).
+    if (request.httpVersion !== '1.0' && tokens(request.headers.upgrade).includes('websocket')) {
       handedOver.add(request);
       upgrades.emit('upgrade', request, socket, head);
       return;

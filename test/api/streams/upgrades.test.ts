@@ -61,3 +61,10 @@ test('a WebSocket upgrade of an address that speaks none is refused', async () =
   );
   expect(text).toMatch(/^HTTP\/1\.1 400 /);
 });
+
+test('an HTTP/1.0 request is answered as if it had offered no WebSocket', async () => {
+  const offer = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n';
+  const text = await exchange(`GET /plain?n=1 HTTP/1.0\r\nHost: x\r\n${offer}\r\n`);
+  expect(text).toMatch(/^HTTP\/1\.1 200 /);
+  expect(text).toContain('{"query":{"n":"1"},');
+});
