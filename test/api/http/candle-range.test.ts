@@ -83,7 +83,7 @@ describe('is refused, and no exchange asked:', () => {
     ['words', { since: 'yesterday' }, 'since', 'must be milliseconds since the epoch or ISO 8601'],
     ['a negative number', { since: -1 }, 'since', 'must be at least 0'],
     ['a fraction', { since: '1.5' }, 'since', 'must be milliseconds since the epoch or ISO 8601'],
-  ])('%s', async (_, bounds, parameter, reason) => {
+  ])('%s', async (...[, bounds, parameter, reason]) => {
     const response = await overHttp(bounds);
     expect(response.statusCode).toBe(400);
     expect(response.json()).toMatchObject({

@@ -342,7 +342,7 @@ describe('a watch loop', () => {
   it.each([
     ['a clock that is five minutes fast ends no period of the venue', -300_000, 61_000, false],
     ['a clock that is five minutes slow keeps no period open', 300_000, -236_000, true],
-  ])('%s', async (_, difference, age, closed) => {
+  ])('%s', async (...[, difference, age, closed]) => {
     ahead = difference;
     const { items } = open({ channel: 'ohlcv', interval: '1m' });
     await settle();
@@ -357,7 +357,7 @@ describe('a watch loop', () => {
     ['1w', 'weeks of three days', [8.5, 5.5, 2.5], false],
     ['1w', 'weeks', [19, 12, 5], false],
     ['1M', 'months of UTC+8', ['2026-08-31T16:00Z', '2026-09-30T16:00Z', '2026-10-31T16:00Z'], false],
-  ])('ends %s when the rows say so: %s', async (interval, _name, starts, closed) => {
+  ])('ends %s when the rows say so: %s', async (...[interval, , starts, closed]) => {
     const at = Date.UTC(2026, 10, 30, 15);
     ahead = at - time.now();
     const { items } = open({ channel: 'ohlcv', interval });
