@@ -6,7 +6,7 @@ const E2E_MS = 120_000;
 const SLOW_MS = 1_800_000;
 
 /** They measure times or memory of the machine that they run on, or write what others read: one after the other. */
-const ALONE = ['abuse', 'cache', 'hostile', 'hostile-budget', 'package', 'soak', 'streams', 'workers'].map(
+const ALONE = ['abuse', 'cache', 'hostile', 'hostile-budget', 'package', 'streams', 'workers'].map(
   (name) => `test/e2e/${name}.test.ts`,
 );
 /** They do more in `npm run test:slow` (test/support/extent.ts). */
@@ -14,6 +14,7 @@ const EXTENSIBLE = [
   ...['abuse', 'cache', 'hostile', 'outage', 'package', 'soak', 'streams'].map(
     (name) => `test/e2e/${name}.test.ts`,
   ),
+  'test/api/http/hostile-queries.test.ts',
   'test/unit/exchanges/{resilience,worker}/soak.test.ts',
 ];
 
