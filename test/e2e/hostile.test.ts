@@ -128,7 +128,6 @@ test.each([
     10,
     get('/v1/stream/ticker?exchange=binance&symbol=BTC/USDT') + get('/v1/exchanges').repeat(1600),
   ],
-  ['that expect what is not done', 10, get('/v1/exchanges', 'Expect: nothing\r\n').repeat(1600)],
   ['that offer HTTP/2', 10, get('/v1/exchanges', H2C).repeat(600)],
   ['for a large file', 40, get('/docs/swagger-ui-bundle.js').repeat(16)],
   [
