@@ -34,6 +34,8 @@ export interface CcxtExchange {
   clients?: Record<string, unknown>;
 
   fetch: (...args: unknown[]) => Promise<unknown>;
+  /** The venue's markets as CCXT parses them, before it keeps them. */
+  fetchMarkets: (...args: unknown[]) => Promise<unknown>;
   throttle: (cost?: number) => Promise<void>;
   client: (url: string) => CcxtWsClient;
   handleRestResponse: (response: unknown, url: string, ...rest: unknown[]) => Promise<unknown>;

@@ -10,6 +10,7 @@ import { inPlaceOf, tolerateEmptyLists } from './market-lists.js';
 import { toSandboxUrls } from './sandbox-urls.js';
 import { isMethod } from './tables.js';
 import type { Transport } from './http/transport.js';
+import { correctedMarkets } from '../venues/corrections.js';
 import { venueQuirks } from '../venues/venue-quirks.js';
 
 export interface InstanceDeps {
@@ -118,6 +119,11 @@ const swapMethods = (ccxt: CcxtExchange, exchange: ExchangeId): void => {
   }
 };
 
+const correctMarkets = (ccxt: CcxtExchange, exchange: ExchangeId): void => {
+  const fetchMarkets = ccxt.fetchMarkets.bind(ccxt);
+  ccxt.fetchMarkets = async (...args) => correctedMarkets(exchange, await fetchMarkets(...args));
+};
+
 /** A new instance, which has asked nobody for anything yet. */
 export const createInstance = (Exchange: CcxtClass, deps: InstanceDeps): Instance => {
   const ccxt = new Exchange(constructorConfig(deps));
@@ -128,6 +134,7 @@ export const createInstance = (Exchange: CcxtClass, deps: InstanceDeps): Instanc
   judgeAnswers(ccxt, deps);
   tolerateFailedLists(ccxt, deps.exchange);
   swapMethods(ccxt, deps.exchange);
+  correctMarkets(ccxt, deps.exchange);
   return {
     ccxt,
     close: async () => {

@@ -10,6 +10,8 @@ type Correct = (result: Table, raw: unknown) => Table;
 
 export interface Corrections {
   readonly ticker?: Correct;
+  /** One of the list of markets. */
+  readonly market?: Correct;
   /** Of REST and of the feed. */
   readonly trade?: Correct;
   /** The time of a REST order book, from the whole answer, where CCXT throws it away. */
@@ -87,8 +89,6 @@ const gateMessageTime = (message: unknown): Stamped | undefined => {
   const [object, time] = [member(message, 'result'), numberOf(member(message, 'time_ms'))];
   return isTable(object) && time !== undefined ? { object, time } : undefined;
 };
-const GATE: Corrections = { bookTime: gateBookTime, messageTime: gateMessageTime };
-
 /**
  * "sequence" of spot trades, which REST and feed have; the feed's "tradeId" REST lacks (kucoin.com/docs, "Get Trade
  * History", "Match Execution Data"). Contracts have "tradeId" on both.
@@ -101,6 +101,21 @@ const KUCOIN: Corrections = {
 /** "trade-id" over REST, "tradeId" on the feed; "id" is longer than a number can be (huobiapi.github.io, "Spot"). */
 const HTX: Corrections = {
   trade: ({ id }, raw) => ({ id: textOf(member(raw, 'trade-id')) ?? textOf(member(raw, 'tradeId')) ?? id }),
+};
+
+/**
+ * "base" and "quote" of a currency pair (gate.com/docs/developers/apiv4, "Query single currency pair details"). CCXT takes
+ * what stands before and after the first underscore of the id, also where the base has one itself.
+ */
+const GATE: Corrections = {
+  bookTime: gateBookTime,
+  messageTime: gateMessageTime,
+  market: ({ id, spot, baseId }, raw) => {
+    const [base, quote] = [member(raw, 'base'), member(raw, 'quote')];
+    if (spot !== true || typeof base !== 'string' || typeof quote !== 'string') return {};
+    if (base === baseId || id !== `${base}_${quote}`) return {};
+    return { symbol: `${base}/${quote}`, base, quote, baseId: base, quoteId: quote };
+  },
 };
 
 const CORRECTIONS: ReadonlyMap<ExchangeId, Corrections> = new Map<ExchangeId, Corrections>([
@@ -217,9 +232,15 @@ export const timedTicker = (exchange: ExchangeId, ticker: unknown, answer: unkno
 export const timedBook = (exchange: ExchangeId, book: unknown, answer: unknown): unknown =>
   timed(book, correctionsOf(exchange).bookTime?.(answer));
 
+const correctedList = (correct: Correct | undefined, list: unknown): unknown =>
+  correct === undefined || !Array.isArray(list)
+    ? list
+    : Array.from(list, (entry: unknown) => corrected(correct, entry));
+
 /** CCXT's list of trades likewise. */
-export const correctedTrades = (exchange: ExchangeId, trades: unknown): unknown => {
-  const correct = correctionsOf(exchange).trade;
-  if (correct === undefined || !Array.isArray(trades)) return trades;
-  return Array.from(trades, (trade: unknown) => corrected(correct, trade));
-};
+export const correctedTrades = (exchange: ExchangeId, trades: unknown): unknown =>
+  correctedList(correctionsOf(exchange).trade, trades);
+
+/** CCXT's list of markets likewise. */
+export const correctedMarkets = (exchange: ExchangeId, markets: unknown): unknown =>
+  correctedList(correctionsOf(exchange).market, markets);

@@ -54,6 +54,24 @@ describe('symbols of any form', () => {
     },
   );
 
+  it('gate: a base may have an underscore, and the quote is the pair’s own', async () => {
+    const gate = await on('gate', ({ path, query }) => {
+      if (path.endsWith('/currency_pairs')) return ['GAMECOM_BSC', 'BTC'].map(gatePair);
+      return path.endsWith('/spot/tickers') ? [gateTicker(query.get('currency_pair') ?? '', '7')] : [];
+    });
+    const listed = await markets(gate, 'gate');
+    expect(listed.map(({ symbol, id, base, quote }) => [symbol, id, base, quote])).toEqual([
+      ['BTC/USDT', 'BTC_USDT', 'BTC', 'USDT'],
+      ['GAMECOM_BSC/USDT', 'GAMECOM_BSC_USDT', 'GAMECOM_BSC', 'USDT'],
+    ]);
+    for (const symbol of ['GAMECOM_BSC/USDT', 'gamecom_bsc/usdt', 'GAMECOM_BSC_USDT'])
+      expect(await gate.ask({ kind: 'ticker', exchange: 'gate', symbol })).toMatchObject({
+        symbol: 'GAMECOM_BSC/USDT',
+        last: 7,
+        raw: { currency_pair: 'GAMECOM_BSC_USDT' },
+      });
+  });
+
   it('hyperliquid: a market of a foreign dex has a hyphen in its base', async () => {
     const hyperliquid = await on('hyperliquid', ({ body }) => {
       const { type, dex } = JSON.parse(body) as { type: string; dex?: string };
