@@ -22,7 +22,6 @@ export default {
     '@redocly/cli',
     // For the ledger's export as Parquet.
     'hyparquet',
-    'hyparquet-writer',
   ],
   // Programs of the machine: the benchmarks say which package brings them.
   ignoreBinaries: ['cc', 'taskset', 'redis-server'],

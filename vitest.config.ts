@@ -21,6 +21,8 @@ const EXTENSIBLE = [
 // Projects by what they touch: unit (no I/O), api (the app in this process), e2e (the built server as a process).
 export default defineConfig({
   test: {
+    // No test writes into the user's folders: a server that a test starts keeps no candles unless the test says where.
+    env: { STORE_URL: 'none' },
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: UNIT_MS } },
       {

@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   symbol_not_found: spec(400, 'Symbol not found'),
   interval_not_supported: spec(400, 'Interval not supported'),
   not_supported_by_exchange: spec(400, 'Not supported by exchange'),
+  feature_disabled: spec(403, 'Feature disabled'),
   origin_not_allowed: spec(403, 'Origin not allowed'),
   not_found: spec(404, 'Not found'),
   method_not_allowed: spec(405, 'Method not allowed'),

@@ -18,13 +18,17 @@ const CUT_AFTER_MS = 1_000;
 /** From the signal and SHUTDOWN_NOTICE: the process ends whatever is left. */
 const END_AFTER_MS = 8_700;
 
+const endWhereUnusable = (error: unknown): never => {
+  if (!(error instanceof ConfigError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exit(BAD_CONFIG);
+};
+
 const readConfig = (): Config => {
   try {
     return loadConfig(process.env, knownExchangeNames(listExchangeIds()));
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    process.exit(BAD_CONFIG);
+    return endWhereUnusable(error);
   }
 };
 
@@ -73,7 +77,7 @@ const serveHttp = async (config: Config): Promise<void> => {
   const unhandledRejections = watchFaults(log);
   warnOfMisspellings(log);
   const { buildApp } = await import('./app/app.js');
-  const app = await buildApp(config, { log, unhandledRejections });
+  const app = await buildApp(config, { log, unhandledRejections }).catch(endWhereUnusable);
   const end = async (): Promise<void> => {
     app.lifeCycle.beginDraining();
     await delay(config.shutdownNoticeMs);
@@ -109,7 +113,7 @@ const serveStdio = async (config: Config): Promise<void> => {
   watchFaults(log);
   warnOfMisspellings(log);
   const { buildStdioServer } = await import('./app/app.js');
-  const server = await buildStdioServer(config, { log });
+  const server = await buildStdioServer(config, { log }).catch(endWhereUnusable);
   onEndingSignals({ process, log, end: () => server.close(), endAfterMs: END_AFTER_MS });
   await server.closed;
   await server.close();

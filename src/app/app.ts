@@ -26,6 +26,7 @@ import { createRequestIds } from '../http/request-id.js';
 import { addServerLimits, serverOptions, SPARE_CONNECTIONS } from '../http/server-limits.js';
 import { addValidation } from '../http/validation.js';
 import { addWebSockets } from '../http/websocket.js';
+import { ledgerRoutes } from '../http/routes/ledger.js';
 import { docsRoutes } from '../http/routes/docs.js';
 import { healthRoutes } from '../http/routes/health.js';
 import { marketRoutes } from '../http/routes/markets.js';
@@ -96,8 +97,20 @@ const clientLimitOf = async (config: Config, services: Services): Promise<Client
 /** The finished server, not listening yet. `close()` ends it and every service that it owns. */
 export const buildApp = async (config: Config, overrides: AppOverrides = {}): Promise<FastifyInstance> => {
   const services = await buildServices(config, overrides);
-  const { log, now, monotonic, names, exchanges, cache, marketData, hub, connections, gauge, sandbox } =
-    services;
+  const {
+    log,
+    now,
+    monotonic,
+    names,
+    exchanges,
+    cache,
+    marketData,
+    hub,
+    connections,
+    gauge,
+    ledger,
+    sandbox,
+  } = services;
   const { limiter, sharing } = await clientLimitOf(config, services);
   const startedAt = performance.now();
   const requestIds = createRequestIds();
@@ -141,6 +154,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     uptime: () => (performance.now() - startedAt) / 1000,
     readiness: createReadiness({
       cache: () => cache.health(),
+      store: () => ledger?.status() ?? null,
       exchanges: () => exchanges.health(),
       enabled: names.enabled,
       sandbox,
@@ -157,6 +171,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, requestId: requestIds.of, hostFault });
   boundPipelines(app.server, app.pipelines);
   await app.register(marketRoutes, { marketData, hotAnswers, sandbox, now });
+  await app.register(ledgerRoutes, { marketData, ledger, backfillApi: config.backfill.api, sandbox });
   await app.register(streamRoutes, { hub, marketData, connections, now, monotonic });
   await app.register(mcpRoutes, {
     marketData,
@@ -187,9 +202,10 @@ export const buildStdioServer = async (
   overrides: ServiceOverrides & Pick<StdioDependencies, 'stdin' | 'stdout'> = {},
 ): Promise<{ readonly closed: Promise<void>; close(): Promise<void> }> => {
   const services = await buildServices(config, overrides);
-  const { marketData, sandbox, log, now } = services;
+  const { marketData, ledger, sandbox, log, now } = services;
   const { serveStdio } = await import('../mcp/stdio.js');
   const { stdin = process.stdin, stdout = process.stdout } = overrides;
+  ledger?.start();
   const server = serveStdio({ marketData, sandbox, log, now, version: VERSION, stdin, stdout });
   return {
     closed: server.closed,

@@ -2,17 +2,24 @@
  * The services that have a driver of their own, made from the settings. Drivers are imported when they are needed, so
  * that a start without Redis, CoinMarketCap or sandbox does not pay for them.
  */
-import type { Config } from '../config/config.js';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ConfigError, type Config } from '../config/config.js';
 import type { SharedTier } from '../cache/shared-tier.js';
 import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import { byExchangeId, type ExchangeNames } from '../exchanges/exchange-names.js';
 import type { WorkerStats } from '../exchanges/worker/venue-worker.js';
+import type { StoreHandle } from '../ledger/store-status.js';
 import type { Log } from '../log/log.js';
 import { keyPrefix } from '../market-data/cache-keys.js';
 import { VERSION } from '../config/version.js';
 
 const USER_AGENT = `mcp-crypto-data-server/${VERSION}`;
+
+/** Two sandboxes with the same seed tell the same story. */
+const SANDBOX_SEED = 1;
 
 /** Remembers what is to be closed at the end. */
 export type Own = (name: string, close: () => Promise<void> | void) => void;
@@ -22,7 +29,7 @@ export const startSandbox = async (config: Config, own: Own): Promise<string | n
   if (typeof config.sandbox === 'string') return config.sandbox;
   if (!config.sandbox) return null;
   const { startSandbox: start } = await import('../sandbox/sandbox.js');
-  const sandbox = await start({ control: config.sandboxControl });
+  const sandbox = await start({ control: config.sandboxControl, seed: SANDBOX_SEED });
   own('sandbox', () => sandbox.close());
   return sandbox.url;
 };
@@ -83,6 +90,48 @@ export const createRawClient = async ({
       supervisor.start();
     },
   };
+};
+
+/** What the store of this server holds: real candles, or those of one sandbox. */
+const markerOf = ({ sandbox }: Config): string => {
+  if (sandbox === false) return 'real';
+  return sandbox === true ? `sandbox:${SANDBOX_SEED}` : 'sandbox';
+};
+
+/** A file that ends with this process. */
+const temporaryFile = (own: Own): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'mcp-crypto-data-server-'));
+  own('temporary folder', () => rmSync(folder, { recursive: true, force: true }));
+  return join(folder, 'candles.db');
+};
+
+/** How long a start waits for its store; it goes on opening behind that. */
+const STORE_OPENING_MS = 3_000;
+
+/** null: no candles are kept. Rejects with a ConfigError where simulated and real data would mix. */
+export const openStore = async ({ config, log, now }: Base, own: Own): Promise<StoreHandle | null> => {
+  const { location } = config.store;
+  if (location.kind === 'none') return null;
+  const options = { marker: markerOf(config), log, now };
+  const open = async (): Promise<StoreHandle> => {
+    if (location.kind === 'postgres') {
+      const { openPostgresStore } = await import('../ledger/postgres/postgres-store.js');
+      return openPostgresStore({ ...options, url: location.url });
+    }
+    const { openSqliteStore } = await import('../ledger/sqlite/sqlite-store.js');
+    const file = location.kind === 'temporary' ? temporaryFile(own) : location.file;
+    return openSqliteStore({ ...options, file });
+  };
+  const handle = await open();
+  const late = new Promise<void>((resolve) => setTimeout(resolve, STORE_OPENING_MS).unref());
+  // Rejected later, it has told of itself in its status.
+  handle.opened.catch(() => undefined);
+  try {
+    await Promise.race([handle.opened, late]);
+  } catch (thrown) {
+    throw new ConfigError([`STORE_URL: ${thrown instanceof Error ? thrown.message : String(thrown)}`]);
+  }
+  return handle;
 };
 
 export const createSharedTier = async ({ config, log, now, monotonic }: Base): Promise<SharedTier | null> => {

@@ -1,5 +1,12 @@
 /** The part of app.ts that constructs services from the settings; apart for its length only. */
-import { createCoinMarketCap, createRawClient, createSharedTier, startSandbox, type Own } from './drivers.js';
+import {
+  createCoinMarketCap,
+  createRawClient,
+  createSharedTier,
+  openStore,
+  startSandbox,
+  type Own,
+} from './drivers.js';
 import type { Config } from '../config/config.js';
 import { createMemoryCache } from '../cache/memory-cache.js';
 import type { SharedTier } from '../cache/shared-tier.js';
@@ -12,6 +19,8 @@ import { withEnding } from '../exchanges/resilience/ending-client.js';
 import { withRetry } from '../exchanges/resilience/retrying-client.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import { createExchangeNames, type ExchangeNames } from '../exchanges/exchange-names.js';
+import { createLedger, type Ledger } from '../ledger/ledger.js';
+import type { StoreHandle } from '../ledger/store-status.js';
 import type { Log } from '../log/log.js';
 import { createMarketData, type MarketDataService } from '../market-data/market-data.js';
 import type { LiveTickers, MarketData } from '../market-data/market-data-api.js';
@@ -21,6 +30,7 @@ import { createLoadGauge, type LoadGauge } from '../http/load-gauge.js';
 import { steadyNow } from '../lib/steady-clock.js';
 import { createLog } from '../log/pino-log.js';
 import { createConnections, type Connections } from '../streams/clients/connections.js';
+import type { HubOptions } from '../streams/hub-options.js';
 import type { StreamHub } from '../streams/hub-api.js';
 import { checkSpacingOf } from '../streams/hub-options.js';
 import { createHub } from '../streams/hub.js';
@@ -47,6 +57,8 @@ export interface ServiceOverrides {
   readonly marketData?: MarketData;
   readonly hub?: StreamHub & LiveTickers;
   readonly loadGauge?: LoadGauge;
+  /** The candle store, instead of the one of the settings; null: none. */
+  readonly store?: StoreHandle | null;
 }
 
 export interface Services {
@@ -58,6 +70,8 @@ export interface Services {
   readonly cache: TieredCache;
   readonly marketData: MarketData;
   readonly hub: StreamHub & LiveTickers;
+  /** null: no candles are kept. */
+  readonly ledger: Ledger | null;
   readonly connections: Connections;
   readonly gauge: LoadGauge;
   /** `inFlight`: requests being answered now. */
@@ -70,6 +84,12 @@ export interface Services {
   /** In reverse order of construction: users before what they use. Never rejects. */
   close(): Promise<void>;
 }
+
+const feedOf =
+  (ledger: Ledger): NonNullable<HubOptions['onCandles']> =>
+  ({ exchange, symbol, interval }, candles, receivedAt) => {
+    if (interval !== undefined) ledger.recordFeed({ exchange, symbol, interval }, candles, receivedAt);
+  };
 
 export const buildServices = async (config: Config, overrides: ServiceOverrides = {}): Promise<Services> => {
   const { now = Date.now, monotonic = overrides.now ?? steadyNow, random = Math.random } = overrides;
@@ -119,12 +139,35 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     overrides.coinMarketCap === undefined ? await createCoinMarketCap(base) : overrides.coinMarketCap;
   own('CoinMarketCap', () => coinMarketCap?.close());
 
+  const handle = overrides.store === undefined ? await openStore(base, own) : overrides.store;
+  const ledger =
+    handle === null
+      ? null
+      : createLedger({
+          handle,
+          exchanges,
+          enabled: names.exchangeIds,
+          settings: {
+            ...config.store,
+            budgetShare: config.backfill.budgetShare,
+            wanted: config.backfill.series.map((series) => ({
+              ...series,
+              exchange: names.resolveKnown(series.exchange).exchange,
+            })),
+          },
+          log,
+          now,
+          monotonic,
+        });
+  if (ledger !== null) own('candle ledger', () => ledger.close());
+
   // Streams ask for their first ticker over REST; REST is answered from live streams.
   const hub: StreamHub & LiveTickers =
     overrides.hub ??
     createHub({
       exchanges,
       marketData: () => marketData,
+      ...(ledger === null ? {} : { onCandles: feedOf(ledger) }),
       settings: config.stream,
       checkSpacingMs: checkSpacingOf(config.budget),
       sandbox,
@@ -140,6 +183,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
       cache,
       exchanges,
       coinMarketCap,
+      ledger,
       live: hub,
       ttl,
       requestTimeoutMs,
@@ -197,11 +241,15 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     cache,
     marketData,
     hub,
+    ledger,
     connections,
     gauge,
     metrics,
     sandbox,
-    start,
+    start() {
+      start();
+      ledger?.start();
+    },
     giveUpCalls() {
       exchanges.giveUp();
       coinMarketCap?.close().catch(() => undefined);

@@ -3,6 +3,7 @@
  * seconds in the environment and milliseconds in Config.
  */
 import { environment, type Environment } from './environment.js';
+import { storeLocation, type BackfillEntry, type StoreLocation } from './store-settings.js';
 import {
   exchangeIds,
   exchangeOptionsByExchange,
@@ -72,6 +73,20 @@ export interface Config {
   readonly sandbox: boolean | string;
   /** Whether the sandbox inside has its control API. */
   readonly sandboxControl: boolean;
+  readonly store: {
+    readonly location: StoreLocation;
+    readonly settleMs: number;
+    readonly maxBytes: number;
+    readonly minFreeBytes: number;
+    /** 0: everything is kept. */
+    readonly retentionMs: number;
+  };
+  readonly backfill: {
+    readonly series: readonly BackfillEntry[];
+    readonly budgetShare: number;
+    /** Callers may start and cancel backfills. */
+    readonly api: boolean;
+  };
   /** For REST and WebSocket to the venues, from the usual variables in either case. */
   readonly proxy: { readonly https: string; readonly http: string; readonly no: string };
 }
@@ -105,7 +120,9 @@ const allowedHosts = (text: string, host: string): Config['allowedHosts'] => {
   return named.length === 0 && !isLoopback(host) ? null : [...named, ...own];
 };
 
-const toConfig = (e: Environment, proxy: Config['proxy']): Config => ({
+type Variables = Readonly<Record<string, string | undefined>>;
+
+const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Config => ({
   env: e.APP_ENV,
   logLevel: PINO_LEVELS[e.LOG_LEVEL],
   accessLog: e.ACCESS_LOG,
@@ -150,6 +167,14 @@ const toConfig = (e: Environment, proxy: Config['proxy']): Config => ({
     lingerMs: e.STREAM_LINGER,
     idleTimeoutMs: e.STREAM_IDLE_TIMEOUT,
   },
+  store: {
+    location: storeLocation(e.STORE_URL, env, sandboxSetting(e.SANDBOX) !== false),
+    settleMs: e.STORE_SETTLE,
+    maxBytes: e.STORE_MAX_GB * 1024 ** 3,
+    minFreeBytes: e.STORE_MIN_FREE_MB * 1024 ** 2,
+    retentionMs: e.STORE_RETENTION,
+  },
+  backfill: { series: e.BACKFILL, budgetShare: e.BACKFILL_BUDGET_SHARE, api: e.BACKFILL_API },
   sandbox: sandboxSetting(e.SANDBOX),
   sandboxControl: e.SANDBOX_CONTROL,
   proxy,
@@ -169,12 +194,10 @@ export const SETTINGS: readonly { readonly name: string; readonly description: s
 const PROXY_VARIABLES = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'] as const;
 /** Their values, or parts of them, may be secret: no message repeats them. */
 const MAY_BE_SECRET: ReadonlySet<string> = new Set([
-  ...['CMC_API_KEY', 'CMC_API_URL', 'EXCHANGE_OPTIONS', 'REDIS_URL', ...PROXY_VARIABLES],
+  ...['CMC_API_KEY', 'CMC_API_URL', 'EXCHANGE_OPTIONS', 'REDIS_URL', 'STORE_URL', ...PROXY_VARIABLES],
 ]);
 /** A bad value is repeated up to this many characters. */
 const MAX_SHOWN_LENGTH = 60;
-
-type Variables = Readonly<Record<string, string | undefined>>;
 
 /** What is set, without the blanks around it. Empty is unset, but that CORS_ORIGIN alone then names no origin. */
 const givenSettings = (env: Variables): Record<string, string> => {
@@ -240,7 +263,7 @@ export const loadConfig = (env: Variables, knownExchanges?: ReadonlySet<string>)
         `${name}: must be an http(s) URL such as http://proxy:3128, a password in it percent-encoded`,
       );
   if (!result.success || faults.length > 0) throw new ConfigError(faults);
-  return deepFreeze(toConfig(result.data, proxy));
+  return deepFreeze(toConfig(result.data, proxy, env));
 };
 
 /** Variables further than this from the name of a setting are somebody else's. */

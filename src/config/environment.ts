@@ -3,6 +3,7 @@
  * the descriptions (a test keeps it in step), and `npm run docs` writes them into docs/configuration.md.
  */
 import { z } from 'zod';
+import { backfillEntries, storeUrl } from './store-settings.js';
 import {
   exchangeIds,
   exchangeOptionsByExchange,
@@ -149,6 +150,29 @@ export const environment = z.object({
   STREAM_IDLE_TIMEOUT: seconds(30, { min: 0.1, max: 3600 }).describe(
     'seconds of upstream silence after which the venue is asked over REST',
   ),
+  STORE_URL: storeUrl.describe(
+    "where candles are kept: sqlite:<file>, postgres://user@host/database or none; empty: a file in the user's data folder",
+  ),
+  STORE_SETTLE: seconds(10, { max: 3600 }).describe(
+    'seconds after the end of its period from which a candle is taken for settled and kept',
+  ),
+  STORE_MAX_GB: fraction(10, 'must be a number of GB', { min: 0.0001, max: 1_000_000 }).describe(
+    'bound of the store, in GB; beyond it nothing is written',
+  ),
+  STORE_MIN_FREE_MB: whole(512, { max: 1_000_000_000 }).describe(
+    'free space that the store leaves on its disk, in MB',
+  ),
+  STORE_RETENTION: seconds(0, { max: 10_000_000_000 }).describe(
+    'seconds after which candles are forgotten; 0 keeps everything',
+  ),
+  BACKFILL: backfillEntries.describe(
+    'series that are kept complete, as exchange:symbol:interval:from, separated by commas',
+  ),
+  BACKFILL_BUDGET_SHARE: fraction(0.3, 'must be a number above 0, at most 1', {
+    min: 0.000_001,
+    max: 1,
+  }).describe("part of an exchange's budget that fetching history may use"),
+  BACKFILL_API: flag(false).describe('callers may start and cancel backfills'),
   SANDBOX: z
     .string()
     .max(250, 'must be at most 250 characters')

@@ -25,6 +25,10 @@ export interface OhlcvRequest extends RequestBase {
   readonly until?: Millis | undefined;
   /** 1..2000 */
   readonly limit: number;
+  /** The pages that the venue gave are wanted beside the answer. */
+  readonly evidence?: boolean | undefined;
+  /** One request to the venue: `limit` is at most its page, and only the evidence is wanted, no body. */
+  readonly onePage?: boolean | undefined;
 }
 interface OrderBookRequest extends RequestBase {
   readonly kind: 'orderbook';
@@ -42,12 +46,43 @@ export interface CallOptions {
   /** Instant by which the call has settled, by the clock that nobody sets (lib/steady-clock.ts). */
   readonly deadline: Millis;
   readonly signal?: AbortSignal | undefined;
-  /** Polling feeds get at most half of a venue's budget. */
-  readonly priority: 'caller' | 'poll';
+  /** Polling feeds get at most half of a venue's budget; a backfill's request leaves only where nobody waits. */
+  readonly priority: 'caller' | 'poll' | 'backfill';
   /** Who asks, for whom nothing else is known: those who wait for a venue take turns by client. */
   readonly client?: string | undefined;
   /** Tries at most, the first one included; default MAX_RETRIES more than one. 1 where stale data is at hand. */
   readonly attempts?: number | undefined;
+}
+
+/** How a venue gives its candles. */
+export interface CandleTraits {
+  /** Candles a request. */
+  readonly page: number;
+  /**
+   * What `since` means to it. window: it gives [since, since + limit), even where that is empty. jump: it begins with the
+   * first candle at or after `since`, however far away. latest: it gives its latest candles, whatever is asked.
+   */
+  readonly kind: 'window' | 'jump' | 'latest';
+  /** It leaves out periods without trades. */
+  readonly omitsEmpty: boolean;
+}
+
+/** One page as the venue gave it. */
+export interface CandlePage {
+  /** null: the latest candles were asked for. */
+  readonly since: Millis | null;
+  readonly limit: number;
+  /** The venue's clock when it was asked. */
+  readonly askedAt: Millis;
+  /** Six numbers a candle: start, open, high, low, close, volume; NaN for what it did not give. Sorted, unique. */
+  readonly rows: Float64Array;
+}
+
+export interface CandleEvidence {
+  /** The venue's own id of the market. */
+  readonly marketId: string | null;
+  readonly traits: CandleTraits;
+  readonly pages: readonly CandlePage[];
 }
 
 /**
@@ -65,6 +100,8 @@ export interface MarketAnswer {
   readonly mayHeal?: boolean | undefined;
   /** OHLCV that still moves: when its open candle closes (or the next candle may appear). null where nothing moves. */
   readonly closesAt: Millis | null;
+  /** OHLCV, where it was wanted. */
+  readonly evidence?: CandleEvidence | undefined;
 }
 
 export interface MarketList {
@@ -83,6 +120,8 @@ export interface ExchangeDescription {
   readonly intervals: readonly string[];
   /** How its live order books are checked; null without order books. */
   readonly bookIntegrity: BookIntegrity | null;
+  /** How candles are to be had, of spot markets and of derivatives. */
+  readonly candles?: { readonly spot: CandleTraits; readonly contract: CandleTraits } | undefined;
 }
 
 export interface StreamTopic {

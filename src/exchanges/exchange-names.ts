@@ -21,6 +21,8 @@ export interface ExchangeNames {
    * `exchange_not_enabled` (with the enabled ones).
    */
   resolve(name: string): ResolvedExchange;
+  /** The same for an exchange that need not be enabled; throws `unknown_exchange` alone. */
+  resolveKnown(name: string): ResolvedExchange;
   /** Each enabled name as it was enabled, with its CCXT id, in the order of the setting. */
   readonly enabled: readonly ResolvedExchange[];
   /** The CCXT ids behind them, without repetitions. */
@@ -87,6 +89,13 @@ export const createExchangeNames = ({
   return {
     enabled: listed,
     exchangeIds: [...new Set(listed.map(({ exchange }) => exchange))],
+    resolveKnown(given) {
+      const name = given.toLowerCase();
+      const found = names.get(given) ?? names.get(name);
+      if (found !== undefined) return found;
+      if (known.has(name)) return { name, exchange: ALIASES.get(name) ?? name };
+      throw refuse(name);
+    },
     resolve(name) {
       const found = names.get(name) ?? names.get(name.toLowerCase());
       if (found === undefined) throw refuse(name.toLowerCase());

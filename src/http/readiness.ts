@@ -1,11 +1,13 @@
 /** Can this server do its work, and what stands in the way? From memory alone: nothing is asked for it. */
-import type { ExchangeCheck, Readiness } from '../schemas/health.js';
+import type { ExchangeCheck, Readiness, StoreCheck } from '../schemas/health.js';
 import type { CacheHealth } from '../cache/cache-entry.js';
 import type { ExchangeHealth } from '../exchanges/exchange-client.js';
 import type { ResolvedExchange } from '../exchanges/exchange-names.js';
 
 export interface ReadinessDeps {
   readonly cache: () => CacheHealth;
+  /** null: no candles are kept. */
+  readonly store?: () => Pick<StoreCheck, 'state' | 'since' | 'detail'> | null;
   readonly exchanges: () => readonly ExchangeHealth[];
   /** The enabled names with the CCXT ids behind them. */
   readonly enabled: readonly ResolvedExchange[];
@@ -40,12 +42,26 @@ const checkOf = (health: ExchangeHealth, now: number): ExchangeCheck => ({
 const WELL: ReadonlySet<ExchangeCheck['state']> = new Set(['ok', 'idle', 'loading']);
 
 /**
- * unavailable: shutting down, overloaded, or not one exchange can be asked; degraded: some can't, or Redis is enabled and away;
+ * unavailable: shutting down, overloaded, or not one exchange can be asked; degraded: some can't, Redis is enabled and away, or candles can't be kept;
  * ready: everything else.
  */
-export const createReadiness =
-  ({ cache, exchanges, enabled, sandbox, draining, overloaded, now }: ReadinessDeps) =>
-  (): Readiness => {
+export const createReadiness = ({
+  cache,
+  store,
+  exchanges,
+  enabled,
+  sandbox,
+  draining,
+  overloaded,
+  now,
+}: ReadinessDeps) => {
+  const startedAt = now();
+  const noStore: StoreCheck = {
+    state: 'disabled',
+    since: startedAt,
+    detail: 'STORE_URL=none: no candles are kept.',
+  };
+  return (): Readiness => {
     const at = now();
     const known = new Map(exchanges().map((health) => [health.exchange, health]));
     const checks = enabled.flatMap(({ name, exchange }) => {
@@ -53,14 +69,18 @@ export const createReadiness =
       return health === undefined ? [] : [[name, checkOf(health, at)] as const];
     });
     const { state, since, detail } = cache();
+    const stored = store?.() ?? null;
+    const kept =
+      stored === null ? noStore : { state: stored.state, since: stored.since, detail: stored.detail };
     const ill = checks.filter(([, check]) => !WELL.has(check.state)).length;
     const unavailable = draining() || overloaded() || (checks.length > 0 && ill === checks.length);
-    const degraded = ill > 0 || state === 'degraded';
+    const degraded = ill > 0 || state === 'degraded' || kept.state === 'degraded';
     return {
       status: unavailable ? 'unavailable' : degraded ? 'degraded' : 'ready',
       ...(sandbox ? { sandbox } : {}),
       ...(draining() ? { draining: true } : {}),
       ...(overloaded() ? { overloaded: true } : {}),
-      checks: { cache: { state, since, detail }, ...Object.fromEntries(checks) },
+      checks: { cache: { state, since, detail }, store: kept, ...Object.fromEntries(checks) },
     };
   };
+};

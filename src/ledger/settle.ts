@@ -42,6 +42,8 @@ export interface PageEvidence extends SeriesName {
   readonly since: Millis | null;
   /** Candles asked for. */
   readonly limit: number;
+  /** Candles that the venue gives a request; of one that gives its latest only, how many it keeps. */
+  readonly pageSize: number;
   /** The venue's clock when it was asked. */
   readonly askedAt: Millis;
   /** Sorted, each period once. */
@@ -68,12 +70,16 @@ const anchorOf = (interval: Interval, start: Millis): Millis => {
 };
 
 /** The interval with its periods laid as a series of this anchor has them. */
-const anchored = (interval: Interval, anchor: Millis): Interval =>
+export const anchored = (interval: Interval, anchor: Millis): Interval =>
   interval.months > 0 ? interval : alignedTo(interval, interval.origin + anchor);
 
 /** Periods that are not as long as the interval's name says (days of 25 hours) have no place on one grid. */
 const onGrid = (interval: Interval, rows: readonly StoredCandle[]): boolean =>
   rows.every(({ timestamp }) => periodStart(interval, timestamp) === timestamp);
+
+const UNCONFIRMED = { state: 'suspect', reason: 'unconfirmed' } as const;
+const BEFORE_FIRST = { state: 'unavailable', reason: 'before_first_candle' } as const;
+const KEPT_LATEST = { state: 'unavailable', reason: 'older_than_exchange_keeps' } as const;
 
 interface Claims {
   readonly interval: Interval;
@@ -87,9 +93,9 @@ type Claim = (from: Millis, to: Millis, what: { state: CoverageState; reason: st
 const collector = ({ page, end }: Claims) => {
   const coverage: Coverage[] = [];
   const { askedAt, source } = page;
-  const recheck = (state: CoverageState): Millis | null => {
+  const recheck = (state: CoverageState, reason: string | null): Millis | null => {
     if (state === 'suspect') return askedAt + SUSPECT_RECHECK_MS;
-    return state === 'empty' ? askedAt + EMPTY_RECHECK_MS : null;
+    return state === 'empty' || reason === BEFORE_FIRST.reason ? askedAt + EMPTY_RECHECK_MS : null;
   };
   const claim: Claim = (from, to, { state, reason }) => {
     const stop = Math.min(to, end);
@@ -108,31 +114,30 @@ const collector = ({ page, end }: Claims) => {
       checkedMin: askedAt,
       checkedMax: askedAt,
       firstSeen: askedAt,
-      recheckAt: recheck(state),
+      recheckAt: recheck(state, reason),
     });
   };
   return { coverage, claim };
 };
 
-const UNCONFIRMED = { state: 'suspect', reason: 'unconfirmed' } as const;
-const KEPT_LATEST = { state: 'unavailable', reason: 'older_than_exchange_keeps' } as const;
-
 /** What the page says of the time before its first candle, or of all of it where it is empty. */
 const claimBefore = (claims: Claims, claim: Claim, first: Millis | undefined): void => {
   const { interval, page } = claims;
-  const { kind, since, limit, askedAt } = page;
+  const { kind, since, limit, pageSize, askedAt } = page;
   if (since === null) return;
   const from = nextPeriodStart(interval, since);
   const windowEnd = addPeriods(interval, from, limit);
   if (kind === 'latest') {
     if (first === undefined) return;
     // So far back it keeps candles; a hole within that is another matter.
-    const kept = addPeriods(interval, periodStart(interval, askedAt), -limit);
+    const kept = addPeriods(interval, periodStart(interval, askedAt), 1 - pageSize);
     claim(from, Math.min(first, kept), KEPT_LATEST);
     claim(Math.max(from, kept), first, UNCONFIRMED);
     return;
   }
-  claim(from, first ?? windowEnd, UNCONFIRMED);
+  // It was asked for more than a page earlier and went on to its first candle: so far there is none.
+  const before = kind === 'jump' && first !== undefined && first >= addPeriods(interval, from, pageSize);
+  claim(from, first ?? windowEnd, before ? BEFORE_FIRST : UNCONFIRMED);
 };
 
 const claimRows = (claims: Claims, claim: Claim): void => {

@@ -10,10 +10,14 @@ export interface StoreStatus {
   readonly writable: boolean;
 }
 
-/** real, or `sandbox:<seed>`: simulated and real candles never share a store. */
+/** real, sandbox, or `sandbox:<seed>`: simulated and real candles never share a store. */
 export type StoreMarker = string;
 
 export interface StoreHandle {
+  /** Other servers write to it too. */
+  readonly shared: boolean;
+  /** Where it is, as may be shown; the file where it is one. */
+  readonly file: string | null;
   /** null while there is none to use. */
   store(): CandleStore | null;
   status(): StoreStatus;
@@ -23,3 +27,10 @@ export interface StoreHandle {
 }
 
 export const MARKER_KEY = 'marker';
+
+/** Simulated and real data, or those of two seeds. A sandbox that is another process does not tell its seed. */
+export const isOtherData = (found: StoreMarker, own: StoreMarker): boolean => {
+  const [kind, seed] = found.split(':');
+  const [ownKind, ownSeed] = own.split(':');
+  return kind !== ownKind || (seed !== undefined && ownSeed !== undefined && seed !== ownSeed);
+};

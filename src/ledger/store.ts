@@ -75,7 +75,7 @@ export interface Due extends SeriesName, Span {
   readonly at: Millis;
 }
 
-interface StoreTotals {
+export interface StoreTotals {
   readonly series: number;
   readonly candles: number;
   readonly bytes: number;

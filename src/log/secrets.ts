@@ -9,7 +9,7 @@ export const CENSOR = '[redacted]';
 const MIN_SECRET_LENGTH = 6;
 
 /** Where keys and passwords stand in the settings. */
-type SecretSettings = Pick<Config, 'coinMarketCap' | 'redis' | 'proxy'>;
+type SecretSettings = Pick<Config, 'coinMarketCap' | 'redis' | 'proxy' | 'store'>;
 
 interface Credentials {
   /** Percent-encoded, as the setting has them. */
@@ -34,9 +34,10 @@ const decoded = (text: string): string => {
 };
 
 /** The keys and passwords of the settings; Basic credentials as they stand in a Proxy-Authorization header too. */
-export const secretsOf = ({ coinMarketCap, redis, proxy }: SecretSettings): string[] => {
+export const secretsOf = ({ coinMarketCap, redis, proxy, store }: SecretSettings): string[] => {
   const secrets = [coinMarketCap.apiKey];
-  for (const url of [redis.url, proxy.https, proxy.http]) {
+  const database = store.location.kind === 'postgres' ? [store.location.url] : [];
+  for (const url of [redis.url, proxy.https, proxy.http, ...database]) {
     const credentials = credentialsOf(url);
     if (credentials === null) continue;
     const { user, password } = credentials;

@@ -17,7 +17,7 @@ export interface AnswerCounter {
   counts(): AnswerCounts;
 }
 
-const zeroes = (): Record<CacheState, number> => ({ HIT: 0, MISS: 0, STALE: 0, LIVE: 0 });
+const zeroes = (): Record<CacheState, number> => ({ HIT: 0, MISS: 0, STALE: 0, LIVE: 0, STORE: 0 });
 
 export const createAnswerCounter = (): AnswerCounter => {
   const answers = { ticker: zeroes(), ohlcv: zeroes(), orderbook: zeroes(), trades: zeroes() };

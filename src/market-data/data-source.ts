@@ -1,7 +1,7 @@
 /** The Data-Source header: whose data it is and which way it came. */
 import type { ExchangeId } from '../schemas/common.js';
 
-export type Via = 'rest' | 'websocket';
+export type Via = 'rest' | 'websocket' | 'store' | 'store+rest';
 
 export const COINMARKETCAP = 'coinmarketcap';
 

@@ -7,7 +7,7 @@ import type { ExchangeEntry, MarketsPage } from '../schemas/market.js';
 import type { Millis, UnifiedSymbol, ExchangeId } from '../schemas/common.js';
 import type { MarketRequest } from '../exchanges/exchange-client.js';
 
-export type CacheState = 'HIT' | 'MISS' | 'STALE' | 'LIVE';
+export type CacheState = 'HIT' | 'MISS' | 'STALE' | 'LIVE' | 'STORE';
 
 /** A request as a caller words it: `exchange` is the name asked for (an alias perhaps), lower case. */
 export type MarketQuery = MarketRequest & {
@@ -56,6 +56,8 @@ export interface MarketData {
   exchanges(): Promise<readonly ExchangeEntry[]>;
   /** Throws `unknown_exchange` or `exchange_not_enabled`. */
   resolveExchange(name: string): ResolvedExchange;
+  /** Of an exchange that need not be enabled: its stored candles are served all the same. Throws `unknown_exchange`. */
+  resolveStoredExchange(name: string): ResolvedExchange;
 }
 
 /** The last tick of a running stream, for REST answers that cost the venue nothing. */

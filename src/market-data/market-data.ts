@@ -29,6 +29,8 @@ import { createSharedLoads } from './shared-loads.js';
 import { createSpellings, likelySymbol } from './spellings.js';
 import { createVenueLoad, type Loaded } from './venue-load.js';
 import { requestOf } from './venue-request.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { createKnownAnswers, entryOfLedger } from './ledger-answers.js';
 import { createMarketDirectory } from './market-directory.js';
 
 /** Part of a request's time, and the most of it, that is kept for CoinMarketCap when the venue hangs. */
@@ -41,6 +43,8 @@ export interface MarketDataDeps {
   readonly exchanges: ExchangeClient;
   /** null without a key. */
   readonly coinMarketCap: CoinMarketCapClient | null;
+  /** null: no candles are kept. */
+  readonly ledger?: Ledger | null;
   /** null without streams. */
   readonly live: LiveTickers | null;
   readonly ttl: FreshnessSettings;
@@ -75,6 +79,7 @@ interface Call {
 
 export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
   const { names, cache, exchanges, coinMarketCap, live, ttl, requestTimeoutMs, sandbox, log } = deps;
+  const { ledger = null } = deps;
   const now = deps.now ?? Date.now;
   const monotonic = deps.monotonic ?? deps.now ?? steadyNow;
   const prefix = keyPrefix(sandbox);
@@ -82,7 +87,8 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
   const liveAnswers = createLiveAnswers(sandbox);
   const badRequests = createBadRequests(monotonic);
   const desk = createRefreshDesk<Loaded>(monotonic);
-  const venueLoad = createVenueLoad({ cache, exchanges, ttl, sandbox, now, monotonic });
+  const venueLoad = createVenueLoad({ cache, exchanges, ledger, ttl, sandbox, now, monotonic });
+  const known = ledger === null ? null : createKnownAnswers(ledger);
   const directory = createMarketDirectory({ exchanges, requestTimeoutMs, now: monotonic });
   const fallback =
     coinMarketCap === null ? null : createFallback({ coinMarketCap, cache, ttl, sandbox, now });
@@ -167,8 +173,35 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     return now() < stale.staleUntil ? serve(stale, 'STALE', call) : loadNew(call);
   };
 
+  /** Candles that are all known need no venue, however it fares. */
+  const fromStore = async (call: Call): Promise<ServedAnswer | null> => {
+    const { request, key } = call;
+    if (known === null || request.kind !== 'ohlcv') return null;
+    const found = await known(key, request);
+    if (found === null) return null;
+    const entry = entryOfLedger(request, found, { ttl, sandbox, now });
+    cache.put(key, entry);
+    return serve(entry, 'STORE', call);
+  };
+
+  /** Of an exchange that is not enabled: what was kept while it was. */
+  const ofDisabled = async (query: MarketQuery, refusal: AppError): Promise<ServedAnswer> => {
+    if (ledger !== null && query.kind === 'ohlcv' && refusal.code === 'exchange_not_enabled') {
+      const as = names.resolveKnown(query.exchange);
+      const request = requestOf(query, as.exchange, query.symbol);
+      const found =
+        request.kind === 'ohlcv' ? await ledger.partly(request, 'not_available_from_exchange') : null;
+      if (request.kind === 'ohlcv' && found !== null)
+        return serve(entryOfLedger(request, found, { ttl, sandbox, now }), 'STORE', { query, as });
+    }
+    counter.failed();
+    throw refusal;
+  };
+
   const answer = async (call: Call): Promise<ServedAnswer> => {
     try {
+      const stored = known === null ? null : await fromStore(call);
+      if (stored !== null) return stored;
       const remembered = badRequests.recall(call.request);
       if (remembered !== undefined) throw remembered;
       const held = cache.peek(call.key);
@@ -185,8 +218,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     try {
       as = names.resolve(query.exchange);
     } catch (thrown) {
-      counter.failed();
-      return Promise.reject(AppError.from(thrown));
+      return ofDisabled(query, AppError.from(thrown));
     }
     const { exchange } = as;
     const known = spellings.of(exchange, query.symbol);
@@ -238,6 +270,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     },
     exchanges: () => Promise.all(names.enabled.map(describe)),
     resolveExchange: (name) => names.resolve(name),
+    resolveStoredExchange: (name) => names.resolveKnown(name),
     stats: () => ({ ...counter.counts(), flights: loads.size }),
     close: () => desk.close(),
   };

@@ -4,15 +4,23 @@ import { settleWithin } from '../lib/deadline.js';
 import type { Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { CacheEntry } from '../cache/cache-entry.js';
 import type { TieredCache } from '../cache/tiered-cache.js';
-import type { ExchangeClient, MarketAnswer, MarketRequest } from '../exchanges/exchange-client.js';
+import type {
+  ExchangeClient,
+  MarketAnswer,
+  MarketRequest,
+  OhlcvRequest,
+} from '../exchanges/exchange-client.js';
 import { venueSource } from './data-source.js';
 import { entryOf } from './entries.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { entryOfLedger } from './ledger-answers.js';
+import { isVenueFault } from './request-faults.js';
 import type { FreshnessSettings } from './freshness.js';
 
 export interface Loaded {
   readonly entry: CacheEntry;
   /** STALE: the shared tier holds an expired answer, and the venue was not asked. */
-  readonly cache: 'HIT' | 'MISS' | 'STALE';
+  readonly cache: 'HIT' | 'MISS' | 'STALE' | 'STORE';
   /** The symbol as the venue spells it, where the venue was asked. */
   readonly symbol?: UnifiedSymbol;
 }
@@ -30,12 +38,16 @@ interface LoadJob {
   readonly once: boolean;
 }
 
+const seriesOf = ({ exchange, symbol, interval }: OhlcvRequest) => ({ exchange, symbol, interval });
+
 /** The client keeps the deadline by itself; this is for the call that never settles. */
 const DEADLINE_GRACE_MS = 100;
 
 export interface VenueLoadDeps {
   readonly cache: TieredCache;
   readonly exchanges: ExchangeClient;
+  /** null: no candles are kept. */
+  readonly ledger: LedgerForLoads | null;
   readonly ttl: FreshnessSettings;
   readonly sandbox: boolean;
   readonly now: () => Millis;
@@ -43,12 +55,16 @@ export interface VenueLoadDeps {
   readonly monotonic: () => Millis;
 }
 
+/** What a load needs of the candle ledger. */
+type LedgerForLoads = Pick<Ledger, 'load' | 'partly' | 'record'>;
+
 /** Rejects with an AppError. */
 export type VenueLoad = (job: LoadJob, signal: AbortSignal) => Promise<Loaded>;
 
 export const createVenueLoad = ({
   cache,
   exchanges,
+  ledger,
   ttl,
   sandbox,
   now,
@@ -67,6 +83,59 @@ export const createVenueLoad = ({
     });
   };
 
+  const fromLedger = async (job: LoadJob, signal: AbortSignal) => {
+    const { request } = job;
+    if (ledger === null || request.kind !== 'ohlcv') return null;
+    const answer = await ledger.load(request, (part) => ask({ ...job, request: part }, signal));
+    if (answer === null) return null;
+    const entry = entryOfLedger(request, answer, { ttl, sandbox, now });
+    const loaded: Loaded = { entry, cache: answer.cache, symbol: answer.symbol };
+    return { complete: answer.complete, loaded };
+  };
+
+  /** Candles that come by are kept; nobody waits for that. */
+  const askAndKeep = async (job: LoadJob, signal: AbortSignal): Promise<MarketAnswer> => {
+    const { request } = job;
+    if (ledger === null || request.kind !== 'ohlcv') return ask(job, signal);
+    const answer = await ask({ ...job, request: { ...request, evidence: true } }, signal);
+    const { evidence, symbol } = answer;
+    if (evidence !== undefined) void ledger.record({ ...seriesOf(request), symbol }, evidence);
+    return answer;
+  };
+
+  /** The venue has not answered: what the ledger knows, however slow it is; null: nothing, or the caller is at fault. */
+  const afterFault = async (
+    job: LoadJob,
+    { signal, error }: { readonly signal: AbortSignal; readonly error: AppError },
+  ): Promise<Loaded | null> => {
+    const { request } = job;
+    if (ledger === null || request.kind !== 'ohlcv') return null;
+    const tooLong = error.code === 'invalid_request' && error.errors?.[0]?.parameter === 'limit';
+    if (!tooLong && !isVenueFault(error)) return null;
+    if (tooLong) await keepWhatFits({ ...job, request }, signal);
+    const answer = await ledger.partly(request, 'not_loaded_yet');
+    if (answer === null) return null;
+    return {
+      entry: entryOfLedger(request, answer, { ttl, sandbox, now }),
+      cache: 'STORE',
+      symbol: answer.symbol,
+    };
+  };
+
+  /** More pages are asked for than the budget ever has room for: those that fit, so that there is something to answer. */
+  const keepWhatFits = async (
+    job: LoadJob & { readonly request: OhlcvRequest },
+    signal: AbortSignal,
+  ): Promise<void> => {
+    const { request } = job;
+    const { candles } = await exchanges.describe(request.exchange);
+    const traits = request.symbol.includes(':') ? candles?.contract : candles?.spot;
+    const limit = Math.min(request.limit, traits?.page ?? 100);
+    const answer = await ask({ ...job, request: { ...request, limit, evidence: true } }, signal);
+    if (answer.evidence !== undefined)
+      await ledger?.record({ ...seriesOf(request), symbol: answer.symbol }, answer.evidence);
+  };
+
   return async (job, signal) => {
     const { key, request, deadline, holdsStale } = job;
     const found = await cache.get(key);
@@ -75,7 +144,19 @@ export const createVenueLoad = ({
     const claim = await cache.claim(key, { deadline, signal });
     if (claim.fresh !== undefined) return { entry: claim.fresh, cache: 'HIT' };
     try {
-      const answer = await ask(job, signal);
+      const stored = ledger === null ? null : await fromLedger(job, signal);
+      if (stored !== null) {
+        if (stored.complete) cache.put(key, stored.loaded.entry);
+        return stored.loaded;
+      }
+      const answer = await (ledger === null ? ask(job, signal) : askAndKeep(job, signal)).catch(
+        async (thrown: unknown) => {
+          const rest = await afterFault(job, { signal, error: AppError.from(thrown) });
+          if (rest === null) throw thrown;
+          return rest;
+        },
+      );
+      if ('entry' in answer) return answer;
       const source = venueSource(request.exchange, 'rest', sandbox);
       const entry = entryOf(request, answer, { source, ttl });
       cache.put(key, entry);

@@ -59,7 +59,7 @@ const provenance = z.object({
       'Where the data came from: `<exchange>; via=rest`, `<exchange>; via=websocket`, `coinmarketcap`, `sandbox; via=…` (simulated) or `server` (its own settings)',
   }),
   cache: z
-    .enum(['HIT', 'MISS', 'STALE', 'LIVE'])
+    .enum(['HIT', 'MISS', 'STALE', 'LIVE', 'STORE'])
     .optional()
     .meta({ description: 'STALE: the exchange is failing and this is its last good answer' }),
   received_at: timestamp.meta({ description: "When the exchange's answer arrived, ms since the epoch" }),

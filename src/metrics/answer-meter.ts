@@ -86,7 +86,7 @@ export const createAnswerMeter = (): AnswerMeter => {
       });
       addCounter(registry, {
         name: 'http_cache_answers_total',
-        help: 'Market answers over HTTP by X-Cache: HIT, MISS, STALE, LIVE.',
+        help: 'Market answers over HTTP by X-Cache: HIT, MISS, STALE, LIVE, STORE.',
         labels: ['cache'],
         samples: () => samplesBy('cache', caches),
       });

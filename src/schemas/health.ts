@@ -23,6 +23,17 @@ const cacheCheck = z
   })
   .meta({ id: 'CacheCheck' });
 
+const storeCheck = z
+  .object({
+    state: z.enum(['ok', 'degraded', 'disabled']).meta({
+      description: 'degraded: candles are not kept, or not all of them; disabled: STORE_URL=none',
+    }),
+    since,
+    detail: z.string(),
+  })
+  .meta({ id: 'StoreCheck' });
+export type StoreCheck = z.infer<typeof storeCheck>;
+
 const exchangeCheck = z
   .object({
     state: z.enum(['idle', 'loading', 'ok', 'cooling_down', 'failing', 'restarting']).meta({
@@ -57,8 +68,8 @@ export const readiness = z
       .optional()
       .meta({ description: 'Present while requests are refused with `overloaded`' }),
     checks: z
-      .record(z.string(), z.union([cacheCheck, exchangeCheck]))
-      .meta({ description: '`cache`, and each enabled exchange under its name' }),
+      .record(z.string(), z.union([cacheCheck, storeCheck, exchangeCheck]))
+      .meta({ description: '`cache`, `store`, and each enabled exchange under its name' }),
   })
   .meta({ id: 'Readiness' });
 export type Readiness = z.infer<typeof readiness>;

@@ -181,3 +181,34 @@ export const tickerStreamQuery = z.strictObject({
       example: 0.001,
     }),
 });
+
+const storedSeries = { exchange, symbol, interval: interval.default('1m') };
+export const coverageQuery = z.strictObject({
+  ...storedSeries,
+  from: urlInstant.optional(),
+  to: urlInstant.optional(),
+});
+export const revisionsQuery = z.strictObject({
+  ...storedSeries,
+  from: urlInstant.optional(),
+  to: urlInstant.optional(),
+  limit: atMost(1000, 100),
+});
+export const exportQuery = z.strictObject({
+  ...storedSeries,
+  from: urlInstant.optional(),
+  to: urlInstant.optional(),
+  format: z.enum(['csv', 'parquet'], 'must be csv or parquet').default('csv'),
+});
+const instantInJson = z
+  .union([z.number().transform(String), z.string()])
+  .transform(toInstant)
+  .meta({ type: ['integer', 'string'] });
+export const backfillBody = z.strictObject({
+  exchange,
+  symbol,
+  interval,
+  from: instantInJson,
+  to: instantInJson.optional(),
+});
+export const backfillParams = z.strictObject({ id: z.string().trim().min(1).max(64) });

@@ -1,7 +1,8 @@
 /** What the hub is made of, and from. */
 import type { Millis } from '../schemas/common.js';
+import type { Candle } from '../schemas/market.js';
 import type { Channel } from '../schemas/stream.js';
-import type { ExchangeClient } from '../exchanges/exchange-client.js';
+import type { ExchangeClient, StreamTopic } from '../exchanges/exchange-client.js';
 import type { Log } from '../log/log.js';
 import type { MarketData } from '../market-data/market-data-api.js';
 import type { Timers } from '../lib/timers.js';
@@ -45,6 +46,9 @@ export interface HubOptions {
   readonly pollIntervalMs?: Readonly<Record<Channel, Millis>> | undefined;
   /** Between two looks over REST at silent feeds of one exchange; default 6 s, a fifth of what polls may by default. */
   readonly checkSpacingMs?: Millis | undefined;
+  /** Told of every candle of a live feed that closes. */
+  readonly onCandles?:
+    ((topic: StreamTopic, candles: readonly Candle[], receivedAt: Millis) => void) | undefined;
   readonly sandbox: boolean;
   readonly log: Log;
   readonly now: () => Millis;

@@ -98,6 +98,7 @@ export class TopicTable {
       monotonic,
       random,
       timers: this.#timers,
+      onCandles: this.#options.onCandles,
       nextId: () => `${this.#epoch}-${(this.#sequence += 1)}`,
       count: (events) => {
         this.#eventsIn += 1;

@@ -13,6 +13,7 @@ import { lostEventOf, lostRangeEventOf, statusEventOf, type EventSource, type Fe
 import { Feed } from './feed/feed.js';
 import type { FeedListener, FeedOptions, ItemSource } from './feed/feed-api.js';
 import type { SharedEvent, Subscriber } from './hub-api.js';
+import type { HubOptions } from './hub-options.js';
 import { Paced } from '../lib/paced.js';
 import { createView, type Member, type Tick, type View } from './view.js';
 
@@ -26,6 +27,7 @@ export interface TopicOptions extends Omit<FeedOptions, 'listener'> {
   /** Counts one live order book that was found to be wrong. */
   readonly bookFailed: (fault: BookFault) => void;
   readonly deliver: (subscriber: Subscriber, event: SharedEvent) => void;
+  readonly onCandles: HubOptions['onCandles'];
   /** A new event id; later ones are different in every topic of the process. */
   readonly nextId: () => string;
   /** Counts one item that came in, and how many events went out of it. */
@@ -163,6 +165,8 @@ export class Topic implements FeedListener {
     } else {
       this.#source = source;
       this.#lastId = this.#options.nextId();
+      if (judgement.channel === 'ohlcv')
+        this.#options.onCandles?.(this.topic, judgement.candles, source.receivedAt);
       if (judgement.channel === 'orderbook') this.#books.push(judgement);
       else this.#publish(judgement);
     }

@@ -28,7 +28,7 @@ export const startTestApp = async (
   const now = () => clock.now;
   const venue = createFakeExchangeClient(now);
   const log = recordingLog();
-  const config = loadConfig({ REDIS_ENABLED: 'false', MAX_RETRIES: '0', ...env });
+  const config = loadConfig({ REDIS_ENABLED: 'false', MAX_RETRIES: '0', STORE_URL: 'none', ...env });
   const app = await buildApp(config, {
     now,
     log,

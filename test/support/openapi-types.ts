@@ -165,6 +165,114 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/v1/markets/ohlcv/coverage': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * What is known of a series of candles
+     * @description Half-open ranges without overlaps. Makes no upstream call.
+     */
+    get: operations['getCandleCoverage'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/v1/markets/ohlcv/revisions': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Candles that the exchange has corrected
+     * @description The values that were replaced, newest first.
+     */
+    get: operations['getCandleRevisions'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/v1/markets/ohlcv/export': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Stored candles as a file
+     * @description Settled candles only, oldest first, streamed. Holes are told by the Data-Gaps header of CSV and by the footer of Parquet.
+     */
+    get: operations['exportCandles'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/v1/backfills': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Backfills, newest first
+     * @description At most 200.
+     */
+    get: operations['listBackfills'];
+    put?: never;
+    /**
+     * Start a backfill
+     * @description Only where BACKFILL_API is true. An equal open one is given instead of a second one.
+     */
+    post: operations['startBackfill'];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/v1/backfills/{id}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * One backfill
+     * @description How far it is and what it waits for.
+     */
+    get: operations['getBackfill'];
+    put?: never;
+    post?: never;
+    /**
+     * Cancel a backfill
+     * @description Only where BACKFILL_API is true. At most the page that is under way follows.
+     */
+    delete: operations['cancelBackfill'];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/v1/stream/ticker': {
     parameters: {
       query?: never;
@@ -190,6 +298,42 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
   schemas: {
+    Backfill: {
+      id: string;
+      /**
+       * @description Exchange name as asked for, in lower case
+       * @example binance
+       */
+      exchange: string;
+      /**
+       * @description Unified symbol
+       * @example BTC/USDT
+       */
+      symbol: string;
+      /** @example 1m */
+      interval: string;
+      /**
+       * @description Milliseconds since the epoch
+       * @example 1699000000000
+       */
+      from: number;
+      /** @description null: kept complete up to now */
+      to: number | null;
+      /** @enum {string} */
+      state: 'queued' | 'running' | 'waiting' | 'done' | 'failed' | 'cancelled';
+      percent: number;
+      pages: number;
+      candles: number;
+      /** @description Everything from here to the end is settled */
+      reached: number | null;
+      eta_seconds: number | null;
+      waiting_for: string | null;
+      error: string | null;
+    };
+    Backfills: {
+      /** @description Newest first, at most 200 */
+      backfills: components['schemas']['Backfill'][];
+    };
     CacheCheck: {
       /**
        * @description degraded: Redis is not in use, memory alone serves; disabled: it was turned off
@@ -224,6 +368,56 @@ export interface components {
       orderbook: boolean;
       trades: boolean;
       stream: ('websocket' | 'polling') | null;
+    };
+    Coverage: {
+      /**
+       * @description Exchange name as asked for, in lower case
+       * @example binance
+       */
+      exchange: string;
+      /**
+       * @description Unified symbol
+       * @example BTC/USDT
+       */
+      symbol: string;
+      /** @example 1m */
+      interval: string;
+      /** @description null while nothing is stored */
+      series: {
+        /** @description Where periods begin: start modulo the interval, ms */
+        anchor: number;
+        /** @description Grows when a symbol was listed anew */
+        generation: number;
+        first: number | null;
+        last: number | null;
+        candles: number;
+        bytes?: number;
+      } | null;
+      ranges: components['schemas']['CoverageRange'][];
+    };
+    CoverageRange: {
+      /**
+       * @description Milliseconds since the epoch
+       * @example 1699000000000
+       */
+      from: number;
+      /**
+       * @description The first instant behind the range
+       * @example 1699000000000
+       */
+      to: number;
+      /**
+       * @description known: a candle is stored for each period; empty: proven to have none; unavailable: the exchange does not give it; suspect: none came once; unknown: not asked for; pending: a backfill is on its way
+       * @enum {string}
+       */
+      state: 'known' | 'empty' | 'unavailable' | 'suspect' | 'unknown' | 'pending';
+      reason?: string;
+      source?: string;
+      /**
+       * @description When the exchange was asked, the oldest time
+       * @example 1699000000000
+       */
+      checked_at?: number;
     };
     Exchange: {
       /**
@@ -431,10 +625,53 @@ export interface components {
        * @constant
        */
       overloaded?: true;
-      /** @description `cache`, and each enabled exchange under its name */
+      /** @description `cache`, `store`, and each enabled exchange under its name */
       checks: {
-        [key: string]: components['schemas']['CacheCheck'] | components['schemas']['ExchangeCheck'];
+        [key: string]:
+          | components['schemas']['CacheCheck']
+          | components['schemas']['StoreCheck']
+          | components['schemas']['ExchangeCheck'];
       };
+    };
+    Revision: {
+      /**
+       * @description Milliseconds since the epoch
+       * @example 1699000000000
+       */
+      timestamp: number;
+      rev: number;
+      open: number | null;
+      high: number | null;
+      low: number | null;
+      close: number | null;
+      volume: number | null;
+      /** @example rest */
+      source: string;
+      seen_at: number | null;
+      /**
+       * @description Milliseconds since the epoch
+       * @example 1699000000000
+       */
+      replaced_at: number;
+      /** @description The exchange went back and forth */
+      disputed: boolean;
+    };
+    Revisions: {
+      /** @description What was replaced, newest first */
+      revisions: components['schemas']['Revision'][];
+    };
+    StoreCheck: {
+      /**
+       * @description degraded: candles are not kept, or not all of them; disabled: STORE_URL=none
+       * @enum {string}
+       */
+      state: 'ok' | 'degraded' | 'disabled';
+      /**
+       * @description When this state began, ms since the epoch
+       * @example 1699000000000
+       */
+      since: number;
+      detail: string;
     };
     Ticker: {
       /**
@@ -660,7 +897,7 @@ export interface operations {
           Vary?: string;
           /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
-          /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
           'X-Cache'?: string;
           /** @description Where the data came from */
           'Data-Source'?: string;
@@ -693,7 +930,7 @@ export interface operations {
           Vary?: string;
           /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
-          /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
           'X-Cache'?: string;
           /** @description Where the data came from */
           'Data-Source'?: string;
@@ -952,7 +1189,7 @@ export interface operations {
           Vary?: string;
           /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
-          /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
           'X-Cache'?: string;
           /** @description Where the data came from */
           'Data-Source'?: string;
@@ -985,7 +1222,7 @@ export interface operations {
           Vary?: string;
           /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
-          /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
           'X-Cache'?: string;
           /** @description Where the data came from */
           'Data-Source'?: string;
@@ -1241,7 +1478,7 @@ export interface operations {
           Vary?: string;
           /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
-          /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
           'X-Cache'?: string;
           /** @description Where the data came from */
           'Data-Source'?: string;
@@ -1274,7 +1511,7 @@ export interface operations {
           Vary?: string;
           /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
-          /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
           'X-Cache'?: string;
           /** @description Where the data came from */
           'Data-Source'?: string;
@@ -1528,7 +1765,7 @@ export interface operations {
           Vary?: string;
           /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
-          /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
           'X-Cache'?: string;
           /** @description Where the data came from */
           'Data-Source'?: string;
@@ -1561,7 +1798,7 @@ export interface operations {
           Vary?: string;
           /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
-          /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
           'X-Cache'?: string;
           /** @description Where the data came from */
           'Data-Source'?: string;
@@ -1821,7 +2058,7 @@ export interface operations {
           Vary?: string;
           /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
-          /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
           'X-Cache'?: string;
           /** @description Where the data came from */
           'Data-Source'?: string;
@@ -1854,7 +2091,7 @@ export interface operations {
           Vary?: string;
           /** @description Strong validator of this form of the answer; send it back in If-None-Match */
           ETag?: string;
-          /** @description HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream) */
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
           'X-Cache'?: string;
           /** @description Where the data came from */
           'Data-Source'?: string;
@@ -2096,6 +2333,1508 @@ export interface operations {
         };
         content: {
           'application/json': components['schemas']['Exchanges'];
+        };
+      };
+      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
+      406: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `uri_too_long`: Shorten the query. */
+      414: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling. */
+      429: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
+      431: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
+      500: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
+       *
+       *     `shutting_down`: Ask again: a balancer sends you to another server.
+       */
+      503: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+    };
+  };
+  getCandleCoverage: {
+    parameters: {
+      query: {
+        /** @description CCXT exchange id, any case */
+        exchange: string;
+        /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
+        symbol: string;
+        interval?: string;
+        from?: number | string;
+        to?: number | string;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description What is known of a series of candles */
+      200: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Coverage'];
+        };
+      };
+      /**
+       * @description `unknown_exchange`: Use an id from /v1/exchanges.
+       *
+       *     `interval_not_supported`: Use one of the intervals that the exchange itself offers; /v1/exchanges lists them.
+       */
+      400: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_found`: See /docs for the addresses there are. */
+      404: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
+      406: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `uri_too_long`: Shorten the query. */
+      414: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling. */
+      429: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
+      431: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
+      500: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
+       *
+       *     `shutting_down`: Ask again: a balancer sends you to another server.
+       */
+      503: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+    };
+  };
+  getCandleRevisions: {
+    parameters: {
+      query: {
+        /** @description CCXT exchange id, any case */
+        exchange: string;
+        /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
+        symbol: string;
+        interval?: string;
+        from?: number | string;
+        to?: number | string;
+        limit?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Candles that the exchange has corrected */
+      200: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Revisions'];
+        };
+      };
+      /**
+       * @description `unknown_exchange`: Use an id from /v1/exchanges.
+       *
+       *     `interval_not_supported`: Use one of the intervals that the exchange itself offers; /v1/exchanges lists them.
+       */
+      400: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_found`: See /docs for the addresses there are. */
+      404: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
+      406: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `uri_too_long`: Shorten the query. */
+      414: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling. */
+      429: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
+      431: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
+      500: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
+       *
+       *     `shutting_down`: Ask again: a balancer sends you to another server.
+       */
+      503: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+    };
+  };
+  exportCandles: {
+    parameters: {
+      query: {
+        /** @description CCXT exchange id, any case */
+        exchange: string;
+        /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
+        symbol: string;
+        interval?: string;
+        from?: number | string;
+        to?: number | string;
+        format?: 'csv' | 'parquet';
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Stored candles as a file */
+      200: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'text/csv': string;
+        };
+      };
+      /**
+       * @description `unknown_exchange`: Use an id from /v1/exchanges.
+       *
+       *     `interval_not_supported`: Use one of the intervals that the exchange itself offers; /v1/exchanges lists them.
+       */
+      400: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_found`: See /docs for the addresses there are. */
+      404: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
+      406: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `uri_too_long`: Shorten the query. */
+      414: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling. */
+      429: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
+      431: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
+      500: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
+       *
+       *     `shutting_down`: Ask again: a balancer sends you to another server.
+       */
+      503: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+    };
+  };
+  listBackfills: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Backfills, newest first */
+      200: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Backfills'];
+        };
+      };
+      /** @description `not_found`: See /docs for the addresses there are. */
+      404: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
+      406: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `uri_too_long`: Shorten the query. */
+      414: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling. */
+      429: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
+      431: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
+      500: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
+       *
+       *     `shutting_down`: Ask again: a balancer sends you to another server.
+       */
+      503: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+    };
+  };
+  startBackfill: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        'application/json': {
+          /**
+           * @description CCXT exchange id, any case
+           * @example binance
+           */
+          exchange: string;
+          /**
+           * @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market
+           * @example BTC/USDT
+           */
+          symbol: string;
+          /** @example 1m */
+          interval: string;
+          from: ((number | string) | string) | string;
+          to?: ((number | string) | string) | string;
+        };
+      };
+    };
+    responses: {
+      /** @description Start a backfill */
+      202: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Backfill'];
+        };
+      };
+      /**
+       * @description `exchange_not_enabled`: Use an enabled one, or have it added to ENABLED_EXCHANGES.
+       *
+       *     `unknown_exchange`: Use an id from /v1/exchanges.
+       *
+       *     `interval_not_supported`: Use one of the intervals that the exchange itself offers; /v1/exchanges lists them.
+       */
+      400: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `feature_disabled`: Ask the operator to turn the feature on. */
+      403: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_found`: See /docs for the addresses there are. */
+      404: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
+      406: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `uri_too_long`: Shorten the query. */
+      414: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling. */
+      429: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
+      431: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
+      500: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
+       *
+       *     `shutting_down`: Ask again: a balancer sends you to another server.
+       */
+      503: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+    };
+  };
+  getBackfill: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description One backfill */
+      200: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Backfill'];
+        };
+      };
+      /** @description `not_found`: See /docs for the addresses there are. */
+      404: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
+      406: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `uri_too_long`: Shorten the query. */
+      414: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling. */
+      429: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
+      431: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
+      500: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
+       *
+       *     `shutting_down`: Ask again: a balancer sends you to another server.
+       */
+      503: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+    };
+  };
+  cancelBackfill: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Cancel a backfill */
+      200: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Backfill'];
+        };
+      };
+      /** @description `feature_disabled`: Ask the operator to turn the feature on. */
+      403: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_found`: See /docs for the addresses there are. */
+      404: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
         };
       };
       /** @description `not_acceptable`: Accept application/json, or send no Accept header. */

@@ -8,7 +8,7 @@ import type { Booking } from '../rate-limit/upstream-gate.js';
 
 export interface UpstreamCall {
   readonly kind: 'data' | 'markets';
-  readonly priority: 'caller' | 'poll';
+  readonly priority: 'caller' | 'poll' | 'backfill';
   /** Who asks: those who wait for a venue take turns by client. */
   readonly client?: string | undefined;
   readonly deadline: Millis;

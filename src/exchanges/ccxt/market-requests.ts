@@ -9,10 +9,17 @@ import {
   senselessAnswer,
   type Receipt,
 } from '../normalizer.js';
-import type { CallOptions, MarketAnswer, MarketRequest, OhlcvRequest } from '../exchange-client.js';
+import type {
+  CallOptions,
+  CandleEvidence,
+  MarketAnswer,
+  MarketRequest,
+  OhlcvRequest,
+} from '../exchange-client.js';
 import { hasBookSides } from '../answer-shapes.js';
 import { currentUpstreamCall } from './call-context.js';
 import { ohlcvBody, orderBookBody, tickerBody, tradesBody } from './answer-body.js';
+import { evidenceOf, marketIdOf, rememberPages } from './candle-evidence.js';
 import type { FetchPage } from './candle-plan.js';
 import { collectCandles } from './candles.js';
 import { withPagesBooked } from '../rate-limit/page-booking.js';
@@ -34,6 +41,8 @@ interface Asked<Request extends MarketRequest = MarketRequest> {
   readonly receivedAt: () => Millis;
 }
 
+const NO_BODY = new Uint8Array(0);
+
 const receiptOf = ({ venue, receivedAt }: Asked): Receipt => ({
   exchange: venue.exchange,
   now: receivedAt(),
@@ -45,7 +54,7 @@ const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> 
   const { exchange, clock } = venue;
   const { symbol, interval: text, since, until, limit } = request;
   const interval = await venue.requireInterval(text);
-  const fetchPage: FetchPage = async (page) => {
+  const askVenue: FetchPage = async (page) => {
     const rows = await ready.ccxt.fetchOHLCV(symbol, text, page.since, page.limit);
     const receipt = receiptOf(asked);
     const given = normalizeCandles(rows, receipt);
@@ -57,6 +66,16 @@ const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> 
   const series = { symbol, interval: text };
   const asPromised = { interval, since, until, limit, quirks, now: () => clock.now() };
   const plan = venue.pages.refine(series, asPromised);
+  const remembered = request.evidence === true ? rememberPages(askVenue, () => clock.now()) : null;
+  const fetchPage = remembered?.fetchPage ?? askVenue;
+  const evidence = (): CandleEvidence | undefined =>
+    remembered === null
+      ? undefined
+      : evidenceOf(plan.quirks, marketIdOf(ready.ccxt.markets, symbol), remembered.pages);
+  if (request.onePage === true) {
+    await fetchPage({ since, limit: Math.min(limit, plan.quirks.candlePage) });
+    return { body: NO_BODY, symbol, receivedAt: receivedAt(), closesAt: null, evidence: evidence() };
+  }
   const collected = await withPagesBooked(venue, plan, () => collectCandles(plan, fetchPage));
   const { closesAt, gaps } = collected;
   venue.noteInterval(collected.interval);
@@ -67,6 +86,7 @@ const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> 
     receivedAt: receivedAt(),
     closesAt: closesAt === null ? null : clock.toLocal(closesAt),
     mayHeal: gaps.some(({ reason }) => reason === 'unconfirmed'),
+    evidence: evidence(),
   };
 };
 

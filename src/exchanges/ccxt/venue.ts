@@ -12,6 +12,7 @@ import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
 import type { CallOptions, ExchangeDescription, VenueError } from '../exchange-client.js';
 import type { CcxtClass, CcxtExchange } from './ccxt-exchange.js';
 import type { SocketAgents } from './http/dispatcher.js';
+import { candleTraitsOf } from './candle-evidence.js';
 import { faultOfCcxt } from './faults.js';
 import { createInstance, type Instance } from './instance.js';
 import { coolDownError } from '../rate-limit/cool-down-log.js';
@@ -229,6 +230,10 @@ export class Venue {
           ? 'snapshot'
           : null,
       intervals: hasCandles ? sortIntervals(Object.keys(ccxt.timeframes ?? {})) : [],
+      candles: {
+        spot: candleTraitsOf(venueQuirks(this.exchange, { features: ccxt.features, contract: false })),
+        contract: candleTraitsOf(venueQuirks(this.exchange, { features: ccxt.features, contract: true })),
+      },
     };
   }
 

@@ -58,6 +58,11 @@ export class ExchangeGate {
       this.#slots.takeReserve(now);
       return;
     }
+    if (priority === 'backfill') {
+      // `refusal` has found room for it, and nobody who waits.
+      this.#slots.take(now, false);
+      return;
+    }
     const booked = this.#placeOf(request.booking);
     const poll = booked?.poll ?? priority === 'poll';
     if (this.#slotFor(poll, now, this.#line.before({ poll, client }, booked)) <= now) {
@@ -86,6 +91,13 @@ export class ExchangeGate {
     const now = this.#now();
     if (now < this.#restraint.coolDownUntil) return this.#rateLimited(this.#restraint.coolDownUntil - now);
     if (this.#hasReserve(kind, now)) return null;
+    if (priority === 'backfill') {
+      const free = Math.max(
+        this.#slotFor(false, now, this.#line.before({ poll: false, client })),
+        this.#slotFor(true, now, this.#line.before({ poll: true, client })),
+      );
+      return free <= now && this.#line.owed === 0 ? null : this.#noSlotBefore(Math.max(free, now + 1), true);
+    }
     const booked = this.#placeOf(booking);
     const poll = booked?.poll ?? priority === 'poll';
     const at = this.#slotFor(poll, now, this.#line.before({ poll, client }, booked));

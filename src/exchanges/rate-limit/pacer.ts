@@ -67,7 +67,7 @@ export class Pacer {
       this.#level -= cost;
       return;
     }
-    const poll = call === undefined || call.priority === 'poll';
+    const poll = call?.priority !== 'caller';
     const client = call?.client ?? '';
     const place = this.#placeFor(poll, client);
     const waitMs = this.#waitBehind(place);

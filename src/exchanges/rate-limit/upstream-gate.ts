@@ -10,7 +10,7 @@ export interface AdmitRequest {
   readonly exchange: ExchangeId;
   /** Market lists have a small reserve of their own: without them nothing else can be asked. */
   readonly kind: 'data' | 'markets';
-  readonly priority: 'caller' | 'poll';
+  readonly priority: 'caller' | 'poll' | 'backfill';
   /** Who asks: those who wait take turns by client. All without one are one client. */
   readonly client?: string | undefined;
   readonly deadline: Millis;

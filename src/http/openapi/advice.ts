@@ -50,6 +50,11 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     detail: 'bitflyer offers no ohlcv data this way.',
     advice: 'See capabilities in /v1/exchanges, or ask another exchange.',
   },
+  feature_disabled: {
+    meaning: 'Something that this server offers only where a setting says so',
+    detail: 'Backfills are started here only where BACKFILL_API=true.',
+    advice: 'Ask the operator to turn the feature on.',
+  },
   origin_not_allowed: {
     meaning: 'A page of another origin tried to open a WebSocket or to call `/mcp`',
     detail: 'Pages of this origin may not connect to this server.',

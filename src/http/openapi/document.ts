@@ -30,6 +30,7 @@ export interface DocumentedRoute extends Pick<RouteOptions, 'method' | 'url' | '
 
 const TAGS = [
   { name: 'markets', description: 'Tickers, candles, order books and trades, and what can be asked for' },
+  { name: 'ledger', description: 'Candles that stay: what is known, what was corrected, exports, backfills' },
   { name: 'streams', description: 'Live data; /asyncapi.json describes the events' },
   { name: 'health', description: 'Is the server alive, and can it do its work' },
 ];
@@ -163,7 +164,8 @@ export const buildOpenApiDocument = async (
   const shown = routes.filter(({ schema }) => schema !== undefined && schema.hide !== true);
   for (const { method, url, schema = {} } of shown) {
     const { 'x-answer': answer, 'x-responses': others, ...rest } = schema;
-    const described = answer === undefined ? rest : { ...rest, response: { 200: answer, ...others } };
+    const answers = { ...(answer === undefined ? {} : { 200: answer }), ...others };
+    const described = Object.keys(answers).length === 0 ? rest : { ...rest, response: answers };
     app.route({ method, url, schema: described, exposeHeadRoute: false, handler: () => '' });
   }
   await app.ready();
@@ -171,9 +173,9 @@ export const buildOpenApiDocument = async (
   await app.close();
 
   const toldAt = new Map(
-    shown.map(({ url, schema, unlimited }): [string, Told] => [
-      url,
-      { path: url, codes: schema?.['x-errors'] ?? [], unlimited },
+    shown.map(({ method, url, schema, unlimited }): [string, Told] => [
+      `${String(method).toLowerCase()} ${url.replace(/:(\w+)/g, '{$1}')}`,
+      { path: url.replace(/:(\w+)/g, '{$1}'), codes: schema?.['x-errors'] ?? [], unlimited },
     ]),
   );
   const paths = Object.fromEntries(
@@ -182,7 +184,7 @@ export const buildOpenApiDocument = async (
       Object.fromEntries(
         Object.entries(methods).map(([method, op]) => [
           method,
-          completed(op, toldAt.get(path) ?? { path, codes: [], unlimited: false }),
+          completed(op, toldAt.get(`${method} ${path}`) ?? { path, codes: [], unlimited: false }),
         ]),
       ),
     ]),

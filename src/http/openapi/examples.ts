@@ -2,12 +2,30 @@
 
 const timestamp = 1699000000000;
 
+const BACKFILL = {
+  id: '7d9f4c3e-2b1a-4f6d-9c8b-5a4e3d2c1b0a',
+  exchange: 'binance',
+  symbol: 'BTC/USDT',
+  interval: '1m',
+  from: timestamp,
+  to: timestamp + 86_400_000,
+  state: 'running',
+  percent: 41.6,
+  pages: 1,
+  candles: 600,
+  reached: timestamp + 50_400_000,
+  eta_seconds: 2,
+  waiting_for: null,
+  error: null,
+};
+
 export const EXAMPLES: Readonly<Record<string, unknown>> = {
   getHealth: { status: 'ok', uptime: 123.45, version: '0.1.0' },
   getReadiness: {
     status: 'ready',
     checks: {
       cache: { state: 'ok', since: timestamp, detail: 'Redis is in use.' },
+      store: { state: 'ok', since: timestamp, detail: 'SQLite file' },
       binance: {
         state: 'ok',
         since: timestamp,
@@ -97,6 +115,53 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
     symbol: 'BTC/USDT',
     trades: [{ trade_id: '3752788308', timestamp, price: 42505, amount: 0.01, side: 'buy' }],
   },
+  getCandleCoverage: {
+    exchange: 'binance',
+    symbol: 'BTC/USDT',
+    interval: '1m',
+    series: { anchor: 0, generation: 1, first: timestamp, last: timestamp + 3_540_000, candles: 60 },
+    ranges: [
+      {
+        from: timestamp,
+        to: timestamp + 3_600_000,
+        state: 'known',
+        source: 'rest',
+        checked_at: timestamp + 7_200_000,
+      },
+      { from: timestamp + 3_600_000, to: timestamp + 7_200_000, state: 'unknown' },
+    ],
+  },
+  getCandleRevisions: {
+    revisions: [
+      {
+        timestamp,
+        rev: 1,
+        open: 42500,
+        high: 42512.5,
+        low: 42498,
+        close: 42505,
+        volume: 3.25,
+        source: 'rest',
+        seen_at: timestamp + 70_000,
+        replaced_at: timestamp + 900_000,
+        disputed: false,
+      },
+    ],
+  },
+  exportCandles:
+    'timestamp,open,high,low,close,volume,closed\r\n1699000000000,42500,42512.5,42498,42505,3.25,true\r\n',
+  listBackfills: { backfills: [BACKFILL] },
+  getBackfill: BACKFILL,
+  startBackfill: {
+    ...BACKFILL,
+    state: 'queued',
+    percent: 0,
+    pages: 0,
+    candles: 0,
+    reached: null,
+    eta_seconds: null,
+  },
+  cancelBackfill: { ...BACKFILL, state: 'cancelled', eta_seconds: null },
   streamTicker:
     'id: 1\ndata: {"event_type":"ticker","exchange":"binance","symbol":"BTC/USDT","bid":42500,"ask":42510,"last":42505,"timestamp":1699000000000,"price_change_percent":0}\n\n',
 };

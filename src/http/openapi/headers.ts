@@ -46,7 +46,10 @@ export const MARKET_HEADERS: HeaderDocs = {
     'Strong validator of this form of the answer; send it back in If-None-Match',
     '"OTVou2TR0Q2aqISSYcgrL_wlieo"',
   ),
-  'X-Cache': text('HIT, MISS, STALE (the exchange fails; its last answer) or LIVE (from a stream)', 'HIT'),
+  'X-Cache': text(
+    'HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger)',
+    'HIT',
+  ),
   'Data-Source': text('Where the data came from', 'binance; via=rest'),
 };
 

@@ -109,7 +109,11 @@ export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app,
   app.addHook('onRequest', hotAnswers.hook);
 
   const answer = async (request: FastifyRequest, reply: FastifyReply, query: MarketQuery) => {
-    const { exchange } = marketData.resolveExchange(query.exchange);
+    // Of an exchange that is not enabled there may be candles in the ledger.
+    const { exchange } =
+      query.kind === 'ohlcv'
+        ? marketData.resolveStoredExchange(query.exchange)
+        : marketData.resolveExchange(query.exchange);
     request.exchangeId = exchange;
     const served = await marketData.get({ ...query, client: clientOf(request) }, request.signal);
     const isLive = (): boolean => marketData.isLive(query);

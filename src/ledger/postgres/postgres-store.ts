@@ -3,7 +3,13 @@ import type { Log } from '../../log/log.js';
 import type { Millis } from '../../schemas/common.js';
 import { createSqlStore } from '../sql-store.js';
 import { StoreError } from '../store-error.js';
-import { MARKER_KEY, type StoreHandle, type StoreMarker, type StoreStatus } from '../store-status.js';
+import {
+  isOtherData,
+  MARKER_KEY,
+  type StoreHandle,
+  type StoreMarker,
+  type StoreStatus,
+} from '../store-status.js';
 import type { CandleStore } from '../store.js';
 import { openPostgres, POSTGRES_NOW } from './postgres-database.js';
 
@@ -20,6 +26,8 @@ const faultOf = (thrown: unknown): StoreError =>
   thrown instanceof StoreError ? thrown : new StoreError('unavailable', 'PostgreSQL did not answer.');
 
 class PostgresStore implements StoreHandle {
+  readonly shared = true;
+  readonly file = null;
   readonly opened: Promise<void>;
   readonly #options: PostgresStoreOptions;
   #raw: CandleStore | null = null;
@@ -79,7 +87,7 @@ class PostgresStore implements StoreHandle {
     const { marker } = this.#options;
     const found = await store.meta(MARKER_KEY);
     if (found === null) return store.setMeta(MARKER_KEY, marker);
-    if (found !== marker)
+    if (isOtherData(found, marker))
       throw new StoreError(
         'sandbox',
         `The store belongs to ${found}, this server to ${marker}: a sandbox's data stays apart.`,

@@ -9,7 +9,7 @@ import type { Millis } from '../../schemas/common.js';
 import type { Migration } from '../migrations.js';
 import { createSqlStore } from '../sql-store.js';
 import { StoreError } from '../store-error.js';
-import { MARKER_KEY, type StoreMarker, type StoreStatus } from '../store-status.js';
+import { isOtherData, MARKER_KEY, type StoreMarker, type StoreStatus } from '../store-status.js';
 import type { CandleStore } from '../store.js';
 import { sqliteFault, type SqliteDriver } from './driver.js';
 import { takeOwnerLock, type OwnerLock } from './owner-lock.js';
@@ -184,7 +184,7 @@ export class SqliteHost {
     const found = await store.meta(MARKER_KEY);
     if (found === null && this.#lock !== null && this.#file?.readOnly !== true)
       return store.setMeta(MARKER_KEY, marker);
-    if (found === null || found === marker) return;
+    if (found === null || !isOtherData(found, marker)) return;
     this.close();
     throw new StoreError(
       'sandbox',

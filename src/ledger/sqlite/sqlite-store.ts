@@ -69,6 +69,8 @@ const unwrap = (reply: StoreReply): unknown => {
 };
 
 class SqliteStore implements StoreHandle {
+  readonly shared = false;
+  readonly file: string;
   readonly opened: Promise<void>;
   readonly #options: SqliteStoreOptions;
   #started: Started | null = null;
@@ -80,6 +82,7 @@ class SqliteStore implements StoreHandle {
 
   constructor(options: SqliteStoreOptions) {
     this.#options = options;
+    this.file = options.file;
     this.#status = { state: 'degraded', detail: 'Not open yet.', since: options.now(), writable: false };
     this.opened = this.#open();
   }

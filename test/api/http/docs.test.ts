@@ -48,11 +48,16 @@ describe('the OpenAPI document', () => {
     const { openapi, paths } = await openApi();
     expect(openapi).toMatch(/^3\.1\./);
     expect(Object.keys(paths).sort()).toEqual([
+      '/v1/backfills',
+      '/v1/backfills/{id}',
       '/v1/exchanges',
       '/v1/health',
       '/v1/health/ready',
       '/v1/markets',
       '/v1/markets/ohlcv',
+      '/v1/markets/ohlcv/coverage',
+      '/v1/markets/ohlcv/export',
+      '/v1/markets/ohlcv/revisions',
       '/v1/markets/orderbook',
       '/v1/markets/ticker',
       '/v1/markets/trades',
@@ -84,7 +89,7 @@ describe('the OpenAPI document', () => {
     }
     const elsewhere = [
       'origin_not_allowed',
-      'not_found',
+      'feature_disabled',
       'method_not_allowed',
       'request_timeout',
       'payload_too_large',

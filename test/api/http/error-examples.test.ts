@@ -118,6 +118,10 @@ const PROVOKED: Readonly<Record<ErrorCode, () => Promise<Problem>>> = {
     problemAt(await venueApp(), '/v1/markets/ohlcv?exchange=coinbaseexchange&symbol=BTC/USD&interval=4h'),
   not_supported_by_exchange: async () =>
     problemAt(await venueApp(), '/v1/markets/ohlcv?exchange=bitflyer&symbol=BTC/JPY'),
+  feature_disabled: async () => {
+    const { app } = await fakeApp();
+    return (await app.inject({ method: 'DELETE', url: '/v1/backfills/1' })).json<Problem>();
+  },
   origin_not_allowed: async () => {
     const { app } = await fakeApp({ CORS_ORIGIN: 'https://a.example' });
     const headers = { connection: 'upgrade', upgrade: 'websocket', origin: 'https://b.example' };

@@ -5,11 +5,13 @@ const SERVER = process.env['TEST_POSTGRES_URL'] ?? 'postgres://postgres@127.0.0.
 
 export interface TestDatabase {
   readonly url: string;
+  /** Takes everything out of it. */
+  empty(): Promise<void>;
   drop(): Promise<void>;
 }
 
-const asAdmin = async (text: string): Promise<void> => {
-  const client = new pg.Client({ connectionString: SERVER, connectionTimeoutMillis: 2_000 });
+const run = async (connectionString: string, text: string): Promise<void> => {
+  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 2_000 });
   await client.connect();
   try {
     await client.query(text);
@@ -17,6 +19,8 @@ const asAdmin = async (text: string): Promise<void> => {
     await client.end();
   }
 };
+
+const asAdmin = (text: string): Promise<void> => run(SERVER, text);
 
 export const createTestDatabase = async (): Promise<TestDatabase | null> => {
   const name = `candles_${process.pid}_${Math.random().toString(36).slice(2, 10)}`;
@@ -27,5 +31,9 @@ export const createTestDatabase = async (): Promise<TestDatabase | null> => {
   }
   const url = new URL(SERVER);
   url.pathname = `/${name}`;
-  return { url: url.href, drop: () => asAdmin(`DROP DATABASE ${name} WITH (FORCE)`) };
+  return {
+    url: url.href,
+    empty: () => run(url.href, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public'),
+    drop: () => asAdmin(`DROP DATABASE ${name} WITH (FORCE)`),
+  };
 };

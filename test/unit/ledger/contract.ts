@@ -31,6 +31,7 @@ export const pageOf = (
     omitsEmpty: false,
     since: T0 + first * MINUTE,
     limit: 1000,
+    pageSize: 1000,
     askedAt: T0 + DAY,
     rows: Array.from({ length: count }, (_, index) => candleAt(first + index)),
     ...page,

@@ -46,6 +46,15 @@ test('a short page of a venue that jumps says nothing of what follows it', () =>
   expect(settled({ rows: rowsOf(0, 1), limit: 10 }).ranges).toEqual([[0, 2, 'known']]);
 });
 
+test('a venue that jumps and is asked for more than a page before its first candle has nothing there', () => {
+  expect(settled({ since: T0 - 1000 * MINUTE, rows: rowsOf(0) }).ranges?.[0]).toEqual([
+    -1000,
+    0,
+    'unavailable',
+  ]);
+  expect(settled({ since: T0 - 999 * MINUTE, rows: rowsOf(0) }).ranges?.[0]).toEqual([-999, 0, 'suspect']);
+});
+
 test('a window speaks for its whole length', () => {
   expect(settled({ kind: 'window', rows: rowsOf(0, 1), limit: 10 }).ranges).toEqual([
     [0, 2, 'known'],
@@ -54,10 +63,12 @@ test('a window speaks for its whole length', () => {
 });
 
 test('what is older than a venue keeps is not to be had; a hole within what it keeps is suspect', () => {
-  const askedAt = T0 + 720 * MINUTE;
+  // It gives 720 with the open one.
+  const askedAt = T0 + 719 * MINUTE;
   const page = (first: number): Partial<PageEvidence> => ({
     kind: 'latest',
     limit: 720,
+    pageSize: 720,
     askedAt,
     since: T0 - DAY,
     rows: rowsOf(first, first + 1),

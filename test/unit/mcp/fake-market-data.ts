@@ -137,6 +137,10 @@ export class FakeMarketData implements MarketData {
     });
   }
 
+  resolveStoredExchange(name: string) {
+    return this.resolveExchange(name);
+  }
+
   resolveExchange(name: string) {
     if (name === 'nowhere') throw new AppError('unknown_exchange', 'nowhere is not an exchange.');
     return { name, exchange: name === 'coinbasepro' ? 'coinbaseexchange' : name };

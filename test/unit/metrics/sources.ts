@@ -3,7 +3,7 @@ import type { MetricsSources } from '../../../src/metrics/metrics.js';
 
 export const NOW = 1_699_000_000_000;
 
-const states = { HIT: 1, MISS: 2, STALE: 3, LIVE: 4 };
+const states = { HIT: 1, MISS: 2, STALE: 3, LIVE: 4, STORE: 5 };
 
 export const fullSources = (): MetricsSources => ({
   unhandledRejections: () => 48,

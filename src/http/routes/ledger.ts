@@ -1,0 +1,270 @@
+/** The candle ledger: what is known of a series, what was corrected, exports, and backfills. */
+import { Readable } from 'node:stream';
+import { z } from 'zod';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { AppError } from '../../errors.js';
+import { csvOf } from '../../ledger/export/csv.js';
+import type { CoverageAnswer, Ledger } from '../../ledger/ledger.js';
+import type { Revision } from '../../ledger/merge.js';
+import type { SeriesName } from '../../ledger/settle.js';
+import type { Job } from '../../ledger/store.js';
+import type { ResolvedExchange } from '../../exchanges/exchange-names.js';
+import type { MarketData } from '../../market-data/market-data-api.js';
+import {
+  backfill,
+  backfillsAnswer,
+  coverageAnswer,
+  revisionsAnswer,
+  type BackfillBody,
+  type CoverageBody,
+  type RevisionsBody,
+} from '../../schemas/ledger.js';
+import {
+  backfillBody,
+  backfillParams,
+  coverageQuery,
+  exportQuery,
+  revisionsQuery,
+} from '../../schemas/query.js';
+import { dataGapsHeader } from '../data-gaps.js';
+import { sendJson } from '../json-answer.js';
+import { JSON_CONTENT_TYPE } from '../representations.js';
+import { etagOf } from '../../cache/etag.js';
+
+const MAX_JOBS = 200;
+
+export interface LedgerRoutesOptions {
+  readonly marketData: Pick<MarketData, 'resolveExchange' | 'resolveStoredExchange'>;
+  /** null: no candles are kept. */
+  readonly ledger: Ledger | null;
+  /** Callers may start and cancel backfills. */
+  readonly backfillApi: boolean;
+  readonly sandbox: boolean;
+}
+
+const tags = ['ledger'];
+const SCHEMAS = {
+  coverage: {
+    tags,
+    operationId: 'getCandleCoverage',
+    summary: 'What is known of a series of candles',
+    description: 'Half-open ranges without overlaps. Makes no upstream call.',
+    querystring: coverageQuery,
+    'x-answer': coverageAnswer,
+    'x-errors': ['unknown_exchange', 'interval_not_supported', 'not_found'],
+  },
+  revisions: {
+    tags,
+    operationId: 'getCandleRevisions',
+    summary: 'Candles that the exchange has corrected',
+    description: 'The values that were replaced, newest first.',
+    querystring: revisionsQuery,
+    'x-answer': revisionsAnswer,
+    'x-errors': ['unknown_exchange', 'interval_not_supported', 'not_found'],
+  },
+  export: {
+    tags,
+    operationId: 'exportCandles',
+    summary: 'Stored candles as a file',
+    description:
+      'Settled candles only, oldest first, streamed. Holes are told by the Data-Gaps header of CSV and by the footer of Parquet.',
+    querystring: exportQuery,
+    produces: ['text/csv'],
+    'x-answer': z.string(),
+    'x-errors': ['unknown_exchange', 'interval_not_supported', 'not_found'],
+  },
+  list: {
+    tags,
+    operationId: 'listBackfills',
+    summary: 'Backfills, newest first',
+    description: 'At most 200.',
+    'x-answer': backfillsAnswer,
+    'x-errors': ['not_found'],
+  },
+  one: {
+    tags,
+    operationId: 'getBackfill',
+    summary: 'One backfill',
+    description: 'How far it is and what it waits for.',
+    params: backfillParams,
+    'x-answer': backfill,
+    'x-errors': ['not_found'],
+  },
+  add: {
+    tags,
+    operationId: 'startBackfill',
+    summary: 'Start a backfill',
+    description: 'Only where BACKFILL_API is true. An equal open one is given instead of a second one.',
+    body: backfillBody,
+    'x-responses': { 202: backfill },
+    'x-errors': [
+      'exchange_not_enabled',
+      'unknown_exchange',
+      'interval_not_supported',
+      'feature_disabled',
+      'not_found',
+    ],
+  },
+  cancel: {
+    tags,
+    operationId: 'cancelBackfill',
+    summary: 'Cancel a backfill',
+    description: 'Only where BACKFILL_API is true. At most the page that is under way follows.',
+    params: backfillParams,
+    'x-answer': backfill,
+    'x-errors': ['feature_disabled', 'not_found'],
+  },
+} as const;
+
+const coverageBodyOf = (
+  { name }: ResolvedExchange,
+  interval: string,
+  { symbol, series, ranges }: CoverageAnswer,
+): CoverageBody => ({
+  exchange: name,
+  symbol,
+  interval,
+  series:
+    series === null
+      ? null
+      : {
+          anchor: series.anchor,
+          generation: series.generation,
+          first: series.first,
+          last: series.last,
+          candles: series.candles,
+        },
+  ranges: ranges.map(({ from, to, state, reason, source, checkedAt }) => ({
+    from,
+    to,
+    state,
+    ...(reason === null ? {} : { reason }),
+    ...(source === null ? {} : { source }),
+    ...(checkedAt === null ? {} : { checked_at: checkedAt }),
+  })),
+});
+
+const revisionBodyOf = ({
+  seenAt,
+  replacedAt,
+  ...revision
+}: Revision): RevisionsBody['revisions'][number] => ({
+  ...revision,
+  seen_at: seenAt,
+  replaced_at: replacedAt,
+});
+
+const jobBodyOf = (job: Job): BackfillBody => {
+  const { id, exchange, symbol, interval, from, to, state, percent, pages, candles, reached, error } = job;
+  return {
+    ...{ id, exchange, symbol, interval, from, to, state, percent, pages, candles, reached },
+    eta_seconds: job.etaSeconds,
+    waiting_for: job.waitingFor,
+    error,
+  };
+};
+
+export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app, options, done) => {
+  const { marketData, backfillApi, sandbox } = options;
+
+  const ledgerOf = (): Ledger => {
+    if (options.ledger !== null) return options.ledger;
+    throw new AppError('not_found', 'This server keeps no candles: there is no store (STORE_URL=none).');
+  };
+  const requireApi = (): void => {
+    if (!backfillApi)
+      throw new AppError('feature_disabled', 'Backfills are started here only where BACKFILL_API=true.');
+  };
+  const sourceOf = (exchange: string): string => (sandbox ? 'sandbox; via=store' : `${exchange}; via=store`);
+  const seriesOf = (
+    request: FastifyRequest,
+    query: { readonly exchange: string; readonly symbol: string; readonly interval: string },
+  ): { readonly as: ResolvedExchange; readonly name: SeriesName } => {
+    const as = marketData.resolveStoredExchange(query.exchange);
+    request.exchangeId = as.exchange;
+    return { as, name: { exchange: as.exchange, symbol: query.symbol, interval: query.interval } };
+  };
+  const send = (request: FastifyRequest, reply: FastifyReply, value: object): FastifyReply => {
+    const body = Buffer.from(JSON.stringify(value));
+    reply.header('cache-control', 'no-store');
+    return sendJson(request, reply, { body, etag: etagOf(body) });
+  };
+  const found = (job: Job | null): Job => {
+    if (job !== null) return job;
+    throw new AppError('not_found', 'There is no backfill with this id.');
+  };
+
+  app.get('/v1/markets/ohlcv/coverage', { schema: SCHEMAS.coverage }, async (request, reply) => {
+    const ledger = ledgerOf();
+    const { interval, from, to } = request.query;
+    const { as, name } = seriesOf(request, request.query);
+    const coverage = await ledger.coverage(name, { from, to });
+    reply.header('data-source', sourceOf(as.exchange));
+    return send(request, reply, coverageBodyOf(as, interval, coverage));
+  });
+
+  app.get('/v1/markets/ohlcv/revisions', { schema: SCHEMAS.revisions }, async (request, reply) => {
+    const ledger = ledgerOf();
+    const { from, to, limit } = request.query;
+    const { as, name } = seriesOf(request, request.query);
+    const revisions = await ledger.revisions(name, { from, to }, limit);
+    reply.header('data-source', sourceOf(as.exchange));
+    return send(request, reply, { revisions: revisions.map(revisionBodyOf) });
+  });
+
+  app.get('/v1/markets/ohlcv/export', { schema: SCHEMAS.export }, async (request, reply) => {
+    const ledger = ledgerOf();
+    const { from, to, format } = request.query;
+    const { as, name } = seriesOf(request, request.query);
+    const plan = await ledger.exporting(name, { from, to });
+    const stem = `${as.exchange}-${plan.name.symbol.replace(/[^A-Za-z0-9]+/g, '-')}-${plan.name.interval}`;
+    reply
+      .header('cache-control', 'no-store')
+      .header('data-source', sourceOf(as.exchange))
+      .header('content-disposition', `attachment; filename="${stem}.${format}"`);
+    const gaps = dataGapsHeader(plan.gaps);
+    if (gaps !== null) reply.header('data-gaps', gaps);
+    if (format === 'csv') {
+      reply.header('content-type', 'text/csv; charset=utf-8; header=present');
+      return reply.send(Readable.from(csvOf(plan.pages()), { objectMode: false }));
+    }
+    const { parquetOf } = await import('../../ledger/export/parquet.js');
+    reply.header('content-type', 'application/vnd.apache.parquet');
+    return reply.send(Readable.from(parquetOf(plan, as.exchange), { objectMode: false }));
+  });
+
+  app.get('/v1/backfills', { schema: SCHEMAS.list }, async (request, reply) => {
+    const jobs = await ledgerOf().jobs(MAX_JOBS);
+    return send(request, reply, { backfills: jobs.map(jobBodyOf) });
+  });
+
+  app.get('/v1/backfills/:id', { schema: SCHEMAS.one }, async (request, reply) =>
+    send(request, reply, jobBodyOf(found(await ledgerOf().job(request.params.id)))),
+  );
+
+  app.post('/v1/backfills', { schema: SCHEMAS.add }, async (request, reply) => {
+    requireApi();
+    const ledger = ledgerOf();
+    const { exchange: asked, symbol, interval, from, to } = request.body;
+    const { exchange } = marketData.resolveExchange(asked);
+    request.exchangeId = exchange;
+    if (to !== undefined && from >= to)
+      throw new AppError('invalid_request', 'from: must lie before to.', {
+        errors: [{ parameter: 'from', reason: 'must lie before to' }],
+      });
+    const job = await ledger.addJob({ exchange, symbol, interval }, { from, to });
+    return reply
+      .code(202)
+      .header('location', `/v1/backfills/${job.id}`)
+      .header('cache-control', 'no-store')
+      .header('content-type', JSON_CONTENT_TYPE)
+      .send(JSON.stringify(jobBodyOf(job)));
+  });
+
+  app.delete('/v1/backfills/:id', { schema: SCHEMAS.cancel }, async (request, reply) => {
+    requireApi();
+    return send(request, reply, jobBodyOf(found(await ledgerOf().cancelJob(request.params.id))));
+  });
+  done();
+};

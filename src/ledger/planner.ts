@@ -1,0 +1,71 @@
+/** Which page to ask a venue for next, so that a range becomes complete. Pure. */
+import type { Millis } from '../schemas/common.js';
+import { addPeriods, nextPeriodStart, periodStart, type Interval } from '../lib/intervals.js';
+import type { CandleTraits } from '../exchanges/exchange-client.js';
+import { clip, missing, type Coverage, type Span } from './coverage.js';
+
+export interface PageToAsk {
+  readonly since: Millis;
+  /** Periods, at most a page. */
+  readonly limit: number;
+}
+
+export interface PlanInput {
+  readonly interval: Interval;
+  readonly span: Span;
+  /** Of the span at least, sorted. */
+  readonly coverage: readonly Coverage[];
+  readonly traits: CandleTraits;
+  readonly now: Millis;
+}
+
+export interface Progress {
+  /** 0 to 100, of the periods of the span about which nothing more is to be asked. */
+  readonly percent: number;
+  /** Periods with a candle. */
+  readonly candles: number;
+  /** Requests to come, where pages are full. */
+  readonly requests: number;
+  /** Everything from here to the end of the span is settled; null where nothing is. */
+  readonly reached: Millis | null;
+}
+
+/** Average periods in a stretch; exact where the length of periods is fixed. */
+const periodsIn = (interval: Interval, { from, to }: Span): number =>
+  Math.max(0, Math.round((to - from) / interval.ms));
+
+export const alignedSpan = (interval: Interval, { from, to }: Span): Span => ({
+  from: periodStart(interval, from),
+  to: nextPeriodStart(interval, to),
+});
+
+/** The newest missing stretch first, as a whole page that may reach back over what is known; null: nothing is missing. */
+export const nextPage = ({ interval, span, coverage, traits, now }: PlanInput): PageToAsk | null => {
+  const newest = missing(span, clip(coverage, span), now).at(-1);
+  if (newest === undefined) return null;
+  // All that such a venue has comes in one answer, and the rest of the span is known to be unavailable by it.
+  if (traits.kind === 'latest') return { since: span.from, limit: traits.page };
+  const whole = addPeriods(interval, newest.to, -traits.page);
+  const since = Math.max(span.from, whole);
+  return {
+    since,
+    limit: Math.min(traits.page, Math.max(1, periodsIn(interval, { from: since, to: newest.to }))),
+  };
+};
+
+export const progressOf = ({ interval, span, coverage, traits, now }: PlanInput): Progress => {
+  const inside = clip(coverage, span);
+  const open = missing(span, inside, now);
+  const total = span.to - span.from;
+  const left = open.reduce((sum, { from, to }) => sum + to - from, 0);
+  const known = inside.filter(({ state }) => state === 'known');
+  const candles = known.reduce((sum, range) => sum + periodsIn(interval, range), 0);
+  const requests = open.reduce((sum, part) => sum + Math.ceil(periodsIn(interval, part) / traits.page), 0);
+  const reached = open.at(-1)?.to ?? span.from;
+  return {
+    percent: total <= 0 ? 100 : Math.floor(((total - left) / total) * 1000) / 10,
+    candles,
+    requests: traits.kind === 'latest' ? Math.min(1, requests) : requests,
+    reached: reached >= span.to ? null : reached,
+  };
+};

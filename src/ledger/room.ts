@@ -1,0 +1,70 @@
+/** Is there room for more candles: the store's own bound, and what is left on its disk. Looked at now and then. */
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Millis } from '../schemas/common.js';
+import type { CandleStore, StoreTotals } from './store.js';
+
+const LOOK_EVERY_MS: Millis = 5_000;
+/** From here on only series that somebody wants kept are written. */
+const NEARLY_FULL = 0.8;
+const MB = 1024 * 1024;
+
+export type Room = 'plenty' | 'scarce' | 'none';
+
+export interface RoomDeps {
+  readonly maxBytes: number;
+  readonly minFreeBytes: number;
+  /** null: the disk is not this machine's. */
+  readonly file: string | null;
+  /** The clock of durations. */
+  readonly monotonic: () => Millis;
+}
+
+export interface RoomWatch {
+  /** From the latest look; starts another one where that is old. */
+  state(store: CandleStore): Promise<Room>;
+  totals(): StoreTotals | null;
+  freeBytes(): number | null;
+  /** Why nothing is written; null where there is room. */
+  reason(): string | null;
+}
+
+export const watchRoom = ({ maxBytes, minFreeBytes, file, monotonic }: RoomDeps): RoomWatch => {
+  let lookedAt = -Infinity;
+  let room: Room = 'plenty';
+  let reason: string | null = null;
+  let totals: StoreTotals | null = null;
+  let free: number | null = null;
+
+  const look = async (store: CandleStore): Promise<void> => {
+    totals = await store.totals();
+    if (file !== null) {
+      const disk = await statfs(dirname(file)).catch(() => null);
+      free = disk === null ? null : disk.bavail * disk.bsize;
+    }
+    const bytes = totals.bytes + totals.walBytes;
+    if (bytes >= maxBytes) {
+      room = 'none';
+      reason = `The store is over its limit: ${Math.round(bytes / MB)} MB, STORE_MAX_GB allows ${Math.round(maxBytes / MB)} MB.`;
+    } else if (free !== null && free < minFreeBytes) {
+      room = 'none';
+      reason = `The disk is nearly full: ${Math.round(free / MB)} MB are free, STORE_MIN_FREE_MB keeps ${Math.round(minFreeBytes / MB)}.`;
+    } else {
+      room = bytes >= maxBytes * NEARLY_FULL ? 'scarce' : 'plenty';
+      reason = null;
+    }
+  };
+
+  return {
+    async state(store) {
+      if (monotonic() - lookedAt >= LOOK_EVERY_MS) {
+        lookedAt = monotonic();
+        await look(store);
+      }
+      return room;
+    },
+    totals: () => totals,
+    freeBytes: () => free,
+    reason: () => reason,
+  };
+};

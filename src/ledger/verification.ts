@@ -1,0 +1,113 @@
+/**
+ * Asks again for what was written of live series: a quarter of an hour later and a day later, since venues correct candles
+ * after they have closed. What is due is kept in the store, by the wall clock, and is done soon after a start.
+ */
+import type { CandleEvidence, ExchangeClient } from '../exchanges/exchange-client.js';
+import type { ExchangeId, Millis } from '../schemas/common.js';
+import { addPeriods, parseInterval, periodStart } from '../lib/intervals.js';
+import type { Log } from '../log/log.js';
+import type { SeriesName } from './settle.js';
+import type { StoreHandle } from './store-status.js';
+import type { Due } from './store.js';
+
+/** `spacing`: what is written within it is asked for again together. */
+const ROUNDS: readonly { readonly after: Millis; readonly spacing: Millis }[] = [
+  { after: 15 * 60_000, spacing: 15 * 60_000 },
+  { after: 24 * 3_600_000, spacing: 2 * 3_600_000 },
+];
+const LOOK_EVERY_MS: Millis = 10_000;
+const TIMEOUT_MS: Millis = 30_000;
+/** What could not be asked is tried again after so long. */
+const AGAIN_MS: Millis = 5 * 60_000;
+const AT_ONCE = 20;
+
+export interface VerificationDeps {
+  readonly handle: StoreHandle;
+  readonly exchanges: Pick<ExchangeClient, 'fetch' | 'describe'>;
+  readonly record: (name: SeriesName, evidence: CandleEvidence) => Promise<void>;
+  readonly isWanted: (name: SeriesName) => boolean;
+  readonly enabled: readonly ExchangeId[];
+  readonly log: Log;
+  readonly now: () => Millis;
+  readonly monotonic: () => Millis;
+}
+
+export interface Verification {
+  /** Something of the series was stored. */
+  written(name: SeriesName): void;
+  start(): void;
+  close(): void;
+}
+
+export const createVerification = (deps: VerificationDeps): Verification => {
+  const { handle, exchanges, record, isWanted, enabled, log, now, monotonic } = deps;
+  const planned = new Map<string, Millis>();
+  let timer: NodeJS.Timeout | undefined;
+  let running = false;
+
+  const plan = async (name: SeriesName, after: Millis): Promise<void> => {
+    const store = handle.store();
+    const interval = parseInterval(name.interval);
+    if (store === null || interval === undefined) return;
+    const description = await exchanges.describe(name.exchange);
+    const traits = name.symbol.includes(':') ? description.candles?.contract : description.candles?.spot;
+    const to = periodStart(interval, now());
+    const from = addPeriods(interval, to, -(traits?.page ?? 100));
+    await store.addDue({ ...name, at: now() + after, from, to });
+  };
+
+  const verify = async ({ exchange, symbol, interval, from }: Due): Promise<void> => {
+    const name = { exchange, symbol, interval };
+    const answer = await exchanges.fetch(
+      { kind: 'ohlcv', ...name, since: from, limit: 2000, evidence: true, onePage: true },
+      { deadline: monotonic() + TIMEOUT_MS, priority: 'backfill', attempts: 1 },
+    );
+    if (answer.evidence !== undefined) await record(name, answer.evidence);
+  };
+
+  const look = async (): Promise<void> => {
+    const store = handle.store();
+    if (store === null || !handle.status().writable) return;
+    for (const due of await store.takeDue(now(), AT_ONCE)) {
+      if (!enabled.includes(due.exchange)) continue;
+      try {
+        await verify(due);
+      } catch (thrown) {
+        log.debug({ exchange: due.exchange, err: thrown }, 'a verification has to wait');
+        await store.addDue({ ...due, at: now() + AGAIN_MS });
+      }
+    }
+  };
+
+  return {
+    written(name) {
+      if (!isWanted(name)) return;
+      const { exchange, symbol, interval } = name;
+      for (const { after, spacing } of ROUNDS) {
+        const key = `${after} ${exchange} ${symbol} ${interval}`;
+        const at = monotonic();
+        if (at - (planned.get(key) ?? -Infinity) < spacing) continue;
+        planned.set(key, at);
+        plan({ exchange, symbol, interval }, after).catch((error: unknown) =>
+          log.debug({ err: error }, 'a verification could not be planned'),
+        );
+      }
+    },
+    start() {
+      if (timer !== undefined) return;
+      const round = (): void => {
+        if (running) return;
+        running = true;
+        look()
+          .catch((error: unknown) => log.debug({ err: error }, 'verifications have to wait'))
+          .finally(() => (running = false));
+      };
+      timer = setInterval(round, LOOK_EVERY_MS);
+      timer.unref();
+      round();
+    },
+    close() {
+      clearInterval(timer);
+    },
+  };
+};
