@@ -20,6 +20,16 @@ export interface CacheEntry {
   readonly untimed?: true | undefined;
 }
 
+/** Another server's clock may run ahead of ours by this much. */
+const MAX_CLOCK_SKEW_MS: Millis = 1_000;
+
+/**
+ * How old an answer is that will only have been received later, nobody can tell: the clock was set back since, or
+ * another server's is ahead. Freshness by such a time could last for hours.
+ */
+export const isFromLater = ({ receivedAt }: Pick<CacheEntry, 'receivedAt'>, at: Millis): boolean =>
+  receivedAt > at + MAX_CLOCK_SKEW_MS;
+
 /** One tier, or several behind one face. Neither call ever rejects: a cache that fails is a cache that missed. */
 export interface Cache {
   /** The entry while it is not older than its `staleUntil`; freshness is the caller's judgement. */

@@ -8,7 +8,7 @@
  */
 import { crc32 } from 'node:zlib';
 import type { Millis } from '../schemas/common.js';
-import type { CacheEntry } from './cache-entry.js';
+import { isFromLater, type CacheEntry } from './cache-entry.js';
 
 /** The last byte is the version of this layout. */
 const MAGIC = Buffer.from('MCD1');
@@ -18,8 +18,6 @@ const HEADER_BYTES = 48;
 const UNTIMED = 1;
 /** … with the longest etag and source. */
 export const MAX_HEADER_BYTES = HEADER_BYTES + 2 * 255;
-/** Another server's clock may run ahead of ours by this much; what is younger still cannot be judged. */
-const MAX_CLOCK_SKEW_MS = 1_000;
 /** Durations cannot be set longer than a day. */
 const MAX_LIFE_MS = 2 * 86_400_000;
 const PRINTABLE = /^[\x20-\x7e]{1,100}$/;
@@ -73,6 +71,6 @@ export const decodeEntry = (key: string, value: Buffer, at: Millis): Decoded => 
   };
   // These two become header lines.
   if (!PRINTABLE.test(entry.etag) || !PRINTABLE.test(entry.source) || !timesAreSane(entry)) return 'corrupt';
-  const usable = at < entry.staleUntil && entry.receivedAt <= at + MAX_CLOCK_SKEW_MS;
+  const usable = at < entry.staleUntil && !isFromLater(entry, at);
   return { entry: usable ? entry : undefined };
 };

@@ -1,7 +1,7 @@
 /** The first tier: least recently used entries within a bound of bytes, answered at once. */
 import { LRUCache } from 'lru-cache';
 import type { Millis } from '../schemas/common.js';
-import type { Cache, CacheEntry } from './cache-entry.js';
+import { isFromLater, type Cache, type CacheEntry } from './cache-entry.js';
 
 /** What an entry costs besides its body and key: two objects, two strings and the list's own links. */
 const ENTRY_OVERHEAD_BYTES = 400;
@@ -40,7 +40,9 @@ export const createMemoryCache = ({
   });
   const peek = (key: string): CacheEntry | undefined => {
     const entry = entries.get(key);
-    if (entry === undefined || now() < entry.staleUntil) return entry;
+    if (entry === undefined) return undefined;
+    const at = now();
+    if (at < entry.staleUntil && !isFromLater(entry, at)) return entry;
     entries.delete(key);
     return undefined;
   };

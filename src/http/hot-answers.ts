@@ -118,14 +118,17 @@ class Entry implements HotAnswer {
   /** By the form's name; made on first use, for `#steady`. */
   readonly #forms = new Map<RepresentationKey, Form>();
   #steady: readonly HeaderPair[] = [];
+  /** What is younger than now was kept before the clock was set back: `freshUntil` could be hours away. */
+  readonly keptAt: number;
   /** URLs that lead here. */
   urls = 0;
   #cacheControl = '';
   #age = '';
   #freshnessUntil = 0;
 
-  constructor({ answer, exchange, isLive }: Remembered, route: string) {
+  constructor({ answer, exchange, isLive }: Remembered, { route, at }: { route: string; at: number }) {
     this.answer = answer;
+    this.keptAt = at;
     this.exchange = exchange;
     this.route = route;
     this.#isLive = isLive;
@@ -205,7 +208,7 @@ export const createHotAnswers = (app: FastifyInstance, options: HotAnswersOption
     const entry = entries.get(url);
     if (entry === undefined) return undefined;
     const at = now();
-    if (at >= entry.answer.freshUntil) {
+    if (at >= entry.answer.freshUntil || at < entry.keptAt) {
       forget(url, entry);
       return undefined;
     }
@@ -220,10 +223,11 @@ export const createHotAnswers = (app: FastifyInstance, options: HotAnswersOption
       const { answer } = kept;
       const { url } = request.raw;
       if ((answer.cache !== 'HIT' && answer.cache !== 'MISS') || url === undefined) return;
-      if (answer.freshUntil <= now() || answer.body.length + ANSWER_OVERHEAD_BYTES > maxBytes) return;
+      const at = now();
+      if (answer.freshUntil <= at || answer.body.length + ANSWER_OVERHEAD_BYTES > maxBytes) return;
       const replaced = entries.get(url);
       if (replaced !== undefined) forget(url, replaced);
-      const entry = shared(new Entry(kept, request.routeOptions.config.url));
+      const entry = shared(new Entry(kept, { route: request.routeOptions.config.url, at }));
       if (entry.urls >= MAX_SPELLINGS) return;
       if (entry.urls === 0) {
         byAnswer.set(keyOf(entry), entry);

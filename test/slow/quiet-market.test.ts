@@ -43,6 +43,15 @@ const symbolsOf = (sandbox: Sandbox, venue: (typeof VENUES)[number]): string[] =
     .slice(0, TOPICS_A_VENUE / CHANNELS.length)
     .map(({ symbol }) => symbol);
 
+const countsOf = (events: readonly StreamEvent[]): Record<string, number> => {
+  const counts: Record<string, number> = {};
+  for (const { channel, event_type: type, state, detail } of events) {
+    const what = [channel, type, state, detail].map(String).join(' ');
+    counts[what] = (counts[what] ?? 0) + 1;
+  }
+  return counts;
+};
+
 it(
   `${SECONDS} s without a trade cost none of ${TOPICS_A_VENUE} feeds a venue its state`,
   { timeout: (SECONDS + 600) * 1000 },
@@ -53,8 +62,8 @@ it(
       ticksPerSecond: 0,
       marketsPerVenue: 80,
       now: () => stoodStillAt,
-      // The venue's minute of used weight would never be over.
-      weightLimit: 1e9,
+      // The venue's minute of used weight would never be over, and the gate obeys what is said to be used.
+      weightLimit: Infinity,
     });
     closers.push(() => sandbox.close());
     const server = await startServer({ SANDBOX: sandbox.url, ENABLED_EXCHANGES: VENUES.join(',') });
@@ -94,8 +103,8 @@ it(
       const alarms = later.filter(
         ({ event_type: type, state }) => type === 'lost' || state === 'stale' || state === 'reconnecting',
       );
-      expect(alarms, exchange).toEqual([]);
-      expect(events.filter(({ event_type: type }) => type === 'lost')).toEqual([]);
+      expect(countsOf(alarms), exchange).toEqual({});
+      expect(countsOf(events.filter(({ event_type: type }) => type === 'lost'))).toEqual({});
     }
   },
 );

@@ -33,6 +33,8 @@ export interface CcxtExchange {
   /** WebSocket clients by URL. */
   clients?: Record<string, unknown>;
 
+  /** CCXT's reading of the wall clock. */
+  milliseconds(): Millis;
   fetch: (...args: unknown[]) => Promise<unknown>;
   /** The venue's markets as CCXT parses them, before it keeps them. */
   fetchMarkets: (...args: unknown[]) => Promise<unknown>;

@@ -4,6 +4,7 @@ import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
 import { judgeAnswers } from './answers.js';
 import type { CcxtClass, CcxtExchange } from './ccxt-exchange.js';
+import { timePongs } from './feeds/pong-clock.js';
 import type { SocketAgents } from './http/dispatcher.js';
 import type { Pacer } from '../rate-limit/pacer.js';
 import { inPlaceOf, tolerateEmptyLists } from './market-lists.js';
@@ -72,7 +73,11 @@ const constructorConfig = ({ exchange, options, transport, userAgent }: Instance
  * would end the process (docs/ccxt.md#unhandled-rejections). And a socket that waits its turn to be dialled is dialled after its instance
  * closed, whereupon nobody closes it any more. Agents are set here too, since CCXT reads them while it makes the client.
  */
-const hardenSockets = (ccxt: CcxtExchange, agents: SocketAgents, isClosed: () => boolean): void => {
+const hardenSockets = (
+  ccxt: CcxtExchange,
+  { socketAgents: agents, monotonic }: Pick<InstanceDeps, 'socketAgents' | 'monotonic'>,
+  isClosed: () => boolean,
+): void => {
   const makeClient = ccxt.client;
   ccxt.client = function (url) {
     const agent = agents.forUrl(url);
@@ -81,6 +86,7 @@ const hardenSockets = (ccxt: CcxtExchange, agents: SocketAgents, isClosed: () =>
     const client = makeClient.call(ccxt, url);
     if (client.hardened !== true) {
       client.hardened = true;
+      timePongs(client, { now: () => ccxt.milliseconds(), monotonic });
       const send = client.send.bind(client);
       client.send = (message) => {
         const sent = send(message);
@@ -130,7 +136,7 @@ export const createInstance = (Exchange: CcxtClass, deps: InstanceDeps): Instanc
   ccxt.throttle = deps.pacerFor(ccxt.rateLimit).wait;
   if (deps.sandboxUrl !== null) ccxt.urls = toSandboxUrls(ccxt.urls, deps.sandboxUrl);
   let closed = false;
-  hardenSockets(ccxt, deps.socketAgents, () => closed);
+  hardenSockets(ccxt, deps, () => closed);
   judgeAnswers(ccxt, deps);
   tolerateFailedLists(ccxt, deps.exchange);
   swapMethods(ccxt, deps.exchange);

@@ -1,7 +1,7 @@
 /**
  * Quiet market or dead feed? A session that says nothing in time waits for its turn to be compared with REST, which
- * knows. Only what the venue says counts against a feed: that this server may not ask is no evidence, and while other
- * feeds of its connection speak, neither is it that the venue can't be asked.
+ * knows. Only what the venue says of the market counts against a feed: that this server may not ask, or may not yet, is no
+ * evidence, and while other feeds of its connection speak, neither is it that the venue can't be asked.
  */
 import { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
@@ -148,7 +148,7 @@ export class Silence {
 
   #unanswerable(session: Session, fault: AppError): void {
     const { checks, idleTimeoutMs } = this.#parts.options;
-    if (isOwnRefusal(fault)) {
+    if (isOwnRefusal(fault) || fault.code === 'upstream_rate_limited') {
       checks.holdOff(fault.retryAfterMs ?? 0);
       this.watch(session, idleTimeoutMs);
     } else if (this.#isSocketAlive(session)) this.watch(session, idleTimeoutMs);

@@ -37,6 +37,17 @@ describe('memory', () => {
     expect(cache.stats().bytes).toBeLessThan(2_000);
   });
 
+  it('lets go of an answer from an hour later once the clock is set back, and keeps one within the skew of servers', () => {
+    const clock = { at: 3_600_000 };
+    const cache = createMemoryCache({ maxBytes: 10_000, now: () => clock.at });
+    cache.put('k', entryOf('x', clock.at));
+    clock.at -= 1_000;
+    expect(cache.peek('k')).toBeDefined();
+    clock.at -= 1;
+    expect(cache.peek('k')).toBeUndefined();
+    expect(cache.stats().entries).toBe(0);
+  });
+
   it('gives the very same object at each reading', () => {
     const cache = createMemoryCache({ maxBytes: 10_000, now });
     const entry = entryOf('x', 1_000);

@@ -158,3 +158,18 @@ test('only GET and HEAD are answered', async () => {
   expect(statusCode).toBe(404);
   expect(state.asked).toBe(1);
 });
+
+test('an answer is not served as a hit once the clock was set back to before it came', async () => {
+  const { state } = rig();
+  await get();
+  state.now = 10_500;
+  await get();
+  expect(state.asked).toBe(1);
+  for (const ago of [1, 3_600_000]) {
+    state.now -= ago + 500;
+    await get();
+    // The list of markets, which was received long before: its freshness counts from its sending.
+    state.next = { ...state.next, receivedAt: 0 };
+  }
+  expect(state.asked).toBe(3);
+});

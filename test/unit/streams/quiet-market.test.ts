@@ -130,11 +130,12 @@ describe('ten minutes without any trade', () => {
 });
 
 describe('a silent feed', () => {
-  const refusal = (code: 'upstream_budget_exhausted' | 'overloaded' | 'shutting_down') =>
-    new AppError(code, 'Not now.', { retryAfterMs: 2_000 });
+  const refusal = (
+    code: 'upstream_budget_exhausted' | 'upstream_rate_limited' | 'overloaded' | 'shutting_down',
+  ) => new AppError(code, 'Not now.', { retryAfterMs: 2_000 });
 
-  it.each(['upstream_budget_exhausted', 'overloaded', 'shutting_down'] as const)(
-    'is not doubted because this server refuses to ask (%s)',
+  it.each(['upstream_budget_exhausted', 'upstream_rate_limited', 'overloaded', 'shutting_down'] as const)(
+    'is not doubted because REST may not be asked (%s)',
     async (code) => {
       const client = await subscribe('ticker', 'BTC/USDT');
       venue.tick(100, START);

@@ -13,6 +13,7 @@ import { isNonceFault } from '../faults.js';
 import type { BookGuard } from './book-guard.js';
 import type { OpenWatch, WatchDeps } from './open-watch.js';
 import { member } from '../tables.js';
+import { lastPongAt } from './pong-clock.js';
 import { createReader, type ChannelReader } from './watch-channels.js';
 import { forgetDials, paceDials } from './watch-dials.js';
 import { bookIntegrity } from '../../venues/book-integrity.js';
@@ -218,9 +219,10 @@ class WatchLoop implements WatchHandle {
   /** A connection of the instance has answered a ping of ours lately. */
   #isAnyPonging(): boolean {
     const { instance, deps } = this.#parts;
-    return Object.values(instance.clients ?? {}).some(
-      (client) => deps.now() - Number(member(client, 'lastPong') ?? 0) < PONG_TIMEOUT_MS,
-    );
+    return Object.values(instance.clients ?? {}).some((client) => {
+      const at = typeof client === 'object' && client !== null ? lastPongAt(client) : undefined;
+      return at !== undefined && deps.monotonic() - at < PONG_TIMEOUT_MS;
+    });
   }
 
   #emit(result: unknown): void {
