@@ -99,7 +99,11 @@ export function createHttpServer(options: HttpOptions): Server {
     });
     const acceptEncoding = request.headers['accept-encoding'] ?? '';
     const wait = options.latencyMs + options.jitterMs * unit(mix(options.seed, requests)) + holdBack(fault);
-    const send = (): void => deliver(response, reply, { fault, acceptEncoding });
+    const send = (): void => {
+      // The venue's clock is the sandbox's, not this machine's.
+      response.setHeader('date', new Date(options.now()).toUTCString());
+      deliver(response, reply, { fault, acceptEncoding });
+    };
     if (wait === Infinity) return;
     if (wait > 0) later(wait, send);
     else send();

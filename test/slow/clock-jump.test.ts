@@ -10,7 +10,7 @@ import { startSandbox } from '../../src/sandbox/sandbox.js';
 import { startServer } from '../e2e/streams-rig.js';
 
 const HOUR_MS = 3_600_000;
-const SHIFTED_CLOCK = fileURLToPath(new URL('shifted-clock.cjs', import.meta.url));
+const SHIFTED_CLOCK = fileURLToPath(new URL('shifted-clock.js', import.meta.url));
 const VENUES = ['binance', 'kraken', 'coinbaseexchange'] as const;
 const CHANNELS = ['ticker', 'trades', 'orderbook', 'ohlcv'] as const;
 const SYMBOLS = ['BTC/USD', 'ETH/USD'];
@@ -45,7 +45,7 @@ const start = async () => {
     SANDBOX: sandbox.url,
     ENABLED_EXCHANGES: VENUES.join(','),
     TICKER_DELTA_THRESHOLD: '0',
-    NODE_OPTIONS: `--require=${SHIFTED_CLOCK}`,
+    NODE_OPTIONS: `--import=${SHIFTED_CLOCK}`,
     SHIFTED_CLOCK: file,
   });
   closers.push(() => server.close());

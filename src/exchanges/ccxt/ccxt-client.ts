@@ -23,7 +23,7 @@ import { loadExchangeClass } from './loader.js';
 import { answerRequest } from './market-requests.js';
 import type { OpenWatch } from './feeds/open-watch.js';
 import { createTransport } from './http/transport.js';
-import { createLocalClock, createVenueClock } from './venue-clock.js';
+import { createVenueClock } from './venue-clock.js';
 import { Venue } from './venue.js';
 import { openVenueWatch } from './feeds/venue-watch.js';
 import { openWatch as openCcxtWatch } from './feeds/watch.js';
@@ -95,7 +95,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
   for (const exchange of exchanges) coolDowns.resumed(exchange);
 
   const createVenue = (exchange: ExchangeId): Venue => {
-    const clock = sandboxUrl === null ? createVenueClock(now) : createLocalClock(now);
+    const clock = createVenueClock(now, monotonic);
     const own = Object.hasOwn(options.exchangeOptions, exchange)
       ? options.exchangeOptions[exchange]
       : undefined;

@@ -88,6 +88,7 @@ interface CcxtWsClient {
   send(message: unknown): Promise<unknown>;
   /** Dials; at once, or after the back-off that `connect` was given. */
   createConnection(): void;
+  onOpen(): void;
   hardened?: boolean;
 }
 

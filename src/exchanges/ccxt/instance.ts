@@ -4,7 +4,7 @@ import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
 import { judgeAnswers } from './answers.js';
 import type { CcxtClass, CcxtExchange } from './ccxt-exchange.js';
-import { timePongs } from './feeds/pong-clock.js';
+import { noteAlive, timePongs } from './feeds/pong-clock.js';
 import type { SocketAgents } from './http/dispatcher.js';
 import type { Pacer } from '../rate-limit/pacer.js';
 import { inPlaceOf, tolerateEmptyLists } from './market-lists.js';
@@ -92,6 +92,11 @@ const hardenSockets = (
         const sent = send(message);
         sent.catch(() => undefined);
         return sent;
+      };
+      const opened = client.onOpen.bind(client);
+      client.onOpen = () => {
+        noteAlive(client, monotonic);
+        opened();
       };
       const dial = client.createConnection.bind(client);
       client.createConnection = () => {

@@ -16,25 +16,25 @@ export interface VenueClock {
   observe(headers: Readonly<Record<string, string>>, receivedAt: Millis): void;
 }
 
-export const createVenueClock = (now: () => Millis): VenueClock => {
-  let skew = 0;
+/**
+ * Between two answers it runs on by the clock of durations: a wall clock that is set in between does not close the open
+ * candle, after which its updates would be dropped. Before the first answer it is the wall clock.
+ */
+export const createVenueClock = (now: () => Millis, monotonic: () => Millis): VenueClock => {
+  /** The venue's time less the clock of durations. */
+  let ahead: Millis | null = null;
+  const venueNow = (): Millis => (ahead === null ? now() : monotonic() + ahead);
   return {
-    now: () => now() + skew,
-    toLocal: (at) => at - skew,
+    now: venueNow,
+    toLocal: (at) => at - (venueNow() - now()),
     observe: (headers, receivedAt) => {
       // An answer out of a cache between us carries the time when it was written, and in `Age` how long ago that was.
       const age = Number(headers['age'] ?? 0);
       const said = Date.parse(headers['date'] ?? '') + age * 1000;
       if (Number.isNaN(said)) return;
       const difference = said + 500 - receivedAt;
-      skew = Math.abs(difference) > TOLERATED_SKEW_MS ? difference : 0;
+      const skew = Math.abs(difference) > TOLERATED_SKEW_MS ? difference : 0;
+      ahead = now() + skew - monotonic();
     },
   };
 };
-
-/** The sandbox tells its market by this machine's clock (or by one that a test gives to both), whatever its `Date`. */
-export const createLocalClock = (now: () => Millis): VenueClock => ({
-  now,
-  toLocal: (at) => at,
-  observe: () => undefined,
-});

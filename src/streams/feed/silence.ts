@@ -1,6 +1,6 @@
 /**
  * Quiet market or dead feed? A session that says nothing in time waits for its turn to be compared with REST, which
- * knows. Only what the venue says of the market counts against a feed: that this server may not ask, or may not yet, is no
+ * knows. Only what the venue says of the market counts against a feed: that this server may not ask is no
  * evidence, and while other feeds of its connection speak, neither is it that the venue can't be asked.
  */
 import { AppError } from '../../errors.js';
@@ -148,7 +148,7 @@ export class Silence {
 
   #unanswerable(session: Session, fault: AppError): void {
     const { checks, idleTimeoutMs } = this.#parts.options;
-    if (isOwnRefusal(fault) || fault.code === 'upstream_rate_limited') {
+    if (isOwnRefusal(fault)) {
       checks.holdOff(fault.retryAfterMs ?? 0);
       this.watch(session, idleTimeoutMs);
     } else if (this.#isSocketAlive(session)) this.watch(session, idleTimeoutMs);
@@ -181,7 +181,8 @@ export class Silence {
 
   #unknown(session: Session, fault: AppError): void {
     const { options, state, onDead } = this.#parts;
-    this.#unanswered += 1;
+    // A limit on requests says nothing about the feed, whose subscription a reopening would only lose.
+    if (fault.code !== 'upstream_rate_limited') this.#unanswered += 1;
     if (session.spokeAt === null || this.#unanswered >= MAX_UNANSWERED) {
       onDead(session, fault.message, fault);
       return;

@@ -134,7 +134,7 @@ describe('a silent feed', () => {
     code: 'upstream_budget_exhausted' | 'upstream_rate_limited' | 'overloaded' | 'shutting_down',
   ) => new AppError(code, 'Not now.', { retryAfterMs: 2_000 });
 
-  it.each(['upstream_budget_exhausted', 'upstream_rate_limited', 'overloaded', 'shutting_down'] as const)(
+  it.each(['upstream_budget_exhausted', 'overloaded', 'shutting_down'] as const)(
     'is not doubted because REST may not be asked (%s)',
     async (code) => {
       const client = await subscribe('ticker', 'BTC/USDT');
@@ -147,6 +147,17 @@ describe('a silent feed', () => {
       expect(venue.requests.length).toBeGreaterThan(5);
     },
   );
+
+  it('is stale, and not opened anew, for as long as the venue limits requests over REST', async () => {
+    const client = await subscribe('ticker', 'BTC/USDT');
+    venue.tick(100, START);
+    venue.answer = refusal('upstream_rate_limited');
+    await time.advance(TEN_MINUTES);
+    expect(client.states.at(-1)).toBe('stale');
+    expect(hub.stats().reconnects).toBe(0);
+    venue.tick(101);
+    expect(client.states.at(-1)).toBe('live');
+  });
 
   it('is not doubted while its connection speaks for others, although the venue cannot be asked', async () => {
     const quiet = await subscribe('ticker', 'QUIET/USDT');

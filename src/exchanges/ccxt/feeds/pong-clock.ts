@@ -28,5 +28,10 @@ export const timePongs = (
   });
 };
 
-/** By the clock of durations; undefined before the first ping. */
+/** A sign of life besides pongs: the venue has answered the handshake. */
+export const noteAlive = (client: object, monotonic: () => Millis): void => {
+  pongs.set(client, monotonic());
+};
+
+/** By the clock of durations; undefined before the connection is open. */
 export const lastPongAt = (client: object): Millis | undefined => pongs.get(client);

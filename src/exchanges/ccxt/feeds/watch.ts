@@ -210,13 +210,13 @@ class WatchLoop implements WatchHandle {
 
   /** Given up for its silence, and no other feed of the instance has spoken in that time either. */
   #isStuck(): boolean {
-    // Feeds that have spoken before stay silent in a quiet market as well: their instance is not given up for one of them.
-    if (this.#room.heard > 0 && this.#isAnyPonging()) return false;
+    // In a quiet market no feed speaks: while its connections answer, an instance is not given up for one silent feed.
+    if (this.#isAnyPonging()) return false;
     if (this.#spoke || this.#room.heard !== this.#heardBefore) return false;
     return this.#parts.deps.monotonic() - this.#openedAt >= STUCK_AFTER_MS;
   }
 
-  /** A connection of the instance has answered a ping of ours lately. */
+  /** A connection of the instance was opened or has answered a ping of ours lately. */
   #isAnyPonging(): boolean {
     const { instance, deps } = this.#parts;
     return Object.values(instance.clients ?? {}).some((client) => {

@@ -39,6 +39,7 @@ const connect = async () => {
   const client = ccxt.client('wss://feeds.test/ws') as unknown as {
     onPingInterval(): void;
     onPong(): void;
+    onOpen(): void;
   } & Record<string, unknown>;
   Object.assign(client, {
     isOpen: () => true,
@@ -59,6 +60,15 @@ const connect = async () => {
     clock,
   };
 };
+
+it('a connection counts as alive from the moment that it is open', async () => {
+  const { client, agents, clock } = await connect();
+  expect(lastPongAt(client)).toBeUndefined();
+  Object.assign(client, { setPingInterval: () => undefined });
+  client.onOpen();
+  expect(lastPongAt(client)).toBe(clock.at);
+  agents.close();
+});
 
 it.each([HOUR_MS, -HOUR_MS])(
   'a connection that answers its pings outlives a wall clock that is set by %i ms',

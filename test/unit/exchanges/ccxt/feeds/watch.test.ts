@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../../../src/errors.js';
 import type { CcxtExchange } from '../../../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { venueQuirks } from '../../../../../src/exchanges/venues/venue-quirks.js';
+import { noteAlive } from '../../../../../src/exchanges/ccxt/feeds/pong-clock.js';
 import { createOpenWatch } from '../../../../../src/exchanges/ccxt/feeds/watch.js';
 import { undoing } from '../../../../../src/exchanges/ccxt/feeds/watch-subscriptions.js';
 import type { StreamItem, StreamTopic } from '../../../../../src/exchanges/exchange-client.js';
@@ -238,6 +239,22 @@ describe('a watch loop', () => {
     const brief = open();
     await settle();
     brief.handle.close();
+    expect(discarded).toBe(1);
+  });
+
+  it('gives up no instance whose connection answers, though none of its feeds has ever said anything', async () => {
+    const beside = open({ channel: 'trades', symbol: 'ETH/USD' });
+    const silent = open();
+    await settle();
+    noteAlive(exchange.socket, time.monotonic);
+    await time.advance(10_000);
+    silent.handle.close();
+    expect(discarded).toBe(0);
+    expect(beside.ends).toEqual([]);
+    // Its last sign of life is too long ago.
+    const later = open();
+    await time.advance(20_000);
+    later.handle.close();
     expect(discarded).toBe(1);
   });
 

@@ -40,7 +40,7 @@ const start = async (listener: RequestListener, timeoutMs = 2000, now: () => num
     state: (exchange) => real.state(exchange),
   };
   const dispatcher = createDispatcher(NO_PROXIES, timeoutMs);
-  const clock = createVenueClock(now);
+  const clock = createVenueClock(now, now);
   const transport = createTransport({
     exchange: 'kraken',
     dispatcher,

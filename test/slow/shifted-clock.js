@@ -1,7 +1,7 @@
-// Preloaded with `node --require` into the main thread and all workers: the wall clock is ahead by the milliseconds that
+// Preloaded with `node --import` into the main thread and all workers: the wall clock is ahead by the milliseconds that
 // stand in the file SHIFTED_CLOCK names, which may change at any time. Monotonic clocks and timers stay as they are.
-'use strict';
-const { readFileSync } = require('node:fs');
+import { readFileSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
 
 const LOOK_MS = 20;
 const RealDate = Date;
