@@ -24,7 +24,7 @@ export const MARKETS_REFRESH_MS: Millis = 3_600_000;
 const REFRESH_NOTICE_MS: Millis = 600;
 const RETRY_REFRESH_MS: Millis = 300_000;
 /** A venue with several lists, one of which failed, is asked again after this. */
-const RETRY_PARTIAL_MS: Millis = 60_000;
+export const RETRY_PARTIAL_MS: Millis = 60_000;
 /** A symbol that is not listed may be new: the list is loaded again for it, but no more often than this. */
 export const UNKNOWN_REFRESH_MS: Millis = 60_000;
 /** Whoever asked for it waits so long for that load. */

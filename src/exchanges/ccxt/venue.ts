@@ -17,7 +17,7 @@ import { faultOfCcxt } from './faults.js';
 import { createInstance, type Instance } from './instance.js';
 import { coolDownError } from '../rate-limit/cool-down-log.js';
 import { loadTolerantly, tellApart } from './market-lists.js';
-import { MarketBook, type LoadedMarkets, type MarketLists } from './markets.js';
+import { MarketBook, RETRY_PARTIAL_MS, type LoadedMarkets, type MarketLists } from './markets.js';
 import { PageMemory } from './page-memory.js';
 import { Pacer } from '../rate-limit/pacer.js';
 import type { Transport } from './http/transport.js';
@@ -295,8 +295,12 @@ export class Venue {
     const { symbols, missing } = ready.markets;
     const [symbol, ...others] = symbols.resolve(text).symbols;
     if (symbol !== undefined && others.length === 0) return { ...ready, symbol };
-    // It may be in the list that could not be loaded.
-    if (symbol === undefined && missing !== null) throw missing;
+    // It may be in the list that could not be loaded. Nobody was asked now, so that no `upstream` counts against the venue.
+    if (symbol === undefined && missing !== null)
+      throw new AppError(missing.code, `Some of ${this.exchange}'s lists of markets could not be loaded.`, {
+        retryAfterMs: RETRY_PARTIAL_MS,
+        cause: missing,
+      });
     const told = printable(text.trim()).slice(0, TOLD_LENGTH);
     const reason =
       symbol === undefined

@@ -1,5 +1,7 @@
 // Whatever a venue lists can be asked for, and a list that fails costs its own markets only.
 import { afterEach, describe, expect, it } from 'vitest';
+import { withCircuitBreaker } from '../../../src/exchanges/resilience/circuit-breaker.js';
+import { silentLog } from '../../../src/log/log.js';
 import { steadyNow } from '../../../src/lib/steady-clock.js';
 import {
   startFakeVenue,
@@ -185,6 +187,24 @@ describe('a venue with several lists of markets', () => {
     expect(await here.refusal({ kind: 'ticker', exchange, symbol: 'BTC/USD:BTC' })).toMatchObject({
       status: 503,
     });
+  });
+
+  it('symbols that no list has do not close it to those that one has', async () => {
+    const here = await on('gate', ofGate);
+    const gate = withCircuitBreaker(here.client, { now: steadyNow, log: silentLog });
+    const ask = (symbol: string) =>
+      gate.fetch(
+        { kind: 'ticker', exchange: 'gate', symbol },
+        { deadline: steadyNow() + 20_000, priority: 'caller' },
+      );
+    for (let index = 0; index < 12; index += 1)
+      await expect(ask(`NO${index}/USDT`)).rejects.toMatchObject({
+        code: 'upstream_unavailable',
+        message: "Some of gate's lists of markets could not be loaded.",
+        retryable: true,
+        retryAfterMs: 60_000,
+      });
+    expect(await ask('BTC/USDT')).toMatchObject({ symbol: 'BTC/USDT' });
   });
 
   it('htx: serves spot while its other lists are empty', async () => {
