@@ -63,8 +63,7 @@ export interface UpstreamOrigin {
  * Why a live order book is not trusted any more: an update is missing, its checksum differs, bids stand above asks, REST
  * shows other levels, or an update could not be applied.
  */
-const BOOK_FAULTS = ['sequence', 'checksum', 'crossed', 'crosscheck', 'unreadable'] as const;
-export type BookFault = (typeof BOOK_FAULTS)[number];
+export type BookFault = 'sequence' | 'checksum' | 'crossed' | 'crosscheck' | 'unreadable';
 
 export interface AppErrorDetails {
   /** Milliseconds after which asking again makes sense. */

@@ -82,24 +82,30 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
 
   /** What the parser hands over is not trusted to be of the type that the command calls for. */
   const read = (key: string, value: unknown, onlyFresh: boolean): CacheEntry | undefined => {
-    const miss = (): undefined => {
+    const countMiss = (): void => {
       misses += 1;
-      return undefined;
     };
     // GETRANGE says of a key that is not there that it is empty.
-    if (value === null || (Buffer.isBuffer(value) && value.length === 0)) return miss();
+    if (value === null || (Buffer.isBuffer(value) && value.length === 0)) {
+      countMiss();
+      return undefined;
+    }
     const at = now();
     const decoded = Buffer.isBuffer(value) ? decodeEntry(key, value, at) : 'corrupt';
     if (decoded !== 'corrupt') {
       const { entry } = decoded;
       if (entry === undefined || (onlyFresh && entry.freshUntil <= at)) {
         foreign.end();
-        return miss();
+        countMiss();
+        return undefined;
       }
       const admitted = admit === undefined ? entry : admit(key, entry);
       if (admitted !== undefined) {
         foreign.end();
-        if (admitted.staleUntil <= at) return miss();
+        if (admitted.staleUntil <= at) {
+          countMiss();
+          return undefined;
+        }
         hits += 1;
         return admitted;
       }

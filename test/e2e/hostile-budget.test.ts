@@ -137,11 +137,16 @@ const subscribe = (from: number, channel: object): string =>
   });
 
 test.each([
-  ['tickers', 'C590', COINS.slice(500, 510), { channel: 'ticker' }],
-  ['candles', 'C591', COINS.slice(510, 520), { channel: 'ohlcv', interval: '1m' }],
+  { name: 'tickers', coin: 'C590', unasked: COINS.slice(500, 510), channel: { channel: 'ticker' } },
+  {
+    name: 'candles',
+    coin: 'C591',
+    unasked: COINS.slice(510, 520),
+    channel: { channel: 'ohlcv', interval: '1m' },
+  },
 ])(
-  'a client that subscribes to 400 %s and leaves takes nothing from the others',
-  async (_name, coin, unasked, channel) => {
+  'a client that subscribes to 400 $name and leaves takes nothing from the others',
+  async ({ coin, unasked, channel }) => {
     const { length: before } = venue.requests;
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`);
     await once(socket, 'open');

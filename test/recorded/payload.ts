@@ -35,10 +35,6 @@ export const nanos = (path: Read): Time => ({
   at: path,
   instant: (value) => Number(BigInt(String(value)) / 1_000_000n),
 });
-export const micros = (path: Read): Time => ({
-  at: path,
-  instant: (value) => Number(BigInt(String(value)) / 1_000n),
-});
 /** Without a zone it is UTC. */
 export const iso = (path: Read): Time => ({
   at: path,

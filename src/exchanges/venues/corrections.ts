@@ -25,7 +25,7 @@ export interface Corrections {
 }
 
 /** A venue's own object, and the time that stands beside it. */
-export interface Stamped {
+interface Stamped {
   readonly object: object;
   readonly time: number;
 }

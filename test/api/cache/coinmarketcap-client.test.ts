@@ -164,7 +164,10 @@ describe('against a service that misbehaves', () => {
     async (lacking) => {
       respond = (request, response) => {
         const refused = request.url!.includes(lacking);
-        if (!refused) return json(response, map);
+        if (!refused) {
+          json(response, map);
+          return;
+        }
         response.writeHead(403, { 'content-type': 'application/json' });
         response.end(JSON.stringify({ status: { error_code: 1006, error_message: 'plan' } }));
       };

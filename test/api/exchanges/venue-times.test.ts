@@ -70,7 +70,7 @@ describe('the time of an answer', () => {
     });
     const ask = async (exchange: string, symbol: string) => {
       await client?.close();
-      client = venueClient(exchange, venue as FakeVenue, { now: () => at });
+      client = venueClient(exchange, venue!, { now: () => at });
       const request = { kind: 'orderbook', exchange, symbol, limit: 5 } as const;
       const { body, untimed } = await client.client.fetch(request, {
         deadline: at + 20_000,

@@ -232,7 +232,7 @@ describe('a request to a venue', () => {
       2000,
       () => at,
     );
-    const { observe } = clock;
+    const observe = clock.observe.bind(clock);
     clock.observe = (headers, receivedAt) => {
       observe(headers, receivedAt);
       seen();
