@@ -23,7 +23,8 @@ export interface VenueClock {
 export const createVenueClock = (now: () => Millis, monotonic: () => Millis): VenueClock => {
   /** The venue's time less the clock of durations. */
   let ahead: Millis | null = null;
-  const venueNow = (): Millis => (ahead === null ? now() : monotonic() + ahead);
+  // Whole milliseconds: it stamps what is stored and sent.
+  const venueNow = (): Millis => (ahead === null ? now() : Math.floor(monotonic() + ahead));
   return {
     now: venueNow,
     toLocal: (at) => at - (venueNow() - now()),

@@ -139,8 +139,16 @@ describe('CORS', () => {
     await start();
     const { headers } = await ask('https://a.example');
     expect(headers['access-control-allow-origin']).toBe('*');
-    for (const name of ['Age', 'ETag', 'X-Cache', 'Data-Source', 'X-Request-Id', 'Retry-After', 'RateLimit'])
-      expect(String(headers['access-control-expose-headers']).split(', ')).toContain(name);
+    const exposed = String(headers['access-control-expose-headers']).split(', ');
+    expect(exposed).toEqual(['Age', 'ETag', 'X-Cache', 'Data-Source', 'X-Request-Id', 'Retry-After']);
+  });
+
+  test('sees the state of a client limit where there is one', async () => {
+    await start({ CLIENT_RATE_LIMIT_REQUESTS: '10' });
+    const { headers } = await ask('https://a.example');
+    const exposed = String(headers['access-control-expose-headers']).split(', ');
+    for (const name of ['Age', 'RateLimit', 'RateLimit-Policy', 'X-RateLimit-Remaining'])
+      expect(exposed).toContain(name);
   });
 
   test('a list lets its own origins read, and tells caches that the answer depends on it', async () => {

@@ -75,7 +75,8 @@ export class LedgerRig {
       log: silentLog,
       loadGauge: calmGauge,
       now: this.now,
-      monotonic: steadyNow,
+      // Time passes; nobody sets the wall clock.
+      monotonic: () => steadyNow() + this.ahead,
       ...overrides,
     });
     this.#apps.push(app);

@@ -230,6 +230,15 @@ describe.each([3_600_000, -3_600_000])('a wall clock that is set by %i ms', (by)
   });
 });
 
+it('a venue’s clock tells whole milliseconds, however finely durations are measured', () => {
+  const clock = createVenueClock(
+    () => 1_000_000,
+    () => 7_000.123,
+  );
+  clock.observe({ date: new Date(1_000_000).toUTCString() }, 1_000_000);
+  expect(Number.isInteger(clock.now())).toBe(true);
+});
+
 describe('the quirks of venues', () => {
   it('know an answer that holds nothing', () => {
     const kraken = venueQuirks('kraken');
