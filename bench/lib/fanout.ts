@@ -30,10 +30,10 @@ const compiled = (): string => {
 const TICKER_MARKER = '"event_type":"ticker"';
 
 export const sseRequest = (path: string): string =>
-  `GET ${path} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n`;
+  `GET ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n`;
 
 export const upgradeRequest = (path: string): string =>
-  `GET ${path} HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+  `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
   'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
 
 /** A text frame as a server sends it: unmasked (RFC 6455, section 5.2). */

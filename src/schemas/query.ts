@@ -201,8 +201,7 @@ export const exportQuery = z.strictObject({
   format: z.enum(['csv', 'parquet'], 'must be csv or parquet').default('csv'),
 });
 const instantInJson = z
-  .union([z.number().transform(String), z.string()])
-  .transform(toInstant)
+  .preprocess((value) => (typeof value === 'number' ? String(value) : value), z.string().transform(toInstant))
   .meta({ type: ['integer', 'string'] });
 export const backfillBody = z.strictObject({
   exchange,

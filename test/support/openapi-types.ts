@@ -3342,8 +3342,8 @@ export interface operations {
           symbol: string;
           /** @example 1m */
           interval: string;
-          from: ((number | string) | string) | string;
-          to?: ((number | string) | string) | string;
+          from: number | string;
+          to?: number | string;
         };
       };
     };

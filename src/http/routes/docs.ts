@@ -24,24 +24,28 @@ interface Loaded {
   readonly etag: string;
 }
 
-/** Read when first asked for, then kept: a few files of at most a megabyte. A failed read is tried again. */
+const read = async (path: string): Promise<Loaded> => {
+  const body = await readFile(path).catch((cause: unknown) => {
+    throw new AppError('not_found', 'The documentation is made by `npm run build`, which has not run here.', {
+      cause,
+    });
+  });
+  return { body, etag: etagOf(body) };
+};
+
+/**
+ * Read when first asked for, then kept: a few files of at most a megabyte. Requests that come together share one read,
+ * and so one copy in memory. A failed read is tried again.
+ */
 const createLoader = (folder: string): ((file: string) => Promise<Loaded>) => {
-  const kept = new Map<string, Loaded>();
-  return async (file) => {
+  const kept = new Map<string, Promise<Loaded>>();
+  return (file) => {
     const known = kept.get(file);
     if (known !== undefined) return known;
-    const body = await readFile(join(folder, file)).catch((cause: unknown) => {
-      throw new AppError(
-        'not_found',
-        'The documentation is made by `npm run build`, which has not run here.',
-        {
-          cause,
-        },
-      );
-    });
-    const loaded = { body, etag: etagOf(body) };
-    kept.set(file, loaded);
-    return loaded;
+    const loading = read(join(folder, file));
+    kept.set(file, loading);
+    loading.catch(() => kept.delete(file));
+    return loading;
   };
 };
 
