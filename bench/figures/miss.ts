@@ -104,7 +104,13 @@ export const miss: Figure = {
   ids: ['B13'],
   run: async (context) => {
     const venues = await startVenues();
-    const cold = await startProduct(venues, { ...UNPACED, TICKER_CACHE_TTL: '0', OHLCV_CACHE_TTL: '0' });
+    // Without a store: with one, candles that were fetched once are no misses any more.
+    const cold = await startProduct(venues, {
+      ...UNPACED,
+      TICKER_CACHE_TTL: '0',
+      OHLCV_CACHE_TTL: '0',
+      STORE_URL: 'none',
+    });
     const warm = await startProduct(venues, { ...UNPACED, TICKER_CACHE_TTL: '600', OHLCV_CACHE_TTL: '600' });
     try {
       const rows: Row[] = [];
