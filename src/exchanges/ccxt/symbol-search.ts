@@ -1,29 +1,11 @@
 /** Finding a venue's symbol: as written, in any case, and the nearest ones to what it does not have. */
 import type { Market } from '../../schemas/market.js';
+import { editDistance } from '../../lib/edit-distance.js';
 
 const MAX_SUGGESTIONS = 3;
 /** Bases compared letter by letter per unknown symbol, so that hostile ones cost no more than a millisecond or two. */
 const MAX_COMPARED = 4000;
 const MAX_DISTANCE = 2;
-
-/** Levenshtein distance, or Infinity once it is certain to exceed `most`. */
-export const editDistance = (a: string, b: string, most = Infinity): number => {
-  if (Math.abs(a.length - b.length) > most) return Infinity;
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    let best = i;
-    for (let j = 1; j <= b.length; j += 1) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const cost = Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1);
-      next.push(cost);
-      best = Math.min(best, cost);
-    }
-    if (best > most) return Infinity;
-    row = next;
-  }
-  return row[b.length] ?? Infinity;
-};
 
 /** The characters of a text as bits, several characters to a bit. */
 const characterBits = (text: string): number => {

@@ -4,7 +4,8 @@ import { createSocketAgents, NO_PROXIES } from '../../../../src/exchanges/ccxt/h
 import { toSandboxUrls } from '../../../../src/exchanges/ccxt/sandbox-urls.js';
 import fc from 'fast-check';
 import { spotMarket } from '../../../support/markets.js';
-import { createSymbolIndex, editDistance } from '../../../../src/exchanges/ccxt/symbol-search.js';
+import { createSymbolIndex } from '../../../../src/exchanges/ccxt/symbol-search.js';
+import { editDistance } from '../../../../src/lib/edit-distance.js';
 import { createVenueClock, TOLERATED_SKEW_MS } from '../../../../src/exchanges/ccxt/venue-clock.js';
 import { isHollow, venueQuirks } from '../../../../src/exchanges/venues/venue-quirks.js';
 
