@@ -10,7 +10,7 @@ export interface Advice {
   readonly details?: Pick<AppErrorDetails, 'retryAfterMs' | 'upstream' | 'errors'>;
 }
 
-const NO_SUCH_SYMBOL = 'binance has no BTC/USTD. Did you mean BTC/USDC, BTC/USDT, BTC/EUR?';
+const NO_SUCH_SYMBOL = 'binance has no BTC/USTD. Did you mean BTC/USDT, BTC/USDC, BTC/EUR?';
 const INTERVALS = 'coinbaseexchange offers 1m, 5m, 15m, 1h, 6h, 1d';
 
 /** A test provokes each of these errors: the examples are the server's own words. */

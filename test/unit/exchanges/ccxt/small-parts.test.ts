@@ -81,6 +81,8 @@ describe('finding a symbol', () => {
 
   it('suggests the pairs of a known base, the likest quote first', () => {
     expect(index.nearest('BTC/USDX')).toEqual(['BTC/USDC', 'BTC/USDT', 'BTC/EUR']);
+    // Two letters swapped are one typing error: USTD is nearer to USDT than to USDC.
+    expect(index.nearest('BTC/USTD')).toEqual(['BTC/USDT', 'BTC/USDC', 'BTC/EUR']);
   });
 
   it('suggests the likest bases, and nothing for what is like nothing', () => {
