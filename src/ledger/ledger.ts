@@ -9,7 +9,7 @@ import type { ExchangeId, Millis } from '../schemas/common.js';
 import { parseInterval, periodStart } from '../lib/intervals.js';
 import type { Log } from '../log/log.js';
 import { gapsOf } from './answer.js';
-import { createBackfill, type BackfillCounts } from './backfill.js';
+import { createBackfill, type BackfillCounts } from './backfill/backfill.js';
 import { clip, subtract, type Coverage, type Span } from './coverage.js';
 import { feedPagesOf, pagesOf } from './evidence.js';
 import type { Revision } from './merge.js';

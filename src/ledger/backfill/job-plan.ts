@@ -1,0 +1,86 @@
+/** What a backfill's range looks like now: what is known of it, what is still to be asked, how far the job is. */
+import { AppError } from '../../errors.js';
+import type { CandleTraits, ExchangeClient } from '../../exchanges/exchange-client.js';
+import type { Millis } from '../../schemas/common.js';
+import { parseInterval, periodStart } from '../../lib/intervals.js';
+import { clip } from '../coverage.js';
+import { alignedSpan, progressOf, type PlanInput } from '../planner.js';
+import { anchored, type SeriesName } from '../settle.js';
+import type { CandleStore, Job, JobUpdate, SeriesInfo } from '../store.js';
+import type { ExchangeRest } from './exchange-rest.js';
+import type { PageRequests } from './page-requests.js';
+
+const ALL = Number.MAX_SAFE_INTEGER;
+const USUAL_TRAITS: CandleTraits = { page: 100, kind: 'jump', omitsEmpty: false };
+
+/** A job with what is to be known of its series. */
+export interface Work {
+  readonly job: Job;
+  /** As the exchange spells it, where that is known. */
+  readonly name: SeriesName;
+  readonly traits: CandleTraits;
+  /** The exchange's own intervals. */
+  readonly intervals: readonly string[];
+}
+
+export interface JobPlan extends PlanInput {
+  /** null while nothing is stored. */
+  readonly series: SeriesInfo | null;
+}
+
+export const nameOf = ({ exchange, symbol, interval }: SeriesName): SeriesName => ({
+  exchange,
+  symbol,
+  interval,
+});
+
+export interface JobPlans {
+  work(store: CandleStore, job: Job): Promise<Work>;
+  plan(store: CandleStore, work: Work): Promise<JobPlan>;
+  /** How far the job is; percent and candles never fall. */
+  progress(job: Job, plan: PlanInput): JobUpdate & { readonly candles: number };
+}
+
+export interface JobPlansDeps {
+  readonly exchanges: Pick<ExchangeClient, 'describe'>;
+  readonly requests: Pick<PageRequests, 'spellingOf'>;
+  readonly rest: Pick<ExchangeRest, 'share'>;
+  readonly settleMs: Millis;
+  readonly now: () => Millis;
+}
+
+export const createJobPlans = ({ exchanges, requests, rest, settleMs, now }: JobPlansDeps): JobPlans => ({
+  async work(store, job) {
+    const own = nameOf(job);
+    const symbol =
+      requests.spellingOf(own.exchange, own.symbol) ??
+      (await store.spelling(own.exchange, own.symbol)) ??
+      own.symbol;
+    const { candles, intervals } = await exchanges.describe(job.exchange);
+    const traits = job.symbol.includes(':') ? candles?.contract : candles?.spot;
+    return { job, name: { ...own, symbol }, intervals, traits: traits ?? USUAL_TRAITS };
+  },
+  async plan(store, { job, name, traits }) {
+    const parsed = parseInterval(name.interval);
+    if (parsed === undefined)
+      throw new AppError('interval_not_supported', `${name.interval} is no interval.`);
+    const series = await store.series(name);
+    const interval = anchored(parsed, series?.anchor ?? 0);
+    const end = periodStart(interval, now() - settleMs);
+    const to = Math.min(job.to ?? end, end);
+    const span = alignedSpan(interval, { from: job.from, to: Math.max(job.from, to) });
+    const within = { from: span.from, to: Math.min(span.to, end) };
+    const coverage = series === null ? [] : await store.coverage(series.id, within, ALL);
+    return { interval, span: within, coverage: clip(coverage, within), traits, now: now(), series };
+  },
+  progress(job, plan) {
+    const { percent, candles, requests, reached } = progressOf(plan);
+    const { requests: share, windowMs } = rest.share(job.exchange);
+    return {
+      percent: Math.max(job.percent, percent),
+      candles: Math.max(job.candles, candles),
+      reached,
+      etaSeconds: Math.ceil(((requests / share) * windowMs) / 1000),
+    };
+  },
+});
