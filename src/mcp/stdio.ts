@@ -1,6 +1,7 @@
 /** MCP over standard input and output, for desktop clients that start this process as their child. */
 import type { Readable, Writable } from 'node:stream';
 import { serveStdio as serveOverStdio, StdioServerTransport } from '@modelcontextprotocol/server/stdio';
+import { withoutNullArguments } from './null-arguments.js';
 import { createMcpServerFactory, MAX_SUBSCRIPTIONS, type McpServerDependencies } from './mcp-server.js';
 
 /** `log` must not write to standard output, which carries the protocol. */
@@ -28,6 +29,8 @@ export const serveStdio = (deps: StdioDependencies): StdioServer => {
     maxSubscriptions: MAX_SUBSCRIPTIONS,
     onerror: (error) => log.warn({ err: error }, 'MCP over stdio: a message could not be served'),
   });
+  const take = transport.onmessage;
+  transport.onmessage = (message) => take?.(withoutNullArguments(message));
   // The transport ends by itself: at the end of input, on a broken pipe, on a message beyond all bounds.
   const closed = new Promise<void>((resolve) => {
     const tearDown = transport.onclose;

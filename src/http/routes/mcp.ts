@@ -14,6 +14,7 @@ import type {} from '@fastify/swagger';
 import { AppError } from '../../errors.js';
 import { untilLoaded } from '../../lib/once.js';
 import type { McpServerDependencies } from '../../mcp/mcp-server.js';
+import { bodyWithoutNullArguments } from '../../mcp/null-arguments.js';
 import { CLIENT_HEADER } from '../../mcp/tool.js';
 import { clientOf } from '../client.js';
 import { inMcpForm, mcpFormFor, SDK_ACCEPT } from '../mcp-negotiation.js';
@@ -60,7 +61,8 @@ const toWebRequest = (request: FastifyRequest, signal: AbortSignal): Request => 
   headers.set('accept', SDK_ACCEPT);
   headers.set('x-request-id', request.id);
   headers.set(CLIENT_HEADER, clientOf(request));
-  const body = request.body instanceof Buffer ? { body: new Uint8Array(request.body) } : {};
+  const body =
+    request.body instanceof Buffer ? { body: new Uint8Array(bodyWithoutNullArguments(request.body)) } : {};
   return new Request('http://localhost/mcp', { method: request.method, headers, signal, ...body });
 };
 

@@ -29,40 +29,48 @@ describe('Kraken', () => {
     ['LUNA/USD', 'LUNA2/USD', 0.2512],
     ['LUNC/USD', 'LUNA/USD', 0.0000605],
     ['BTC/USD', 'BTC/USD', 42500],
-  ])('%s: is subscribed as %s and brings its own price', async (symbol, name, last) => {
-    venue = await startFakeVenue({
-      answer: ({ path }) => {
-        if (path.endsWith('/Assets'))
+  ])(
+    '%s: is subscribed as %s and brings its own price, with the message as it came',
+    async (symbol, name, last) => {
+      venue = await startFakeVenue({
+        answer: ({ path }) => {
+          if (path.endsWith('/Assets'))
+            return {
+              error: [],
+              result: Object.fromEntries(
+                ['LUNA', 'LUNA2', 'XXBT', 'ZUSD'].map((id) => [
+                  id,
+                  { altname: id.replace(/^X|^Z/, ''), decimals: 8 },
+                ]),
+              ),
+            };
           return {
             error: [],
-            result: Object.fromEntries(
-              ['LUNA', 'LUNA2', 'XXBT', 'ZUSD'].map((id) => [
-                id,
-                { altname: id.replace(/^X|^Z/, ''), decimals: 8 },
-              ]),
-            ),
+            result: { LUNAUSD: pair('LUNA'), LUNA2USD: pair('LUNA2'), XBTUSD: pair('XBT') },
           };
-        return { error: [], result: { LUNAUSD: pair('LUNA'), LUNA2USD: pair('LUNA2'), XBTUSD: pair('XBT') } };
-      },
-      onFrame: (frame, socket) => {
-        const { params } = frame as { params: { symbol: string[] } };
-        for (const symbol of params.symbol)
-          socket.send(
-            JSON.stringify({
-              channel: 'ticker',
-              type: 'snapshot',
-              data: [{ symbol, last: PRICES.get(symbol) }],
-            }),
-          );
-      },
-    });
-    client = venueClient('kraken', venue);
-    const feed = client.watch({ channel: 'ticker', exchange: 'kraken', symbol });
-    expect(await feed.item(1)).toMatchObject({ channel: 'ticker', last });
-    expect(venue.frames).toMatchObject([
-      { method: 'subscribe', params: { channel: 'ticker', symbol: [name] } },
-    ]);
-  });
+        },
+        onFrame: (frame, socket) => {
+          const { params } = frame as { params: { symbol: string[] } };
+          for (const symbol of params.symbol)
+            socket.send(
+              JSON.stringify({
+                channel: 'ticker',
+                type: 'snapshot',
+                data: [{ symbol, last: PRICES.get(symbol) }],
+              }),
+            );
+        },
+      });
+      client = venueClient('kraken', venue);
+      const feed = client.watch({ channel: 'ticker', exchange: 'kraken', symbol });
+      const item = await feed.item(1);
+      expect(item).toMatchObject({ channel: 'ticker', last });
+      expect(item).toMatchObject({ rawJson: JSON.stringify({ symbol: name, last: PRICES.get(name) }) });
+      expect(venue.frames).toMatchObject([
+        { method: 'subscribe', params: { channel: 'ticker', symbol: [name] } },
+      ]);
+    },
+  );
 });
 
 describe('bithumb, whose feeds are subscribed by currency code', () => {

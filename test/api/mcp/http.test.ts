@@ -274,3 +274,46 @@ test('an exchange that fails is a tool error with a retry time, over HTTP as wel
     _meta: { 'mcp-crypto-data-server/error': { code: 'upstream_rate_limited', retry_after_ms: 9000 } },
   });
 });
+
+describe('"arguments": null', () => {
+  const call = (id: number, params: object) => ({ jsonrpc: '2.0', id, method: 'tools/call', params });
+  const LIST = { name: 'list_exchanges', arguments: null };
+  const post = async (body: string) => {
+    const { url } = await start();
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(url, { method: 'POST', headers, body });
+    return await response.json();
+  };
+
+  test('is none to a tool that needs none', async () => {
+    expect(await post(JSON.stringify(call(1, LIST)))).toMatchObject({
+      id: 1,
+      result: { structuredContent: { exchanges: expect.any(Array) as unknown } },
+    });
+  });
+
+  test('is none in each call of a batch', async () => {
+    const answers = await post(JSON.stringify([call(1, LIST), call(2, { name: 'list_exchanges' })]));
+    expect(answers).toMatchObject([
+      { id: 1, result: { structuredContent: {} } },
+      { id: 2, result: { structuredContent: {} } },
+    ]);
+  });
+
+  test('is told what is missing by a tool that needs some', async () => {
+    expect(await post(JSON.stringify(call(1, { name: 'get_ticker', arguments: null })))).toMatchObject({
+      result: {
+        isError: true,
+        content: [{ text: expect.stringContaining('exchange is required') as unknown }],
+      },
+    });
+  });
+
+  test('changes nothing in what is no call, or no JSON', async () => {
+    expect(await post(JSON.stringify(call(1, { name: '"arguments":null', arguments: {} })))).toMatchObject({
+      error: { code: -32602 },
+    });
+    expect(await post('{"arguments": null')).toMatchObject({ error: { code: -32700 } });
+    expect(await post('{"arguments": null}')).toMatchObject({ error: { code: -32600 } });
+  });
+});

@@ -39,6 +39,20 @@ test('answers an older client line by line', async () => {
   await server.closed;
 });
 
+test('takes null arguments of a call for none', async () => {
+  const { stdin, stdout, server } = start();
+  stdin.write(`${JSON.stringify(INITIALIZE)}\n`);
+  await once(stdout, 'data');
+  const params = { name: 'list_exchanges', arguments: null };
+  stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id: 2, method: 'tools/call', params })}\n`);
+  const [line] = (await once(stdout, 'data')) as [string];
+  expect(JSON.parse(line)).toMatchObject({
+    id: 2,
+    result: { structuredContent: { exchanges: expect.any(Array) as unknown } },
+  });
+  await server.close();
+});
+
 test('ends when the client closes its end', async () => {
   const { stdin, server } = start();
   stdin.end();

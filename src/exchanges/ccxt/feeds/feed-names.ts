@@ -6,7 +6,7 @@
 import { AppError } from '../../../errors.js';
 import type { UnifiedSymbol } from '../../../schemas/common.js';
 import type { CcxtExchange } from '../ccxt-exchange.js';
-import { isMethod, isTable, member, type Table } from '../tables.js';
+import { isMethod, isTable, member } from '../tables.js';
 
 /** The name that a market has in the venue's feeds; undefined: the unified one. */
 export type FeedNameOf = (market: unknown) => string | undefined;
@@ -64,6 +64,12 @@ const outgoing = (frame: unknown, { venue }: FeedNames): unknown => {
   return { ...frame, params: { ...params, symbol: swapped(params['symbol'], venue) } };
 };
 
+/** Rows as the venue sent them, by those that CCXT was given in their place. */
+const asSent = new WeakMap<object, unknown>();
+
+/** What CCXT has as `info`, as the venue sent it. */
+export const rowAsSent = (info: unknown): unknown => (isTable(info) ? (asSent.get(info) ?? info) : info);
+
 /** `data[].symbol` of a frame from the venue. */
 const incoming = (frame: unknown, { unified }: FeedNames): unknown => {
   const data = member(frame, 'data');
@@ -71,7 +77,10 @@ const incoming = (frame: unknown, { unified }: FeedNames): unknown => {
   const renamed = (row: unknown): unknown => {
     const symbol = member(row, 'symbol');
     const name = isText(symbol) ? unified.get(symbol) : undefined;
-    return name === undefined ? row : { ...(row as Table), symbol: name };
+    if (name === undefined || !isTable(row)) return row;
+    const changed = { ...row, symbol: name };
+    asSent.set(changed, row);
+    return changed;
   };
   return { ...frame, data: data.map(renamed) };
 };

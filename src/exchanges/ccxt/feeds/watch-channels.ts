@@ -19,6 +19,7 @@ import type { WatchDeps } from './open-watch.js';
 import { isTable, member } from '../tables.js';
 import { correctedTicker, correctedTrades } from '../../venues/corrections.js';
 import { watchQuirks } from '../../venues/watch-quirks.js';
+import { rowAsSent } from './feed-names.js';
 
 /** Levels a side of an order book item. */
 const BOOK_LEVELS = 20;
@@ -68,7 +69,7 @@ const tickerReader = (context: ReaderContext): ChannelReader => {
     read: (result) => {
       const ticker = correctedTicker(context.deps.exchange, held() ?? result);
       const { raw, timed, ...figures } = normalizeTicker(ticker, receipt(context));
-      return { channel: 'ticker', ...figures, ...untimed(timed), rawJson: JSON.stringify(raw) };
+      return { channel: 'ticker', ...figures, ...untimed(timed), rawJson: JSON.stringify(rowAsSent(raw)) };
     },
     isHeld: () => held() !== undefined,
   };
