@@ -48,7 +48,7 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/server.ts', 'src/cli.ts', 'src/config/config.ts', 'src/sandbox/main.ts'],
+    ignores: ['src/cli.ts', 'src/config/config.ts', 'src/sandbox/main.ts'],
     rules: {
       'no-restricted-properties': [
         'error',

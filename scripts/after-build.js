@@ -7,7 +7,7 @@ const root = new URL('..', import.meta.url);
 const at = (path) => fileURLToPath(new URL(path, root));
 
 cpSync(at('src/ledger/migrations'), at('dist/ledger/migrations'), { recursive: true });
-chmodSync(at('dist/server.js'), 0o755);
+chmodSync(at('dist/cli.js'), 0o755);
 
 for (const path of readdirSync(at('dist'), { recursive: true, encoding: 'utf8' })) {
   const [, stem] = /^(?!docs\/)(.*)\.js(?:\.map)?$/.exec(path) ?? [];

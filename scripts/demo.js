@@ -2,4 +2,4 @@
 // not in package.json, since shells differ in how they set one. What the caller has set stays.
 const DEMO = { SANDBOX: 'true', REDIS_ENABLED: 'false' };
 for (const [name, value] of Object.entries(DEMO)) process.env[name] ??= value;
-await import('../dist/server.js');
+await import('../dist/cli.js');

@@ -57,7 +57,7 @@ export const launchProduct = async (
   core: ChildOptions['core'] = 0,
 ): Promise<{ child: Child; url: string; port: number }> => {
   const port = await freePort();
-  const child = startChild([process.execPath, dist('server.js')], {
+  const child = startChild([process.execPath, dist('cli.js')], {
     core,
     env: {
       APP_ENV: 'production',

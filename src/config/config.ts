@@ -120,7 +120,8 @@ const allowedHosts = (text: string, host: string): Config['allowedHosts'] => {
   return named.length === 0 && !isLoopback(host) ? null : [...named, ...own];
 };
 
-type Variables = Readonly<Record<string, string | undefined>>;
+/** Environment variables. */
+export type Variables = Readonly<Record<string, string | undefined>>;
 
 const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Config => ({
   env: e.APP_ENV,

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { extent } from '../support/extent.js';
 
-const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url));
+const SERVER = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const ABUSE_MS = extent({ short: 1_000, long: 20_000 });
 const TICKER = '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT';
 /** Good requests: one after the other, with this pause. */

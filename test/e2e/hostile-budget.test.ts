@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { startFakeVenue, type FakeVenue } from '../support/fake-venue.js';
 
-const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url));
+const SERVER = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const GOOD_MS = 2_000;
 const COINS = Array.from({ length: 600 }, (_, i) => `C${i}`);
 

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { extent } from '../support/extent.js';
 
-const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url));
+const SERVER = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const TICKER = '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT';
 const GOOD_MS = 2_000;
 /** What may stay behind an attack; each of them once left hundreds of megabytes. */

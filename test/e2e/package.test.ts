@@ -148,7 +148,7 @@ describe('the package', () => {
 
   test('holds the built program and nothing that was not built from a source of today', () => {
     const built = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/docs/'));
-    expect(built).toContain('dist/server.js');
+    expect(built).toContain('dist/cli.js');
     expect(built).toContain('dist/exchanges/worker/worker-entry.js');
     expect(built.filter((path) => !/\.js$|^dist\/ledger\/migrations\/.*\.sql$/.test(path))).toEqual([]);
     const sources = built.map((path) => path.replace('dist/', 'src/').replace(/\.js$/, '.ts'));

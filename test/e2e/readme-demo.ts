@@ -24,7 +24,7 @@ const end = async (child: ChildProcess): Promise<void> => {
 /** The built server with the demo's settings, once it listens. */
 export const startDemo = async (): Promise<Demo> => {
   const env = { ...process.env, SANDBOX: 'true', REDIS_ENABLED: 'false', PORT: '0', HOST: '127.0.0.1' };
-  const child = spawn(process.execPath, ['dist/server.js'], {
+  const child = spawn(process.execPath, ['dist/cli.js'], {
     cwd: ROOT,
     env,
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -6,7 +6,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 
-const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url));
+const SERVER = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 interface Running {
   readonly child: ChildProcess;
@@ -21,8 +21,13 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-const start = (env: Record<string, string>, flags: readonly string[] = []): Running => {
-  const child = spawn(process.execPath, [...flags, SERVER], {
+interface Arguments {
+  readonly node?: readonly string[];
+  readonly server?: readonly string[];
+}
+
+const start = (env: Record<string, string>, { node = [], server = [] }: Arguments = {}): Running => {
+  const child = spawn(process.execPath, [...node, SERVER, ...server], {
     env: {
       PATH: process.env['PATH'] ?? '',
       HOST: '127.0.0.1',
@@ -62,6 +67,12 @@ const get = (port: number, path: string) =>
       .end();
   });
 
+test('--version prints the version, starts nothing and ends with 0', async () => {
+  const server = start({ PORT: 'no setting is read' }, { server: ['--version'] });
+  expect(await server.ended).toBe(0);
+  expect(server.text()).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
 test('the venues’ threads are up before anybody asks for market data', async () => {
   const port = await listening(start({}));
   await expect
@@ -70,6 +81,14 @@ test('the venues’ threads are up before anybody asks for market data', async (
 });
 
 describe('a start that cannot succeed', () => {
+  test('an unknown command: exit code 64 and no server', async () => {
+    const server = start({}, { server: ['serv'] });
+    expect(await server.ended).toBe(64);
+    expect(server.text()).toBe(
+      'There is no command "serv" (did you mean serve?).\nTry `mcp-crypto-data-server --help`.\n',
+    );
+  });
+
   test('bad settings: every fault in one message, exit code 78, nothing else', async () => {
     const server = start({ PORT: 'http', MAX_RETRIES: '-1', ENABLED_EXCHANGES: 'binance,nowhere' });
     expect(await server.ended).toBe(78);
@@ -158,7 +177,7 @@ describe('a running server', () => {
 
   test('an unhandled rejection is logged and counted, and it goes on', async () => {
     const fault = faultOnce('unhandledRejection', 'Promise.reject(new Error("left alone"))');
-    const server = start({}, ['--import', fault]);
+    const server = start({}, { node: ['--import', fault] });
     const port = await listening(server);
     await expect.poll(server.text).toContain('"count":1');
     expect(server.text()).toContain('left alone');
@@ -168,7 +187,7 @@ describe('a running server', () => {
 
   test('an uncaught exception is logged and ends it with 1', async () => {
     const fault = faultOnce('uncaughtException', 'throw new Error("broken")');
-    const server = start({}, ['--import', fault]);
+    const server = start({}, { node: ['--import', fault] });
     expect(await server.ended).toBe(1);
     expect(server.text()).toContain('uncaught exception');
     expect(server.text()).toContain('broken');

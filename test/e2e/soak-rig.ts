@@ -129,7 +129,7 @@ export const startSoakRig = async (): Promise<SoakRig> => {
   const sandbox = start('./soak-sandbox.js', {});
   sandbox.stdout!.resume();
   const [{ url: sandboxUrl }] = (await once(sandbox, 'message')) as [{ url: string }];
-  const server = start('../../dist/server.js', { ...SETTINGS, SANDBOX: sandboxUrl });
+  const server = start('../../dist/cli.js', { ...SETTINGS, SANDBOX: sandboxUrl });
   const url = await listeningUrl(server);
   const toServer = ordersTo(server);
   const toSandbox = ordersTo(sandbox);

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.js';
 
-const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url));
+const SERVER = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 const STALLED_READERS = fileURLToPath(new URL('stalled-readers.py', import.meta.url));
 

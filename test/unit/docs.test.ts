@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { generatedDocuments } from '../../scripts/docs-tables.js';
 import { loadConfig, SETTINGS } from '../../src/config/config.js';
 import { ERROR_CODES } from '../../src/errors.js';
+import { EXIT } from '../../src/lib/exit-codes.js';
 import { ADVICE } from '../../src/http/openapi/advice.js';
 import { CHANNELS, STREAM_STATES } from '../../src/schemas/stream.js';
 import { CLOSE } from '../../src/streams/clients/peer.js';
@@ -100,7 +101,7 @@ describe('docs/mcp.md', () => {
   const entry = z.object({
     url: z.literal('http://localhost:8000/mcp').optional(),
     command: z.literal('node').optional(),
-    args: z.tuple([z.string().endsWith('/dist/server.js'), z.literal('--stdio')]).optional(),
+    args: z.tuple([z.string().endsWith('/dist/cli.js'), z.literal('--stdio')]).optional(),
     env: z.record(z.string(), z.string()).optional(),
   });
   const entryOf = (json: unknown) => {
@@ -141,11 +142,13 @@ describe('docs/operations.md', () => {
 
   it('shows a systemd unit that waits for the end of the server and not for a bad setting', () => {
     const unit = parseEnv(textOf('ini'));
-    const endAfterMs = Number(/END_AFTER_MS = ([\d_]+)/.exec(read('src/server.ts'))?.[1]?.replace('_', ''));
+    const endAfterMs = Number(
+      /END_AFTER_MS = ([\d_]+)/.exec(read('src/app/serve-http.ts'))?.[1]?.replace('_', ''),
+    );
     expect(Number(unit['TimeoutStopSec']) * 1000).toBeGreaterThan(
       endAfterMs + loadConfig({}).shutdownNoticeMs,
     );
-    expect(read('src/server.ts')).toContain(`BAD_CONFIG = ${unit['RestartPreventExitStatus']}`);
+    expect(Number(unit['RestartPreventExitStatus'])).toBe(EXIT.badSettings);
     expect(Number(unit['LimitNOFILE'])).toBeGreaterThan(loadConfig({}).stream.maxConnections);
   });
 

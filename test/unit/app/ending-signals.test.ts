@@ -1,22 +1,16 @@
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { onEndingSignals } from '../../../src/app/ending-signals.js';
+import { endedBySignal } from '../../../src/app/ending-signals.js';
 import { recordingLog } from '../../support/recording-log.js';
-
-class FakeProcess extends EventEmitter {
-  readonly exits: number[] = [];
-  exit(code: number): void {
-    this.exits.push(code);
-  }
-}
 
 const END_AFTER_MS = 9_000;
 
 const started = (end: () => Promise<void>) => {
-  const process = new FakeProcess();
+  const process = new EventEmitter();
   const log = recordingLog();
-  onEndingSignals({ process, log, end, endAfterMs: END_AFTER_MS });
-  return { process, log, signal: (name: string) => process.emit(name, name) };
+  const codes: number[] = [];
+  void endedBySignal({ process, log, end, endAfterMs: END_AFTER_MS }).then((code) => codes.push(code));
+  return { log, codes, signal: (name: string) => process.emit(name, name) };
 };
 
 beforeEach(() => {
@@ -27,31 +21,33 @@ afterEach(() => {
 });
 
 test('a server that has ended in order exits with 0', async () => {
-  const { process, signal } = started(() => Promise.resolve());
+  const { codes, signal } = started(() => Promise.resolve());
   signal('SIGTERM');
   await vi.advanceTimersByTimeAsync(0);
-  expect(process.exits).toEqual([0]);
+  expect(codes).toEqual([0]);
 });
 
 test('a drain that runs out of time exits with 1, so that a supervisor notices', async () => {
-  const { process, signal } = started(() => new Promise(() => undefined));
+  const { codes, signal } = started(() => new Promise(() => undefined));
   signal('SIGTERM');
   await vi.advanceTimersByTimeAsync(END_AFTER_MS - 1);
-  expect(process.exits).toEqual([]);
+  expect(codes).toEqual([]);
   await vi.advanceTimersByTimeAsync(1);
-  expect(process.exits).toEqual([1]);
+  expect(codes).toEqual([1]);
 });
 
 test('an end that fails exits with 1', async () => {
-  const { process, signal } = started(() => Promise.reject(new Error('stuck')));
+  const { codes, log, signal } = started(() => Promise.reject(new Error('stuck')));
   signal('SIGINT');
   await vi.advanceTimersByTimeAsync(0);
-  expect(process.exits).toEqual([1]);
+  expect(codes).toEqual([1]);
+  expect(log.lines.at(-1)).toMatchObject({ level: 'error', message: 'shutting down failed' });
 });
 
-test('a second signal ends it at once, with the code of that signal', () => {
-  const { process, signal } = started(() => new Promise(() => undefined));
+test('a second signal ends it at once, with the code of that signal', async () => {
+  const { codes, signal } = started(() => new Promise(() => undefined));
   signal('SIGTERM');
   signal('SIGINT');
-  expect(process.exits).toEqual([130]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(codes).toEqual([130]);
 });

@@ -1,0 +1,81 @@
+/** The server as a process: listens until a signal ends it. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Config } from '../config/config.js';
+import { EXIT } from '../lib/exit-codes.js';
+import { createLog } from '../log/pino-log.js';
+import { buildApp, type AppOverrides } from './app.js';
+import { endedBySignal } from './ending-signals.js';
+import { watchFaults } from './process-faults.js';
+import type { ProgramProcess } from './program-process.js';
+import { warnOfMisspellings } from './settings.js';
+
+/** How long answers may wait for an exchange once the door is closed. */
+const GIVE_UP_AFTER_MS = 6_000;
+/** From there: connections that are still not done are cut. */
+const CUT_AFTER_MS = 1_000;
+/** From the signal and SHUTDOWN_NOTICE: the process ends whatever is left. */
+const END_AFTER_MS = 8_700;
+
+/** What keeps a server from listening, in words for who started it. */
+const LISTEN_FAULTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program has this port',
+  EACCES: 'this user may not open this port',
+  EADDRNOTAVAIL: 'this machine does not have this address',
+  ENOTFOUND: 'there is no such host',
+};
+
+/** Why a server cannot listen: in words where the error's code has some, else the code or the error itself. */
+export const listenFault = (error: unknown): string => {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  const words = LISTEN_FAULTS[code];
+  return words === undefined ? code : `${words} (${code})`;
+};
+
+/**
+ * Resolves with the exit code once the process may end; everything is closed by then, or was given up.
+ * @throws ConfigError where the settings turn out not to be usable
+ */
+export const serveHttp = async (
+  config: Config,
+  program: ProgramProcess,
+  overrides: AppOverrides = {},
+): Promise<number> => {
+  const log = overrides.log ?? (await createLog(config));
+  const unhandledRejections = watchFaults(program, log);
+  warnOfMisspellings(program.env, log);
+  const app = await buildApp(config, { ...overrides, log, unhandledRejections });
+  const end = async (): Promise<void> => {
+    app.lifeCycle.beginDraining();
+    await delay(config.shutdownNoticeMs);
+    setTimeout(() => {
+      app.lifeCycle.giveUpCalls();
+      // Begun only now: however late this thread is, what was given up is answered first.
+      setTimeout(() => app.server.closeAllConnections(), CUT_AFTER_MS).unref();
+    }, GIVE_UP_AFTER_MS).unref();
+    await app.close();
+  };
+  const ended = endedBySignal({
+    process: program,
+    log,
+    end,
+    endAfterMs: config.shutdownNoticeMs + END_AFTER_MS,
+  });
+  try {
+    const [address, ...more] = await app.listenOn({ host: config.host, port: config.port });
+    const metricsAddress = await app.metricsApp?.listen({ host: config.host, port: config.metricsPort ?? 0 });
+    const also = {
+      ...(more.length === 0 ? {} : { more_addresses: more }),
+      ...(metricsAddress === undefined ? {} : { metrics_address: metricsAddress }),
+    };
+    log.info(
+      { address, ...also, exchanges: config.enabledExchanges, sandbox: config.sandbox !== false },
+      'listening',
+    );
+  } catch (error) {
+    const ports = [config.port, config.metricsPort].filter((port) => port !== null).join(' and ');
+    log.error({}, `cannot listen on ${config.host}:${ports}: ${listenFault(error)}`);
+    await Promise.race([app.close(), delay(END_AFTER_MS, undefined, { ref: false })]);
+    return EXIT.failed;
+  }
+  return ended;
+};

@@ -1,0 +1,25 @@
+/** The server: HTTP, or MCP over standard input and output. */
+import { readSettings } from '../app/settings.js';
+import type { Command } from './command.js';
+
+export const serve: Command = {
+  help: `Usage: mcp-crypto-data-server [serve] [--stdio]
+
+Serves market data over REST, Server-Sent Events, WebSocket and MCP until a signal ends it.
+
+Options:
+  --stdio  serve MCP over standard input and output instead, and open no port
+`,
+  options: { stdio: { type: 'boolean' } },
+  takesPositionals: false,
+  async run({ values, program }) {
+    const config = readSettings(program.env);
+    // Loaded only now: bad settings are told at once.
+    if (values['stdio'] === true) {
+      const { serveStdio } = await import('../app/serve-stdio.js');
+      return serveStdio(config, program);
+    }
+    const { serveHttp } = await import('../app/serve-http.js');
+    return serveHttp(config, program);
+  },
+};
