@@ -4,35 +4,24 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '../errors.js';
 import type { CandleEvidence, ExchangeClient } from '../exchanges/exchange-client.js';
-import type { Candle, Gap } from '../schemas/market.js';
+import type { Candle } from '../schemas/market.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
-import { parseInterval, periodStart } from '../lib/intervals.js';
 import type { Log } from '../log/log.js';
-import { gapsOf } from './answer.js';
 import { createBackfill, type BackfillCounts } from './backfill/backfill.js';
-import { clip, subtract, type Coverage, type Span } from './coverage.js';
+import { coverageRanges, type CoverageAnswer } from './coverage-report.js';
 import { feedPagesOf, pagesOf } from './evidence.js';
+import { planExport, type ExportPlan } from './export/export-plan.js';
 import type { Revision } from './merge.js';
-import { alignedSpan } from './planner.js';
+import { createReadJobs } from './read-jobs.js';
 import { createReader, type LedgerReader } from './reader.js';
 import { watchRoom } from './room.js';
-import { anchored, type SeriesName, type StoredCandle } from './settle.js';
+import { keyOf, locateSeries, type AskedSpan, type SeriesRange } from './series-range.js';
+import type { SeriesName } from './settle.js';
 import type { StoreHandle, StoreStatus } from './store-status.js';
-import { OPEN_STATES, type CandleStore, type Job, type SeriesInfo, type StoreTotals } from './store.js';
+import { OPEN_STATES, type CandleStore, type Job, type StoreTotals } from './store.js';
+import { createUpkeep, type WantedSeries } from './upkeep.js';
 import { createVerification } from './verification.js';
 import { createWriter, type WriterCounts } from './writer.js';
-
-/** Jobs that reads have queued and that are still open. */
-const MAX_READ_JOBS = 100;
-const KEPT_JOBS = 1_000;
-/** Series in BACKFILL are looked at so often. */
-const TOP_UP_EVERY_MS: Millis = 3_600_000;
-const ALL = Number.MAX_SAFE_INTEGER;
-const RETENTION_EVERY_MS: Millis = 3_600_000;
-
-interface WantedSeries extends SeriesName {
-  readonly from: Millis;
-}
 
 interface LedgerSettings {
   readonly settleMs: Millis;
@@ -55,19 +44,6 @@ export interface LedgerDeps {
   readonly monotonic: () => Millis;
 }
 
-interface CoverageRange extends Span {
-  readonly state: Coverage['state'] | 'unknown' | 'pending';
-  readonly reason: string | null;
-  readonly source: string | null;
-  readonly checkedAt: Millis | null;
-}
-
-export interface CoverageAnswer {
-  readonly symbol: string;
-  readonly series: SeriesInfo | null;
-  readonly ranges: readonly CoverageRange[];
-}
-
 interface LedgerStats {
   readonly status: StoreStatus;
   readonly totals: StoreTotals | null;
@@ -76,27 +52,13 @@ interface LedgerStats {
   readonly backfill: BackfillCounts;
 }
 
-/** What callers may leave out of a range. */
-interface AskedSpan {
-  readonly from: Millis | undefined;
-  readonly to: Millis | undefined;
-}
-
-export interface ExportPlan {
-  readonly name: SeriesName;
-  readonly series: SeriesInfo | null;
-  readonly span: Span;
-  readonly gaps: readonly Gap[];
-  /** Candles in pages, oldest first. */
-  pages(): AsyncIterable<readonly StoredCandle[]>;
-}
-
 export interface Ledger extends LedgerReader {
   /** What a venue answered to a caller or a poll; never rejects, resolves when it is stored. */
   record(name: SeriesName, evidence: CandleEvidence): Promise<void>;
   /** Candles of a live feed. */
   recordFeed(name: SeriesName, candles: readonly Candle[], receivedAt: Millis): void;
   coverage(name: SeriesName, asked: AskedSpan): Promise<CoverageAnswer>;
+  /** Of the whole series where the range is left out; the newest first. */
   revisions(name: SeriesName, asked: AskedSpan, limit: number): Promise<readonly Revision[]>;
   exporting(name: SeriesName, asked: AskedSpan): Promise<ExportPlan>;
   addJob(name: SeriesName, span: { readonly from: Millis; readonly to: Millis | undefined }): Promise<Job>;
@@ -109,8 +71,6 @@ export interface Ledger extends LedgerReader {
   close(): Promise<void>;
 }
 
-const pageSize = 5_000;
-
 const unavailable = (detail: string): AppError =>
   new AppError('upstream_unavailable', `The candle store can not be used at the moment. ${detail}`);
 
@@ -119,7 +79,6 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
   const { settleMs, wanted } = settings;
   const owner = randomUUID();
   const live = new Set<string>();
-  const keyOf = ({ exchange, symbol, interval }: SeriesName): string => `${exchange} ${symbol} ${interval}`;
   const kept = new Set(wanted.map(keyOf));
   const room = watchRoom({
     maxBytes: settings.maxBytes,
@@ -132,60 +91,29 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
     await Promise.all(pagesOf(name, evidence).map((page) => writer.add(page)));
   };
   const verification = createVerification({
-    handle,
-    exchanges,
-    record,
-    isWanted,
-    log,
-    now,
-    monotonic,
-    enabled,
+    ...{ handle, exchanges, record, isWanted, enabled, log, now, monotonic },
   });
   const writer = createWriter({
-    handle,
-    room,
-    settleMs,
-    isWanted,
+    ...{ handle, room, settleMs, isWanted, owner, log, now },
     onWritten: (name) => verification.written(name),
-    log,
   });
-  const queueJob = (name: SeriesName, span: Span): void => {
-    const store = handle.store();
-    if (store === null || !handle.status().writable || !enabled.includes(name.exchange)) return;
-    const add = async (): Promise<void> => {
-      const open = (await store.openJobs()).filter(({ origin }) => origin === 'read');
-      if (open.length >= MAX_READ_JOBS) return;
-      await store.addJob({ ...name, ...span, origin: 'read' }, now());
-      backfill.wake();
-    };
-    add().catch((error: unknown) => log.debug({ err: error }, 'a job could not be queued'));
-  };
+  const onJobs = (): void => backfill.wake();
+  const queueJob = createReadJobs({ handle, enabled, onAdded: onJobs, log, now });
   const reader = createReader({ handle, writer, settleMs, queueJob, now });
   const backfill = createBackfill({
-    ...{
-      handle,
-      exchanges,
-      writer,
-      settleMs,
-      budgetShare: settings.budgetShare,
-      enabled,
-      owner,
-      log,
-      now,
-      monotonic,
-    },
+    ...{ handle, exchanges, writer, settleMs, enabled, owner, log, now, monotonic },
+    budgetShare: settings.budgetShare,
     noRoom: () => room.reason(),
   });
-  let timers: NodeJS.Timeout[] = [];
+  const upkeep = createUpkeep({
+    ...{ handle, room, wanted, enabled, settleMs, onJobs, log, now },
+    retentionMs: settings.retentionMs,
+  });
 
-  const storeOf = (): CandleStore => {
+  /** Rejects with `upstream_unavailable` where the store can't be used. */
+  const guarded = async <T>(work: (store: CandleStore) => Promise<T>): Promise<T> => {
     const store = handle.store();
     if (store === null) throw unavailable(handle.status().detail);
-    return store;
-  };
-
-  const guarded = async <T>(work: (store: CandleStore) => Promise<T>): Promise<T> => {
-    const store = storeOf();
     try {
       return await work(store);
     } catch (thrown) {
@@ -195,52 +123,19 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
     }
   };
 
-  /** The series under its own spelling, and the range laid on its periods. */
-  const locate = async (store: CandleStore, name: SeriesName, { from, to }: AskedSpan) => {
-    const parsed = parseInterval(name.interval);
-    if (parsed === undefined)
-      throw new AppError('interval_not_supported', `${name.interval} is no interval.`);
-    const symbol = (await store.spelling(name.exchange, name.symbol)) ?? name.symbol;
-    const own = { exchange: name.exchange, symbol, interval: name.interval };
-    const series = await store.series(own);
-    const interval = anchored(parsed, series?.anchor ?? 0);
-    const end = periodStart(interval, now() - settleMs);
-    const bounds = series === null ? [] : await store.coverage(series.id, null, ALL);
-    const start = from ?? bounds[0]?.from ?? end;
-    const stop = to ?? Math.max(end, start);
-    if (from !== undefined && to !== undefined && from >= to)
-      throw new AppError('invalid_request', 'from: must lie before to.', {
-        errors: [{ parameter: 'from', reason: 'must lie before to' }],
-      });
-    const span = alignedSpan(interval, { from: start, to: stop });
-    return { own, series, interval, span, coverage: clip(bounds, span) };
-  };
+  const locate = (store: CandleStore, name: SeriesName, asked: AskedSpan): Promise<SeriesRange> =>
+    locateSeries(store, name, { asked, settledBy: now() - settleMs });
 
-  const topUp = async (): Promise<void> => {
-    const store = handle.store();
-    if (store === null || !handle.status().writable) return;
-    for (const { from, ...name } of wanted) {
-      if (!enabled.includes(name.exchange)) continue;
-      const { span, coverage } = await locate(store, name, { from, to: undefined });
-      const open = subtract(
-        span,
-        coverage.filter(({ recheckAt }) => recheckAt === null || recheckAt > now()),
-      );
-      if (open.length > 0) await store.addJob({ ...name, from, to: null, origin: 'setting' }, now());
-    }
-    await store.trimJobs(KEPT_JOBS);
-    backfill.wake();
-  };
-
-  const forget = async (): Promise<void> => {
-    const store = handle.store();
-    if (settings.retentionMs === 0 || store === null || !handle.status().writable) return;
-    for (const { id } of await store.allSeries()) await store.deleteBefore(id, now() - settings.retentionMs);
-  };
-
-  const quietly = (work: () => Promise<void>): void => {
-    work().catch((error: unknown) => log.debug({ err: error }, 'the ledger could not do its rounds'));
-  };
+  /** With everything that has come by until now. */
+  const withRange = <T>(
+    name: SeriesName,
+    asked: AskedSpan,
+    work: (store: CandleStore, range: SeriesRange) => T | Promise<T>,
+  ): Promise<T> =>
+    guarded(async (store) => {
+      await writer.idle();
+      return work(store, await locate(store, name, asked));
+    });
 
   return {
     ...reader,
@@ -250,64 +145,26 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
       for (const page of feedPagesOf(name, candles, receivedAt)) void writer.add(page);
     },
     coverage: (name, asked) =>
-      guarded(async (store) => {
-        await writer.idle();
-        const { own, series, span, coverage } = await locate(store, name, asked);
+      withRange(name, asked, async (store, { name: own, series, span, coverage }) => {
         const jobs = (await store.openJobs()).filter((job) => keyOf(job) === keyOf(own));
-        const pending = (at: Span): boolean =>
-          jobs.some((job) => job.from < at.to && (job.to ?? Infinity) > at.from);
-        const stored = coverage.map((range): CoverageRange => ({
-          ...{
-            from: range.from,
-            to: range.to,
-            state: range.state,
-            reason: range.reason,
-            source: range.source,
-          },
-          checkedAt: range.checkedMin,
-        }));
-        const unknown = subtract(span, coverage)
-          .flatMap((part) => splitByJobs(part, jobs))
-          .map((part): CoverageRange => ({
-            ...part,
-            ...{ state: pending(part) ? 'pending' : 'unknown', reason: null, source: null, checkedAt: null },
-          }));
-        const ranges = series === null && asked.from === undefined ? [] : [...stored, ...unknown];
-        return { symbol: own.symbol, series, ranges: joined(ranges.sort((a, b) => a.from - b.from)) };
+        const nothing = series === null && asked.from === undefined;
+        return {
+          symbol: own.symbol,
+          series,
+          ranges: nothing ? [] : coverageRanges(span, coverage, jobs),
+        };
       }),
     revisions: (name, asked, limit) =>
-      guarded(async (store) => {
-        await writer.idle();
-        const { series, span } = await locate(store, name, asked);
+      withRange(name, asked, (store, { series, span }) => {
         if (series === null) return [];
-        const all = asked.from === undefined && asked.to === undefined;
-        return store.revisions(series.id, all ? null : span, limit);
+        const whole = asked.from === undefined && asked.to === undefined;
+        return store.revisions(series.id, whole ? null : span, limit);
       }),
-    exporting: (name, asked) =>
+    exporting: (name, asked) => withRange(name, asked, planExport),
+    addJob: (name, asked) =>
       guarded(async (store) => {
-        await writer.idle();
-        const { own, series, span, coverage } = await locate(store, name, asked);
-        const pages = async function* (): AsyncGenerator<readonly StoredCandle[]> {
-          let from = span.from;
-          while (series !== null) {
-            const rows = await store.rows(series.id, { from, to: span.to }, pageSize);
-            if (rows.length > 0) yield rows;
-            const last = rows.at(-1);
-            if (last === undefined || rows.length < pageSize) return;
-            from = last.timestamp + 1;
-          }
-        };
-        return { name: own, series, span, gaps: gapsOf(span, coverage, 'not_loaded_yet'), pages };
-      }),
-    addJob: (name, { from, to }) =>
-      guarded(async (store) => {
-        const { own, interval } = await locate(store, name, { from, to });
-        const span = alignedSpan(interval, { from, to: to ?? now() - settleMs });
-        const end = to === undefined ? periodStart(interval, now() - settleMs) : span.to;
-        const job = await store.addJob(
-          { ...own, from: span.from, to: Math.max(end, span.from), origin: 'api' },
-          now(),
-        );
+        const { name: own, span } = await locate(store, name, asked);
+        const job = await store.addJob({ ...own, ...span, origin: 'api' }, now());
         backfill.wake();
         return job;
       }),
@@ -338,66 +195,16 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
       };
     },
     start() {
-      if (timers.length > 0) return;
       backfill.start();
       verification.start();
-      const look = (): void => {
-        const store = handle.store();
-        if (store !== null)
-          quietly(async () => {
-            await room.state(store);
-          });
-      };
-      timers = [
-        setInterval(() => quietly(topUp), TOP_UP_EVERY_MS),
-        setInterval(() => quietly(forget), RETENTION_EVERY_MS),
-        setInterval(look, 10_000),
-      ];
-      for (const timer of timers) timer.unref();
-      quietly(topUp);
-      quietly(forget);
-      look();
+      upkeep.start();
     },
     async close() {
-      for (const timer of timers) clearInterval(timer);
+      upkeep.close();
       verification.close();
       await backfill.close();
       await writer.idle();
       await handle.close();
     },
   };
-};
-
-/** A stretch cut where jobs begin and end, so that each part lies wholly in one or outside of all. */
-const splitByJobs = (part: Span, jobs: readonly Job[]): Span[] => {
-  const cuts = jobs
-    .flatMap(({ from, to }) => [from, to ?? Infinity])
-    .filter((at) => at > part.from && at < part.to)
-    .sort((a, b) => a - b);
-  const edges = [part.from, ...cuts, part.to];
-  return edges.slice(1).map((to, index) => ({ from: edges[index] ?? to, to }));
-};
-
-/** Neighbours that say the same are told as one. */
-const joined = (ranges: readonly CoverageRange[]): CoverageRange[] => {
-  const found: CoverageRange[] = [];
-  for (const range of ranges) {
-    const last = found.at(-1);
-    const same =
-      last?.to === range.from &&
-      last.state === range.state &&
-      last.reason === range.reason &&
-      last.source === range.source;
-    if (!same) found.push(range);
-    else
-      found[found.length - 1] = {
-        ...last,
-        to: range.to,
-        checkedAt:
-          last.checkedAt === null || range.checkedAt === null
-            ? null
-            : Math.min(last.checkedAt, range.checkedAt),
-      };
-  }
-  return found.filter(({ from, to }) => from < to);
 };

@@ -22,7 +22,7 @@ export interface RoomDeps {
 
 export interface RoomWatch {
   /** From the latest look; starts another one where that is old. */
-  state(store: CandleStore): Promise<Room>;
+  state(store: Pick<CandleStore, 'totals'>): Promise<Room>;
   totals(): StoreTotals | null;
   freeBytes(): number | null;
   /** Why nothing is written; null where there is room. */
@@ -36,7 +36,7 @@ export const watchRoom = ({ maxBytes, minFreeBytes, file, monotonic }: RoomDeps)
   let totals: StoreTotals | null = null;
   let free: number | null = null;
 
-  const look = async (store: CandleStore): Promise<void> => {
+  const look = async (store: Pick<CandleStore, 'totals'>): Promise<void> => {
     totals = await store.totals();
     if (file !== null) {
       const disk = await statfs(dirname(file)).catch(() => null);

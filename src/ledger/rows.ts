@@ -12,15 +12,22 @@ export const numberOf = (row: SqlRow, column: string): number => {
   if (typeof value !== 'number') throw fault(column);
   return value;
 };
+/** The row of a statement that always gives one. */
+export const onlyRow = (rows: readonly SqlRow[]): SqlRow => {
+  const [row] = rows;
+  if (row === undefined) throw fault('a row that is not there');
+  return row;
+};
+
 const numberOrNull = (row: SqlRow, column: string): number | null =>
-  row[column] === null || row[column] === undefined ? null : numberOf(row, column);
+  row[column] === null ? null : numberOf(row, column);
 export const textOf = (row: SqlRow, column: string): string => {
   const value = row[column];
   if (typeof value !== 'string') throw fault(column);
   return value;
 };
 const textOrNull = (row: SqlRow, column: string): string | null =>
-  row[column] === null || row[column] === undefined ? null : textOf(row, column);
+  row[column] === null ? null : textOf(row, column);
 
 const oneOf = <T extends string>(values: readonly T[], row: SqlRow, column: string): T => {
   const text = textOf(row, column);

@@ -2,10 +2,10 @@
 import type { Millis } from '../schemas/common.js';
 import { put, type Coverage, type Span } from './coverage.js';
 import { mergePage, type Held, type HeldCandle, type Revision } from './merge.js';
-import { candleOf, coverageOf, heldOf, numberOf, revisionOf, seriesOf, textOf } from './rows.js';
+import { candleOf, coverageOf, heldOf, numberOf, onlyRow, revisionOf, seriesOf, textOf } from './rows.js';
 import type { SeriesName, SettledPage, StoredCandle } from './settle.js';
-import type { Database, Sql, SqlValue } from './sql.js';
-import type { CandleStore, ReadRange, SeriesInfo, StoredRange, Written } from './store.js';
+import type { Database, Sql, SqlRow, SqlValue } from './sql.js';
+import type { CandleStore, ReadRange, SeriesBegun, SeriesInfo, StoredRange, Written } from './store.js';
 
 const SERIES = `SELECT s.*, (SELECT MIN(ts) FROM candles WHERE series_id = s.id) AS first,
   (SELECT MAX(ts) FROM candles WHERE series_id = s.id) AS last FROM series s`;
@@ -17,32 +17,52 @@ const lockOf = ({ exchange, symbol, interval }: SeriesName): string => `${exchan
 
 interface Home {
   readonly id: number;
-  readonly marketId: string | null;
+  /** What the page shows of the series; null: it was known. */
+  readonly begun: SeriesBegun | null;
 }
 
-/** The run that a page belongs to; a new one where its periods lie elsewhere or the symbol is another market now. */
-const homeOf = async (sql: Sql, page: SettledPage): Promise<Home | null> => {
-  const { exchange, symbol, interval, marketId, askedAt } = page;
-  const found = await sql.all(NEWEST, [exchange, symbol, interval]);
-  const newest = found[0];
-  const known = found.map((row) => row['market_id']).find((id) => typeof id === 'string');
-  const relisted = newest !== undefined && marketId !== null && known !== undefined && known !== marketId;
+type Runs = readonly SqlRow[];
+
+const runsOf = (sql: Sql, { exchange, symbol, interval }: SeriesName): Promise<SqlRow[]> =>
+  sql.all(NEWEST, [exchange, symbol, interval]);
+
+/** The run of this anchor that a page of this market belongs to; made where there is none. `runs`: the newest first. */
+const homeAt = async (
+  sql: Sql,
+  runs: Runs,
+  page: Pick<SettledPage, keyof SeriesName | 'marketId' | 'askedAt'> & { readonly anchor: Millis },
+): Promise<Home> => {
+  const { exchange, symbol, interval, marketId, askedAt, anchor } = page;
+  const [newest] = runs;
+  const relisted = isRelisted(runs, marketId);
   const current = newest === undefined ? 1 : numberOf(newest, 'generation');
   const generation = relisted ? current + 1 : current;
-  const anchor = page.anchor ?? (newest === undefined || relisted ? 0 : numberOf(newest, 'anchor_ms'));
-  // Without a candle nobody knows where its periods lie, and it can only speak of those laid the usual way.
-  if (page.anchor === null && anchor !== 0) return null;
-  const held = found.find(
+  const held = runs.find(
     (row) => numberOf(row, 'generation') === generation && numberOf(row, 'anchor_ms') === anchor,
   );
-  if (held !== undefined) return { id: numberOf(held, 'id'), marketId };
-  const [made] = await sql.all(
+  if (held !== undefined) return { id: numberOf(held, 'id'), begun: null };
+  const made = await sql.all(
     `INSERT INTO series (exchange, market_id, symbol, "interval", anchor_ms, generation, written_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`,
     [exchange, marketId, symbol, interval, anchor, generation, askedAt],
   );
-  if (made === undefined) throw new Error('A series could not be made.');
-  return { id: numberOf(made, 'id'), marketId };
+  const begun = newest === undefined ? 'first' : relisted ? 'relisted' : 'moved';
+  return { id: numberOf(onlyRow(made), 'id'), begun };
+};
+
+/** Is the symbol another market of the venue now? */
+const isRelisted = (runs: Runs, marketId: string | null): boolean => {
+  const known = runs.map((row) => row['market_id']).find((id) => typeof id === 'string');
+  return marketId !== null && known !== undefined && known !== marketId;
+};
+
+/** null: the page has no candle that shows where its periods begin, and those of the series begin at an unusual time. */
+const homeOf = async (sql: Sql, page: SettledPage): Promise<Home | null> => {
+  const runs = await runsOf(sql, page);
+  const [newest] = runs;
+  const current = newest === undefined || isRelisted(runs, page.marketId) ? 0 : numberOf(newest, 'anchor_ms');
+  if (page.anchor === null && current !== 0) return null;
+  return homeAt(sql, runs, { ...page, anchor: page.anchor ?? 0 });
 };
 
 const touching = async (sql: Sql, series: number, { from, to }: Span): Promise<Coverage[]> => {
@@ -104,7 +124,7 @@ const insertRevision = (sql: Sql, series: number, revision: Revision): Promise<n
   ]);
 };
 
-const NOTHING: Written = { inserted: 0, revised: 0, disputed: 0, suspect: 0 };
+const NOTHING: Written = { begun: null, inserted: 0, revised: 0, disputed: 0, suspect: 0 };
 
 type CandleCalls = Pick<
   CandleStore,
@@ -130,9 +150,10 @@ export const writePage = async (database: Database, sql: Sql, page: SettledPage)
   await replaceCoverage(sql, home.id, { before: held.coverage, after: coverage });
   await sql.run(
     `UPDATE series SET candles = candles + $1, market_id = COALESCE($2, market_id), written_at = $3 WHERE id = $4`,
-    [inserted, home.marketId, page.askedAt, home.id],
+    [inserted, page.marketId, page.askedAt, home.id],
   );
   return {
+    begun: home.begun,
     inserted,
     revised: revisions.length,
     disputed: revisions.filter(({ disputed }) => disputed).length,
@@ -196,10 +217,10 @@ export const createSqlCandles = (database: Database): CandleCalls => {
     },
     noteListing: (name, { from, first, at }) =>
       database.transaction(lockOf(name), async (sql) => {
-        const home = await homeOf(sql, {
-          ...{ ...name, marketId: null, source: 'rest', anchor: null, askedAt: at, rows: [], coverage: [] },
-        });
-        if (home === null) return;
+        const runs = await runsOf(sql, name);
+        const [newest] = runs;
+        const anchor = newest === undefined ? 0 : numberOf(newest, 'anchor_ms');
+        const home = await homeAt(sql, runs, { ...name, marketId: null, askedAt: at, anchor });
         await sql.run('UPDATE series SET first_listed = $1 WHERE id = $2', [first, home.id]);
         const checked = { source: 'rest', checkedMin: at, checkedMax: at, firstSeen: at } as const;
         if (from < first)
@@ -208,13 +229,14 @@ export const createSqlCandles = (database: Database): CandleCalls => {
           ]);
       }),
     deleteBefore: (series, before) =>
-      database.transaction(`series ${series}`, async (sql) => {
-        const values: SqlValue[] = [series, before];
+      // Under the lock of its writers: one that has read the coverage would else put back what is forgotten here.
+      database.transaction(lockOf(series), async (sql) => {
+        const values: SqlValue[] = [series.id, before];
         const deleted = await sql.run('DELETE FROM candles WHERE series_id = $1 AND ts < $2', values);
         await sql.run('DELETE FROM revisions WHERE series_id = $1 AND ts < $2', values);
         await sql.run('DELETE FROM coverage WHERE series_id = $1 AND to_ts <= $2', values);
         await sql.run('UPDATE coverage SET from_ts = $2 WHERE series_id = $1 AND from_ts < $2', values);
-        await sql.run('UPDATE series SET candles = candles - $2 WHERE id = $1', [series, deleted]);
+        await sql.run('UPDATE series SET candles = candles - $2 WHERE id = $1', [series.id, deleted]);
         return deleted;
       }),
   };

@@ -1,8 +1,9 @@
 /** Backfill jobs, what is due, and leases in a database. */
 import { randomUUID } from 'node:crypto';
 import type { Millis } from '../schemas/common.js';
-import { jobOf, numberOf, textOf } from './rows.js';
+import { jobOf, numberOf, onlyRow, textOf } from './rows.js';
 import type { Database, Sql, SqlRow, SqlValue } from './sql.js';
+import { StoreError } from './store-error.js';
 import { OPEN_STATES, type CandleStore, type Due, type Job, type JobUpdate, type NewJob } from './store.js';
 
 const OPEN = OPEN_STATES.map((state) => `'${state}'`).join(', ');
@@ -27,15 +28,23 @@ export const updateJobIn = async (
   { update, at }: { readonly update: JobUpdate; readonly at: Millis },
 ): Promise<Job | null> => {
   const values: SqlValue[] = [id, at];
-  const sets = Object.entries(update).flatMap(([key, value]) => {
-    if (!isColumn(key)) return [];
-    return [`${COLUMNS[key]} = $${values.push(value)}`];
-  });
+  const sets = Object.entries(update)
+    .filter(([key]) => isColumn(key))
+    .map(([key, value]) => `${COLUMNS[key as keyof JobUpdate]} = $${values.push(value)}`);
   const [row] = await sql.all(
     `UPDATE jobs SET ${['updated_at = $2', ...sets].join(', ')} WHERE id = $1 AND state IN (${OPEN}) RETURNING *`,
     values,
   );
   return row === undefined ? null : jobOf(row);
+};
+
+/** Rejects with `busy` where another owner holds the lease by now; keeps it from being taken until the transaction ends. */
+export const requireLease = async (
+  sql: Sql,
+  { name, owner }: { readonly name: string; readonly owner: string },
+): Promise<void> => {
+  const held = await sql.run('UPDATE leases SET fence = fence WHERE name = $1 AND owner = $2', [name, owner]);
+  if (held === 0) throw new StoreError('busy', 'Another server works on this exchange now.');
 };
 
 type JobCalls = Pick<
@@ -48,6 +57,7 @@ type JobCalls = Pick<
   | 'trimJobs'
   | 'addDue'
   | 'takeDue'
+  | 'endDue'
   | 'meta'
   | 'setMeta'
   | 'lease'
@@ -67,16 +77,14 @@ export const createSqlJobs = (database: Database, databaseNow: string): JobCalls
         );
         const known = one(equal);
         if (known !== null) return known;
-        const [last] = await sql.all('SELECT COALESCE(MAX(number), 0) AS number FROM jobs');
-        const number = (last === undefined ? 0 : numberOf(last, 'number')) + 1;
+        const last = onlyRow(await sql.all('SELECT COALESCE(MAX(number), 0) AS number FROM jobs'));
+        const number = numberOf(last, 'number') + 1;
         const made = await sql.all(
           `INSERT INTO jobs (id, number, exchange, symbol, "interval", from_ts, to_ts, origin, state, created_at, updated_at)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, $9) RETURNING *`,
           [randomUUID(), number, exchange, symbol, interval, from, to, origin, at],
         );
-        const added = one(made);
-        if (added === null) throw new Error('A job could not be added.');
-        return added;
+        return jobOf(onlyRow(made));
       }),
     job: async (id) => one(await database.all('SELECT * FROM jobs WHERE id = $1', [id])),
     jobs: async (limit) =>
@@ -100,28 +108,42 @@ export const createSqlJobs = (database: Database, databaseNow: string): JobCalls
           [exchange, symbol, interval, at, from, to],
         );
       }),
-    takeDue: (at, limit) =>
+    takeDue: (at, limit, againAt) =>
       database.transaction('due', async (sql) => {
         const rows = await sql.all(
           `SELECT d.*, s.exchange, s.symbol, s."interval" FROM due d JOIN series s ON s.id = d.series_id
            WHERE d.at <= $1 ORDER BY d.at LIMIT $2`,
           [at, limit],
         );
-        for (const row of rows)
-          await sql.run('DELETE FROM due WHERE series_id = $1 AND at = $2 AND from_ts = $3', [
+        for (const row of rows) {
+          const [id, from, to] = [
             numberOf(row, 'series_id'),
-            numberOf(row, 'at'),
             numberOf(row, 'from_ts'),
+            numberOf(row, 'to_ts'),
+          ];
+          await sql.run('DELETE FROM due WHERE series_id = $1 AND at = $2 AND from_ts = $3', [
+            ...[id, numberOf(row, 'at'), from],
           ]);
+          await sql.run('INSERT INTO due VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING', [
+            ...[id, againAt, from, to],
+          ]);
+        }
         return rows.map((row): Due => ({
           exchange: textOf(row, 'exchange'),
           symbol: textOf(row, 'symbol'),
           interval: textOf(row, 'interval'),
-          at: numberOf(row, 'at'),
+          at: againAt,
           from: numberOf(row, 'from_ts'),
           to: numberOf(row, 'to_ts'),
         }));
       }),
+    async endDue({ exchange, symbol, interval, at, from }) {
+      await database.run(
+        `DELETE FROM due WHERE at = $1 AND from_ts = $2 AND series_id IN
+           (SELECT id FROM series WHERE exchange = $3 AND symbol = $4 AND "interval" = $5)`,
+        [at, from, exchange, symbol, interval],
+      );
+    },
     async meta(key) {
       const [row] = await database.all('SELECT value FROM meta WHERE key = $1', [key]);
       return row === undefined ? null : textOf(row, 'value');

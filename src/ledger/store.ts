@@ -18,7 +18,15 @@ export interface SeriesInfo extends SeriesName {
   readonly firstListed: Millis | null;
 }
 
+/**
+ * Why a page begins a series. first: nothing of it was stored. moved: its periods begin elsewhere than before. relisted: the
+ * symbol is another market of the venue now.
+ */
+export type SeriesBegun = 'first' | 'moved' | 'relisted';
+
 export interface Written {
+  /** null: the series was stored already. */
+  readonly begun: SeriesBegun | null;
   readonly inserted: number;
   readonly revised: number;
   readonly disputed: number;
@@ -70,6 +78,13 @@ export type JobUpdate = Partial<
   Pick<Job, 'state' | 'percent' | 'pages' | 'candles' | 'reached' | 'etaSeconds' | 'waitingFor' | 'error'>
 >;
 
+/** What a job's page changes of the job. */
+export interface JobWrite {
+  readonly id: string;
+  readonly update: JobUpdate;
+  readonly lease?: { readonly name: string; readonly owner: string } | undefined;
+}
+
 /** A stretch that is to be asked for again at a time. */
 export interface Due extends SeriesName, Span {
   readonly at: Millis;
@@ -83,8 +98,11 @@ export interface StoreTotals {
 }
 
 export interface CandleStore {
-  /** Candles, revisions and coverage in one transaction; with `job` its counters too. */
-  write(page: SettledPage, job?: { readonly id: string; readonly update: JobUpdate }): Promise<Written>;
+  /**
+   * Candles, revisions and coverage in one transaction; with `job` its counters too. Rejects with `busy`, and nothing is
+   * written, where the lease that the job is worked on under belongs to another owner by now.
+   */
+  write(page: SettledPage, job?: JobWrite): Promise<Written>;
   /** The newest run of a series; null where nothing is stored. */
   series(name: SeriesName): Promise<SeriesInfo | null>;
   allSeries(): Promise<SeriesInfo[]>;
@@ -113,8 +131,9 @@ export interface CandleStore {
   trimJobs(keep: number): Promise<void>;
 
   addDue(due: Due): Promise<void>;
-  /** Takes what is due: it is given once. */
-  takeDue(at: Millis, limit: number): Promise<Due[]>;
+  /** What is due at `at`, the oldest first. It is due again at `againAt`, which is the `at` of what is given, unless it is ended. */
+  takeDue(at: Millis, limit: number, againAt: Millis): Promise<Due[]>;
+  endDue(due: Due): Promise<void>;
 
   meta(key: string): Promise<string | null>;
   setMeta(key: string, value: string): Promise<void>;
@@ -125,7 +144,7 @@ export interface CandleStore {
   totals(): Promise<StoreTotals>;
   check(): Promise<string[]>;
   vacuum(): Promise<void>;
-  /** Candles and coverage before this instant are forgotten; gives how many candles. */
-  deleteBefore(series: number, before: Millis): Promise<number>;
+  /** Candles, revisions and coverage before the start of a period are forgotten; gives how many candles. */
+  deleteBefore(series: Pick<SeriesInfo, 'id' | keyof SeriesName>, before: Millis): Promise<number>;
   close(): Promise<void>;
 }

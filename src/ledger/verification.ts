@@ -4,8 +4,10 @@
  */
 import type { CandleEvidence, ExchangeClient } from '../exchanges/exchange-client.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
-import { addPeriods, parseInterval, periodStart } from '../lib/intervals.js';
+import { addPeriods, periodStart } from '../lib/intervals.js';
 import type { Log } from '../log/log.js';
+import { countIn } from './known-view.js';
+import { keyOf, seriesInterval } from './series-range.js';
 import type { SeriesName } from './settle.js';
 import type { StoreHandle } from './store-status.js';
 import type { Due } from './store.js';
@@ -17,7 +19,7 @@ const ROUNDS: readonly { readonly after: Millis; readonly spacing: Millis }[] = 
 ];
 const LOOK_EVERY_MS: Millis = 10_000;
 const TIMEOUT_MS: Millis = 30_000;
-/** What could not be asked is tried again after so long. */
+/** What could not be asked, or was under way when the process died, is tried again after so long. */
 const AGAIN_MS: Millis = 5 * 60_000;
 const AT_ONCE = 20;
 
@@ -42,13 +44,14 @@ export interface Verification {
 export const createVerification = (deps: VerificationDeps): Verification => {
   const { handle, exchanges, record, isWanted, enabled, log, now, monotonic } = deps;
   const planned = new Map<string, Millis>();
+  const verified = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   let running = false;
 
   const plan = async (name: SeriesName, after: Millis): Promise<void> => {
     const store = handle.store();
-    const interval = parseInterval(name.interval);
-    if (store === null || interval === undefined) return;
+    if (store === null) return;
+    const interval = seriesInterval(name.interval, 0);
     const description = await exchanges.describe(name.exchange);
     const traits = name.symbol.includes(':') ? description.candles?.contract : description.candles?.spot;
     const to = periodStart(interval, now());
@@ -56,35 +59,38 @@ export const createVerification = (deps: VerificationDeps): Verification => {
     await store.addDue({ ...name, at: now() + after, from, to });
   };
 
-  const verify = async ({ exchange, symbol, interval, from }: Due): Promise<void> => {
+  const verify = async ({ exchange, symbol, interval, from, to }: Due): Promise<void> => {
     const name = { exchange, symbol, interval };
+    const limit = countIn(seriesInterval(interval, 0), { from, to });
     const answer = await exchanges.fetch(
-      { kind: 'ohlcv', ...name, since: from, limit: 2000, evidence: true, onePage: true },
+      { kind: 'ohlcv', ...name, since: from, limit, evidence: true, onePage: true },
       { deadline: monotonic() + TIMEOUT_MS, priority: 'backfill', attempts: 1 },
     );
-    if (answer.evidence !== undefined) await record(name, answer.evidence);
+    if (answer.evidence === undefined) return;
+    // What a verification writes is verified already: it plans no other one.
+    verified.add(keyOf(name));
+    await record(name, answer.evidence).finally(() => verified.delete(keyOf(name)));
   };
 
   const look = async (): Promise<void> => {
     const store = handle.store();
     if (store === null || !handle.status().writable) return;
-    for (const due of await store.takeDue(now(), AT_ONCE)) {
-      if (!enabled.includes(due.exchange)) continue;
+    for (const due of await store.takeDue(now(), AT_ONCE, now() + AGAIN_MS)) {
       try {
-        await verify(due);
+        if (enabled.includes(due.exchange)) await verify(due);
+        await store.endDue(due);
       } catch (thrown) {
         log.debug({ exchange: due.exchange, err: thrown }, 'a verification has to wait');
-        await store.addDue({ ...due, at: now() + AGAIN_MS });
       }
     }
   };
 
   return {
     written(name) {
-      if (!isWanted(name)) return;
+      if (!isWanted(name) || verified.has(keyOf(name))) return;
       const { exchange, symbol, interval } = name;
       for (const { after, spacing } of ROUNDS) {
-        const key = `${after} ${exchange} ${symbol} ${interval}`;
+        const key = `${after} ${keyOf(name)}`;
         const at = monotonic();
         if (at - (planned.get(key) ?? -Infinity) < spacing) continue;
         planned.set(key, at);

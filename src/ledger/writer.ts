@@ -4,7 +4,7 @@
  */
 import type { Log } from '../log/log.js';
 import type { Millis } from '../schemas/common.js';
-import type { Room, RoomWatch } from './room.js';
+import type { RoomWatch } from './room.js';
 import { settlePage, type PageEvidence, type SeriesName } from './settle.js';
 import { StoreError } from './store-error.js';
 import type { StoreHandle } from './store-status.js';
@@ -30,7 +30,11 @@ export interface WriterDeps {
   /** Is the series to be kept even where room is scarce: in BACKFILL, or with a live feed? */
   readonly isWanted: (name: SeriesName) => boolean;
   readonly onWritten: (name: SeriesName, written: Written) => void;
+  /** Of the leases under which this process works on jobs. */
+  readonly owner: string;
   readonly log: Log;
+  /** The wall clock. */
+  readonly now: () => Millis;
 }
 
 interface Queued {
@@ -55,8 +59,11 @@ export interface Writer {
   idle(): Promise<void>;
 }
 
+/** Under which a shared store lets one server at a time work on an exchange's jobs. */
+export const exchangeLease = (exchange: string): string => `exchange ${exchange}`;
+
 export const createWriter = (deps: WriterDeps): Writer => {
-  const { handle, room, settleMs, isWanted, onWritten, log } = deps;
+  const { handle, room, settleMs, isWanted, onWritten, owner, log, now } = deps;
   const queue: Queued[] = [];
   const counts = { rest: 0, websocket: 0, dropped: 0, failed: 0, revised: 0, disputed: 0, suspect: 0 };
   let running: Promise<void> = Promise.resolve();
@@ -66,20 +73,23 @@ export const createWriter = (deps: WriterDeps): Writer => {
     const store = handle.store();
     if (store === null || !handle.status().writable)
       throw new StoreError('unavailable', handle.status().detail);
-    const left: Room = await room.state(store);
+    const left = await room.state(store);
     if (left === 'none') throw new StoreError('full', room.reason() ?? 'There is no room.');
     if (left === 'scarce' && job === undefined && !isWanted(page)) return null;
-    const settled = settlePage(page, settleMs);
+    // Whichever clock is ahead: a candle that is open by the other one is not settled.
+    const settled = settlePage({ ...page, askedAt: Math.min(page.askedAt, now()) }, settleMs);
     if (settled === null) return null;
-    const written = await store.write(settled, job);
+    const lease = handle.shared ? { name: exchangeLease(page.exchange), owner } : undefined;
+    const written = await store.write(settled, job === undefined ? undefined : { ...job, lease });
     counts[page.source] += settled.rows.length;
     counts.revised += written.revised;
     counts.disputed += written.disputed;
     counts.suspect += written.suspect;
-    if (written.revised > 0) {
-      const { exchange, symbol, interval } = page;
+    const { exchange, symbol, interval } = page;
+    if (written.revised > 0)
       log.info({ exchange, symbol, interval, ...written }, 'the exchange has corrected candles');
-    }
+    if (written.begun === 'moved' || written.begun === 'relisted')
+      log.warn({ exchange, symbol, interval, begun: written.begun }, 'a new series was begun for the symbol');
     onWritten(page, written);
     return written;
   };

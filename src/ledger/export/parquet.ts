@@ -1,6 +1,6 @@
 /** Candles as a Parquet file, written as it is read: no more than a row group is held. */
 import { ByteWriter, ParquetWriter, type ColumnSource, type SchemaElement } from 'hyparquet-writer';
-import type { ExportPlan } from '../ledger.js';
+import type { ExportPlan } from './export-plan.js';
 import type { StoredCandle } from '../settle.js';
 
 const ROW_GROUP = 20_000;

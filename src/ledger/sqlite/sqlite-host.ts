@@ -46,6 +46,7 @@ const WRITES: ReadonlySet<keyof CandleStore> = new Set<keyof CandleStore>([
   'trimJobs',
   'addDue',
   'takeDue',
+  'endDue',
   'setMeta',
   'lease',
   'endLease',

@@ -9,7 +9,19 @@ export type StoreMethod = Exclude<keyof CandleStore, 'close'>;
 /** Every call of the interface; a proxy is made of them. */
 export const STORE_METHODS = [
   ...['write', 'series', 'allSeries', 'spelling', 'read', 'rows', 'coverage', 'revisions', 'noteListing'],
-  ...['addJob', 'job', 'jobs', 'openJobs', 'updateJob', 'trimJobs', 'addDue', 'takeDue', 'meta', 'setMeta'],
+  ...[
+    'addJob',
+    'job',
+    'jobs',
+    'openJobs',
+    'updateJob',
+    'trimJobs',
+    'addDue',
+    'takeDue',
+    'endDue',
+    'meta',
+    'setMeta',
+  ],
   ...['lease', 'endLease', 'totals', 'check', 'vacuum', 'deleteBefore'],
 ] as readonly StoreMethod[];
 

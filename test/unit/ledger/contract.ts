@@ -207,8 +207,12 @@ export const storeContract = (
     test('another market behind the same symbol is another generation', async () => {
       const symbol = 'LU/NA';
       await writing(store)({ symbol, count: 3 });
-      await writing(store)({ symbol, first: 100, count: 2, marketId: 'LUNA2' });
-      expect(await store.series({ ...NAME, symbol })).toMatchObject({ generation: 2, candles: 2 });
+      const relisted = await writing(store)({ symbol, first: 100, count: 2, marketId: 'LUNA2' });
+      expect(relisted).toMatchObject({ begun: 'relisted', inserted: 2 });
+      // A feed does not say which market it is: its candles belong to the newest.
+      const fed = await writing(store)({ symbol, first: 102, marketId: null, source: 'websocket', count: 1 });
+      expect(fed).toMatchObject({ begun: null, inserted: 1 });
+      expect(await store.series({ ...NAME, symbol })).toMatchObject({ generation: 2, candles: 3 });
       expect((await store.allSeries()).filter((series) => series.symbol === symbol)).toHaveLength(2);
     });
 
@@ -220,10 +224,27 @@ export const storeContract = (
         askedAt: T0 + 30 * DAY,
         rows: [0, 1].map((index) => ({ ...candleAt(0), timestamp: T0 - (T0 % DAY) + offset + index * DAY })),
       });
-      await writing(store)(days(0));
-      await writing(store)({ ...days(16 * 60 * MINUTE), askedAt: T0 + 31 * DAY });
-      const series = await store.series({ ...NAME, symbol, interval: '1d' });
+      expect(await writing(store)(days(0))).toMatchObject({ begun: 'first' });
+      const moved = await writing(store)({ ...days(16 * 60 * MINUTE), askedAt: T0 + 31 * DAY });
+      expect(moved).toMatchObject({ begun: 'moved', inserted: 2 });
+      const own = { ...NAME, symbol, interval: '1d' };
+      const series = await store.series(own);
       expect(series).toMatchObject({ anchor: 16 * 60 * MINUTE, candles: 2, generation: 1 });
+      // An empty page does not show where its periods begin.
+      const empty = await writing(store)({ ...days(0), rows: [], kind: 'window', askedAt: T0 + 32 * DAY });
+      expect(empty).toEqual({ begun: null, inserted: 0, revised: 0, disputed: 0, suspect: 0 });
+      await store.noteListing(own, { from: 0, first: (series?.first ?? 0) - DAY, at: T0 + 32 * DAY });
+      expect(await store.series(own)).toMatchObject({
+        id: series?.id,
+        firstListed: (series?.first ?? 0) - DAY,
+      });
+    });
+
+    test('a listing is kept of a series of which nothing else is known, and what was there is not listed earlier', async () => {
+      const own = { ...NAME, symbol: 'LIS/T2' };
+      await store.noteListing(own, { from: T0, first: T0, at: T0 + DAY });
+      expect(await store.series(own)).toMatchObject({ firstListed: T0, candles: 0, first: null, last: null });
+      expect(await states('LIS/T2')).toEqual([]);
     });
 
     test('before a proven listing nothing is to be had', async () => {
@@ -276,14 +297,49 @@ export const storeContract = (
       expect(await store.job(job.id)).toMatchObject({ to: null, pages: 1, candles: 5 });
     });
 
-    test('what is due is given once', async () => {
+    test('what is due comes again until it is ended', async () => {
       await writing(store)({ symbol: 'DU/E' });
       const due = { ...NAME, symbol: 'DU/E', at: 500, from: T0, to: T0 + MINUTE };
       await store.addDue(due);
       await store.addDue(due);
-      expect(await store.takeDue(499, 10)).toEqual([]);
-      expect(await store.takeDue(500, 10)).toEqual([due]);
-      expect(await store.takeDue(500, 10)).toEqual([]);
+      expect(await store.takeDue(499, 10, 800)).toEqual([]);
+      expect(await store.takeDue(500, 10, 800)).toEqual([{ ...due, at: 800 }]);
+      expect(await store.takeDue(799, 10, 900)).toEqual([]);
+      const [again] = await store.takeDue(800, 10, 900);
+      expect(again).toEqual({ ...due, at: 900 });
+      await store.endDue({ ...due, at: 900 });
+      expect(await store.takeDue(10_000, 10, 20_000)).toEqual([]);
+      await store.addDue({ ...due, symbol: 'NEVER/STORED' });
+      expect(await store.takeDue(10_000, 10, 20_000)).toEqual([]);
+    });
+
+    test('a page of a job is written only while its lease is held', async () => {
+      const symbol = 'FEN/CE';
+      const job = await store.addJob({ ...NAME, symbol, from: 0, to: null, origin: 'api' }, 1);
+      const settled = settlePage(pageOf({ symbol }), 0);
+      if (settled === null) throw new Error('nothing is settled');
+      const write = (owner: string, pages: number) =>
+        store.write(settled, { id: job.id, update: { pages }, lease: { name: 'fence', owner } });
+      await store.lease('fence', 'stalled', 0);
+      expect(await store.lease('fence', 'next', 60_000)).toBe(true);
+      await expect(write('stalled', 7)).rejects.toMatchObject({ fault: 'busy' });
+      expect(await store.series({ ...NAME, symbol })).toBeNull();
+      expect(await store.job(job.id)).toMatchObject({ pages: 0 });
+      expect(await write('next', 1)).toMatchObject({ inserted: 5 });
+      expect(await store.job(job.id)).toMatchObject({ pages: 1 });
+    });
+
+    test('ended jobs beyond the newest are forgotten, open ones stay', async () => {
+      const jobs = [];
+      for (const from of [1, 2, 3])
+        jobs.push(await store.addJob({ ...NAME, symbol: 'TR/IM', from, to: 100, origin: 'read' }, 1));
+      const [first, second, third] = jobs;
+      await store.updateJob(first?.id ?? '', { state: 'done' }, 2);
+      await store.updateJob(third?.id ?? '', { state: 'failed', error: 'why' }, 2);
+      await store.trimJobs(1);
+      expect(await store.job(first?.id ?? '')).toBeNull();
+      expect(await store.job(second?.id ?? '')).toMatchObject({ state: 'queued' });
+      expect(await store.job(third?.id ?? '')).toMatchObject({ state: 'failed', error: 'why' });
     });
 
     test('a lease has one owner until it ends or runs out', async () => {
@@ -295,13 +351,43 @@ export const storeContract = (
       expect(await store.lease('x', 'a', 60_000)).toBe(true);
     });
 
-    test('what is older than it is to be kept is forgotten whole', async () => {
+    test('what is older than it is to be kept is forgotten whole, with its revisions', async () => {
       const symbol = 'OL/D';
       await writing(store)({ symbol, count: 10 });
+      for (const index of [2, 6])
+        await writing(store)({
+          ...{ symbol, first: index, rows: [candleAt(index, 77)] },
+          askedAt: T0 + DAY + MINUTE,
+        });
       const series = await store.series({ ...NAME, symbol });
-      expect(await store.deleteBefore(series?.id ?? 0, T0 + 4 * MINUTE)).toBe(4);
+      const id = series?.id ?? 0;
+      expect(await store.deleteBefore({ ...NAME, symbol, id }, T0 + 4 * MINUTE)).toBe(4);
       expect(await states(symbol)).toEqual([[4, 10, 'known']]);
       expect(await store.series({ ...NAME, symbol })).toMatchObject({ candles: 6 });
+      const revised = await store.revisions(id, null, 10);
+      expect(revised.map(({ timestamp }) => timestamp)).toEqual([T0 + 6 * MINUTE]);
+      const span = { from: T0 + 6 * MINUTE, to: T0 + 7 * MINUTE };
+      expect(await store.revisions(id, span, 10)).toEqual(revised);
+      expect(await store.revisions(id, { from: T0, to: span.from }, 10)).toEqual([]);
+    });
+
+    test('what is written beside is read back; space is given back', async () => {
+      expect(await store.meta('colour')).toBeNull();
+      await store.setMeta('colour', 'red');
+      await store.setMeta('colour', 'blue');
+      expect(await store.meta('colour')).toBe('blue');
+      await store.vacuum();
+      expect(await store.meta('colour')).toBe('blue');
+    });
+
+    test('a write that fails leaves nothing of itself', async () => {
+      const symbol = 'HALF/WAY';
+      const settled = settlePage(pageOf({ symbol }), 0);
+      if (settled === null) throw new Error('nothing is settled');
+      const broken = { ...settled, coverage: settled.coverage.map((range) => ({ ...range, to: NaN })) };
+      await expect(store.write(broken)).rejects.toMatchObject({ name: 'StoreError' });
+      expect(await store.series({ ...NAME, symbol })).toBeNull();
+      expect(await store.write(settled)).toMatchObject({ inserted: 5 });
     });
 
     test('the whole is counted, and found sound', async () => {

@@ -1,0 +1,60 @@
+/** The answers that are made of what is known: from the store alone, or joined with what was fetched. Pure. */
+import type { Millis, UnifiedSymbol } from '../schemas/common.js';
+import { periodEnd } from '../lib/intervals.js';
+import { bodyOf, gapsOf, oldestCheck, type GapReason } from './answer.js';
+import { candleEdges, extentOf, storedEdges, wantedOf, type KnownView } from './known-view.js';
+
+export interface LedgerAnswer {
+  readonly body: Uint8Array;
+  readonly symbol: UnifiedSymbol;
+  readonly cache: 'STORE' | 'MISS';
+  readonly via: 'store' | 'store+rest';
+  /** STORE: when the oldest of its candles was last checked. */
+  readonly receivedAt: Millis;
+  readonly closesAt: Millis | null;
+  /** false: something is still to come; not to be kept. */
+  readonly complete: boolean;
+}
+
+/** Where to go on after `full` candles; null where nothing more is asked for or has begun. */
+const nextSinceOf = ({ request, interval, at }: KnownView, last: Millis | undefined): Millis | null => {
+  if (request.since === undefined || last === undefined) return null;
+  const end = periodEnd(interval, last);
+  return end < Math.min(request.until ?? Infinity, at) ? end : null;
+};
+
+/** `unknown`: why what nobody has asked for is not there. */
+export const storedAnswer = (view: KnownView, unknown: GapReason): LedgerAnswer => {
+  const { name, stored, coverage, at } = view;
+  const full = storedEdges(view);
+  const { span } = extentOf(view, full);
+  const gaps = gapsOf(span, coverage, unknown);
+  return {
+    body: bodyOf({ ...name, candles: stored.json, gaps, nextSince: nextSinceOf(view, full?.last) }),
+    symbol: name.symbol,
+    cache: 'STORE',
+    via: 'store',
+    receivedAt: oldestCheck(span, coverage) ?? at,
+    closesAt: null,
+    complete: !gaps.some(({ reason }) => reason === 'not_loaded_yet'),
+  };
+};
+
+/** `closesAt`: when the open candle ends; null where none was fetched. */
+export const joinedAnswer = (view: KnownView, closesAt: Millis | null): LedgerAnswer => {
+  const { name, coverage, at, request } = view;
+  const candles = wantedOf(view);
+  const full = candleEdges(candles, request.limit);
+  const { span } = extentOf(view, full);
+  const gaps = gapsOf(span, coverage, 'not_loaded_yet');
+  const text = JSON.stringify(candles).slice(1, -1);
+  return {
+    body: bodyOf({ ...name, candles: Buffer.from(text), gaps, nextSince: nextSinceOf(view, full?.last) }),
+    symbol: name.symbol,
+    cache: 'MISS',
+    via: 'store+rest',
+    receivedAt: at,
+    closesAt,
+    complete: !gaps.some(({ reason }) => reason === 'not_loaded_yet'),
+  };
+};

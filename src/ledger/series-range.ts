@@ -1,0 +1,57 @@
+/** A series under the spelling in which it is stored, and a caller's range laid on its periods. */
+import { AppError } from '../errors.js';
+import type { Millis } from '../schemas/common.js';
+import { parseInterval, periodStart, type Interval } from '../lib/intervals.js';
+import { clip, type Coverage, type Span } from './coverage.js';
+import { alignedSpan } from './planner.js';
+import { anchored, type SeriesName } from './settle.js';
+import type { CandleStore, SeriesInfo } from './store.js';
+
+const ALL = Number.MAX_SAFE_INTEGER;
+
+/** What callers may leave out of a range: from the first known period, up to the last settled candle. */
+export interface AskedSpan {
+  readonly from: Millis | undefined;
+  readonly to: Millis | undefined;
+}
+
+export interface SeriesRange {
+  readonly name: SeriesName;
+  /** null: nothing is stored. */
+  readonly series: SeriesInfo | null;
+  readonly interval: Interval;
+  readonly span: Span;
+  /** Of the span. */
+  readonly coverage: readonly Coverage[];
+}
+
+export const keyOf = ({ exchange, symbol, interval }: SeriesName): string =>
+  `${exchange} ${symbol} ${interval}`;
+
+/** Throws `interval_not_supported`. */
+export const seriesInterval = (text: string, anchor: Millis): Interval => {
+  const parsed = parseInterval(text);
+  if (parsed === undefined) throw new AppError('interval_not_supported', `${text} is no interval.`);
+  return anchored(parsed, anchor);
+};
+
+/** Throws `interval_not_supported`, and `invalid_request` where `from` does not lie before `to`. */
+export const locateSeries = async (
+  store: CandleStore,
+  name: SeriesName,
+  { asked: { from, to }, settledBy }: { readonly asked: AskedSpan; readonly settledBy: Millis },
+): Promise<SeriesRange> => {
+  if (from !== undefined && to !== undefined && from >= to)
+    throw new AppError('invalid_request', 'from: must lie before to.', {
+      errors: [{ parameter: 'from', reason: 'must lie before to' }],
+    });
+  const symbol = (await store.spelling(name.exchange, name.symbol)) ?? name.symbol;
+  const own = { exchange: name.exchange, symbol, interval: name.interval };
+  const series = await store.series(own);
+  const interval = seriesInterval(name.interval, series?.anchor ?? 0);
+  const bounds = series === null ? [] : await store.coverage(series.id, null, ALL);
+  const end = periodStart(interval, settledBy);
+  const start = from ?? bounds[0]?.from ?? end;
+  const span = alignedSpan(interval, { from: start, to: to ?? Math.max(end, periodStart(interval, start)) });
+  return { name: own, series, interval, span, coverage: clip(bounds, span) };
+};
