@@ -37,7 +37,7 @@ export const addFrontDoor = (app: FastifyInstance, options: FrontDoorOptions): v
     if (!acceptsJson(request.headers.accept)) return false;
     const arrivedAt = performance.now();
     const requestId = idOf(request);
-    entry.send(response, request, { requestId, more: null });
+    entry.send(response, request, { requestId, more: null, keepAliveTimeoutMs: server.keepAliveTimeout });
     app.reportAnswer({
       requestId,
       method: request.method ?? 'GET',

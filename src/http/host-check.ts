@@ -21,9 +21,15 @@ const nameOf = (host: string): string => host.trim().toLowerCase().replace(/:\d*
 export const createHostCheck = (allowed: readonly string[] | null): HostFault => {
   if (allowed === null) return () => undefined;
   const names = new Set([...LOOPBACK_NAMES, ...allowed.map(nameOf)]);
+  /** The last host that was allowed: clients name the same one with every request. */
+  let last: string | undefined;
   return ({ headers: { host } }) => {
     // HTTP/1.0 may leave it out; no browser does.
-    if (host === undefined || names.has(nameOf(host))) return undefined;
+    if (host === undefined || host === last) return undefined;
+    if (names.has(nameOf(host))) {
+      last = host;
+      return undefined;
+    }
     return new AppError('invalid_request', 'This server does not answer for this host.', { errors });
   };
 };

@@ -51,6 +51,8 @@ class Pipeline {
   #held: (() => void)[] = [];
   #last: (() => void) | null = null;
   #resumeWatched = false;
+  /** The turn in which requests that were held back are handled. */
+  #turn: NodeJS.Immediate | null = null;
 
   constructor(socket: Duplex, counts: HeldCount) {
     this.#socket = socket;
@@ -128,18 +130,33 @@ class Pipeline {
     });
   }
 
-  #next(): void {
-    // A response may be told of its socket's end before this is.
-    if (this.#socket.destroyed) this.#forgetHeld();
+  /**
+   * In a later turn of the event loop, at most MAX_UNFINISHED at a time: an answer that needs no waiting ends within the
+   * turn in which it began, and the next one after it would too, so that one connection's requests would all be handled
+   * before anybody else's are read.
+   */
+  #handleHeld(): void {
+    this.#turn = null;
     const wasPaused = this.#held.length >= MAX_HELD_UNPAUSED;
-    while (this.#unfinished.length < MAX_UNFINISHED) {
-      const handle = this.#held.shift();
-      if (handle === undefined) break;
+    for (const handle of this.#held.splice(0, MAX_UNFINISHED - this.#unfinished.length)) {
       this.#counts.held -= 1;
       handle();
     }
     if (wasPaused && this.#held.length < MAX_HELD_UNPAUSED) this.#socket.resume();
-    if (this.#held.length > 0) return;
+    // Those that were answered at once, or refused without being counted, leave nobody who would ask for the next.
+    this.#next();
+  }
+
+  #next(): void {
+    // A response may be told of its socket's end before this is.
+    if (this.#socket.destroyed) this.#forgetHeld();
+    if (this.#held.length > 0) {
+      if (this.#unfinished.length < MAX_UNFINISHED)
+        this.#turn ??= setImmediate(() => {
+          this.#handleHeld();
+        });
+      return;
+    }
     // What did not arrive wholly is what the last answer is about.
     if (this.#last === null || this.#unfinished.some(({ complete }) => complete)) return;
     const last = this.#last;
@@ -148,6 +165,8 @@ class Pipeline {
   }
 
   #forgetHeld(): void {
+    if (this.#turn !== null) clearImmediate(this.#turn);
+    this.#turn = null;
     this.#counts.held -= this.#held.length;
     this.#held = [];
   }

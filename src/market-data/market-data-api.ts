@@ -46,8 +46,8 @@ export interface MarketsFilter {
 export interface MarketData {
   /** Rejects with an AppError; never with anything else. */
   get(query: MarketQuery, signal?: AbortSignal): Promise<ServedAnswer>;
-  /** Whether `get` would serve the last tick of a running stream now. Asks nobody. */
-  isLive(query: Pick<MarketQuery, 'kind' | 'exchange' | 'symbol'>): boolean;
+  /** Tells at any later time whether `get` would serve the last tick of a running stream. Asks nobody. */
+  livenessOf(query: Pick<MarketQuery, 'exchange' | 'symbol'>): () => boolean;
   /** One page of a venue's markets, sorted by symbol; `loadedAt` is their age's start. */
   markets(
     filter: MarketsFilter,

@@ -255,10 +255,10 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
 
   return {
     get,
-    isLive({ kind, exchange: name, symbol }) {
-      if (live === null || kind !== 'ticker') return false;
+    livenessOf({ exchange: name, symbol: asked }) {
       const { exchange } = names.resolve(name);
-      return live.latest(exchange, spellings.of(exchange, symbol)) !== undefined;
+      const symbol = spellings.of(exchange, asked);
+      return () => live?.latest(exchange, symbol) !== undefined;
     },
     async markets(filter, signal) {
       const as = names.resolve(filter.exchange);

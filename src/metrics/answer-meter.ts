@@ -64,12 +64,12 @@ export const createAnswerMeter = (): AnswerMeter => {
   };
 
   return {
-    record({ method, route, status, durationMs, cache, errorCode, longLived, ...answer }) {
+    record({ method, route, status, durationMs, cache, errorCode, longLived, aborted: left }) {
       increment(statusesOf(route, METHODS.has(method) ? method : 'other'), status);
       if (!longLived) latencies.observe(route, durationMs / 1000);
       if (cache !== null) increment(caches, cache);
       if (errorCode !== null) increment(errors, errorCode);
-      if (answer.aborted) aborted += 1;
+      if (left) aborted += 1;
     },
     register(registry) {
       addCounter(registry, {

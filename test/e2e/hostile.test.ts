@@ -122,6 +122,7 @@ test.each([
 
 test.each([
   ['of the list of exchanges', 10, get('/v1/exchanges').repeat(1600)],
+  ['that expect what is not done', 10, get('/v1/exchanges', 'Expect: nothing\r\n').repeat(1600)],
   ['of metrics', 30, get('/metrics').repeat(1500)],
   [
     'behind an event stream',

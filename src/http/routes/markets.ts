@@ -116,11 +116,10 @@ export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app,
         : marketData.resolveExchange(query.exchange);
     request.exchangeId = exchange;
     const served = await marketData.get({ ...query, client: clientOf(request) }, request.signal);
-    const isLive = (): boolean => marketData.isLive(query);
     hotAnswers.remember(request, {
       answer: served,
       exchange,
-      ...(query.kind === 'ticker' ? { isLive } : {}),
+      ...(query.kind === 'ticker' ? { isLive: marketData.livenessOf(query) } : {}),
     });
     return sendAnswer(request, reply, { answer: served, at: now() });
   };

@@ -59,6 +59,18 @@ const health = async (): Promise<number> => {
 /** Requests that have reached a hook of the app, by their answers: each is told exactly once. */
 const settled = (route: string): number => answers.filter((answer) => answer.route === route).length;
 
+test('requests that are answered at once do not hold back those of other connections', async () => {
+  await start();
+  const many = await send(get('/nowhere').repeat(MANY));
+  const other = await send(get('/v1/health'));
+  await expect.poll(other.text, { timeout: 10_000 }).toMatch(/200 OK/);
+  const before = answers.findIndex(({ route }) => route === '/v1/health');
+  // What the connection had sent is handled in turns of MAX_UNFINISHED: the other's request waits for a few of them.
+  expect(before).toBeLessThan(20 * MAX_UNFINISHED);
+  await expect.poll(() => statuses(many.text()).length, { timeout: 20_000 }).toBe(MANY);
+  expect(new Set(statuses(many.text()))).toEqual(new Set(['404']));
+});
+
 describe('a client that resets its connection', () => {
   test.each([
     ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n'],

@@ -80,7 +80,7 @@ const bodyOf = (query: MarketQuery, rows: number): object => {
 
 export class FakeMarketData implements MarketData {
   readonly queries: MarketQuery[] = [];
-  isLive = (): boolean => false;
+  livenessOf = (): (() => boolean) => () => false;
   readonly filters: MarketsFilter[] = [];
   readonly signals: (AbortSignal | undefined)[] = [];
   /** Emits `get` at each get(). */
