@@ -30,6 +30,8 @@ export interface CcxtExchange {
   /** Agents for WebSocket connections; read when a connection is made. */
   agent?: unknown;
   httpAgent?: unknown;
+  /** The live books that CCXT holds, by unified symbol. */
+  readonly orderbooks: object;
   /** WebSocket clients by URL. */
   clients?: Record<string, unknown>;
 

@@ -11,3 +11,10 @@ export const member = (value: unknown, key: string): unknown =>
 export type Method = (...args: unknown[]) => unknown;
 
 export const isMethod = (value: unknown): value is Method => typeof value === 'function';
+
+/** Puts `around` in the place of a method of a CCXT instance. Throws a TypeError where CCXT has no such method. */
+export const wrapMethod = (instance: object, name: string, around: (original: Method) => Method): void => {
+  const original: unknown = Reflect.get(instance, name);
+  if (!isMethod(original)) throw new TypeError(`CCXT has no method ${name}.`);
+  Reflect.set(instance, name, around(original));
+};

@@ -4,7 +4,7 @@ import type { CcxtExchange } from '../ccxt/ccxt-exchange.js';
 import { BookGuard } from '../ccxt/feeds/book-guard.js';
 import { nameMarkets, type FeedNameOf } from '../ccxt/feeds/feed-names.js';
 import { giveOutPlaces, type Places } from '../ccxt/feeds/watch-places.js';
-import { isMethod, member } from '../ccxt/tables.js';
+import { member, wrapMethod } from '../ccxt/tables.js';
 import { bookRecord } from './book-integrity.js';
 import { noteOfMessage } from './corrections.js';
 
@@ -69,9 +69,7 @@ const TRADES_LIMIT = 5_000;
 
 /** Shows `note` each message before CCXT takes it apart. */
 const noteMessages = (instance: CcxtExchange, note: (message: unknown) => void): void => {
-  const handle: unknown = Reflect.get(instance, 'handleMessage');
-  if (!isMethod(handle)) return;
-  Reflect.set(instance, 'handleMessage', (...args: unknown[]): unknown => {
+  wrapMethod(instance, 'handleMessage', (handle) => (...args) => {
     note(args[1]);
     return handle.apply(instance, args);
   });

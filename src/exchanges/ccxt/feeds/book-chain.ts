@@ -3,15 +3,18 @@
  * themselves comes in, a verdict goes out, before CCXT applies the message.
  */
 
+/** Some venues count beyond what a JavaScript number holds. */
+export type ChangeNumber = number | bigint;
+
 /** What one message of a feed says of its place among the others, in the venue's own numbers. */
 export interface BookPlace {
   /** It holds a whole book: what was known before it is void. */
   readonly reset: boolean;
   /** The number of the message before it. */
-  readonly previous?: number | undefined;
+  readonly previous?: ChangeNumber | undefined;
   /** The first and the last change in it; the same where each message has one number. */
-  readonly first?: number | undefined;
-  readonly last?: number | undefined;
+  readonly first?: ChangeNumber | undefined;
+  readonly last?: ChangeNumber | undefined;
 }
 
 /**
@@ -28,12 +31,16 @@ export interface BookChainOptions {
   readonly proof: number;
 }
 
+/** Nothing lies between `known` and `first`. */
+const follows = (first: ChangeNumber, known: ChangeNumber): boolean =>
+  first <= (typeof known === 'bigint' ? known + 1n : known + 1);
+
 export class BookChain {
   readonly startsWhole: boolean;
   readonly #proof: number;
-  #last: number | undefined;
+  #last: ChangeNumber | undefined;
   /** The first change since counting began: what a snapshot must reach to join on. */
-  #start: number | undefined;
+  #start: ChangeNumber | undefined;
   /** The feed has given a whole book. */
   #whole = false;
   /** No update since the whole book was newer than it: older ones may still follow. */
@@ -53,8 +60,8 @@ export class BookChain {
   }
 
   /** Whether a snapshot with this number and the updates that came so far make a whole book. */
-  joins(snapshot: number): boolean {
-    return this.#start === undefined || snapshot >= this.#start - 1;
+  joins(snapshot: ChangeNumber): boolean {
+    return this.#start === undefined || follows(this.#start, snapshot);
   }
 
   /** `isShown`: CCXT holds a book that was made of what came so far. */
@@ -93,16 +100,17 @@ export class BookChain {
     // A message without its number can't be judged; the next one that has one begins anew.
     if (known === undefined || last === undefined) return 'apply';
     if (
-      previous !== undefined ? previous === known : first !== undefined && last > known && first <= known + 1
+      previous !== undefined
+        ? previous === known
+        : first !== undefined && last > known && follows(first, known)
     ) {
       this.#agreed += 1;
       return 'apply';
     }
     if (this.#bridging && last <= known) return 'skip';
     // Between a whole book and the first update after it, the update's range may span the book's number.
-    if (this.#bridging && first !== undefined && first <= known + 1) return 'apply';
+    if (this.#bridging && first !== undefined && follows(first, known)) return 'apply';
     if (last === known && JSON.stringify(message) === JSON.stringify(this.#latest)) return 'skip';
-    if (previous === undefined && first === undefined) return last > known ? 'apply' : 'lost';
-    return 'lost';
+    return previous === undefined && first === undefined && last > known ? 'apply' : 'lost';
   }
 }

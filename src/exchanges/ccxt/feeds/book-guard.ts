@@ -8,16 +8,16 @@ import type { BookFault } from '../../../errors.js';
 import type { UnifiedSymbol } from '../../../schemas/common.js';
 import type { CcxtExchange } from '../ccxt-exchange.js';
 import { isNonceFault } from '../faults.js';
-import { isMethod, isTable, member, type Method } from '../tables.js';
-import { BookChain, type BookPlace } from './book-chain.js';
+import { member, wrapMethod, type Method } from '../tables.js';
+import { BookChain, type BookPlace, type ChangeNumber } from './book-chain.js';
 
 /** One order book that a message is about. */
 export interface BookMessage extends BookPlace {
   readonly symbol: UnifiedSymbol;
   /** The venue's checksum of the book after this message. */
-  readonly checksum?: number | undefined;
+  readonly checksum?: ChangeNumber | undefined;
   /** It is the snapshot that was asked for beside the updates, with this number: no update. */
-  readonly snapshot?: number | undefined;
+  readonly snapshot?: ChangeNumber | undefined;
   /** Where it differs from the record's, which it does on venues with several kinds of feeds. */
   readonly startsWhole?: boolean | undefined;
 }
@@ -29,23 +29,20 @@ export interface BookContext {
   readonly instance: CcxtExchange;
 }
 
-export interface BookHandler {
-  /** CCXT's method that gets the messages. */
-  readonly method: string;
-  /** The books that one message is about; none where it is about something else. */
-  readonly read: (message: unknown, context: BookContext) => readonly BookMessage[];
-}
+/** The books that one message is about; none where it is about something else. */
+export type BookReader = (message: unknown, context: BookContext) => readonly BookMessage[];
 
 export interface BookRecord {
-  readonly handlers: readonly BookHandler[];
+  /** By CCXT's method that gets the messages. */
+  readonly readers: Readonly<Record<string, BookReader>>;
+  /** A feed begins with a whole book; updates before it change nothing. */
   readonly startsWhole: boolean;
-  readonly proof: number;
-  /** Of the book that CCXT holds after a message; undefined where it can't be made. */
-  readonly checksum?: (book: unknown, market: unknown) => number | undefined;
-  /** CCXT's method, called with (client, symbol), that acts on a checksum that CCXT found wrong: ours comes instead. */
-  readonly checksumFault?: string;
+  /** Messages that have to follow each other in a row before their numbers are trusted; none: they are. */
+  readonly proof?: number;
+  /** Of the book that CCXT holds after a message; undefined where it can't be made. CCXT's own check is then off. */
+  readonly checksum?: (held: unknown, market: unknown) => number | undefined;
   /** All messages of a socket are counted as one row: the number of one, where it has one. */
-  readonly connectionNumber?: (message: unknown) => number | undefined;
+  readonly connectionNumber?: (message: unknown) => ChangeNumber | undefined;
 }
 
 type Listener = (fault: BookFault) => void;
@@ -63,21 +60,23 @@ export class BookGuard {
   /** Symbols whose checksum has agreed with ours once: held to it from then on. */
   readonly #proven = new Set<UnifiedSymbol>();
   readonly #connections = new WeakMap<object, BookChain>();
-  /** The venue's numbers have shown that they are what we take them for, whichever book they counted. */
-  #trusted: boolean;
+  /** Messages that have to follow each other yet; 0 once the venue's numbers have shown what they are, in any book. */
+  #proof: number;
 
   /** Once per instance, before its first feed. */
   constructor(instance: CcxtExchange, record: BookRecord) {
     this.#instance = instance;
     this.#record = record;
-    this.#trusted = record.proof === 0;
-    for (const handler of record.handlers) this.#wrap(handler.method, this.#judging(handler));
-    const { connectionNumber, checksumFault } = record;
-    if (connectionNumber !== undefined) this.#wrap('handleMessage', this.#counting(connectionNumber));
-    if (checksumFault !== undefined)
-      this.#wrap(checksumFault, () => (_client: unknown, symbol: unknown) => {
-        if (typeof symbol === 'string') this.#fail(symbol, 'checksum');
-      });
+    this.#proof = record.proof ?? 0;
+    for (const [method, read] of Object.entries(record.readers))
+      wrapMethod(instance, method, this.#judging(read));
+    const { connectionNumber, checksum } = record;
+    if (connectionNumber !== undefined)
+      wrapMethod(instance, 'handleMessage', this.#counting(connectionNumber));
+    if (checksum !== undefined) {
+      const known = instance.options['watchOrderBook'] as object | undefined;
+      instance.options['watchOrderBook'] = { ...known, checksum: false };
+    }
   }
 
   /** A feed of this symbol begins; `listener` is told once of the fault that ends it. Returns its end. */
@@ -92,38 +91,35 @@ export class BookGuard {
   }
 
   #newChain(startsWhole: boolean): BookChain {
-    return new BookChain({ startsWhole, proof: this.#trusted ? 0 : this.#record.proof });
-  }
-
-  #wrap(name: string, around: (original: Method) => Method): void {
-    const original: unknown = Reflect.get(this.#instance, name);
-    if (isMethod(original)) Reflect.set(this.#instance, name, around(original));
+    return new BookChain({ startsWhole, proof: this.#proof });
   }
 
   readonly #judging =
-    ({ read }: BookHandler) =>
+    (read: BookReader) =>
     (original: Method): Method =>
     (...args) => {
       const instance = this.#instance;
       const [client, message, subscription] = args;
-      const books = read(message, { client, subscription, instance });
-      if (books.length > 0 && !books.every((book) => this.#mayApply(book, message))) return undefined;
+      const places = read(message, { client, subscription, instance });
+      const applicable = places.filter((place) => this.#mayApply(place, message));
+      if (applicable.length < places.length) {
+        // CCXT applies a message as a whole or not at all: what is not wrong here has now lost an update.
+        for (const { symbol } of applicable) this.#fail(symbol, 'sequence');
+        return undefined;
+      }
       try {
         const result = original.apply(instance, args);
-        for (const book of books) this.#verify(book);
+        for (const place of places) this.#verify(place);
         return result;
       } catch (thrown) {
-        const guarded = books.filter(({ symbol }) => this.#books.has(symbol));
-        // Nobody's book here: as it was without us.
-        if (guarded.length === 0 && books.length === 0) throw thrown;
-        for (const { symbol } of guarded)
-          this.#fail(symbol, isNonceFault(thrown) ? 'sequence' : 'unreadable');
+        if (places.length === 0) throw thrown;
+        for (const { symbol } of places) this.#fail(symbol, isNonceFault(thrown) ? 'sequence' : 'unreadable');
         return undefined;
       }
     };
 
   #mayApply(place: BookMessage, message: unknown): boolean {
-    const { symbol } = place;
+    const { symbol, startsWhole } = place;
     const book = this.#books.get(symbol);
     if (book === undefined) return true;
     if (book.listener === null) return false;
@@ -132,10 +128,10 @@ export class BookGuard {
       if (!joins) this.#fail(symbol, 'sequence');
       return joins;
     }
-    if (place.startsWhole !== undefined && place.startsWhole !== book.chain.startsWhole)
-      book.chain = this.#newChain(place.startsWhole);
-    const verdict = book.chain.judge(place, message, { isShown: this.#isShown(symbol) });
-    this.#trusted ||= book.chain.trusted;
+    if (startsWhole !== undefined && startsWhole !== book.chain.startsWhole)
+      book.chain = this.#newChain(startsWhole);
+    const isShown = member(this.#held(symbol), 'nonce') !== undefined;
+    const verdict = this.#judge(book.chain, place, { message, isShown });
     if (verdict === 'lost') this.#fail(symbol, 'sequence');
     if (verdict === 'restart') this.#dropBuffered(symbol);
     // CCXT applies whole books on top of what it holds on some venues.
@@ -143,20 +139,29 @@ export class BookGuard {
     return verdict === 'apply' || verdict === 'restart';
   }
 
+  #judge(
+    chain: BookChain,
+    place: BookPlace,
+    { message, isShown }: { readonly message: unknown; readonly isShown: boolean },
+  ) {
+    const verdict = chain.judge(place, message, { isShown });
+    if (chain.trusted) this.#proof = 0;
+    return verdict;
+  }
+
   readonly #counting =
-    (numberOf: (message: unknown) => number | undefined) =>
+    (numberOf: (message: unknown) => ChangeNumber | undefined) =>
     (original: Method): Method =>
     (...args) => {
-      const [client, message] = args;
+      const [client, message] = args as [object, unknown];
       const number = numberOf(message);
-      if (number === undefined || !isTable(client)) return original.apply(this.#instance, args);
+      if (number === undefined) return original.apply(this.#instance, args);
       // A socket begins to count at 0.
       const known = number === 0 ? undefined : this.#connections.get(client);
       const chain = known ?? this.#newChain(false);
       this.#connections.set(client, chain);
       const place = { reset: false, first: number, last: number };
-      const verdict = chain.judge(place, message, { isShown: true });
-      this.#trusted ||= chain.trusted;
+      const verdict = this.#judge(chain, place, { message, isShown: true });
       if (verdict === 'skip') return undefined;
       if (verdict === 'lost') {
         this.#connections.delete(client);
@@ -167,33 +172,25 @@ export class BookGuard {
     };
 
   #verify({ symbol, checksum }: BookMessage): void {
-    const book = member(Reflect.get(this.#instance, 'orderbooks'), symbol);
-    if (checksum === undefined || book === undefined) return;
-    const ours = this.#record.checksum?.(book, member(this.#instance.markets, symbol));
+    if (this.#record.checksum === undefined || checksum === undefined) return;
+    const ours = this.#record.checksum(this.#held(symbol), member(this.#instance.markets, symbol));
     if (ours === undefined) return;
     if (ours === checksum) this.#proven.add(symbol);
     else if (this.#proven.has(symbol)) this.#fail(symbol, 'checksum');
   }
 
-  #isShown(symbol: UnifiedSymbol): boolean {
-    const book = this.#held(symbol);
-    return book?.['nonce'] !== undefined;
-  }
-
   /** Updates that wait for a snapshot and that another one, now missing, came after. */
   #dropBuffered(symbol: UnifiedSymbol): void {
-    const cache = this.#held(symbol)?.['cache'];
+    const cache = member(this.#held(symbol), 'cache');
     if (Array.isArray(cache)) cache.length = 0;
   }
 
-  #held(symbol: UnifiedSymbol): Readonly<Record<string, unknown>> | undefined {
-    const book = member(Reflect.get(this.#instance, 'orderbooks'), symbol);
-    return isTable(book) ? book : undefined;
+  #held(symbol: UnifiedSymbol): unknown {
+    return member(this.#instance.orderbooks, symbol);
   }
 
   #forget(symbol: UnifiedSymbol): void {
-    const books: unknown = Reflect.get(this.#instance, 'orderbooks');
-    if (isTable(books)) Reflect.deleteProperty(books, symbol);
+    Reflect.deleteProperty(this.#instance.orderbooks, symbol);
   }
 
   #fail(symbol: UnifiedSymbol, fault: BookFault): void {

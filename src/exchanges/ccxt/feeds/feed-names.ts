@@ -6,7 +6,7 @@
 import { AppError } from '../../../errors.js';
 import type { UnifiedSymbol } from '../../../schemas/common.js';
 import type { CcxtExchange } from '../ccxt-exchange.js';
-import { isMethod, isTable, member } from '../tables.js';
+import { isTable, member, wrapMethod, type Table } from '../tables.js';
 
 /** The name that a market has in the venue's feeds; undefined: the unified one. */
 export type FeedNameOf = (market: unknown) => string | undefined;
@@ -35,8 +35,10 @@ interface FeedNames {
 /** By list of markets: CCXT makes a new object with each load. */
 const known = new WeakMap<object, FeedNames>();
 
-const namesOf = (markets: unknown, nameOf: FeedNameOf): FeedNames | undefined => {
-  if (!isTable(markets)) return undefined;
+const NONE: FeedNames = { venue: new Map(), unified: new Map() };
+
+const namesOf = (markets: CcxtExchange['markets'], nameOf: FeedNameOf): FeedNames => {
+  if (markets === undefined) return NONE;
   const found = known.get(markets);
   if (found !== undefined) return found;
   const venue = new Map<UnifiedSymbol, string>();
@@ -60,8 +62,9 @@ const swapped = (symbol: unknown, names: ReadonlyMap<string, string>): unknown =
 /** `params.symbol` of a frame to the venue. */
 const outgoing = (frame: unknown, { venue }: FeedNames): unknown => {
   const params = member(frame, 'params');
-  if (!isTable(frame) || !isTable(params) || !('symbol' in params)) return frame;
-  return { ...frame, params: { ...params, symbol: swapped(params['symbol'], venue) } };
+  const symbol = member(params, 'symbol');
+  if (symbol === undefined) return frame;
+  return { ...(frame as Table), params: { ...(params as Table), symbol: swapped(symbol, venue) } };
 };
 
 /** Rows as the venue sent them, by those that CCXT was given in their place. */
@@ -73,39 +76,30 @@ export const rowAsSent = (info: unknown): unknown => (isTable(info) ? (asSent.ge
 /** `data[].symbol` of a frame from the venue. */
 const incoming = (frame: unknown, { unified }: FeedNames): unknown => {
   const data = member(frame, 'data');
-  if (!isTable(frame) || !Array.isArray(data)) return frame;
+  if (!Array.isArray(data)) return frame;
   const renamed = (row: unknown): unknown => {
     const symbol = member(row, 'symbol');
     const name = isText(symbol) ? unified.get(symbol) : undefined;
-    if (name === undefined || !isTable(row)) return row;
-    const changed = { ...row, symbol: name };
+    if (name === undefined) return row;
+    const changed = { ...(row as Table), symbol: name };
     asSent.set(changed, row);
     return changed;
   };
-  return { ...frame, data: data.map(renamed) };
+  return { ...(frame as Table), data: data.map(renamed) };
 };
 
 /** Once per instance, before it has a socket: CCXT binds `handleMessage` when it makes one. */
 export const nameMarkets = (instance: CcxtExchange, nameOf: FeedNameOf): void => {
-  for (const method of ['watch', 'watchMultiple']) {
-    const original: unknown = Reflect.get(instance, method);
-    if (!isMethod(original)) continue;
-    Reflect.set(instance, method, (...args: readonly unknown[]) => {
-      const names = namesOf(instance.markets, nameOf);
+  for (const method of ['watch', 'watchMultiple'])
+    wrapMethod(instance, method, (original) => (...args) => {
       const [url, hashes, frame, ...rest] = args;
-      return original.call(
-        instance,
-        url,
-        hashes,
-        names === undefined ? frame : outgoing(frame, names),
-        ...rest,
-      );
+      const named = outgoing(frame, namesOf(instance.markets, nameOf));
+      return original.call(instance, url, hashes, named, ...rest);
     });
-  }
-  const handle: unknown = Reflect.get(instance, 'handleMessage');
-  if (!isMethod(handle)) return;
-  Reflect.set(instance, 'handleMessage', (client: unknown, frame: unknown) => {
-    const names = namesOf(instance.markets, nameOf);
-    return handle.call(instance, client, names === undefined ? frame : incoming(frame, names));
-  });
+  wrapMethod(
+    instance,
+    'handleMessage',
+    (original) => (client, frame) =>
+      original.call(instance, client, incoming(frame, namesOf(instance.markets, nameOf))),
+  );
 };

@@ -1,48 +1,13 @@
 /**
- * Order book feeds of venues that the sandbox does not simulate, in the venues' documented form, with numbers of our own:
- * step 0 is the whole book where the feed begins with one, later steps change one bid. CCXT 4.5.84's own handlers read
- * them.
+ * Order book feeds of venues that the sandbox does not simulate, in the venues' documented form, with numbers of our own.
+ * CCXT 4.5.84's own handlers read them.
  */
-export interface BookFeed {
-  readonly exchange: string;
-  readonly markets: readonly [MarketRow, MarketRow];
-  readonly url: string;
-  /** Resets CCXT's table where the venue sends updates only: CCXT asks REST for the book with this step's number. */
-  readonly startsWhole: boolean;
-  /** A whole book at a step; unused where `startsWhole` is false. */
-  readonly whole: (market: MarketRow, step: number) => unknown;
-  /** What leads from the step before to this one. */
-  readonly update: (market: MarketRow, step: number, bid: readonly [string, string]) => unknown;
-  /** The number of CCXT's book after a step, where CCXT starts from a REST snapshot. */
-  readonly nonceOf?: (step: number) => number;
-  /** CCXT finds the handler and the symbol by what was subscribed. */
-  readonly subscriptions?: (market: MarketRow) => Readonly<Record<string, unknown>>;
-  /** Calls CCXT's handler directly where its dispatcher needs a running socket. */
-  readonly handler?: string;
-}
+import { TIME, counts, firstOf, lastOf, spot, swap, type BookFeed } from './book-feed.js';
 
-export interface MarketRow {
-  readonly id: string;
-  readonly symbol: string;
-  readonly contract?: boolean;
-}
-
-const spot = (...ids: readonly [string, string]): readonly [MarketRow, MarketRow] => [
-  { id: ids[0], symbol: 'BTC/USDT' },
-  { id: ids[1], symbol: 'ETH/USDT' },
-];
-const swap = (...ids: readonly [string, string]): readonly [MarketRow, MarketRow] => [
-  { id: ids[0], symbol: 'BTC/USDT:USDT', contract: true },
-  { id: ids[1], symbol: 'ETH/USDT:USDT', contract: true },
-];
-
-const TIME = 1_750_000_000_000;
-const ASKS = [['101', '1']] as const;
-const BIDS = [['99', '1']] as const;
-/** Two changes a message where the venue numbers changes. */
-const first = (step: number): number => 1000 + 2 * step - 1;
-const last = (step: number): number => 1000 + 2 * step;
-const each = (step: number): number => 1000 + step;
+const toNumbers = (levels: readonly (readonly string[])[]): number[][] =>
+  levels.map((level) => level.map(Number));
+const withOrders = (levels: readonly (readonly string[])[], ...rest: readonly string[]): string[][] =>
+  levels.map((level) => [...level, ...rest]);
 
 export const FEEDS: readonly BookFeed[] = [
   {
@@ -50,17 +15,10 @@ export const FEEDS: readonly BookFeed[] = [
     exchange: 'binance',
     markets: spot('BTCUSDT', 'ETHUSDT'),
     url: 'wss://stream.binance.com:9443/ws/0',
-    startsWhole: false,
-    whole: () => undefined,
-    nonceOf: last,
-    update: ({ id }, step, bid) => ({
-      e: 'depthUpdate',
-      E: TIME + step,
-      s: id,
-      U: first(step),
-      u: last(step),
-      b: [bid],
-      a: [],
+    nonceOf: lastOf,
+    message: ({ id, step, bids: b, asks: a }) => ({
+      ...{ e: 'depthUpdate', E: TIME + step, s: id },
+      ...{ U: firstOf(step), u: lastOf(step), b, a },
     }),
   },
   {
@@ -68,20 +26,11 @@ export const FEEDS: readonly BookFeed[] = [
     exchange: 'binanceusdm',
     markets: swap('BTCUSDT', 'ETHUSDT'),
     url: 'wss://fstream.binance.com/ws/0',
-    startsWhole: false,
-    whole: () => undefined,
-    nonceOf: last,
-    update: ({ id }, step, bid) => ({
-      e: 'depthUpdate',
-      E: TIME + step,
-      T: TIME + step,
-      s: id,
+    nonceOf: lastOf,
+    message: ({ id, step, bids: b, asks: a }) => ({
+      ...{ e: 'depthUpdate', E: TIME + step, T: TIME + step, s: id },
       // Between two messages of a contract other ids pass: only `pu` tells that nothing is missing.
-      U: last(step),
-      u: last(step),
-      pu: last(step - 1),
-      b: [bid],
-      a: [],
+      ...{ U: lastOf(step), u: lastOf(step), pu: lastOf(step - 1), b, a },
     }),
   },
   {
@@ -91,29 +40,13 @@ export const FEEDS: readonly BookFeed[] = [
     url: 'wss://ws.okx.com:8443/ws/v5/public',
     startsWhole: true,
     subscriptions: ({ symbol }) => ({ [`books:${symbol}`]: true }),
-    whole: ({ id }, step) => ({
+    message: ({ id, step, whole, bids, asks }) => ({
       arg: { channel: 'books', instId: id },
-      action: 'snapshot',
+      action: whole ? 'snapshot' : 'update',
       data: [
         {
-          asks: ASKS.map((level) => [...level, '0', '1']),
-          bids: BIDS.map((level) => [...level, '0', '1']),
-          ts: String(TIME),
-          seqId: each(step),
-          prevSeqId: -1,
-        },
-      ],
-    }),
-    update: ({ id }, step, bid) => ({
-      arg: { channel: 'books', instId: id },
-      action: 'update',
-      data: [
-        {
-          asks: [],
-          bids: [[...bid, '0', '1']],
-          ts: String(TIME + step),
-          seqId: each(step),
-          prevSeqId: each(step - 1),
+          ...{ asks: withOrders(asks, '0', '1'), bids: withOrders(bids, '0', '1'), ts: String(TIME + step) },
+          ...{ checksum: 0, seqId: counts(step), prevSeqId: whole ? -1 : counts(step - 1) },
         },
       ],
     }),
@@ -124,34 +57,53 @@ export const FEEDS: readonly BookFeed[] = [
     markets: spot('BTCUSDT', 'ETHUSDT'),
     url: 'wss://stream.bybit.com/v5/public/spot',
     startsWhole: true,
-    whole: ({ id }, step) => ({
+    message: ({ id, step, whole, bids: b, asks: a }) => ({
       topic: `orderbook.50.${id}`,
-      type: 'snapshot',
-      ts: TIME,
-      data: { s: id, b: BIDS, a: ASKS, u: each(step), seq: 7 },
-    }),
-    update: ({ id }, step, bid) => ({
-      topic: `orderbook.50.${id}`,
-      type: 'delta',
+      type: whole ? 'snapshot' : 'delta',
       ts: TIME + step,
-      data: { s: id, b: [bid], a: [], u: each(step), seq: 7 + step * 100 },
+      data: { s: id, b, a, u: counts(step), seq: 7 + step * 100 },
     }),
   },
   {
-    // https://www.bitget.com/api-doc/contract/websocket/public/Order-Book-Channel
+    // The same page, of contracts.
+    exchange: 'bybit',
+    markets: swap('BTCUSDT', 'ETHUSDT'),
+    url: 'wss://stream.bybit.com/v5/public/linear',
+    startsWhole: true,
+    message: ({ id, step, whole, bids: b, asks: a }) => ({
+      topic: `orderbook.50.${id}`,
+      type: whole ? 'snapshot' : 'delta',
+      ts: TIME + step,
+      data: { s: id, b, a, u: counts(step), seq: 7 + step * 100 },
+    }),
+  },
+  {
+    // https://www.bitget.com/api-doc/spot/websocket/public/Depth-Channel
     exchange: 'bitget',
     markets: spot('BTCUSDT', 'ETHUSDT'),
     url: 'wss://ws.bitget.com/v2/ws/public',
     startsWhole: true,
-    whole: ({ id }, step) => ({
-      action: 'snapshot',
+    message: ({ id, step, whole, bids, asks }) => ({
+      action: whole ? 'snapshot' : 'update',
       arg: { instType: 'SPOT', channel: 'books', instId: id },
-      data: [{ asks: ASKS, bids: BIDS, seq: each(step), pseq: 0, ts: String(TIME) }],
+      data: [{ asks, bids, seq: counts(step), pseq: whole ? 0 : counts(step - 1), ts: String(TIME + step) }],
     }),
-    update: ({ id }, step, bid) => ({
-      action: 'update',
-      arg: { instType: 'SPOT', channel: 'books', instId: id },
-      data: [{ asks: [], bids: [bid], seq: each(step), pseq: each(step - 1), ts: String(TIME + step) }],
+  },
+  {
+    // https://www.bitget.com/api-doc/uta/websocket/public/Order-Book-Channel: numbers beyond JavaScript's
+    exchange: 'bitget',
+    markets: swap('BTCUSDT', 'ETHUSDT'),
+    url: 'wss://ws.bitget.com/v3/ws/public',
+    startsWhole: true,
+    message: ({ id, step, whole, bids: b, asks: a }) => ({
+      action: whole ? 'snapshot' : 'update',
+      arg: { instType: 'usdt-futures', topic: 'books', symbol: id },
+      data: [
+        {
+          ...{ a, b, checksum: 0, ts: String(TIME + step) },
+          ...{ seq: `134306437777926${counts(step)}`, pseq: `134306437777926${counts(step - 1)}` },
+        },
+      ],
     }),
   },
   {
@@ -159,19 +111,14 @@ export const FEEDS: readonly BookFeed[] = [
     exchange: 'kucoin',
     markets: spot('BTC-USDT', 'ETH-USDT'),
     url: 'wss://ws-api-spot.kucoin.com/',
-    startsWhole: false,
-    whole: () => undefined,
-    nonceOf: last,
-    update: ({ id }, step, bid) => ({
+    nonceOf: lastOf,
+    message: ({ id, step, bids, asks }) => ({
       type: 'message',
       topic: `/market/level2:${id}`,
       subject: 'trade.l2update',
       data: {
-        changes: { asks: [], bids: [[...bid, String(last(step))]] },
-        sequenceStart: first(step),
-        sequenceEnd: last(step),
-        symbol: id,
-        time: TIME + step,
+        changes: { asks, bids: withOrders(bids, String(lastOf(step))) },
+        ...{ sequenceStart: firstOf(step), sequenceEnd: lastOf(step), symbol: id, time: TIME + step },
       },
     }),
   },
@@ -180,14 +127,10 @@ export const FEEDS: readonly BookFeed[] = [
     exchange: 'gate',
     markets: spot('BTC_USDT', 'ETH_USDT'),
     url: 'wss://api.gateio.ws/ws/v4/',
-    startsWhole: false,
-    whole: () => undefined,
-    nonceOf: last,
-    update: ({ id }, step, bid) => ({
-      time: TIME / 1000,
-      channel: 'spot.order_book_update',
-      event: 'update',
-      result: { t: TIME + step, s: id, U: first(step), u: last(step), b: [bid], a: [] },
+    nonceOf: lastOf,
+    message: ({ id, step, bids: b, asks: a }) => ({
+      ...{ time: TIME / 1000, channel: 'spot.order_book_update', event: 'update' },
+      result: { t: TIME + step, s: id, U: firstOf(step), u: lastOf(step), b, a },
     }),
   },
   {
@@ -196,32 +139,46 @@ export const FEEDS: readonly BookFeed[] = [
     markets: spot('BTC_USDT', 'ETH_USDT'),
     url: 'wss://api.gateio.ws/ws/v4/',
     startsWhole: true,
-    whole: ({ id }, step) => ({
-      channel: 'spot.obu',
-      event: 'update',
-      time_ms: TIME,
-      result: { t: TIME, full: true, s: `ob.${id}.50`, u: last(step), b: BIDS, a: ASKS },
+    message: ({ id, step, whole, bids: b, asks: a }) => ({
+      ...{ channel: 'spot.obu', event: 'update', time_ms: TIME + step },
+      result: {
+        ...{ t: TIME + step, s: `ob.${id}.50`, u: lastOf(step), b, a },
+        ...(whole ? { full: true } : { U: firstOf(step) }),
+      },
     }),
-    update: ({ id }, step, bid) => ({
-      channel: 'spot.obu',
-      event: 'update',
-      time_ms: TIME + step,
-      result: { t: TIME + step, s: `ob.${id}.50`, U: first(step), u: last(step), b: [bid] },
-    }),
+  },
+  {
+    // https://www.gate.com/docs/developers/futures/ws/en/#order-book-update-subscription
+    exchange: 'gate',
+    markets: swap('BTC_USDT', 'ETH_USDT'),
+    url: 'wss://fx-ws.gateio.ws/v4/ws/usdt',
+    nonceOf: lastOf,
+    message: ({ id, step, bids, asks }) => {
+      const objects = (levels: readonly (readonly string[])[]) =>
+        levels.map(([p, s]) => ({ p, s: Number(s) }));
+      return {
+        ...{ time_ms: TIME + step, channel: 'futures.order_book_update', event: 'update' },
+        result: {
+          ...{ t: TIME + step, s: id, U: firstOf(step), u: lastOf(step) },
+          ...{ b: objects(bids), a: objects(asks) },
+        },
+      };
+    },
   },
   {
     // https://huobiapi.github.io/docs/spot/v1/en/#market-by-price-incremental-update
     exchange: 'htx',
     markets: spot('btcusdt', 'ethusdt'),
     url: 'wss://api.huobi.pro/feed',
-    startsWhole: false,
-    whole: () => undefined,
-    nonceOf: each,
+    nonceOf: counts,
     handler: 'handleOrderBook',
-    update: ({ id }, step, bid) => ({
+    message: ({ id, step, bids, asks }) => ({
       ch: `market.${id}.mbp.150`,
       ts: TIME + step,
-      tick: { seqNum: each(step), prevSeqNum: each(step - 1), bids: [bid.map(Number)], asks: [] },
+      tick: {
+        ...{ seqNum: counts(step), prevSeqNum: counts(step - 1) },
+        ...{ bids: toNumbers(bids), asks: toNumbers(asks) },
+      },
     }),
   },
   {
@@ -231,15 +188,13 @@ export const FEEDS: readonly BookFeed[] = [
     url: 'wss://api.hbdm.com/linear-swap-ws',
     startsWhole: true,
     handler: 'handleOrderBook',
-    whole: ({ id }, step) => ({
-      ch: `market.${id}.depth.size_150.high_freq`,
-      ts: TIME,
-      tick: { event: 'snapshot', version: each(step), bids: [[99, 1]], asks: [[101, 1]], ts: TIME },
-    }),
-    update: ({ id }, step, bid) => ({
+    message: ({ id, step, whole, bids, asks }) => ({
       ch: `market.${id}.depth.size_150.high_freq`,
       ts: TIME + step,
-      tick: { event: 'update', version: each(step), bids: [bid.map(Number)], asks: [], ts: TIME + step },
+      tick: {
+        ...{ event: whole ? 'snapshot' : 'update', version: counts(step), ts: TIME + step },
+        ...{ bids: toNumbers(bids), asks: toNumbers(asks) },
+      },
     }),
   },
   {
@@ -249,58 +204,46 @@ export const FEEDS: readonly BookFeed[] = [
     url: 'wss://stream.crypto.com/exchange/v1/market',
     startsWhole: true,
     handler: 'handleOrderBook',
-    whole: ({ id }, step) => ({
-      instrument_name: id,
-      subscription: `book.${id}.50`,
-      channel: 'book',
-      depth: 50,
-      data: [{ asks: [['101', '1', '1']], bids: [['99', '1', '1']], t: TIME, u: each(step) }],
-    }),
-    update: ({ id }, step, bid) => ({
-      instrument_name: id,
-      subscription: `book.${id}.50`,
-      channel: 'book.update',
-      depth: 50,
-      data: [
-        { update: { asks: [], bids: [[...bid, '1']] }, t: TIME + step, u: each(step), pu: each(step - 1) },
-      ],
-    }),
+    message: ({ id, step, whole, bids, asks }) => {
+      const levels = { asks: withOrders(asks, '1'), bids: withOrders(bids, '1') };
+      const place = { t: TIME + step, u: counts(step) };
+      return {
+        ...{ instrument_name: id, subscription: `book.${id}.50`, depth: 50 },
+        channel: whole ? 'book' : 'book.update',
+        data: [whole ? { ...levels, ...place } : { update: levels, ...place, pu: counts(step - 1) }],
+      };
+    },
   },
   {
     // https://www.mexc.com/api-docs/spot-v3/websocket-market-streams; protobuf, as CCXT decodes it
     exchange: 'mexc',
     markets: spot('BTCUSDT', 'ETHUSDT'),
     url: 'wss://wbs-api.mexc.com/ws',
-    startsWhole: false,
-    whole: () => undefined,
-    nonceOf: last,
+    nonceOf: lastOf,
     handler: 'handleOrderBook',
-    update: ({ id }, step, [price, quantity]) => ({
-      channel: `spot@public.aggre.depth.v3.api.pb@100ms@${id}`,
-      symbol: id,
-      sendTime: String(TIME + step),
-      publicAggreDepths: {
-        bids: [{ price, quantity }],
-        asks: [],
-        eventType: 'spot@public.aggre.depth.v3.api.pb@100ms',
-        fromVersion: String(first(step)),
-        toVersion: String(last(step)),
-      },
-    }),
+    message: ({ id, step, bids, asks }) => {
+      const objects = (levels: readonly (readonly string[])[]) =>
+        levels.map(([price, quantity]) => ({ price, quantity }));
+      return {
+        ...{ channel: `spot@public.aggre.depth.v3.api.pb@100ms@${id}`, symbol: id },
+        sendTime: String(TIME + step),
+        publicAggreDepths: {
+          ...{ bids: objects(bids), asks: objects(asks) },
+          eventType: 'spot@public.aggre.depth.v3.api.pb@100ms',
+          ...{ fromVersion: String(firstOf(step)), toVersion: String(lastOf(step)) },
+        },
+      };
+    },
   },
   {
     // https://www.mexc.com/api-docs/futures/websocket-api/incremental-order-book-maintenance-mechanism
     exchange: 'mexc',
     markets: swap('BTC_USDT', 'ETH_USDT'),
     url: 'wss://contract.mexc.com/edge',
-    startsWhole: false,
-    whole: () => undefined,
-    nonceOf: each,
-    update: ({ id }, step, bid) => ({
-      channel: 'push.depth',
-      data: { asks: [], bids: [[...bid.map(Number), 1]], version: each(step) },
-      symbol: id,
-      ts: TIME + step,
+    nonceOf: counts,
+    message: ({ id, step, bids, asks }) => ({
+      ...{ channel: 'push.depth', symbol: id, ts: TIME + step },
+      data: { asks: toNumbers(asks), bids: toNumbers(withOrders(bids, '1')), version: counts(step) },
     }),
   },
   {
@@ -310,47 +253,30 @@ export const FEEDS: readonly BookFeed[] = [
     url: 'wss://www.deribit.com/ws/api/v2',
     startsWhole: true,
     handler: 'handleOrderBook',
-    whole: ({ id }, step) => ({
-      jsonrpc: '2.0',
-      method: 'subscription',
-      params: {
-        channel: `book.${id}.100ms`,
-        data: {
-          type: 'snapshot',
-          timestamp: TIME,
-          instrument_name: id,
-          change_id: each(step),
-          bids: [['new', 99, 1]],
-          asks: [['new', 101, 1]],
+    message: ({ id, step, whole, bids, asks }) => {
+      const changes = (levels: readonly (readonly string[])[]) =>
+        toNumbers(levels).map((level) => ['new', ...level]);
+      return {
+        ...{ jsonrpc: '2.0', method: 'subscription' },
+        params: {
+          channel: `book.${id}.100ms`,
+          data: {
+            ...{ type: whole ? 'snapshot' : 'change', timestamp: TIME + step, instrument_name: id },
+            change_id: counts(step),
+            ...(whole ? {} : { prev_change_id: counts(step - 1) }),
+            ...{ bids: changes(bids), asks: changes(asks) },
+          },
         },
-      },
-    }),
-    update: ({ id }, step, [price, amount]) => ({
-      jsonrpc: '2.0',
-      method: 'subscription',
-      params: {
-        channel: `book.${id}.100ms`,
-        data: {
-          type: 'change',
-          timestamp: TIME + step,
-          instrument_name: id,
-          change_id: each(step),
-          prev_change_id: each(step - 1),
-          bids: [['new', Number(price), Number(amount)]],
-          asks: [],
-        },
-      },
-    }),
+      };
+    },
   },
   {
     // https://docs.bitvavo.com/docs/websocket-api/book-subscription
     exchange: 'bitvavo',
     markets: spot('BTC-USDT', 'ETH-USDT'),
     url: 'wss://ws.bitvavo.com/v2/',
-    startsWhole: false,
-    whole: () => undefined,
-    nonceOf: each,
-    update: ({ id }, step, bid) => ({ event: 'book', market: id, nonce: each(step), bids: [bid], asks: [] }),
+    nonceOf: counts,
+    message: ({ id, step, bids, asks }) => ({ event: 'book', market: id, nonce: counts(step), bids, asks }),
   },
   {
     // https://docs.kraken.com/api/docs/futures-api/websocket/book
@@ -358,44 +284,28 @@ export const FEEDS: readonly BookFeed[] = [
     markets: swap('PF_XBTUSD', 'PF_ETHUSD'),
     url: 'wss://futures.kraken.com/ws/v1',
     startsWhole: true,
-    whole: ({ id }, step) => ({
-      feed: 'book_snapshot',
-      product_id: id,
-      timestamp: TIME,
-      seq: each(step),
-      tickSize: null,
-      bids: [{ price: 99, qty: 1 }],
-      asks: [{ price: 101, qty: 1 }],
-    }),
-    update: ({ id }, step, [price, qty]) => ({
-      feed: 'book',
-      product_id: id,
-      side: 'buy',
-      seq: each(step),
-      price: Number(price),
-      qty: Number(qty),
-      timestamp: TIME + step,
-    }),
+    message: ({ id, step, whole, bids, asks }) => {
+      const objects = (levels: readonly (readonly string[])[]) =>
+        toNumbers(levels).map(([price, qty]) => ({ price, qty }));
+      return {
+        ...{ product_id: id, timestamp: TIME + step, seq: counts(step) },
+        ...(whole
+          ? { feed: 'book_snapshot', tickSize: null, bids: objects(bids), asks: objects(asks) }
+          : { feed: 'book', side: 'buy', ...objects(bids)[0] }),
+      };
+    },
   },
   {
     // https://docs.backpack.exchange/#tag/Streams/Public/Depth
     exchange: 'backpack',
     markets: spot('BTC_USDT', 'ETH_USDT'),
     url: 'wss://ws.backpack.exchange',
-    startsWhole: false,
-    whole: () => undefined,
-    nonceOf: last,
+    nonceOf: lastOf,
     handler: 'handleOrderBook',
-    update: ({ id }, step, bid) => ({
+    message: ({ id, step, bids: b, asks: a }) => ({
       data: {
-        e: 'depth',
-        E: (TIME + step) * 1000,
-        T: (TIME + step) * 1000,
-        s: id,
-        U: first(step),
-        u: last(step),
-        b: [bid],
-        a: [],
+        ...{ e: 'depth', E: (TIME + step) * 1000, T: (TIME + step) * 1000, s: id },
+        ...{ U: firstOf(step), u: lastOf(step), b, a },
       },
       stream: `depth.${id}`,
     }),
@@ -405,21 +315,10 @@ export const FEEDS: readonly BookFeed[] = [
     exchange: 'xt',
     markets: swap('btc_usdt', 'eth_usdt'),
     url: 'wss://fstream.xt.com/ws/market',
-    startsWhole: false,
-    whole: () => undefined,
-    nonceOf: last,
-    update: ({ id }, step, bid) => ({
-      topic: 'depth_update',
-      event: `depth_update@${id},100ms`,
-      data: {
-        s: id,
-        pu: last(step - 1),
-        fu: first(step),
-        u: last(step),
-        a: [],
-        b: [bid],
-        t: TIME + step,
-      },
+    nonceOf: lastOf,
+    message: ({ id, step, bids: b, asks: a }) => ({
+      ...{ topic: 'depth_update', event: `depth_update@${id},100ms` },
+      data: { s: id, pu: lastOf(step - 1), fu: firstOf(step), u: lastOf(step), a, b, t: TIME + step },
     }),
   },
   {
@@ -427,14 +326,31 @@ export const FEEDS: readonly BookFeed[] = [
     exchange: 'xt',
     markets: spot('btc_usdt', 'eth_usdt'),
     url: 'wss://stream.xt.com/public',
-    startsWhole: false,
-    whole: () => undefined,
-    nonceOf: last,
-    update: ({ id }, step, bid) => ({
-      topic: 'depth_update',
-      event: `depth_update@${id}`,
-      data: { s: id, fi: first(step), i: last(step), a: [], b: [bid] },
+    nonceOf: lastOf,
+    message: ({ id, step, bids: b, asks: a }) => ({
+      ...{ topic: 'depth_update', event: `depth_update@${id}` },
+      data: { s: id, fi: firstOf(step), i: lastOf(step), a, b },
     }),
+  },
+  {
+    // https://www.luno.com/en/developers/api#tag/Streaming-API: one socket a market
+    exchange: 'luno',
+    markets: spot('XBTUSDT', 'ETHUSDT'),
+    url: 'wss://ws.luno.com/api/1/stream/XBTUSDT',
+    startsWhole: true,
+    handler: 'handleOrderBook',
+    subscription: ({ symbol }) => ({ symbol }),
+    message: ({ step, whole, bids, asks }) => {
+      const orders = (levels: readonly (readonly string[])[]) =>
+        levels.map(([price, volume]) => ({ id: `at ${price}`, price, volume }));
+      const [[price, volume] = []] = bids;
+      return {
+        ...{ sequence: String(counts(step)), timestamp: TIME + step },
+        ...(whole
+          ? { asks: orders(asks), bids: orders(bids), status: 'ACTIVE' }
+          : { trade_updates: [], create_update: { order_id: `at ${price}`, type: 'BID', price, volume } }),
+      };
+    },
   },
   {
     // https://api-docs.grvt.io/market_data_streams/#orderbook-delta
@@ -442,28 +358,18 @@ export const FEEDS: readonly BookFeed[] = [
     markets: swap('BTC_USDT_Perp', 'ETH_USDT_Perp'),
     url: 'wss://market-data.grvt.io/ws/full',
     startsWhole: true,
-    whole: ({ id }) => ({
-      stream: 'v1.book.d',
-      selector: `${id}@500`,
-      sequence_number: '0',
-      feed: {
-        event_time: `${TIME}000000`,
-        instrument: id,
-        bids: [{ price: '99', size: '1', num_orders: 1 }],
-        asks: [{ price: '101', size: '1', num_orders: 1 }],
-      },
-    }),
-    update: ({ id }, step, [price, size]) => ({
-      stream: 'v1.book.d',
-      selector: `${id}@500`,
-      sequence_number: String(each(step)),
-      feed: {
-        event_time: `${TIME + step}000000`,
-        instrument: id,
-        bids: [{ price, size, num_orders: 1 }],
-        asks: [],
-      },
-    }),
+    message: ({ id, step, whole, bids, asks }) => {
+      const objects = (levels: readonly (readonly string[])[]) =>
+        levels.map(([price, size]) => ({ price, size, num_orders: 1 }));
+      return {
+        ...{ stream: 'v1.book.d', selector: `${id}@500` },
+        sequence_number: whole ? '0' : String(counts(step)),
+        feed: {
+          ...{ event_time: `${TIME + step}000000`, instrument: id },
+          ...{ bids: objects(bids), asks: objects(asks) },
+        },
+      };
+    },
   },
   {
     // Weex's spot depth stream, as CCXT's class quotes it
@@ -471,25 +377,20 @@ export const FEEDS: readonly BookFeed[] = [
     markets: spot('BTCUSDT', 'ETHUSDT'),
     url: 'wss://ws-spot.weex.com/v3/ws/public',
     startsWhole: true,
-    whole: ({ id }, step) => ({
-      e: 'depthSnapshot',
-      E: TIME,
-      s: id,
-      U: first(step),
-      u: last(step),
-      l: 200,
-      b: BIDS,
-      a: ASKS,
+    message: ({ id, step, whole, bids: b, asks: a }) => ({
+      ...{ e: whole ? 'depthSnapshot' : 'depth', E: TIME + step, s: id, l: 200 },
+      ...{ U: firstOf(step), u: lastOf(step), b, a },
     }),
-    update: ({ id }, step, bid) => ({
-      e: 'depth',
-      E: TIME + step,
-      s: id,
-      U: first(step),
-      u: last(step),
-      l: 200,
-      b: [bid],
-      a: [],
+  },
+  {
+    // Weex's contract depth stream likewise
+    exchange: 'weex',
+    markets: swap('BTCUSDT', 'ETHUSDT'),
+    url: 'wss://ws-contract.weex.com/v3/ws/public',
+    startsWhole: true,
+    message: ({ id, step, whole, bids: b, asks: a }) => ({
+      ...{ e: whole ? 'depthSnapshot' : 'depth', E: TIME + step, s: id, l: 200 },
+      ...{ U: firstOf(step), u: lastOf(step), b, a },
     }),
   },
   {
@@ -499,17 +400,12 @@ export const FEEDS: readonly BookFeed[] = [
     url: 'wss://api.starknet.extended.exchange/stream.extended.exchange/v1/orderbooks',
     startsWhole: true,
     handler: 'handleOrderBook',
-    whole: ({ id }, step) => ({
-      ts: TIME,
-      type: 'SNAPSHOT',
-      data: { m: id, b: [{ p: '99', q: '1' }], a: [{ p: '101', q: '1' }] },
-      seq: each(step),
-    }),
-    update: ({ id }, step, [p, q]) => ({
-      ts: TIME + step,
-      type: 'DELTA',
-      data: { m: id, b: [{ p, q, c: q }], a: [] },
-      seq: each(step),
-    }),
+    message: ({ id, step, whole, bids, asks }) => {
+      const objects = (levels: readonly (readonly string[])[]) => levels.map(([p, q]) => ({ p, q, c: q }));
+      return {
+        ...{ ts: TIME + step, type: whole ? 'SNAPSHOT' : 'DELTA', seq: counts(step) },
+        data: { m: id, b: objects(bids), a: objects(asks) },
+      };
+    },
   },
 ];

@@ -1,108 +1,7 @@
 // Order books of venues that the sandbox does not simulate: CCXT's own handlers, fed with the venues' documented messages.
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { BookFault } from '../../../../src/errors.js';
-import type { CcxtExchange } from '../../../../src/exchanges/ccxt/ccxt-exchange.js';
-import { BookGuard } from '../../../../src/exchanges/ccxt/feeds/book-guard.js';
-import { loadExchangeClass } from '../../../../src/exchanges/ccxt/loader.js';
-import { isMethod, member } from '../../../../src/exchanges/ccxt/tables.js';
-import { bookRecord } from '../../../../src/exchanges/venues/book-integrity.js';
-import { FEEDS, type BookFeed, type MarketRow } from './book-feeds.js';
-
-type Level = readonly [string, string];
-
-const marketOf = ({ id, symbol, contract = false }: MarketRow) => {
-  const [base = '', quote = ''] = symbol.split(/[/:]/);
-  return {
-    id,
-    symbol,
-    base,
-    quote,
-    settle: contract ? quote : undefined,
-    type: contract ? 'swap' : 'spot',
-    spot: !contract,
-    swap: contract,
-    contract,
-    linear: contract ? true : undefined,
-    active: true,
-    precision: { price: 0.01, amount: 0.001 },
-    limits: {},
-    info: {},
-  };
-};
-
-/** One socket of a venue with both markets' books open on it. */
-class Socket {
-  readonly faults: Record<string, BookFault[]> = {};
-  /** Symbols in the order in which CCXT woke their loops. */
-  readonly woken: unknown[] = [];
-  readonly rejected: unknown[] = [];
-  readonly #instance: CcxtExchange;
-  readonly #feed: BookFeed;
-  readonly #guard: BookGuard;
-  readonly client: Record<string, unknown>;
-
-  private constructor(feed: BookFeed, instance: CcxtExchange, guard: BookGuard) {
-    this.#feed = feed;
-    this.#instance = instance;
-    this.#guard = guard;
-    this.client = {
-      url: feed.url,
-      subscriptions: Object.assign(
-        {},
-        ...feed.markets.map((market) => feed.subscriptions?.(market) ?? {}),
-      ) as object,
-      futures: {},
-      resolve: (book: unknown) => this.woken.push(member(book, 'symbol')),
-      reject: (error: unknown) => this.rejected.push(error),
-    };
-  }
-
-  static async open(feed: BookFeed): Promise<Socket> {
-    const instance = new (await loadExchangeClass(feed.exchange))({});
-    const setMarkets: unknown = Reflect.get(instance, 'setMarkets');
-    if (isMethod(setMarkets)) setMarkets.call(instance, feed.markets.map(marketOf));
-    const record = bookRecord(feed.exchange);
-    if (record === null) throw new Error('nothing judges these books');
-    const socket = new Socket(feed, instance, new BookGuard(instance, record));
-    for (const market of feed.markets) socket.subscribe(market);
-    return socket;
-  }
-
-  /** As the loop of a feed does; where the venue sends updates only, CCXT has its REST snapshot from the start. */
-  subscribe(market: MarketRow, step = 0): void {
-    const { symbol } = market;
-    this.faults[symbol] ??= [];
-    this.#guard.open(symbol, (fault) => this.faults[symbol]?.push(fault));
-    const { startsWhole, whole, nonceOf } = this.#feed;
-    if (startsWhole) this.say(whole(market, step));
-    else this.#snapshot(symbol, nonceOf?.(step) ?? 0);
-  }
-
-  #snapshot(symbol: string, nonce: number): void {
-    const make: unknown = Reflect.get(this.#instance, 'orderBook');
-    const books: unknown = Reflect.get(this.#instance, 'orderbooks');
-    const book = { symbol, bids: [[99, 1]], asks: [[101, 1]], nonce, timestamp: 1_750_000_000_000 };
-    if (isMethod(make)) Reflect.set(books as object, symbol, make.call(this.#instance, book));
-  }
-
-  say(message: unknown): void {
-    const handle: unknown = Reflect.get(this.#instance, this.#feed.handler ?? 'handleMessage');
-    if (isMethod(handle)) handle.call(this.#instance, this.client, message);
-  }
-
-  update(market: MarketRow, step: number, bid: Level = ['98', String(step)]): void {
-    this.say(this.#feed.update(market, step, bid));
-  }
-
-  bids({ symbol }: MarketRow): (readonly [number, number])[] | undefined {
-    const bids = member(member(Reflect.get(this.#instance, 'orderbooks'), symbol), 'bids');
-    if (!Array.isArray(bids)) return undefined;
-    return bids.map((level: unknown) => {
-      const [price, amount] = level as [number, number];
-      return [price, amount] as const;
-    });
-  }
-}
+import { BookSocket, type BookFeed } from './book-feed.js';
+import { FEEDS } from './book-feeds.js';
 
 const NAMED = FEEDS.map((feed) => ({
   ...feed,
@@ -110,8 +9,8 @@ const NAMED = FEEDS.map((feed) => ({
 }));
 
 /** Two books after five updates each: enough for numbers that the venue does not document to be believed. */
-const opened = async (feed: BookFeed): Promise<Socket> => {
-  const socket = await Socket.open(feed);
+const opened = async (feed: BookFeed): Promise<BookSocket> => {
+  const socket = await BookSocket.open(feed);
   const [market, other] = feed.markets;
   for (let step = 1; step <= 5; step += 1) for (const each of feed.markets) socket.update(each, step);
   expect(socket.faults).toEqual({ [market.symbol]: [], [other.symbol]: [] });
@@ -125,7 +24,7 @@ const opened = async (feed: BookFeed): Promise<Socket> => {
 
 describe.each(NAMED)('order books of $name', (feed) => {
   const [market, other] = feed.markets;
-  let socket: Socket;
+  let socket: BookSocket;
   beforeEach(async () => {
     socket = await opened(feed);
   });
@@ -193,13 +92,13 @@ describe.each(NAMED)('order books of $name', (feed) => {
   });
 });
 
-describe.each(NAMED.filter(({ startsWhole }) => startsWhole))(
+describe.each(NAMED.filter(({ startsWhole }) => startsWhole === true))(
   'a whole book of $name in the middle',
   (feed) => {
     it('replaces the one before, with no level from before, and the updates after it count on', async () => {
       const socket = await opened(feed);
       const [market, other] = feed.markets;
-      socket.say(feed.whole(market, 40));
+      socket.whole(market, 40);
       expect(socket.bids(market)).toEqual([[99, 1]]);
       socket.update(market, 41, ['95', '1']);
       expect(socket.bids(market)).toEqual([

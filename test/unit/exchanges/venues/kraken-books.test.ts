@@ -5,7 +5,7 @@ import type { CcxtExchange } from '../../../../src/exchanges/ccxt/ccxt-exchange.
 import { BookGuard } from '../../../../src/exchanges/ccxt/feeds/book-guard.js';
 import { loadExchangeClass } from '../../../../src/exchanges/ccxt/loader.js';
 import { isMethod, member } from '../../../../src/exchanges/ccxt/tables.js';
-import { bookChecksum, krakenChecksum } from '../../../../src/exchanges/venues/book-checksum.js';
+import { bookChecksum, krakenChecksum } from '../../../../src/exchanges/venues/books/kraken.js';
 import { bookRecord } from '../../../../src/exchanges/venues/book-integrity.js';
 
 // Twelve levels a side: two more than the checksum covers.
@@ -82,6 +82,5 @@ describe('a checksum', () => {
     expect(bookChecksum({ asks: asks.slice(0, 9), bids }, DECIMALS)).not.toBe(RIGHT);
     expect(bookChecksum({ asks: [], bids: 'none' }, DECIMALS)).toBe(0);
     expect(krakenChecksum(ten, { info: { pair_decimals: 'many', lot_decimals: 8 } })).toBeUndefined();
-    expect(krakenChecksum('no book', { info: { pair_decimals: 1, lot_decimals: 8 } })).toBeUndefined();
   });
 });
