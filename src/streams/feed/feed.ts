@@ -18,11 +18,13 @@ import { isSequence, type FeedOptions } from './feed-api.js';
 import { FeedState } from './feed-state.js';
 import { FeedTimers } from './feed-timers.js';
 import { ReconnectWait } from './reconnect-wait.js';
-import { createRestLook } from './rest-look.js';
+import { createRestLook, isOwnRefusal } from './rest-look.js';
 import { endSession, newSession, type Session } from './session.js';
 import { Silence } from './silence.js';
 
 const BAD_REQUEST = 400;
+/** Feeds that this server refused at once are opened anew over so long at least, not all at once. */
+const REFUSED_SPREAD_MS = 2_000;
 
 export class Feed {
   readonly #options: FeedOptions;
@@ -203,8 +205,12 @@ export class Feed {
     this.#end(session);
     if (this.#session !== session || this.#abort.signal.aborted) return;
     this.#session = null;
-    this.#reconnects += 1;
     this.#silence.stop();
+    if (error !== null && isOwnRefusal(error) && session.spokeAt === null) {
+      this.#openLater(error);
+      return;
+    }
+    this.#reconnects += 1;
     this.#endCheck();
     this.#catchUp.interrupt();
     const { monotonic, topic, outages, listener } = this.#options;
@@ -222,6 +228,22 @@ export class Feed {
       if (this.status.state !== 'stale') this.#state.set('reconnecting', reason);
       this.#fallback.startAfter(hopeless || polledFor !== null ? 0 : undefined);
     }
+    this.#timers.arm('reconnect', wait, () => {
+      this.#connect();
+    });
+  }
+
+  /**
+   * This server refused what the opening needs (an order book's snapshot, say): nothing was lost, and neither its clients
+   * nor the log are told of a fault. It is opened as soon as this server may ask, feeds that wait as well at other times.
+   */
+  #openLater(refusal: AppError): void {
+    const { topic, log, listener, random } = this.#options;
+    const soonest = refusal.retryAfterMs ?? REFUSED_SPREAD_MS;
+    const wait = soonest + random() * Math.max(REFUSED_SPREAD_MS, soonest);
+    log.debug({ ...topic, code: refusal.code, wait }, "a feed waits for this server's own budget");
+    listener.onInterrupted();
+    this.#fallback.startAfter();
     this.#timers.arm('reconnect', wait, () => {
       this.#connect();
     });

@@ -117,6 +117,9 @@ export interface RigOptions {
   readonly sandbox?: SandboxOptions;
   readonly idleTimeoutMs?: number;
   readonly timers?: Timers;
+  /** Requests a minute; default: more than any test makes. */
+  readonly requests?: number;
+  readonly upstreamTimeoutMs?: number;
 }
 
 export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
@@ -124,8 +127,8 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
   const client = createCcxtClient({
     exchanges: ['binance', 'kraken', 'coinbaseexchange'],
     exchangeOptions: {},
-    budget: { requests: 10_000, windowMs: 60_000 },
-    upstreamTimeoutMs: 8_000,
+    budget: { requests: options.requests ?? 10_000, windowMs: 60_000 },
+    upstreamTimeoutMs: options.upstreamTimeoutMs ?? 8_000,
     proxy: { https: '', http: '', no: '' },
     sandboxUrl: sandbox.url,
     userAgent: 'test',

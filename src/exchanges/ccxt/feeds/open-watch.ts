@@ -20,6 +20,8 @@ export interface WatchDeps {
   readonly interval?: Interval | undefined;
   /** The clock of durations and deadlines; nobody sets it. */
   readonly monotonic: () => Millis;
+  /** One request over REST that CCXT makes for the feed, with its wait for a slot. */
+  readonly upstreamTimeoutMs: Millis;
   readonly log: Log;
   /** A fault of CCXT as the AppError that `onEnd` gets. */
   toAppError(thrown: unknown): AppError;

@@ -66,6 +66,7 @@ const start = async (venue: Venue, { topic, sink }: Watching, deps: VenueWatchDe
     venueNow: () => venue.clock.now(),
     interval,
     monotonic,
+    upstreamTimeoutMs,
     log,
     toAppError: (thrown) => faultOfCcxt(exchange, thrown),
     discardInstance: () => venue.discardStreams(instance),

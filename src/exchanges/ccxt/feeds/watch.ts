@@ -11,6 +11,7 @@ import { bookFaultOf } from '../../book-fault.js';
 import type { CcxtExchange } from '../ccxt-exchange.js';
 import { isNonceFault } from '../faults.js';
 import type { BookGuard } from './book-guard.js';
+import { guardSnapshots, type SnapshotTaker } from './book-snapshots.js';
 import type { OpenWatch, WatchDeps } from './open-watch.js';
 import { member } from '../tables.js';
 import { lastPongAt } from './pong-clock.js';
@@ -68,13 +69,20 @@ const socketName = ({ sockets }: Room, url: string): string => {
 
 const rooms = new WeakMap<CcxtExchange, Room>();
 
-const roomOf = (instance: CcxtExchange, exchange: string): Room => {
+const roomOf = (
+  instance: CcxtExchange,
+  { exchange, upstreamTimeoutMs: timeoutMs, monotonic }: WatchDeps,
+): Room => {
   const known = rooms.get(instance);
   if (known !== undefined) return known;
   prepareInstance(instance);
   paceDials(instance);
   const guard = applyWatchQuirks(instance, exchange);
-  const room: Room = { open: new Set(), waiting: new Map(), sockets: new Map(), heard: 0, guard };
+  const open = new Set<WatchLoop>();
+  const takerOf = (symbol: unknown): WatchLoop | undefined =>
+    [...open].find(({ topic }) => topic.channel === 'orderbook' && topic.symbol === symbol);
+  guardSnapshots(instance, { takerOf, timeoutMs, monotonic });
+  const room: Room = { open, waiting: new Map(), sockets: new Map(), heard: 0, guard };
   rooms.set(instance, room);
   return room;
 };
@@ -87,25 +95,25 @@ interface LoopParts {
   readonly timers: Timers;
 }
 
-class WatchLoop implements WatchHandle {
+class WatchLoop implements WatchHandle, SnapshotTaker {
   readonly #parts: LoopParts;
   readonly #room: Room;
   readonly #subscriptions: FeedSubscriptions;
   readonly #books: Paced<unknown>;
   readonly #heardBefore: number;
   readonly #openedAt: Millis;
+  readonly #abort = new AbortController();
   #reader: ChannelReader | null = null;
   #unguard: (() => void) | undefined;
   #cancelLook: (() => void) | undefined;
   /** Of the order book when it was last read. */
   #shownState: string | undefined;
   #spoke = false;
-  #over = false;
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
     const { instance, topic, deps, timers } = parts;
-    this.#room = roomOf(instance, deps.exchange);
+    this.#room = roomOf(instance, deps);
     this.#heardBefore = this.#room.heard;
     this.#openedAt = deps.monotonic();
     this.#subscriptions = {
@@ -141,8 +149,20 @@ class WatchLoop implements WatchHandle {
     void this.#run();
   }
 
+  get topic(): StreamTopic {
+    return this.#parts.topic;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
   close(): void {
     this.#finish(null);
+  }
+
+  fail(thrown: unknown): void {
+    this.#finish(this.#faultOf(thrown));
   }
 
   async #run(): Promise<void> {
@@ -157,7 +177,7 @@ class WatchLoop implements WatchHandle {
         if (this.#isOver()) return;
       }
     } catch (thrown) {
-      this.#finish(this.#faultOf(thrown));
+      this.fail(thrown);
     }
   }
 
@@ -167,7 +187,7 @@ class WatchLoop implements WatchHandle {
       const held = member(Reflect.get(instance, 'orderbooks'), topic.symbol);
       const state = stateOf(held);
       if (this.#spoke && state !== undefined && state !== this.#shownState) this.#books.push(held);
-      if (!this.#over) this.#lookAtHeld();
+      if (!this.#isOver()) this.#lookAtHeld();
     });
   }
 
@@ -188,7 +208,7 @@ class WatchLoop implements WatchHandle {
       const connected: unknown = member(this.#parts.instance.clients?.[url], 'connected');
       Promise.resolve(connected).then(
         () => {
-          if (connected !== undefined && !this.#over)
+          if (connected !== undefined && !this.#isOver())
             this.#parts.sink.onSubscribed?.(socketName(this.#room, url));
         },
         // A connection that fails ends the feed by another way.
@@ -205,7 +225,7 @@ class WatchLoop implements WatchHandle {
 
   /** A method, since the flag changes during an await. */
   #isOver(): boolean {
-    return this.#over;
+    return this.#abort.signal.aborted;
   }
 
   /** Given up for its silence, and no other feed of the instance has spoken in that time either. */
@@ -234,7 +254,7 @@ class WatchLoop implements WatchHandle {
       this.#finish(AppError.from(thrown));
       return;
     }
-    if (item === undefined || this.#over) return;
+    if (item === undefined || this.#isOver()) return;
     if (!this.#spoke) forgetDials([...this.#subscriptions.noted.values()].map(({ url }) => url));
     this.#spoke = true;
     this.#room.heard += 1;
@@ -242,8 +262,8 @@ class WatchLoop implements WatchHandle {
   }
 
   #finish(error: AppError | null): void {
-    if (this.#over) return;
-    this.#over = true;
+    if (this.#isOver()) return;
+    this.#abort.abort();
     this.#books.close();
     this.#unguard?.();
     this.#cancelLook?.();

@@ -123,6 +123,7 @@ const open = (rest: Partial<StreamTopic> = {}) => {
     monotonic: time.monotonic,
     log: silentLog,
     toAppError: (thrown) => new AppError('upstream_unavailable', (thrown as Error).message),
+    upstreamTimeoutMs: 8_000,
     discardInstance: () => (discarded += 1),
   });
   return { items, ends, handle };
