@@ -26,8 +26,47 @@ export interface Unfinished {
   gone(): void;
 }
 
+/** Requests that were held back and are handled in one turn of the event loop, of all connections together. */
+const MAX_PER_TURN = 32;
+
 interface HeldCount {
   held: number;
+}
+
+/**
+ * Who may have a request handled next. An answer that needs no waiting ends within the turn of the event loop in which
+ * it began: what a few connections send at once would all be handled before anybody else is read. So a connection's
+ * further requests are handled in later turns, each connection's in its turn.
+ */
+class Turns {
+  readonly #waiting = new Set<{ handleOne(): boolean }>();
+  #turn: NodeJS.Immediate | null = null;
+
+  /** `handleOne` handles one request, and tells whether the next could be handled too. */
+  join(pipeline: { handleOne(): boolean }): void {
+    this.#waiting.add(pipeline);
+    this.#turn ??= setImmediate(() => {
+      this.#take();
+    });
+  }
+
+  leave(pipeline: { handleOne(): boolean }): void {
+    this.#waiting.delete(pipeline);
+  }
+
+  #take(): void {
+    this.#turn = null;
+    let left = MAX_PER_TURN;
+    // A Set is walked in the order of insertion, and meets again what is put back at its end.
+    for (const pipeline of this.#waiting) {
+      if (left === 0) break;
+      left -= 1;
+      this.#waiting.delete(pipeline);
+      if (pipeline.handleOne()) this.#waiting.add(pipeline);
+    }
+    const [next] = this.#waiting;
+    if (next !== undefined) this.join(next);
+  }
 }
 
 const ignore = (): void => undefined;
@@ -47,16 +86,16 @@ export const isMidAnswer = (socket: Duplex): boolean => {
 class Pipeline {
   readonly #socket: Duplex;
   readonly #counts: HeldCount;
+  readonly #turns: Turns;
   #unfinished: Unfinished[] = [];
   #held: (() => void)[] = [];
   #last: (() => void) | null = null;
   #resumeWatched = false;
-  /** The turn in which requests that were held back are handled. */
-  #turn: NodeJS.Immediate | null = null;
 
-  constructor(socket: Duplex, counts: HeldCount) {
+  constructor(socket: Duplex, { counts, turns }: { counts: HeldCount; turns: Turns }) {
     this.#socket = socket;
     this.#counts = counts;
+    this.#turns = turns;
     socket.once('close', () => {
       this.#abandon();
     });
@@ -86,12 +125,8 @@ class Pipeline {
     this.#next();
   }
 
-  /** Runs `handle` once fewer than MAX_UNFINISHED requests are unfinished, in the order of arrival. */
-  whenRoom(handle: () => void): void {
-    if (this.#held.length === 0 && this.#unfinished.length < MAX_UNFINISHED) {
-      handle();
-      return;
-    }
+  /** Runs `handle` in its turn, once fewer than MAX_UNFINISHED requests are unfinished, in the order of arrival. */
+  inTurn(handle: () => void): void {
     if (this.#counts.held >= MAX_HELD) {
       this.#socket.destroy();
       return;
@@ -99,6 +134,7 @@ class Pipeline {
     this.#counts.held += 1;
     this.#held.push(handle);
     if (this.#held.length >= MAX_HELD_UNPAUSED) this.#pause();
+    if (this.#unfinished.length < MAX_UNFINISHED) this.#turns.join(this);
   }
 
   /**
@@ -130,31 +166,24 @@ class Pipeline {
     });
   }
 
-  /**
-   * In a later turn of the event loop, at most MAX_UNFINISHED at a time: an answer that needs no waiting ends within the
-   * turn in which it began, and the next one after it would too, so that one connection's requests would all be handled
-   * before anybody else's are read.
-   */
-  #handleHeld(): void {
-    this.#turn = null;
+  /** For Turns: handles the oldest request that is held back. */
+  handleOne(): boolean {
     const wasPaused = this.#held.length >= MAX_HELD_UNPAUSED;
-    for (const handle of this.#held.splice(0, MAX_UNFINISHED - this.#unfinished.length)) {
-      this.#counts.held -= 1;
-      handle();
-    }
+    const handle = this.#held.shift();
+    if (handle === undefined) return false;
+    this.#counts.held -= 1;
+    handle();
     if (wasPaused && this.#held.length < MAX_HELD_UNPAUSED) this.#socket.resume();
-    // Those that were answered at once, or refused without being counted, leave nobody who would ask for the next.
+    if (this.#held.length > 0) return this.#unfinished.length < MAX_UNFINISHED;
     this.#next();
+    return false;
   }
 
   #next(): void {
     // A response may be told of its socket's end before this is.
     if (this.#socket.destroyed) this.#forgetHeld();
     if (this.#held.length > 0) {
-      if (this.#unfinished.length < MAX_UNFINISHED)
-        this.#turn ??= setImmediate(() => {
-          this.#handleHeld();
-        });
+      if (this.#unfinished.length < MAX_UNFINISHED) this.#turns.join(this);
       return;
     }
     // What did not arrive wholly is what the last answer is about.
@@ -165,8 +194,7 @@ class Pipeline {
   }
 
   #forgetHeld(): void {
-    if (this.#turn !== null) clearImmediate(this.#turn);
-    this.#turn = null;
+    this.#turns.leave(this);
     this.#counts.held -= this.#held.length;
     this.#held = [];
   }
@@ -184,13 +212,13 @@ export interface Pipelines {
 }
 
 export const createPipelines = (): Pipelines => {
-  const counts: HeldCount = { held: 0 };
+  const shared = { counts: { held: 0 }, turns: new Turns() };
   const known = new WeakMap<Duplex, Pipeline>();
   return {
     of(socket) {
       let pipeline = known.get(socket);
       if (pipeline === undefined) {
-        pipeline = new Pipeline(socket, counts);
+        pipeline = new Pipeline(socket, shared);
         known.set(socket, pipeline);
       }
       return pipeline;
@@ -211,7 +239,7 @@ export const boundPipelines = (server: Server, pipelines: Pipelines): void => {
     // A response has its socket where nothing on the connection is due before it: the common case, and the shortest way.
     if (response.socket !== null) handle(request, response);
     else
-      pipelines.of(request.socket).whenRoom(() => {
+      pipelines.of(request.socket).inTurn(() => {
         handle(request, response);
       });
   });

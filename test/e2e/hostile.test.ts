@@ -88,8 +88,8 @@ const expectGoodService = async (): Promise<void> => {
     const at = performance.now();
     const answer = await fetch(`http://127.0.0.1:${port}${path}`);
     await answer.text();
-    expect(answer.status).toBe(200);
-    expect(performance.now() - at).toBeLessThan(GOOD_MS);
+    expect(answer.status, path).toBe(200);
+    expect(performance.now() - at, path).toBeLessThan(GOOD_MS);
   }
 };
 
