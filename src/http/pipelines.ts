@@ -7,6 +7,7 @@
 import { ServerResponse, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { Turns } from './turns.js';
 
 /** Unfinished requests of one connection that are worked on; those beyond it are held back. */
 export const MAX_UNFINISHED = 16;
@@ -26,47 +27,8 @@ export interface Unfinished {
   gone(): void;
 }
 
-/** Requests that were held back and are handled in one turn of the event loop, of all connections together. */
-const MAX_PER_TURN = 32;
-
 interface HeldCount {
   held: number;
-}
-
-/**
- * Who may have a request handled next. An answer that needs no waiting ends within the turn of the event loop in which
- * it began: what a few connections send at once would all be handled before anybody else is read. So a connection's
- * further requests are handled in later turns, each connection's in its turn.
- */
-class Turns {
-  readonly #waiting = new Set<{ handleOne(): boolean }>();
-  #turn: NodeJS.Immediate | null = null;
-
-  /** `handleOne` handles one request, and tells whether the next could be handled too. */
-  join(pipeline: { handleOne(): boolean }): void {
-    this.#waiting.add(pipeline);
-    this.#turn ??= setImmediate(() => {
-      this.#take();
-    });
-  }
-
-  leave(pipeline: { handleOne(): boolean }): void {
-    this.#waiting.delete(pipeline);
-  }
-
-  #take(): void {
-    this.#turn = null;
-    let left = MAX_PER_TURN;
-    // A Set is walked in the order of insertion, and meets again what is put back at its end.
-    for (const pipeline of this.#waiting) {
-      if (left === 0) break;
-      left -= 1;
-      this.#waiting.delete(pipeline);
-      if (pipeline.handleOne()) this.#waiting.add(pipeline);
-    }
-    const [next] = this.#waiting;
-    if (next !== undefined) this.join(next);
-  }
 }
 
 const ignore = (): void => undefined;

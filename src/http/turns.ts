@@ -1,0 +1,47 @@
+/**
+ * Which connection may have a request handled next. An answer that needs no waiting ends within the turn of the event
+ * loop in which it began: what a few connections send at once would all be handled before anybody else is read. So a
+ * connection's further requests are handled in later turns of the loop, each connection's in its turn.
+ */
+
+/** Requests that are handled in one turn of the event loop, of all connections together. */
+const MAX_PER_TURN = 32;
+
+export interface WaitingConnection {
+  /** Handles one request, and tells whether the next could be handled too. */
+  handleOne(): boolean;
+}
+
+export class Turns {
+  readonly #waiting = new Set<WaitingConnection>();
+  #turn: NodeJS.Immediate | null = null;
+
+  /** Idempotent. */
+  join(connection: WaitingConnection): void {
+    this.#waiting.add(connection);
+    this.#turn ??= setImmediate(() => {
+      this.#take();
+    });
+  }
+
+  leave(connection: WaitingConnection): void {
+    this.#waiting.delete(connection);
+    if (this.#waiting.size > 0 || this.#turn === null) return;
+    clearImmediate(this.#turn);
+    this.#turn = null;
+  }
+
+  #take(): void {
+    this.#turn = null;
+    let left = MAX_PER_TURN;
+    // A Set is walked in the order of insertion, and meets again what is put back at its end.
+    for (const connection of this.#waiting) {
+      if (left === 0) break;
+      left -= 1;
+      this.#waiting.delete(connection);
+      if (connection.handleOne()) this.#waiting.add(connection);
+    }
+    const [next] = this.#waiting;
+    if (next !== undefined) this.join(next);
+  }
+}
