@@ -48,7 +48,7 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/cli.ts', 'src/config/config.ts', 'src/sandbox/main.ts'],
+    ignores: ['src/cli.ts', 'src/config/config.ts'],
     rules: {
       'no-restricted-properties': [
         'error',
@@ -66,7 +66,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['bench/**/*.ts', 'scripts/**/*', 'test/**/*.ts', 'src/sandbox/main.ts'],
+    files: ['bench/**/*.ts', 'scripts/**/*', 'test/**/*.ts'],
     rules: { 'no-console': 'off' },
   },
 );

@@ -1,5 +1,6 @@
 // Faults inside of one update of an order book, in each venue's own form.
 import { type Millis } from './intervals.js';
+import { itemAt } from './item-at.js';
 import { type Market } from './listings.js';
 import { slotOf } from './market-data.js';
 import { bookAt } from './order-book.js';
@@ -11,7 +12,7 @@ const GHOST_AMOUNT = 7;
 
 /** In ticks: between two levels of the grid. */
 export const ghostPrice = (market: Market, time: Millis): number =>
-  (bookAt(market, slotOf(time), GHOST_RANK + 1).bids[GHOST_RANK]?.[0] ?? 1) + 1;
+  itemAt(bookAt(market, slotOf(time), GHOST_RANK + 1).bids, GHOST_RANK)[0] + 1;
 
 const wrong = (amount: unknown): number => Number(amount) * GHOST_AMOUNT || GHOST_AMOUNT;
 
@@ -61,8 +62,8 @@ interface CoinbaseUpdate {
 /** Coinbase Exchange's updates have neither. */
 export function coinbaseFault(frame: string, { fault }: BookAlteration, ghost: string): string {
   const update = JSON.parse(frame) as CoinbaseUpdate;
-  const change = update.changes[0];
-  if (fault === 'corrupt' && change !== undefined) change[2] = String(wrong(change[2]));
+  const change = itemAt(update.changes, 0);
+  if (fault === 'corrupt') change[2] = String(wrong(change[2]));
   if (fault === 'ghost') update.changes.push(['buy', ghost, String(GHOST_AMOUNT)]);
   return JSON.stringify(update);
 }

@@ -31,6 +31,20 @@ export interface ChannelHub {
   readonly count: () => number;
 }
 
+/** What arrives at one subscriber of an update: of order books, not always what was sent. */
+function received(
+  { channel, key, frames }: { channel: Channel; key: string; frames: readonly string[] },
+  subscriber: Subscriber,
+  { time, since }: { time: Millis; since: Millis },
+): readonly string[] {
+  const { book } = channel;
+  if (book === undefined) return frames;
+  const sent = subscriber.skipsBook(key) ? (book.tornUpdate?.(time, since) ?? []) : frames;
+  return sent.flatMap((frame) =>
+    subscriber.bookFrames(key, frame, (what) => book.alter(frame, { ...what, time })),
+  );
+}
+
 export function createChannelHub(options: { now: () => Millis; clock: TickClock }): ChannelHub {
   const channels = new Map<string, ActiveChannel>();
   const byMarket = new Map<Market, Set<ActiveChannel>>();
@@ -38,21 +52,13 @@ export function createChannelHub(options: { now: () => Millis; clock: TickClock 
   const tick = (active: ReadonlySet<ActiveChannel>, time: Millis): void => {
     for (const entry of active) {
       if (time <= entry.since) continue;
-      const { since } = entry;
-      const frames = entry.channel.update(time, since);
+      const { key, channel, since } = entry;
+      const frames = channel.update(time, since);
       entry.since = time;
       if (frames.length === 0) continue;
-      for (const subscriber of entry.subscribers) {
-        const lost = entry.channel.book === true && subscriber.skipsBook(entry.key);
-        const sent = lost ? (entry.channel.tornUpdate?.(time, since) ?? []) : frames;
-        for (const frame of sent) {
-          const { channel, key } = entry;
-          const alter = (what: Pick<BookAlteration, 'fault' | 'first'>): string =>
-            channel.alter?.(frame, { ...what, time }) ?? frame;
-          const faulty = channel.book === true ? subscriber.bookFrames(key, frame, alter) : [frame];
-          for (const one of faulty) subscriber.frame(key, one);
-        }
-      }
+      for (const subscriber of entry.subscribers)
+        for (const frame of received({ channel, key, frames }, subscriber, { time, since }))
+          subscriber.frame(key, frame);
     }
   };
 
@@ -74,7 +80,6 @@ export function createChannelHub(options: { now: () => Millis; clock: TickClock 
     join: (venue, key, subscriber) => {
       const entry = open(venue, key);
       if (!entry) return false;
-      if (entry.subscribers.has(subscriber)) return true;
       entry.subscribers.add(subscriber);
       for (const frame of entry.channel.snapshot?.(entry.since) ?? []) subscriber.frame(key, frame);
       return true;

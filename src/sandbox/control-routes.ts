@@ -50,8 +50,8 @@ export async function handleControl(
       send(403, { error: refusal });
       return;
     }
-    const url = new URL(request.url ?? '/', 'http://sandbox');
-    const route = `${request.method ?? 'GET'} ${url.pathname.replace(/^\/_control\/?/, '')}`;
+    const url = new URL(String(request.url), 'http://sandbox');
+    const route = `${String(request.method)} ${url.pathname.replace(/^\/_control\/?/, '')}`;
     const body: unknown = request.method === 'POST' ? await readJson(request) : undefined;
     const answer = dispatch(route, { ...context, query: url.searchParams, body });
     if (answer === undefined) send(404, { error: `no control route ${route}` });

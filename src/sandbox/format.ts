@@ -1,10 +1,11 @@
 // Numbers and times as venues write them.
 import { type Millis } from './intervals.js';
+import { itemAt } from './item-at.js';
 
 const POWERS = Array.from({ length: 16 }, (_, i) => 10 ** i);
 
 /** Whole units of 10^-decimals as a number: the one nearest to the exact decimal, as a parser would read it. */
-export const toNumber = (units: number, decimals: number): number => units / (POWERS[decimals] ?? 1);
+export const toNumber = (units: number, decimals: number): number => units / itemAt(POWERS, decimals);
 
 /** Whole units of 10^-decimals as a decimal string with `places` decimals (at least `decimals`). */
 export const toDecimal = (units: number, decimals: number, places = decimals): string =>

@@ -63,7 +63,7 @@ export function createHttpServer(options: HttpOptions): Server {
   };
 
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    const url = request.url ?? '/';
+    const url = String(request.url);
     if (options.control !== null && url.startsWith('/_control')) {
       options.control(request, response);
       return;
@@ -81,7 +81,7 @@ export function createHttpServer(options: HttpOptions): Server {
     const kind = venue.kindOf(path, query);
     const taken = options.faults.take({ venue: venue.id, kind, target });
     const fault: RestFault | undefined = taken && !isSocketFault(taken) ? taken : undefined;
-    const method = request.method ?? 'GET';
+    const method = String(request.method);
     const now = options.now();
     const sound = venue.handle({ method, path, query, headers: request.headers, now });
     const reply = faultyReply(sound, { fault, venue, now });
@@ -115,7 +115,7 @@ export function createHttpServer(options: HttpOptions): Server {
       serve(request, response);
     } catch (error) {
       // A fault of the sandbox itself must not look like one of the venue's.
-      if (!response.headersSent) response.writeHead(500, { 'content-type': 'application/json' });
+      response.writeHead(500, { 'content-type': 'application/json' });
       response.end(JSON.stringify({ error: `sandbox: ${String(error)}` }));
     }
   });

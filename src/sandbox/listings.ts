@@ -67,17 +67,27 @@ const ASSETS = new Map<string, Asset>([
   ['BNB', asset(580, [1, 3], '2017-11-06')],
   ['MUSE', asset(11.4, [3, 3], '2021-06-01')],
   ['VEN', asset(2.4, [4, 1], '2018-06-01')],
+  ['LUNA', asset(0.25, [4, 2], '2022-05-28')],
+  ['LUNC', asset(0.000_06, [8, 0], '2019-05-07')],
 ]);
 const SYNTHETIC: Asset = asset(1, [4, 1], '2021-03-01');
 
 /** Units of the reference currency (about a US dollar) in one unit of the quote. */
-export const QUOTES: Readonly<Record<string, number>> = {
-  USD: 1,
-  USDT: 1.0004,
-  USDC: 0.9999,
-  EUR: 1.08,
-  BTC: 64_000,
-};
+const QUOTES = new Map<string, number>([
+  ['USD', 1],
+  ['USDT', 1.0004],
+  ['USDC', 0.9999],
+  ['EUR', 1.08],
+  ['BTC', 64_000],
+]);
+
+/** @throws RangeError for a currency in which nothing is quoted */
+export function quoteValue(currency: string): number {
+  const value = QUOTES.get(currency);
+  if (value === undefined) throw new RangeError(`nothing is quoted in ${currency}`);
+  return value;
+}
+
 const VENUE_SKEW: Readonly<Record<ExchangeId, number>> = {
   binance: 1,
   kraken: 1.0004,
@@ -94,7 +104,7 @@ const PAIRS: Readonly<Record<ExchangeId, string>> = {
   binance: `BTC/USDT ETH/USDT SOL/USDT XRP/USDT DOGE/USDT ADA/USDT LTC/USDT BNB/USDT BTC/USDC ETH/USDC BTC/EUR ETH/EUR
     ETH/BTC ${HALTED_SYMBOL}`,
   kraken:
-    'BTC/USD ETH/USD SOL/USD XRP/USD DOGE/USD ADA/USD LTC/USD BTC/EUR ETH/EUR BTC/USDT ETH/USDT BTC/USDC ETH/BTC',
+    'BTC/USD ETH/USD SOL/USD XRP/USD DOGE/USD ADA/USD LTC/USD BTC/EUR ETH/EUR BTC/USDT ETH/USDT BTC/USDC ETH/BTC LUNA/USD LUNC/USD',
   coinbaseexchange: `BTC/USD ETH/USD SOL/USD XRP/USD DOGE/USD ADA/USD LTC/USD BTC/EUR ETH/EUR BTC/USDT ETH/USDT
     BTC/USDC ETH/BTC ${THIN_SYMBOL}`,
 };
@@ -159,7 +169,7 @@ function makeMarket({ venue, symbol, seed }: Place, trees: Map<string, PriceTree
     });
   trees.set(treeName, tree);
   const priceDecimals = quote === 'BTC' ? 5 : found.priceDecimals;
-  const factor = VENUE_SKEW[venue] / (QUOTES[quote] ?? 1);
+  const factor = VENUE_SKEW[venue] / quoteValue(quote);
   return {
     venue,
     symbol,

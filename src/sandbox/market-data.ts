@@ -1,6 +1,7 @@
 // Candles, trades and tickers of a market in whole ticks and lots: what the wire formats are made from.
 import { mix } from './hash.js';
 import { DAY, MINUTE, type Interval, type Millis } from './intervals.js';
+import { itemAt } from './item-at.js';
 import { type Market } from './listings.js';
 import { bookSide, toTicks, type Level } from './order-book.js';
 import { SLOT, type Bar } from './price-path.js';
@@ -70,8 +71,10 @@ export function rawCandle(
   now: Millis,
 ): RawCandle | undefined {
   const from = Math.max(period.start, market.listedAt);
-  const bar = market.tree.aggregate(from, Math.min(period.end, (slotOf(now) + 1) * SLOT));
-  return bar && bar.lots > 0 ? toCandle(market, bar, period) : undefined;
+  const to = Math.min(period.end, (slotOf(now) + 1) * SLOT);
+  if (to <= from) return undefined;
+  const bar = market.tree.aggregate(from, to);
+  return bar.lots > 0 ? toCandle(market, bar, period) : undefined;
 }
 
 /** Candles oldest first, at most `limit`; a period without a trade has none. */
@@ -125,7 +128,7 @@ export function latestTrades(market: Market, slot: number, limit: number): RawTr
   return trades.reverse();
 }
 
-const dayBars = new WeakMap<Market, { minute: Millis; bar: Bar | undefined }>();
+const dayBars = new WeakMap<Market, { minute: Millis; bar: Bar }>();
 
 /** The ticker as it stands at `time`. */
 export function rawTicker(market: Market, time: Millis): RawTicker {
@@ -139,25 +142,21 @@ export function rawTicker(market: Market, time: Millis): RawTicker {
   }
   const now = market.tree.aggregate(minute, (slot + 1) * SLOT);
   const bar = join(day.bar, now);
-  if (!bar) throw new RangeError(`no price of ${market.symbol} at ${time}`);
   const trade = market.thin ? latestTrades(market, slot, 1)[0] : rawTrade(market, slot);
   return {
     ...toCandle(market, bar, { start, end: time }),
     time,
-    bid: bookSide(market, { slot, side: 'bid' }, 1)[0] ?? [0, 0],
-    ask: bookSide(market, { slot, side: 'ask' }, 1)[0] ?? [0, 0],
+    bid: itemAt(bookSide(market, { slot, side: 'bid' }, 1), 0),
+    ask: itemAt(bookSide(market, { slot, side: 'ask' }, 1), 0),
     trade: trade ?? { id: tradeId(slot), time, price: toTicks(market, bar.close), lots: 1, side: 'buy' },
   };
 }
 
-function join(a: Bar | undefined, b: Bar | undefined): Bar | undefined {
-  if (!a || !b) return a ?? b;
-  return {
-    open: a.open,
-    high: Math.max(a.high, b.high),
-    low: Math.min(a.low, b.low),
-    close: b.close,
-    lots: a.lots + b.lots,
-    trades: a.trades + b.trades,
-  };
-}
+const join = (a: Bar, b: Bar): Bar => ({
+  open: a.open,
+  high: Math.max(a.high, b.high),
+  low: Math.min(a.low, b.low),
+  close: b.close,
+  lots: a.lots + b.lots,
+  trades: a.trades + b.trades,
+});

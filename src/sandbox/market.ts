@@ -68,19 +68,16 @@ interface TruthRange {
 
 /** @throws RangeError from its functions for an unknown symbol or interval */
 export function createMarketTruth(options: ListingOptions): MarketTruth {
-  const all = new Map<ExchangeId, Map<string, Market>>();
-  for (const market of listMarkets(options)) {
-    const ofVenue = all.get(market.venue) ?? new Map<string, Market>();
-    all.set(market.venue, ofVenue.set(market.symbol, market));
-  }
-  const find = (venue: ExchangeId, symbol: string): Market | undefined => all.get(venue)?.get(symbol);
+  const all = listMarkets(options);
+  const byName = new Map(all.map((market) => [`${market.venue} ${market.symbol}`, market]));
+  const find = (venue: ExchangeId, symbol: string): Market | undefined => byName.get(`${venue} ${symbol}`);
   const need = (venue: ExchangeId, symbol: string): Market => {
     const market = find(venue, symbol);
     if (!market) throw new RangeError(`${venue} does not list ${symbol}`);
     return market;
   };
   return {
-    markets: (venue) => [...(all.get(venue)?.values() ?? [])],
+    markets: (venue) => all.filter((market) => market.venue === venue),
     find,
     ticker: (venue, symbol, time) => toTicker(need(venue, symbol), time),
     candles: (venue, symbol, range) => toCandles(need(venue, symbol), range),

@@ -5,6 +5,7 @@
 // volume exactly, so any range can be summed up from a few dozen bars, and candles of all intervals agree.
 import { mix, unit, valueNoise } from './hash.js';
 import { DAY, HOUR, MINUTE, type Millis } from './intervals.js';
+import { itemAt } from './item-at.js';
 import { bridge, minutePath, shareLots, SLOT, SLOTS_PER_MINUTE, type Bar } from './price-path.js';
 
 /** Bar lengths from the top of the tree down to the minute. */
@@ -41,9 +42,9 @@ const minutes = new Map<number, Slots>();
 let trees = 0;
 
 function remember<T>(cache: Map<number, T>, key: number, entry: { value: T; max: number }): T {
-  if (cache.size >= entry.max) {
-    const oldest = cache.keys().next().value;
-    if (oldest !== undefined) cache.delete(oldest);
+  for (const oldest of cache.keys()) {
+    if (cache.size < entry.max) break;
+    cache.delete(oldest);
   }
   cache.set(key, entry.value);
   return entry.value;
@@ -61,8 +62,8 @@ export class PriceTree {
     this.#least = options.thin ? 0 : 1;
   }
 
-  /** Everything that traded in [from, to); both must be multiples of SLOT. Undefined for an empty range. */
-  aggregate(from: Millis, to: Millis): Bar | undefined {
+  /** Everything that traded in [from, to); both must be multiples of SLOT. @throws RangeError for an empty range */
+  aggregate(from: Millis, to: Millis): Bar {
     let sum: Bar | undefined;
     const add = (bar: Bar): void => {
       sum = sum
@@ -77,6 +78,7 @@ export class PriceTree {
         : bar;
     };
     this.#walk({ from, to, level: 0 }, add);
+    if (!sum) throw new RangeError(`nothing lies within ${from} and ${to}`);
     return sum;
   }
 
@@ -85,11 +87,11 @@ export class PriceTree {
     const minute = Math.floor(index / SLOTS_PER_MINUTE);
     const slots = this.#slots(minute);
     const at = index - minute * SLOTS_PER_MINUTE;
-    return { price: slots.prices[at] ?? 0, lots: slots.lots[at] ?? 0 };
+    return { price: itemAt(slots.prices, at), lots: itemAt(slots.lots, at) };
   }
 
   #walk(range: { from: Millis; to: Millis; level: number }, add: (bar: Bar) => void): void {
-    const length = LEVELS[range.level] ?? MINUTE;
+    const length = itemAt(LEVELS, range.level);
     for (let index = Math.floor(range.from / length); index * length < range.to; index += 1) {
       const from = Math.max(range.from, index * length);
       const to = Math.min(range.to, (index + 1) * length);
@@ -105,11 +107,11 @@ export class PriceTree {
     const slots = this.#slots(minute);
     const first = from - minute * SLOTS_PER_MINUTE;
     const end = to - minute * SLOTS_PER_MINUTE;
-    const open = slots.prices[first] ?? 0;
+    const open = itemAt(slots.prices, first);
     let [high, low, close, lots, trades] = [open, open, open, 0, 0];
     for (let at = first; at < end; at += 1) {
-      close = slots.prices[at] ?? 0;
-      const traded = slots.lots[at] ?? 0;
+      close = itemAt(slots.prices, at);
+      const traded = itemAt(slots.lots, at);
       if (close > high) high = close;
       if (close < low) low = close;
       lots += traded;
@@ -120,11 +122,9 @@ export class PriceTree {
 
   #bar(level: number, index: number): Bar {
     if (level === 0) return this.#day(index);
-    const parts = (LEVELS[level - 1] ?? DAY) / (LEVELS[level] ?? MINUTE);
+    const parts = itemAt(LEVELS, level - 1) / itemAt(LEVELS, level);
     const parent = Math.floor(index / parts);
-    const bar = this.#split(level - 1, parent)[index - parent * parts];
-    if (!bar) throw new RangeError(`no bar ${index} at level ${level}`);
-    return bar;
+    return itemAt(this.#split(level - 1, parent), index - parent * parts);
   }
 
   #dayPrice(day: number): number {
@@ -158,8 +158,8 @@ export class PriceTree {
     const known = this.#children.get(cacheKey);
     if (known) return known;
     const parent = this.#bar(level, index);
-    const length = LEVELS[level + 1] ?? MINUTE;
-    const count = (LEVELS[level] ?? DAY) / length;
+    const length = itemAt(LEVELS, level + 1);
+    const count = itemAt(LEVELS, level) / length;
     const key = mix(mix(this.#options.key, 31 + level), index);
     const knots = bridge(parent, key, count);
     const slots = length / SLOT;
@@ -168,11 +168,11 @@ export class PriceTree {
     const top = mix(key, 2000) % count;
     const bottom = mix(key, 2001) % count;
     const bars = Array.from({ length: count }, (_, i): Bar => {
-      const open = knots[i] ?? 0;
-      const close = knots[i + 1] ?? 0;
+      const open = itemAt(knots, i);
+      const close = itemAt(knots, i + 1);
       const high = Math.min(parent.high, Math.max(open, close) + wick * unit(mix(key, 3000 + i)));
       const low = Math.max(parent.low, Math.min(open, close) - wick * unit(mix(key, 4000 + i)));
-      const share = lots[i] ?? 0;
+      const share = itemAt(lots, i);
       return {
         open,
         close,

@@ -156,19 +156,12 @@ export class Peer {
     if (met === undefined) return [frame];
     const { fault, first } = met;
     met.first ??= frame;
-    // The first of two in the wrong order waits for the second; numbers stop after the first.
-    if (fault === 'reorder' && first === undefined) return [];
+    // Numbers stop after the first; the first of two in the wrong order waits for the second.
     if (fault === 'stuck') return [first === undefined ? frame : alter({ fault, first })];
+    if (fault === 'reorder' && first === undefined) return [];
     this.#bookFaults.delete(channel);
-    switch (fault) {
-      case 'lose':
-        return [];
-      case 'repeat':
-        return [frame, frame];
-      case 'reorder':
-        return [frame, first ?? frame];
-      default:
-        return [alter({ fault, first: frame })];
-    }
+    if (fault === 'lose') return [];
+    if (fault === 'repeat') return [frame, frame];
+    return first === undefined ? [alter({ fault, first: frame })] : [frame, first];
   };
 }

@@ -121,7 +121,7 @@ export function attachWebSockets(server: Server, options: WsOptions): WsSide {
     socket.on('error', () => undefined);
     socket.once('close', () => connections.delete(socket));
     connections.add(socket);
-    const { host, path, query, target } = splitTarget(request.url ?? '/');
+    const { host, path, query, target } = splitTarget(String(request.url));
     const venue = byHost.get(host);
     if (!venue || peers.size >= MAX_SOCKETS) {
       refuse(socket, venue ? 503 : 404, '{"error":"no simulated feed here, or too many sockets"}');

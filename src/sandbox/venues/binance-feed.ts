@@ -185,10 +185,11 @@ function makeChannel(market: Market, stream: string): Channel | undefined {
     case 'depth@1000ms':
       return {
         market,
-        book: true,
+        book: {
+          alter: (frame, what) =>
+            binanceFault(frame, what, binancePrice(market, ghostPrice(market, what.time))),
+        },
         update: (time, since) => depthFrame(market, time, since),
-        alter: (frame, what) =>
-          binanceFault(frame, what, binancePrice(market, ghostPrice(market, what.time))),
       };
     default:
       return undefined;

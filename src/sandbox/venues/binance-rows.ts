@@ -1,6 +1,7 @@
 // Binance's rows and objects, made from the market's candles, tickers and trades.
 // https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints
 import { toDecimal } from '../format.js';
+import { itemAt } from '../item-at.js';
 import { type Market } from '../listings.js';
 import { type RawCandle, type RawTicker, type RawTrade } from '../market-data.js';
 import { QUANTITY_DECIMALS, type Level } from '../order-book.js';
@@ -85,7 +86,7 @@ export const fillsOf = ({ id, lots }: RawTrade): readonly Fill[] => {
 
 const fillIds = (trade: RawTrade): { readonly f: number; readonly l: number } => {
   const fills = fillsOf(trade);
-  return { f: fills[0]?.id ?? 0, l: fills.at(-1)?.id ?? 0 };
+  return { f: itemAt(fills, 0).id, l: itemAt(fills, fills.length - 1).id };
 };
 
 export const aggTrade = (market: Market, trade: RawTrade) => ({

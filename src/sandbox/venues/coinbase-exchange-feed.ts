@@ -2,6 +2,7 @@
 import { coinbaseFault, ghostPrice } from '../book-faults.js';
 import { isoMicros } from '../format.js';
 import { type Millis } from '../intervals.js';
+import { itemAt } from '../item-at.js';
 import { type Market } from '../listings.js';
 import { latestTrades, rawTicker, rawTrades, slotOf, type RawTrade } from '../market-data.js';
 import { type MarketTruth } from '../market.js';
@@ -75,8 +76,23 @@ function bookChannel(market: Market): Channel {
   const change = (side: Side) => (entry: Level) => [side === 'bid' ? 'buy' : 'sell', ...level(entry)];
   return {
     market,
-    book: true,
-    alter: (frame, what) => coinbaseFault(frame, what, coinbasePrice(market, ghostPrice(market, what.time))),
+    book: {
+      alter: (frame, what) =>
+        coinbaseFault(frame, what, coinbasePrice(market, ghostPrice(market, what.time))),
+      // Nothing is numbered here, so that a loss can be seen only where bids and asks meet: a bid was placed among the
+      // asks, and the removal of those below it was lost. So far among them that the market does not get there meanwhile.
+      tornUpdate: (time, since) => {
+        const { asks } = bookAt(market, slotOf(since), TORN_DEPTH);
+        return [
+          JSON.stringify({
+            type: 'l2update',
+            product_id: coinbaseId(market),
+            changes: [change('bid')(itemAt(asks, asks.length - 1))],
+            time: isoMicros(time),
+          }),
+        ];
+      },
+    },
     snapshot: (time) => {
       const book = bookAt(market, slotOf(time), BOOK_LEVELS);
       return [
@@ -85,20 +101,6 @@ function bookChannel(market: Market): Channel {
           product_id: coinbaseId(market),
           bids: book.bids.map(level),
           asks: book.asks.map(level),
-          time: isoMicros(time),
-        }),
-      ];
-    },
-    // Nothing is numbered here, so that a loss can be seen only where bids and asks meet: a bid was placed among the
-    // asks, and the removal of those below it was lost. So far among them that the market does not get there meanwhile.
-    tornUpdate: (time, since) => {
-      const among = bookAt(market, slotOf(since), TORN_DEPTH).asks.at(-1);
-      if (among === undefined) return [];
-      return [
-        JSON.stringify({
-          type: 'l2update',
-          product_id: coinbaseId(market),
-          changes: [change('bid')(among)],
           time: isoMicros(time),
         }),
       ];

@@ -26,12 +26,13 @@ const KNOWN: Readonly<Record<string, readonly [id: number, name: string]>> = {
   ADA: [2010, 'Cardano'],
   SOL: [5426, 'Solana'],
   MUSE: [7805, 'Muse DAO'],
+  LUNA: [20_314, 'Terra'],
+  LUNC: [4172, 'Terra Classic'],
   VEN: [1567, 'VeChain (old)'],
 };
 const FIRST_SYNTHETIC_ID = 100_000;
 
-/** Tickers that a second, far smaller asset carries too. */
-const AMBIGUOUS_SYMBOLS: readonly string[] = ['SOL', 'BTC'];
+/** Tickers that a second, far smaller asset carries too, with its id. */
 const IMPOSTOR_IDS: Readonly<Record<string, number>> = { SOL: 16_116, BTC: 31_469 };
 const IMPOSTOR_FACTOR = 1e-5;
 
@@ -46,16 +47,12 @@ export function listCmcAssets(truth: MarketTruth): CmcAsset[] {
     const [id, name] = KNOWN[symbol] ?? [FIRST_SYNTHETIC_ID + index, symbol];
     return { id, symbol, name, slug: slug(name), rank: index + 1, market, factor: 1 };
   });
-  const impostors = real
-    .filter((asset) => AMBIGUOUS_SYMBOLS.includes(asset.symbol))
-    .map((asset): CmcAsset => ({
-      ...asset,
-      id: IMPOSTOR_IDS[asset.symbol] ?? asset.id + 900_000,
-      name: `${asset.name} Inu`,
-      slug: `${asset.slug}-inu`,
-      rank: asset.rank + 5_000,
-      factor: IMPOSTOR_FACTOR,
-    }));
+  const impostors = real.flatMap((asset): CmcAsset[] => {
+    const id = IMPOSTOR_IDS[asset.symbol];
+    if (id === undefined) return [];
+    const name = `${asset.name} Inu`;
+    return [{ ...asset, id, name, slug: slug(name), rank: asset.rank + 5_000, factor: IMPOSTOR_FACTOR }];
+  });
   return [...real, ...impostors];
 }
 

@@ -1,7 +1,7 @@
 // CoinMarketCap's records of assets with their quotes.
 // https://coinmarketcap.com/api/documentation/v1/#operation/getV2CryptocurrencyQuotesLatest
 import { MINUTE, type Millis } from '../intervals.js';
-import { QUOTES } from '../listings.js';
+import { quoteValue } from '../listings.js';
 import { slotOf } from '../market-data.js';
 import { type CmcAsset } from './coinmarketcap-assets.js';
 
@@ -23,7 +23,7 @@ export interface CmcPrice {
 export function cmcPrice(asset: CmcAsset, convert: string, now: Millis): CmcPrice {
   const updatedAt = Math.floor(now / MINUTE) * MINUTE;
   const reference = asset.market.tree.slot(slotOf(updatedAt)).price * asset.factor;
-  return { price: reference / (QUOTES[convert] ?? 1), updatedAt };
+  return { price: reference / quoteValue(convert), updatedAt };
 }
 
 function quote(asset: CmcAsset, convert: string, now: Millis) {

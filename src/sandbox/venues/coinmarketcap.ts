@@ -1,6 +1,7 @@
 // CoinMarketCap's Pro API, as far as a fallback for prices needs it.
 // https://coinmarketcap.com/api/documentation/v1/ and https://coinmarketcap.com/api/documentation/guides/errors-and-rate-limits
 import { type Millis } from '../intervals.js';
+import { itemAt } from '../item-at.js';
 import { type MarketTruth } from '../market.js';
 import { listCmcAssets, type CmcAsset } from './coinmarketcap-assets.js';
 import { CONVERSION_IDS, record, type Version } from './coinmarketcap-records.js';
@@ -8,19 +9,20 @@ import { blockPage, integer, type RequestKind, type RestVenue } from './venue.js
 import { type VenueReply, type VenueRequest } from './venue.js';
 
 /** The documented error codes with their statuses. The API key `error-<code>` is refused with that code. */
-const ERRORS: Readonly<Record<number, readonly [status: number, message: string]>> = {
-  1001: [401, 'This API Key is invalid.'],
-  1002: [401, 'API key missing.'],
-  1003: [402, 'Your API Key must be activated. Please go to pro.coinmarketcap.com/account/plan.'],
-  1004: [402, "Your API Key's subscription plan has expired."],
-  1005: [403, 'An API Key is required for this call.'],
-  1006: [403, "Your API Key subscription plan doesn't support this endpoint."],
-  1007: [403, 'This API Key has been disabled. Please contact support.'],
-  1008: [429, "You've exceeded your API Key's HTTP request rate limit. Rate limits reset every minute."],
-  1009: [429, "You've exceeded your API Key's daily rate limit."],
-  1010: [429, "You've exceeded your API Key's monthly rate limit."],
-  1011: [429, "You've hit an IP rate limit."],
-};
+const FIRST_ERROR = 1001;
+const ERRORS: readonly (readonly [status: number, message: string])[] = [
+  [401, 'This API Key is invalid.'],
+  [401, 'API key missing.'],
+  [402, 'Your API Key must be activated. Please go to pro.coinmarketcap.com/account/plan.'],
+  [402, "Your API Key's subscription plan has expired."],
+  [403, 'An API Key is required for this call.'],
+  [403, "Your API Key subscription plan doesn't support this endpoint."],
+  [403, 'This API Key has been disabled. Please contact support.'],
+  [429, "You've exceeded your API Key's HTTP request rate limit. Rate limits reset every minute."],
+  [429, "You've exceeded your API Key's daily rate limit."],
+  [429, "You've exceeded your API Key's monthly rate limit."],
+  [429, "You've hit an IP rate limit."],
+];
 interface Outcome {
   readonly status: number;
   readonly code: number;
@@ -44,7 +46,7 @@ const envelope = (outcome: Outcome, now: Millis, data?: unknown): VenueReply => 
 });
 
 const refuse = (code: number, now: Millis): VenueReply => {
-  const [status, message] = ERRORS[code] ?? [500, 'An internal server error occurred'];
+  const [status, message] = itemAt(ERRORS, code - FIRST_ERROR);
   return envelope({ status, code, message }, now);
 };
 const badRequest = (message: string, now: Millis): VenueReply =>
@@ -56,16 +58,22 @@ const list = (query: URLSearchParams, name: string): string[] | undefined => que
 
 export function createCoinMarketCap({ truth }: { readonly truth: MarketTruth }): RestVenue {
   const assets = listCmcAssets(truth);
-  const byId = new Map(assets.map((asset) => [String(asset.id), asset]));
-  const bySlug = new Map(assets.map((asset) => [asset.slug, asset]));
   const bySymbol = new Map<string, CmcAsset[]>();
   for (const asset of assets) bySymbol.set(asset.symbol, [...(bySymbol.get(asset.symbol) ?? []), asset]);
 
+  const byParameter = {
+    id: new Map(assets.map((asset) => [String(asset.id), [asset]])),
+    slug: new Map(assets.map((asset) => [asset.slug, [asset]])),
+    symbol: bySymbol,
+  };
+
   const map = ({ query, now }: VenueRequest): VenueReply => {
-    const symbols = list(query, 'symbol');
-    const unknown = symbols?.find((symbol) => !bySymbol.has(symbol));
-    if (unknown !== undefined) return invalid('symbol', unknown, now);
-    const found = symbols ? symbols.flatMap((symbol) => bySymbol.get(symbol) ?? []) : assets;
+    const found: CmcAsset[] = [];
+    for (const symbol of list(query, 'symbol') ?? bySymbol.keys()) {
+      const some = bySymbol.get(symbol);
+      if (!some) return invalid('symbol', symbol, now);
+      found.push(...some);
+    }
     const start = (integer(query, 'start') ?? 1) - 1;
     const page = found.slice(start, start + (integer(query, 'limit') ?? found.length));
     const data = page.map((asset) => ({
@@ -85,17 +93,19 @@ export function createCoinMarketCap({ truth }: { readonly truth: MarketTruth }):
 
   /** The assets that a query names, by what it names them, or the reply that refuses it. */
   const named = ({ query, now }: VenueRequest): Map<string, CmcAsset[]> | VenueReply => {
-    const name = ['id', 'slug', 'symbol'].find((parameter) => query.has(parameter));
-    if (name === undefined) return badRequest('"value" must contain at least one of [id, symbol, slug]', now);
-    const found = new Map<string, CmcAsset[]>();
-    for (const value of list(query, name) ?? []) {
-      const one = name === 'id' ? byId.get(value) : bySlug.get(value);
-      const some = name === 'symbol' ? bySymbol.get(value) : one && [one];
-      if (!some) return invalid(name, value, now);
-      // Answers by slug are keyed by id.
-      found.set(name === 'slug' ? String(some[0]?.id) : value, some);
+    for (const name of ['id', 'slug', 'symbol'] as const) {
+      const values = list(query, name);
+      if (values === undefined) continue;
+      const found = new Map<string, CmcAsset[]>();
+      for (const value of values) {
+        const some = byParameter[name].get(value);
+        if (!some) return invalid(name, value, now);
+        // Answers by slug are keyed by id.
+        found.set(name === 'slug' ? String(itemAt(some, 0).id) : value, some);
+      }
+      return found;
     }
-    return found;
+    return badRequest('"value" must contain at least one of [id, symbol, slug]', now);
   };
 
   const quotes = (request: VenueRequest, version: Version): VenueReply => {

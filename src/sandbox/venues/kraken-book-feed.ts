@@ -4,9 +4,11 @@ import { crc32 } from 'node:zlib';
 import { ghostPrice, krakenFault } from '../book-faults.js';
 import { isoMicros, toDecimal } from '../format.js';
 import { type Millis } from '../intervals.js';
+import { itemAt } from '../item-at.js';
 import { type Market } from '../listings.js';
 import { slotOf } from '../market-data.js';
 import { bookAt, bookChange, QUANTITY_DECIMALS, type BookSides, type Level } from '../order-book.js';
+import { krakenFeedSymbol } from './kraken-markets.js';
 import { type Channel } from './venue.js';
 
 /** Kraken sends quantities as numbers with eight decimals, trailing zeros and all. */
@@ -36,13 +38,13 @@ function frame(
 ): string {
   const checksum = bookChecksum(market, bookAt(market, slotOf(about.time), 10));
   const stamp = about.type === 'update' ? `,"timestamp":"${isoMicros(about.time)}"` : '';
-  return `{"channel":"book","type":"${about.type}","data":[{"symbol":"${market.symbol}","bids":[${levels(market, sides.bids)}],"asks":[${levels(market, sides.asks)}],"checksum":${checksum}${stamp}}]}`;
+  return `{"channel":"book","type":"${about.type}","data":[{"symbol":"${krakenFeedSymbol(market)}","bids":[${levels(market, sides.bids)}],"asks":[${levels(market, sides.asks)}],"checksum":${checksum}${stamp}}]}`;
 }
 
 /** Levels that only fell out of the subscribed depth are not sent: the reader cuts its book itself. */
 function inScope(change: BookSides, now: BookSides): BookSides {
-  const worstBid = now.bids.at(-1)?.[0] ?? 0;
-  const worstAsk = now.asks.at(-1)?.[0] ?? Infinity;
+  const [worstBid] = itemAt(now.bids, now.bids.length - 1);
+  const [worstAsk] = itemAt(now.asks, now.asks.length - 1);
   return {
     bids: change.bids.filter(([price]) => price >= worstBid),
     asks: change.asks.filter(([price]) => price <= worstAsk),
@@ -51,12 +53,13 @@ function inScope(change: BookSides, now: BookSides): BookSides {
 
 export const krakenBookChannel = (market: Market, depth: number): Channel => ({
   market,
-  book: true,
-  alter: (frame, what) =>
-    krakenFault(frame, what, toDecimal(ghostPrice(market, what.time), market.priceDecimals)),
+  book: {
+    alter: (frame, what) =>
+      krakenFault(frame, what, toDecimal(ghostPrice(market, what.time), market.priceDecimals)),
+    // The levels were lost, the checksum came: a later update of the same levels would hide the loss.
+    tornUpdate: (time) => [frame(market, { bids: [], asks: [] }, { type: 'update', time })],
+  },
   snapshot: (time) => [frame(market, bookAt(market, slotOf(time), depth), { type: 'snapshot', time })],
-  // The levels were lost, the checksum came: a later update of the same levels would hide the loss.
-  tornUpdate: (time) => [frame(market, { bids: [], asks: [] }, { type: 'update', time })],
   update: (time, since) => {
     const from = slotOf(since);
     const to = slotOf(time);

@@ -7,6 +7,7 @@ import { type RawCandle, type RawTrade } from '../market-data.js';
 import { type MarketTruth } from '../market.js';
 import { krakenBookChannel } from './kraken-book-feed.js';
 import { KRAKEN_INTERVALS, krakenVwap } from './kraken.js';
+import { krakenFeedSymbol } from './kraken-markets.js';
 import { parseCommand, strings } from './feed-command.js';
 import { type Channel, type FeedSocket, type FeedVenue } from './venue.js';
 
@@ -24,7 +25,7 @@ function tickerData(market: Market, time: Millis) {
   const raw = rawTicker(market, time);
   const change = raw.trade.price - raw.open;
   return {
-    symbol: market.symbol,
+    symbol: krakenFeedSymbol(market),
     bid: price(market, raw.bid[0]),
     bid_qty: toNumber(raw.bid[1], 3),
     ask: price(market, raw.ask[0]),
@@ -36,6 +37,8 @@ function tickerData(market: Market, time: Millis) {
     high: price(market, raw.high),
     change: price(market, change),
     change_pct: Math.round((change / raw.open) * 10_000) / 100,
+    // REST tickers have no time at all.
+    timestamp: isoMicros(time),
   };
 }
 
@@ -46,7 +49,7 @@ const tickerChannel = (market: Market): Channel => ({
 });
 
 const tradeData = (market: Market, trade: RawTrade) => ({
-  symbol: market.symbol,
+  symbol: krakenFeedSymbol(market),
   side: trade.side,
   price: price(market, trade.price),
   qty: amount(market, trade.lots),
@@ -70,7 +73,7 @@ const tradeChannel = (market: Market): Channel => {
 };
 
 const candleData = (market: Market, candle: RawCandle, minutes: number) => ({
-  symbol: market.symbol,
+  symbol: krakenFeedSymbol(market),
   open: price(market, candle.open),
   high: price(market, candle.high),
   low: price(market, candle.low),
@@ -176,7 +179,9 @@ function onCommand(socket: FeedSocket, command: Command, context: Context): void
 }
 
 export function createKrakenFeed({ truth }: { readonly truth: MarketTruth }): FeedVenue {
-  const markets = new Map(truth.markets('kraken').map((market) => [market.symbol, market] as const));
+  const markets = new Map(
+    truth.markets('kraken').map((market) => [krakenFeedSymbol(market), market] as const),
+  );
   const symbols = new Set(markets.keys());
   return {
     id: 'kraken',

@@ -3,8 +3,10 @@
 import { toDecimal } from '../format.js';
 import { type Market } from '../listings.js';
 
+/** Kraken's LUNA is Terra Classic, which others call LUNC; its LUNA2 is their LUNA. */
+const OTHER_NAMES: Readonly<Record<string, string>> = { LUNA: 'LUNA2', LUNC: 'LUNA' };
 /** Kraken's own codes: XBT for BTC, XDG for DOGE; old assets carry an X (coin) or Z (currency) in front. */
-const CODES: Readonly<Record<string, string>> = { BTC: 'XBT', DOGE: 'XDG' };
+const CODES: Readonly<Record<string, string>> = { BTC: 'XBT', DOGE: 'XDG', ...OTHER_NAMES };
 const LEGACY: Readonly<Record<string, string>> = {
   BTC: 'XXBT',
   ETH: 'XETH',
@@ -18,10 +20,14 @@ const LEGACY: Readonly<Record<string, string>> = {
 const SHORT_PAIR_BASES = new Set(['DOGE']);
 
 const code = (asset: string): string => CODES[asset] ?? asset;
-const assetId = (asset: string): string => LEGACY[asset] ?? asset;
+const assetId = (asset: string): string => LEGACY[asset] ?? code(asset);
 
 /** `XBTUSD`: the name most callers use. */
 export const krakenAltName = (market: Market): string => `${code(market.base)}${code(market.quote)}`;
+
+/** `BTC/USD`, `LUNA2/USD`: the name in WebSocket v2, which writes BTC and DOGE where `wsname` has XBT and XDG. */
+export const krakenFeedSymbol = (market: Market): string =>
+  `${OTHER_NAMES[market.base] ?? market.base}/${market.quote}`;
 
 /** `XXBTZUSD`: the name in answers. */
 export function krakenId(market: Market): string {

@@ -8,7 +8,13 @@ import { type RawCandle } from '../market-data.js';
 import { type MarketTruth } from '../market.js';
 import { bookAt, QUANTITY_DECIMALS, type Level } from '../order-book.js';
 import { SLOT } from '../price-path.js';
-import { krakenAltName, krakenAssetPairs, krakenAssets, krakenId } from './kraken-markets.js';
+import {
+  krakenAltName,
+  krakenAssetPairs,
+  krakenAssets,
+  krakenFeedSymbol,
+  krakenId,
+} from './kraken-markets.js';
 import { blockPage, integer, json, type CandleShape, type RequestKind, type RestVenue } from './venue.js';
 import { type VenueReply, type VenueRequest } from './venue.js';
 
@@ -155,7 +161,10 @@ export function createKraken({ truth }: { readonly truth: MarketTruth }): RestVe
   const markets = truth.markets('kraken');
   const byName = new Map<string, Market>();
   for (const market of markets) {
-    byName.set(krakenId(market), market).set(krakenAltName(market), market).set(market.symbol, market);
+    byName
+      .set(krakenId(market), market)
+      .set(krakenAltName(market), market)
+      .set(krakenFeedSymbol(market), market);
   }
   let pairs: string | undefined;
   let assets: string | undefined;

@@ -80,15 +80,16 @@ export interface BookAlteration {
 /** One stream of frames about one market, shared by all sockets that subscribe to it. */
 export interface Channel {
   readonly market: Market;
-  /** Book channels can be made to skip a frame (`gap`). */
-  readonly book?: true;
-  /**
-   * Frames in the place of a lost update, where the loss alone would show by chance only: the part of it that arrived.
-   * A reader who applies them has a book that can be seen to be wrong.
-   */
-  readonly tornUpdate?: (time: Millis, since: Millis) => readonly string[];
-  /** The same update with this fault in it; books only. A fault that the venue's updates can't have changes nothing. */
-  readonly alter?: (frame: string, alteration: BookAlteration) => string;
+  /** Of order books, whose updates can be lost (`gap`) or faulty. */
+  readonly book?: {
+    /**
+     * Frames in the place of a lost update, where the loss alone would show by chance only: the part of it that arrived.
+     * A reader who applies them has a book that can be seen to be wrong.
+     */
+    readonly tornUpdate?: (time: Millis, since: Millis) => readonly string[];
+    /** The same update with this fault in it. A fault that the venue's updates can't have changes nothing. */
+    readonly alter: (frame: string, alteration: BookAlteration) => string;
+  };
   /** Frames for a socket that joins; the time is that of the last update, so that the next one follows on. */
   readonly snapshot?: (time: Millis) => readonly string[];
   /** Frames for everybody, telling what happened in (since, time]. */

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { loadConfig } from '../../../src/config/config.js';
@@ -177,30 +176,4 @@ test('a sandbox inside the server has no control API, unless SANDBOX_CONTROL=tru
   expect(await statusOf({})).toBe(404);
   expect(await statusOf({ SANDBOX_CONTROL: 'true' })).toBe(200);
   for (const close of closers) await close();
-});
-
-describe('the sandbox as a process', () => {
-  const run = (...args: string[]) =>
-    spawn(process.execPath, ['--import', 'tsx', 'src/sandbox/main.ts', ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-
-  test('says where it is, serves, and ends cleanly on SIGTERM', async () => {
-    const child = run('--port', '0', '--seed', '7', '--ticks', '5');
-    let out = '';
-    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-    await expect.poll(() => out, { interval: 20, timeout: 15_000 }).toContain('_control/state');
-    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(out)?.[0] ?? '';
-    expect((await fetch(`${url}/api.kraken.com/0/public/Time`)).status).toBe(200);
-    child.kill('SIGTERM');
-    expect(await once(child, 'exit')).toEqual([0, null]);
-  }, 20_000);
-
-  test('refuses flags it does not know', async () => {
-    const child = run('--ticks', 'many');
-    let err = '';
-    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-    expect(await once(child, 'close')).toEqual([64, null]);
-    expect(err).toContain('--ticks must be a number from 0 to 100, not "many"');
-  }, 20_000);
 });

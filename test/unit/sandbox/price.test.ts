@@ -8,7 +8,8 @@ const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 const truth = createMarketTruth({ seed: 7, perVenue: 20 });
 const venues = fc.constantFrom(...EXCHANGES);
-const times = fc.integer({ min: Date.UTC(2021, 5, 2), max: Date.UTC(2028, 0, 1) });
+/** All markets are listed by then. */
+const times = fc.integer({ min: Date.UTC(2022, 5, 10), max: Date.UTC(2028, 0, 1) });
 const place = venues.chain((venue) =>
   fc.record({
     venue: fc.constant(venue),
