@@ -4,7 +4,8 @@ import path from 'node:path';
 import type { MarketRequest, StreamItem } from '../../src/exchanges/exchange-client.js';
 import { parseInterval } from '../../src/lib/intervals.js';
 import { steadyNow } from '../../src/lib/steady-clock.js';
-import { startFakeVenue, venueClient, type Asked } from '../support/fake-venue.js';
+import { reply, startFakeVenue, type Asked } from '../support/fake-venue.js';
+import { venueClient } from '../support/venue-client.js';
 import type { Check, VenueTable } from './checks.js';
 import { expectedRows, shownRows, type Row } from './expected.js';
 import { momentsIn } from './payload.js';
@@ -144,7 +145,7 @@ export const replay = async (table: VenueTable, check: Check, folder: string): P
     answer: (asked) => {
       const body = bodyFor(asked);
       if (body === undefined) unanswered.push(asText(asked));
-      return body === undefined ? undefined : { status: 200, body };
+      return body === undefined ? undefined : reply({ body });
     },
     onSocket: (socket) => {
       for (const message of check.greet ?? []) socket.send(JSON.stringify(message));

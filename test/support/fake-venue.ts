@@ -1,36 +1,37 @@
 /** A venue on loopback that answers as a test says: CCXT's URL `scheme://host/path` arrives as `/host/path`. */
 import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
-import {
-  createCcxtClient,
-  type CcxtClient,
-  type CcxtClientOptions,
-} from '../../src/exchanges/ccxt/ccxt-client.js';
-import { steadyNow } from '../../src/lib/steady-clock.js';
-import type { MarketRequest, StreamItem, StreamTopic } from '../../src/exchanges/exchange-client.js';
-import type { AppError } from '../../src/errors.js';
-import { silentLog } from '../../src/log/log.js';
 
 export interface Asked {
   /** `/host/path` without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
+  readonly headers: IncomingHttpHeaders;
   readonly body: string;
 }
 
-interface Reply {
-  readonly status: number;
-  readonly body: string;
+export interface ReplyFields {
+  readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Text or bytes as they are; anything else as JSON. */
+  readonly body: unknown;
 }
 
-/** What is sent as JSON with status 200; a `Reply` in full; undefined: 404; 'drop': the connection is reset. */
-type Answer = unknown;
+class Reply {
+  constructor(readonly fields: ReplyFields) {}
+}
+/** An answer in full, in place of JSON with status 200. */
+export const reply = (fields: ReplyFields): Reply => new Reply(fields);
+
+/** What is sent as JSON with status 200; a `reply`; undefined: 404; 'drop': the connection is reset. */
+export type Answer = (asked: Asked) => unknown;
 
 export interface FakeVenueOptions {
-  readonly answer: (asked: Asked) => Answer;
+  readonly answer: Answer;
+  /** Of the `Date` header. */
+  readonly now?: () => number;
   /** Called with each frame that a client sends. */
   readonly onFrame?: (frame: unknown, socket: WebSocket, path: string) => void;
   /** Called with each socket that a client opens. */
@@ -39,33 +40,31 @@ export interface FakeVenueOptions {
 
 export interface FakeVenue {
   readonly url: string;
-  readonly requests: Asked[];
-  readonly frames: unknown[];
+  readonly requests: readonly Asked[];
+  readonly frames: readonly unknown[];
   readonly sockets: ReadonlySet<WebSocket>;
   close(): Promise<void>;
 }
 
-const isReply = (answer: unknown): answer is Reply =>
-  typeof answer === 'object' &&
-  answer !== null &&
-  'status' in answer &&
-  'body' in answer &&
-  !('result' in answer);
+const NOT_THERE: ReplyFields = { status: 404, body: { message: 'not there' } };
 
-const send = (response: ServerResponse, answer: Answer): void => {
+const send = (response: ServerResponse, answer: unknown, date: string): void => {
   if (answer === 'drop') {
     response.destroy();
     return;
   }
-  const reply: Reply = isReply(answer)
-    ? answer
-    : answer === undefined
-      ? { status: 404, body: '{"message":"not there"}' }
-      : { status: 200, body: JSON.stringify(answer) };
-  response.writeHead(reply.status, { 'content-type': 'application/json', ...reply.headers }).end(reply.body);
+  const given = answer instanceof Reply ? answer.fields : { body: answer };
+  const { status = 200, headers, body } = answer === undefined ? NOT_THERE : given;
+  const payload = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
+  response.writeHead(status, { 'content-type': 'application/json', date, ...headers }).end(payload);
 };
 
-export const startFakeVenue = async ({ answer, onFrame, onSocket }: FakeVenueOptions): Promise<FakeVenue> => {
+export const startFakeVenue = async ({
+  answer,
+  now = Date.now,
+  onFrame,
+  onSocket,
+}: FakeVenueOptions): Promise<FakeVenue> => {
   const requests: Asked[] = [];
   const frames: unknown[] = [];
   const sockets = new Set<WebSocket>();
@@ -73,10 +72,10 @@ export const startFakeVenue = async ({ answer, onFrame, onSocket }: FakeVenueOpt
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      const { pathname, searchParams } = new URL(request.url ?? '/', 'http://venue');
-      const asked = { path: pathname, query: searchParams, body: Buffer.concat(chunks).toString() };
+      const { pathname: path, searchParams: query } = new URL(request.url ?? '/', 'http://venue');
+      const asked = { path, query, headers: request.headers, body: Buffer.concat(chunks).toString() };
       requests.push(asked);
-      send(response, answer(asked));
+      send(response, answer(asked), new Date(now()).toUTCString());
     });
   });
   const wss = new WebSocketServer({ server });
@@ -106,98 +105,5 @@ export const startFakeVenue = async ({ answer, onFrame, onSocket }: FakeVenueOpt
       server.close();
       await once(server, 'close');
     },
-  };
-};
-
-export interface VenueClient {
-  readonly client: CcxtClient;
-  /** The parsed body of an answer. */
-  ask(request: MarketRequest): Promise<Record<string, unknown>>;
-  refusal(request: MarketRequest): Promise<AppError>;
-  /** Opens a raw feed; `items` grows, `item(n)` waits for the nth (from 1). */
-  watch(topic: StreamTopic): {
-    readonly items: StreamItem[];
-    item(count: number): Promise<StreamItem>;
-    ended(): Promise<AppError | null>;
-    close(): void;
-  };
-  close(): Promise<void>;
-}
-
-/** The CCXT client on a fake venue, without CCXT's pacing. */
-export const venueClient = (
-  exchange: string,
-  venue: FakeVenue,
-  options: Partial<CcxtClientOptions> = {},
-): VenueClient => {
-  const client = createCcxtClient({
-    exchanges: [exchange],
-    exchangeOptions: { [exchange]: { rateLimit: 1 } },
-    budget: { requests: 10_000, windowMs: 60_000 },
-    upstreamTimeoutMs: 5000,
-    proxy: { https: '', http: '', no: '' },
-    sandboxUrl: venue.url,
-    userAgent: 'venue-test/1',
-    log: silentLog,
-    ...options,
-  });
-  // Deadlines are on the clock of durations, which a test that sets one clock sets too.
-  const now = options.monotonic ?? options.now ?? steadyNow;
-  const fetch = (request: MarketRequest) =>
-    client.fetch(request, { deadline: now() + 20_000, priority: 'caller' });
-  return {
-    client,
-    ask: async (request) =>
-      JSON.parse(Buffer.from((await fetch(request)).body).toString()) as Record<string, unknown>,
-    refusal: (request) =>
-      fetch(request).then(
-        () => Promise.reject(new Error('the call succeeded')),
-        (error: unknown) => error as AppError,
-      ),
-    watch: (topic) => {
-      const items: StreamItem[] = [];
-      let error: AppError | null | undefined;
-      const waiting = new Set<() => void>();
-      const changed = (): void => {
-        for (const check of waiting) check();
-      };
-      const until = (condition: () => boolean): Promise<void> =>
-        new Promise((resolve) => {
-          const check = (): void => {
-            if (!condition()) return;
-            waiting.delete(check);
-            resolve();
-          };
-          waiting.add(check);
-          check();
-        });
-      const handle = client.watch(topic, {
-        onItem: (item) => {
-          items.push(item);
-          changed();
-        },
-        onEnd: (reason) => {
-          error = reason;
-          changed();
-        },
-      });
-      return {
-        items,
-        item: async (count) => {
-          await until(() => items.length >= count || error !== undefined);
-          const item = items[count - 1];
-          if (item === undefined) throw error ?? new Error('The feed was closed.');
-          return item;
-        },
-        ended: async () => {
-          await until(() => error !== undefined);
-          return error ?? null;
-        },
-        close: () => {
-          handle.close();
-        },
-      };
-    },
-    close: () => client.close(),
   };
 };

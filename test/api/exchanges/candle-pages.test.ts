@@ -1,7 +1,8 @@
 // Periods are the venue's own, and pages are walked by what came: the venues' real oddities, through CCXT.
 import { afterEach, describe, expect, it } from 'vitest';
 import type { OhlcvRequest } from '../../../src/exchanges/exchange-client.js';
-import { startFakeVenue, type Answer, type FakeMarket, type FakeVenue } from './fake-venue.js';
+import { reply, startFakeVenue, type Answer, type Asked, type FakeVenue } from '../../support/fake-venue.js';
+import { resilientClient, type FakeMarket, type VenueClient } from '../../support/venue-client.js';
 
 const MINUTE = 60_000;
 const DAY = 1440 * MINUTE;
@@ -11,9 +12,10 @@ const M = NOW - 15_000;
 const seconds = (at: number): number => Math.floor(at / 1000);
 
 let venue: FakeVenue | undefined;
+let client: VenueClient | undefined;
 afterEach(async () => {
+  await client?.close();
   await venue?.close();
-  venue = undefined;
 });
 
 /** Time goes on from NOW as slowly as the test does, so that CCXT's pacing is done with. */
@@ -27,9 +29,11 @@ const candlesOf = async (
   market: FakeMarket,
   { answer, ...request }: Omit<OhlcvRequest, 'kind' | 'exchange' | 'symbol'> & { readonly answer: Answer },
 ) => {
-  venue = await startFakeVenue(exchange, [market], { answer, now: clock() });
-  const answered = await venue.fetch({ kind: 'ohlcv', exchange, symbol: market.symbol, ...request });
-  const body = await venue.ask({ kind: 'ohlcv', exchange, symbol: market.symbol, ...request });
+  const now = clock();
+  venue = await startFakeVenue({ answer, now });
+  client = resilientClient(exchange, venue, { markets: [market], now });
+  const answered = await client.fetch({ kind: 'ohlcv', exchange, symbol: market.symbol, ...request });
+  const body = await client.ask({ kind: 'ohlcv', exchange, symbol: market.symbol, ...request });
   return {
     ...body,
     starts: body.candles.map(({ timestamp }) => timestamp),
@@ -42,7 +46,7 @@ const range = (from: number, count: number, step = MINUTE): number[] =>
   Array.from({ length: count }, (_, index) => from + index * step);
 
 describe('periods', () => {
-  const bitstamp: Answer = (_path, query) => {
+  const bitstamp: Answer = ({ query }) => {
     const start = Number(query.get('start') ?? 0) * 1000;
     const limit = Number(query.get('limit'));
     const t0 = Date.UTC(2026, 10, 24);
@@ -55,7 +59,7 @@ describe('periods', () => {
       close: '1',
       volume: '1',
     }));
-    return { body: { data: { pair: 'BTC/USD', ohlc } } };
+    return { data: { pair: 'BTC/USD', ohlc } };
   };
 
   it.each([
@@ -77,18 +81,8 @@ describe('periods', () => {
   const htx =
     (starts: readonly number[]): Answer =>
     () => ({
-      body: {
-        status: 'ok',
-        data: starts.map((at) => ({
-          id: seconds(at),
-          open: 1,
-          close: 1,
-          low: 1,
-          high: 1,
-          amount: 1,
-          vol: 1,
-        })),
-      },
+      status: 'ok',
+      data: starts.map((at) => ({ id: seconds(at), open: 1, close: 1, low: 1, high: 1, amount: 1, vol: 1 })),
     });
   it.each([
     [
@@ -119,14 +113,14 @@ describe('periods', () => {
 
 describe('pages', () => {
   const OKX = { id: 'BTC-USDT', symbol: 'BTC/USDT' };
-  const okx: Answer = (_path, query) => {
+  const okx = ({ query }: Asked) => {
     const after = Math.min(Number(query.get('after') ?? Infinity), NOW);
     const before = Number(query.get('before') ?? 0);
     const newest = Math.ceil(after / MINUTE) * MINUTE - MINUTE;
     const rows = range(newest - 99 * MINUTE, 100)
       .filter((at) => at > before)
       .map((at) => [String(at), '1', '1', '1', '1', '1', '1', '1', '1']);
-    return { body: { code: '0', msg: '', data: rows.reverse() } };
+    return { code: '0', msg: '', data: rows.reverse() };
   };
   it('of OKX, which gives the newest 100 for 300, are walked without a hole', async () => {
     const since = M - 10 * DAY;
@@ -149,9 +143,9 @@ describe('pages', () => {
   });
 
   it('back through a thin market end somewhere: nothing is said of what lies before', async () => {
-    const thin: Answer = (path, query) => {
-      const { body } = okx(path, query, {}) as { body: { data: string[][] } };
-      return { body: { ...body, data: body.data.filter(([at]) => (Number(at) / MINUTE) % 45 === 0) } };
+    const thin: Answer = (asked) => {
+      const { data, ...rest } = okx(asked);
+      return { ...rest, data: data.filter(([at]) => (Number(at) / MINUTE) % 45 === 0) };
     };
     const { candles, gaps, requests } = await candlesOf('okx', OKX, {
       answer: thin,
@@ -167,11 +161,11 @@ describe('pages', () => {
   });
 
   it('of BTC Markets are 200 rows, whatever is asked for: the answer has 500', async () => {
-    const answer: Answer = (_path, query) => {
+    const answer: Answer = ({ query }) => {
       const from = query.get('from');
       const first = from === null ? M - 199 * MINUTE : Date.parse(from);
       const rows = range(first, 200).filter((at) => at <= M);
-      return { body: rows.map((at) => [new Date(at).toISOString(), '1', '1', '1', '1', '1']).reverse() };
+      return rows.map((at) => [new Date(at).toISOString(), '1', '1', '1', '1', '1']).reverse();
     };
     const { starts, gaps } = await candlesOf(
       'btcmarkets',
@@ -187,26 +181,12 @@ describe('pages', () => {
   });
 
   it.each(['coinex', 'mexc'])('of %s that ignore the start are asked for whole', async (exchange) => {
-    const answer: Answer = (_path, query) => {
+    const answer: Answer = ({ query }) => {
       const limit = Number(query.get('limit') ?? 500);
       const starts = range(M - (limit - 1) * MINUTE, limit);
-      return {
-        body:
-          exchange === 'mexc'
-            ? starts.map((at) => [at, '1', '1', '1', '1', '1', at + MINUTE, '1'])
-            : {
-                code: 0,
-                message: 'OK',
-                data: starts.map((at) => ({
-                  created_at: at,
-                  open: '1',
-                  high: '1',
-                  low: '1',
-                  close: '1',
-                  volume: '1',
-                })),
-              },
-      };
+      if (exchange === 'mexc') return starts.map((at) => [at, '1', '1', '1', '1', '1', at + MINUTE, '1']);
+      const row = { open: '1', high: '1', low: '1', close: '1', volume: '1' };
+      return { code: 0, message: 'OK', data: starts.map((at) => ({ created_at: at, ...row })) };
     };
     const since = M - 30 * MINUTE;
     const { starts, gaps, next_since, requests } = await candlesOf(
@@ -226,22 +206,30 @@ describe('pages', () => {
     expect(requests.length).toBe(exchange === 'coinex' ? 2 : 3);
   });
 
+  const gateRows = (from: number, to: number) =>
+    range(from, Math.floor((to - from) / MINUTE) + 1).map((at) => [
+      seconds(at),
+      '1',
+      '1',
+      '1',
+      '1',
+      '1',
+      '1',
+    ]);
+
   it('of Gate, which refuses what is too old, begin with the oldest that it gives', async () => {
     const oldest = M - 9999 * MINUTE;
-    const answer: Answer = (_path, query) => {
+    const answer: Answer = ({ query }) => {
       const from = Number(query.get('from')) * 1000;
       if (from < NOW - 10_000 * MINUTE)
-        return {
+        return reply({
           status: 400,
           body: {
             label: 'INVALID_PARAM_VALUE',
             message: 'Candlestick too long ago. Maximum 10000 points ago are allowed',
           },
-        };
-      const to = Number(query.get('to')) * 1000;
-      return {
-        body: range(from, (to - from) / MINUTE + 1).map((at) => [seconds(at), '1', '1', '1', '1', '1', '1']),
-      };
+        });
+      return gateRows(from, Number(query.get('to')) * 1000);
     };
     const since = M - 30 * DAY;
     const { starts, gaps } = await candlesOf(
@@ -258,17 +246,6 @@ describe('pages', () => {
     expect(gaps).toEqual([{ from: since, to: oldest, reason: 'not_available_from_exchange' }]);
   });
 
-  const gateRows = (from: number, to: number) =>
-    range(from, Math.floor((to - from) / MINUTE) + 1).map((at) => [
-      seconds(at),
-      '1',
-      '1',
-      '1',
-      '1',
-      '1',
-      '1',
-    ]);
-
   it.each([
     [
       'with the number it takes',
@@ -277,13 +254,13 @@ describe('pages', () => {
     ],
     ['without a number', 'Candlestick range too broad', 300],
   ])('that a venue refuses as too long are asked for shorter: %s', async (_, message, most) => {
-    const answer: Answer = (_path, query) => {
+    const answer: Answer = ({ query }) => {
       const to = Number(query.get('to') ?? seconds(M)) * 1000;
       const asked = Number(query.get('limit') ?? 0);
       const from = query.has('from') ? Number(query.get('from')) * 1000 : to - (asked - 1) * MINUTE;
       if ((to - from) / MINUTE + 1 > most)
-        return { status: 400, body: { label: 'INVALID_PARAM_VALUE', message } };
-      return { body: gateRows(from, Math.min(to, M)) };
+        return reply({ status: 400, body: { label: 'INVALID_PARAM_VALUE', message } });
+      return gateRows(from, Math.min(to, M));
     };
     const since = M - 2 * DAY;
     const { starts, gaps, requests } = await candlesOf(
@@ -301,18 +278,16 @@ describe('pages', () => {
   const COINBASE = { id: 'A-USD', symbol: 'A/USD' };
   const coinbase = (has: (at: number, request: number) => boolean): Answer => {
     let requests = 0;
-    return (_path, query) => {
+    return ({ query }) => {
       requests += 1;
       const step = Number(query.get('granularity')) * 1000;
       const from = Math.ceil(Date.parse(query.get('start') ?? '') / step) * step;
       const to = Math.min(Date.parse(query.get('end') ?? ''), NOW);
       const rows = range(from, Math.max(0, Math.floor((to - from) / step) + 1), step);
-      return {
-        body: rows
-          .filter((at) => has(at, requests))
-          .map((at) => [seconds(at), 1, 2, 1, 2, 1])
-          .reverse(),
-      };
+      return rows
+        .filter((at) => has(at, requests))
+        .map((at) => [seconds(at), 1, 2, 1, 2, 1])
+        .reverse();
     };
   };
 
@@ -350,7 +325,7 @@ describe('pages', () => {
     expect(next).toBeGreaterThan(first.starts.at(-1) ?? Infinity);
     expect(first.gaps?.at(-1)?.to).toBeLessThanOrEqual(next ?? 0);
     for (let i = 0; next !== undefined && i < 10; i += 1) {
-      const more = await venue?.ask({
+      const more = await client?.ask({
         kind: 'ohlcv',
         exchange: 'coinbaseexchange',
         symbol: 'A/USD',
@@ -397,12 +372,12 @@ describe('pages', () => {
 });
 
 describe('until', () => {
-  const binance: Answer = (_path, query) => {
+  const binance: Answer = ({ query }) => {
     const limit = Number(query.get('limit'));
     const start = query.get('startTime');
     const first = start === null ? M - (limit - 1) * MINUTE : Math.ceil(Number(start) / MINUTE) * MINUTE;
     const rows = range(first, limit).filter((at) => at <= M);
-    return { body: rows.map((at) => [at, '1', '1', '1', '1', '1', at + MINUTE - 1, '1', 1, '1', '1', '0']) };
+    return rows.map((at) => [at, '1', '1', '1', '1', '1', at + MINUTE - 1, '1', 1, '1', '1', '0']);
   };
   const BTC = { id: 'BTCUSDT', symbol: 'BTC/USDT' };
   const until = M - 5 * DAY;

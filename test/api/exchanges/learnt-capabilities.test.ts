@@ -5,7 +5,7 @@ import { buildApp } from '../../../src/app/app.js';
 import { loadConfig } from '../../../src/config/config.js';
 import { calmGauge } from '../../support/app.js';
 import { recordingLog } from '../../support/recording-log.js';
-import { startFakeVenue, type FakeVenue } from '../../support/fake-venue.js';
+import { reply, startFakeVenue, type FakeVenue } from '../../support/fake-venue.js';
 
 let app: FastifyInstance | undefined;
 let venue: FakeVenue | undefined;
@@ -23,7 +23,7 @@ it('trades that Coinbase Exchange refuses without a key are false in /v1/exchang
     answer: ({ path }) => {
       if (path.endsWith('/products')) return [product];
       if (path.endsWith('/trades'))
-        return { status: 401, body: '{"message":"CB-ACCESS-KEY header is required"}' };
+        return reply({ status: 401, body: { message: 'CB-ACCESS-KEY header is required' } });
       return { bids: [['1', '1', 1]], asks: [['2', '1', 1]] };
     },
   });

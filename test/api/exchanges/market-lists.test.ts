@@ -3,13 +3,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { withCircuitBreaker } from '../../../src/exchanges/resilience/circuit-breaker.js';
 import { silentLog } from '../../../src/log/log.js';
 import { steadyNow } from '../../../src/lib/steady-clock.js';
-import {
-  startFakeVenue,
-  venueClient,
-  type Asked,
-  type FakeVenue,
-  type VenueClient,
-} from '../../support/fake-venue.js';
+import { reply, startFakeVenue, type Asked, type FakeVenue } from '../../support/fake-venue.js';
+import { venueClient, type VenueClient } from '../../support/venue-client.js';
 
 let venue: FakeVenue | undefined;
 let client: VenueClient | undefined;
@@ -151,7 +146,8 @@ describe('two markets under one unified symbol', () => {
 });
 
 describe('a venue with several lists of markets', () => {
-  const html = { status: 503, body: '<html>', headers: { 'content-type': 'text/html' } };
+  const page = { body: '<html>', headers: { 'content-type': 'text/html' } };
+  const html = reply({ ...page, status: 503 });
   const ofGate = ({ path }: Asked): unknown => {
     if (path.endsWith('/currency_pairs')) return [gatePair('BTC')];
     if (path.endsWith('/spot/tickers')) return [gateTicker('BTC_USDT', '42500')];
@@ -162,7 +158,7 @@ describe('a venue with several lists of markets', () => {
       { symbol: 'BTCUSDT', baseCoin: 'BTC', quoteCoin: 'USDT', status: 'Trading', lastPrice: '42500' },
     ];
     const category = query.get('category');
-    if (path.endsWith('/instruments-info') && category === 'inverse') return { ...html, status: 500 };
+    if (path.endsWith('/instruments-info') && category === 'inverse') return reply({ ...page, status: 500 });
     return { retCode: 0, result: { category, list: category === 'spot' ? list : [] } };
   };
   const ofHtx = ({ path }: Asked): unknown => {

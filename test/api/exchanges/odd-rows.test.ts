@@ -1,23 +1,22 @@
 // One odd row is not a broken venue: what is empty is data, what is nonsense concerns nobody else.
 import { afterEach, describe, expect, it } from 'vitest';
-import { startFakeVenue, type Answer, type FakeMarket, type FakeVenue } from './fake-venue.js';
+import { reply, startFakeVenue, type Answer, type FakeVenue } from '../../support/fake-venue.js';
+import { resilientClient, type FakeMarket, type VenueClient } from '../../support/venue-client.js';
 
 const MINUTE = 60_000;
 const M = Math.floor(Date.now() / MINUTE) * MINUTE;
 const seconds = (at: number): number => at / 1000;
 
 let venue: FakeVenue | undefined;
+let client: VenueClient | undefined;
 afterEach(async () => {
+  await client?.close();
   await venue?.close();
-  venue = undefined;
 });
-const start = async (
-  exchange: string,
-  markets: readonly FakeMarket[],
-  answer: Answer,
-): Promise<FakeVenue> => {
-  venue = await startFakeVenue(exchange, markets, { answer });
-  return venue;
+const start = async (exchange: string, markets: readonly FakeMarket[], answer: Answer) => {
+  venue = await startFakeVenue({ answer });
+  client = resilientClient(exchange, venue, { markets });
+  return { ...client, requests: venue.requests };
 };
 
 const COINBASE = [
@@ -32,7 +31,7 @@ const BINANCE = [
 describe('a market without trades', () => {
   it('has a ticker of nulls on Coinbase, whose object is untouched', async () => {
     const raw = { bid: '', ask: '', volume: '0' };
-    const { ask, requests } = await start('coinbaseexchange', COINBASE, () => ({ body: raw }));
+    const { ask, requests } = await start('coinbaseexchange', COINBASE, () => raw);
     const before = Date.now();
     const answer = await ask({ kind: 'ticker', exchange: 'coinbaseexchange', symbol: 'MUSE/USD' });
     expect(answer).toMatchObject({ bid: null, ask: null, last: null, raw });
@@ -53,7 +52,7 @@ describe('a market without trades', () => {
       firstId: -1,
       count: 0,
     };
-    const { ask } = await start('binance', BINANCE, () => ({ body: raw }));
+    const { ask } = await start('binance', BINANCE, () => raw);
     const answer = await ask({ kind: 'ticker', exchange: 'binance', symbol: 'VEN/USDT' });
     expect(answer).toMatchObject({ bid: null, ask: null, last: null, timestamp: M, raw });
   });
@@ -81,7 +80,7 @@ describe('a market without trades', () => {
     ],
     ['bitfinex', [{ id: 'tBTCUSD', symbol: 'BTC/USD' }], 'BTC/USD', []],
   ] as const)('has an empty order book on %s', async (...[exchange, markets, symbol, body]) => {
-    const { ask, requests } = await start(exchange, markets, () => ({ body }));
+    const { ask, requests } = await start(exchange, markets, () => body);
     expect(await ask({ kind: 'orderbook', exchange, symbol, limit: 10 })).toMatchObject({
       bids: [],
       asks: [],
@@ -96,7 +95,7 @@ describe('an answer of another shape', () => {
     ['binance', BINANCE, 'BTC/USDT', {}],
     ['bitfinex', [{ id: 'tBTCUSD', symbol: 'BTC/USD' }], 'BTC/USD', {}],
   ] as const)('is no empty order book on %s', async (...[exchange, markets, symbol, body]) => {
-    const { refusal } = await start(exchange, markets, () => ({ body }));
+    const { refusal } = await start(exchange, markets, () => body);
     const error = await refusal({ kind: 'orderbook', exchange, symbol, limit: 10 });
     expect(error.code).toBe('upstream_bad_response');
   });
@@ -105,10 +104,10 @@ describe('an answer of another shape', () => {
     ['ticker', { kind: 'ticker' }],
     ['order book', { kind: 'orderbook', limit: 10 }],
   ] as const)('for a %s is refused after one request, and other symbols go on', async (_, what) => {
-    const { ask, refusal, requests } = await start('coinbaseexchange', COINBASE, (path) =>
+    const { ask, refusal, requests } = await start('coinbaseexchange', COINBASE, ({ path }) =>
       path.includes('MUSE')
-        ? { body: { unexpected: true } }
-        : { body: { price: '2', bid: '1', ask: '3', time: new Date(M).toISOString(), bids: [], asks: [] } },
+        ? { unexpected: true }
+        : { price: '2', bid: '1', ask: '3', time: new Date(M).toISOString(), bids: [], asks: [] },
     );
     for (let i = 0; i < 12; i += 1) {
       const error = await refusal({ ...what, exchange: 'coinbaseexchange', symbol: 'MUSE/USD' });
@@ -147,7 +146,7 @@ describe('one row without prices', () => {
   ] as const)(
     'of %s in %s’s candles is a gap; the others are served',
     async (...[, exchange, markets, symbol, body]) => {
-      const { ask } = await start(exchange, markets, () => ({ body }));
+      const { ask } = await start(exchange, markets, () => body);
       const { candles, gaps } = await ask({ kind: 'ohlcv', exchange, symbol, interval: '1m', limit: 3 });
       expect(candles.map(({ timestamp }) => timestamp)).toEqual([M - 120_000, M]);
       expect(gaps).toMatchObject([{ from: M - 60_000, to: M }]);
@@ -161,7 +160,7 @@ describe('one row without prices', () => {
       { ...row(2, '0.00000000', false), f: -1, l: -1 },
       row(3, '2.0', true),
     ];
-    const { ask } = await start('binance', BINANCE, () => ({ body }));
+    const { ask } = await start('binance', BINANCE, () => body);
     const { trades } = await ask({ kind: 'trades', exchange: 'binance', symbol: 'BTC/USDT', limit: 10 });
     expect(trades).toMatchObject([
       { trade_id: '1', side: 'buy' },
@@ -176,13 +175,13 @@ describe('a refusal within a 500', () => {
     { id: 'tBTCUSD', symbol: 'BTC/USD' },
   ];
   it('is asked once, and the venue goes on for other symbols', async () => {
-    const { ask, refusal, requests } = await start('bitfinex', BITFINEX, (path) =>
+    const { ask, refusal, requests } = await start('bitfinex', BITFINEX, ({ path }) =>
       path.includes('BAD')
-        ? {
+        ? reply({
             status: 500,
             body: ['error', 10020, path.includes('candles') ? 'limit: invalid' : 'symbol: invalid'],
-          }
-        : { body: [[M, 1, 1, 2, 1, 3]] },
+          })
+        : [[M, 1, 1, 2, 1, 3]],
     );
     const candles = { kind: 'ohlcv', exchange: 'bitfinex', interval: '1m', limit: 3 } as const;
     for (let i = 0; i < 12; i += 1)
@@ -195,10 +194,9 @@ describe('a refusal within a 500', () => {
   });
 
   it('is an outage where the server says that it has failed', async () => {
-    const { refusal, requests } = await start('bitfinex', BITFINEX, () => ({
-      status: 500,
-      body: ['error', 10999, 'internal error: invalid state'],
-    }));
+    const { refusal, requests } = await start('bitfinex', BITFINEX, () =>
+      reply({ status: 500, body: ['error', 10999, 'internal error: invalid state'] }),
+    );
     const error = await refusal({ kind: 'ticker', exchange: 'bitfinex', symbol: 'BTC/USD' });
     expect([error.code, requests.length]).toEqual(['upstream_unavailable', 4]);
   });

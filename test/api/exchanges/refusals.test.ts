@@ -1,40 +1,48 @@
 // Refusals say what they mean: too many requests, a ban and its end, a place that is not served.
 import { afterEach, describe, expect, it } from 'vitest';
-import { startFakeVenue, type FakeReply, type FakeVenue } from './fake-venue.js';
+import { reply, startFakeVenue, type FakeVenue, type ReplyFields } from '../../support/fake-venue.js';
+import { resilientClient, type FakeMarket, type VenueClient } from '../../support/venue-client.js';
 
 const NOW = Date.UTC(2026, 0, 14, 6, 15, 15);
 const BTC = [{ id: 'BTCUSDT', symbol: 'BTC/USDT' }];
 const MINUTES = 60_000;
 
 let venue: FakeVenue | undefined;
+let client: VenueClient | undefined;
 afterEach(async () => {
+  await client?.close();
   await venue?.close();
-  venue = undefined;
 });
 
+/** A client of a venue that refuses whatever it is asked. */
+const refused = async (
+  exchange: string,
+  fields: ReplyFields,
+  { markets, ...clock }: { readonly markets: readonly FakeMarket[]; readonly now?: () => number },
+) => {
+  const refusing = await startFakeVenue({ answer: () => reply(fields), ...clock });
+  venue = refusing;
+  const asking = resilientClient(exchange, refusing, { markets, ...clock });
+  client = asking;
+  const request = { kind: 'ticker', exchange, symbol: markets[0]?.symbol ?? '' } as const;
+  return {
+    ask: () => asking.refusal(request, { attempts: 1 }),
+    coolDownUntil: () => asking.client.health()[0]?.coolDownUntil ?? null,
+    requests: refusing.requests,
+  };
+};
+
 /** What one ask meets. */
-const refusedOnce = async (exchange: string, reply: FakeReply, markets = BTC) => {
-  venue = await startFakeVenue(exchange, markets, { answer: () => reply });
-  const error = await venue.refusal(
-    { kind: 'ticker', exchange, symbol: markets[0]?.symbol ?? '' },
-    { attempts: 1 },
-  );
-  const [{ coolDownUntil } = { coolDownUntil: null }] = venue.client.health();
-  return { error, coolDownUntil };
+const refusedOnce = async (exchange: string, fields: ReplyFields, markets: readonly FakeMarket[] = BTC) => {
+  const { ask, coolDownUntil } = await refused(exchange, fields, { markets });
+  return { error: await ask(), coolDownUntil: coolDownUntil() };
 };
 
 /** What three asks in a row meet, and how many requests they cost. */
-const refusedThrice = async (exchange: string, reply: FakeReply, markets = BTC) => {
-  venue = await startFakeVenue(exchange, markets, { answer: () => reply, now: () => NOW });
-  const request = { kind: 'ticker', exchange, symbol: markets[0]?.symbol ?? '' } as const;
-  const once = { attempts: 1 };
-  const errors = [
-    await venue.refusal(request, once),
-    await venue.refusal(request, once),
-    await venue.refusal(request, once),
-  ];
-  const [{ coolDownUntil } = { coolDownUntil: null }] = venue.client.health();
-  return { errors, coolDownUntil, requests: venue.requests.length };
+const refusedThrice = async (exchange: string, fields: ReplyFields, markets: readonly FakeMarket[] = BTC) => {
+  const { ask, coolDownUntil, requests } = await refused(exchange, fields, { markets, now: () => NOW });
+  const errors = [await ask(), await ask(), await ask()];
+  return { errors, coolDownUntil: coolDownUntil(), requests: requests.length };
 };
 
 const CLOUDFRONT =

@@ -1,6 +1,7 @@
 // CCXT renames currencies; the venue's feeds don't (public report: Kraken's LUNA is two coins).
 import { afterEach, describe, expect, it } from 'vitest';
-import { startFakeVenue, venueClient, type FakeVenue, type VenueClient } from '../../support/fake-venue.js';
+import { startFakeVenue, type FakeVenue } from '../../support/fake-venue.js';
+import { venueClient, type VenueClient } from '../../support/venue-client.js';
 
 let venue: FakeVenue | undefined;
 let client: VenueClient | undefined;

@@ -1,6 +1,7 @@
 // One trade has one id, over REST and over the feed (public reports: Binance numbers aggregates and fills apart).
 import { afterEach, describe, expect, it } from 'vitest';
-import { startFakeVenue, venueClient, type FakeVenue, type VenueClient } from '../../support/fake-venue.js';
+import { startFakeVenue, type FakeVenue } from '../../support/fake-venue.js';
+import { venueClient, type VenueClient } from '../../support/venue-client.js';
 
 let venue: FakeVenue | undefined;
 let client: VenueClient | undefined;
@@ -174,7 +175,7 @@ describe('trades without ids', () => {
     });
     client = venueClient('mexc', venue);
     const answer = await client.ask({ kind: 'trades', exchange: 'mexc', symbol: 'BTC/USDT', limit: 10 });
-    expect(answer['trades']).toEqual(
+    expect(answer.trades).toEqual(
       [1, 2].map(() => ({ trade_id: null, timestamp: NOW, price: 10, amount: 2, side: 'buy' })),
     );
   });

@@ -1,12 +1,7 @@
 // What venues say in their documented form is what a caller reads, also where CCXT makes something else of it.
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  startFakeVenue,
-  venueClient,
-  type FakeVenue,
-  type FakeVenueOptions,
-  type VenueClient,
-} from '../../support/fake-venue.js';
+import { startFakeVenue, type FakeVenue, type FakeVenueOptions } from '../../support/fake-venue.js';
+import { venueClient, type VenueClient } from '../../support/venue-client.js';
 
 let venue: FakeVenue | undefined;
 let client: VenueClient | undefined;
@@ -60,7 +55,7 @@ describe('hyperliquid, which gives neither a last trade nor quotes', () => {
     const caller = await on('hyperliquid', { answer });
     const ticker = await caller.ask({ kind: 'ticker', exchange: 'hyperliquid', symbol });
     expect(ticker).toMatchObject({ bid: null, ask: null, last: null });
-    expect(ticker['raw']).toEqual(raw);
+    expect(ticker.raw).toEqual(raw);
   });
 });
 
@@ -171,7 +166,7 @@ describe('coinbase', () => {
     });
     const ticker = await caller.ask({ kind: 'ticker', exchange: 'coinbase', symbol: 'BTC/USD' });
     expect(ticker).toMatchObject({ bid: 68923.66, ask: 68923.67, last: 68923.67, timestamp: TIME });
-    expect(ticker['raw']).toEqual(answered);
+    expect(ticker.raw).toEqual(answered);
   });
 });
 

@@ -1,6 +1,7 @@
 // Times are the venue's wherever it gives one, and a time that is still to come is none.
 import { afterEach, describe, expect, it } from 'vitest';
-import { startFakeVenue, venueClient, type FakeVenue, type VenueClient } from '../../support/fake-venue.js';
+import { startFakeVenue, type FakeVenue } from '../../support/fake-venue.js';
+import { venueClient, type VenueClient } from '../../support/venue-client.js';
 
 let venue: FakeVenue | undefined;
 let client: VenueClient | undefined;
@@ -50,7 +51,7 @@ describe('the time of an answer', () => {
       symbol: 'BTC/USD',
       limit: 5,
     });
-    expect(book['timestamp']).toBe(Date.UTC(2021, 1, 12, 1, 9, 23, 334));
+    expect(book.timestamp).toBe(Date.UTC(2021, 1, 12, 1, 9, 23, 334));
   });
 
   it('is said to be missing where it is, and not where it happens to be that of receipt', async () => {
