@@ -8,6 +8,7 @@ import type { Candle } from '../schemas/market.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
 import type { Log } from '../log/log.js';
 import { createBackfill, type BackfillCounts } from './backfill/backfill.js';
+import { requireInterval } from './backfill/job-plan.js';
 import { coverageRanges, type CoverageAnswer } from './coverage-report.js';
 import { feedPagesOf, pagesOf } from './evidence.js';
 import { planExport, type ExportPlan } from './export/export-plan.js';
@@ -103,7 +104,8 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
   const backfill = createBackfill({
     ...{ handle, exchanges, writer, settleMs, enabled, owner, log, now, monotonic },
     budgetShare: settings.budgetShare,
-    noRoom: () => room.reason(),
+    noRoom: (name) =>
+      room.reason() ?? (room.isScarce() && !isWanted(name) ? 'The store is nearly full.' : null),
   });
   const upkeep = createUpkeep({
     ...{ handle, room, wanted, enabled, settleMs, onJobs, log, now },
@@ -163,6 +165,7 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
     exporting: (name, asked) => withRange(name, asked, planExport),
     addJob: (name, asked) =>
       guarded(async (store) => {
+        await requireInterval(exchanges, name);
         const { name: own, span } = await locate(store, name, asked);
         const job = await store.addJob({ ...own, ...span, origin: 'api' }, now());
         backfill.wake();

@@ -1,6 +1,6 @@
-/** When a market's history begins: what lies before it is not asked for, ever again. At most three requests a series. */
+/** When a market's history begins: what lies before it is not asked for, ever again. At most three requests a search. */
 import type { Millis } from '../schemas/common.js';
-import { addPeriods, DAY_MS, parseInterval, periodStart } from '../lib/intervals.js';
+import { addPeriods, DAY_MS, periodStart } from '../lib/intervals.js';
 import type { CandleTraits } from '../exchanges/exchange-client.js';
 import type { PageEvidence, SeriesName } from './settle.js';
 
@@ -10,36 +10,52 @@ export type AskPage = (
   page: { readonly since: Millis; readonly limit: number },
 ) => Promise<PageEvidence>;
 
+export type Listing =
+  /** The start of its first candle; of its first day where the venue gives windows. */
+  | { readonly kind: 'found'; readonly first: Millis }
+  /** There are candles from here on, and perhaps before. */
+  | { readonly kind: 'older'; readonly than: Millis }
+  | { readonly kind: 'unknown' };
+
 /** Windows of days that are looked at, newest first. */
 const MAX_DAY_PAGES = 3;
+/** So long without a candle is no quiet market: it was not there yet. */
+const NOT_LISTED_FOR_MS: Millis = 30 * DAY_MS;
+const UNKNOWN: Listing = { kind: 'unknown' };
+
+const searchDays = async (
+  name: SeriesName,
+  { page, before }: { readonly page: number; readonly before: Millis },
+  ask: AskPage,
+): Promise<Listing> => {
+  const day = { text: '1d', ms: DAY_MS, months: 0, origin: 0 };
+  let end = addPeriods(day, periodStart(day, before), 1);
+  let oldest = end;
+  for (let pages = 0; pages < MAX_DAY_PAGES; pages += 1) {
+    const since = addPeriods(day, end, -page);
+    const { rows } = await ask({ ...name, interval: '1d' }, { since, limit: page });
+    const found = rows[0]?.timestamp;
+    if (found === undefined) return pages === 0 ? UNKNOWN : { kind: 'found', first: oldest };
+    if (found - since >= NOT_LISTED_FOR_MS) return { kind: 'found', first: found };
+    oldest = found;
+    end = since;
+  }
+  return { kind: 'older', than: oldest };
+};
 
 /**
- * The start of the first candle before `before`, or null where that can't be told: a venue that jumps is asked for its
- * first candle; one that gives windows, for days, in which a listing is easily seen.
+ * Where history begins, as far as can be told: a venue that jumps is asked for its first candle; one that gives windows,
+ * for the days before `before`, in which a listing is easily seen. One that gives its latest candles only tells nothing.
  */
 export const findListing = async (
   name: SeriesName,
   { traits, before, intervals }: { traits: CandleTraits; before: Millis; intervals: readonly string[] },
   ask: AskPage,
-): Promise<Millis | null> => {
-  if (traits.kind === 'latest') return null;
-  if (traits.kind === 'jump') {
-    const { rows } = await ask(name, { since: 0, limit: 1 });
-    return rows[0]?.timestamp ?? null;
-  }
-  const day = parseInterval('1d');
-  if (day === undefined || !intervals.includes('1d')) return null;
-  let end = addPeriods(day, periodStart(day, before), 1);
-  let first: Millis | null = null;
-  for (let page = 0; page < MAX_DAY_PAGES; page += 1) {
-    const since = addPeriods(day, end, -traits.page);
-    const { rows } = await ask({ ...name, interval: '1d' }, { since, limit: traits.page });
-    const found = rows[0]?.timestamp;
-    // Days without a candle before the first one: the market was not there yet.
-    if (found === undefined) return first;
-    if (found - since >= DAY_MS) return found;
-    first = found;
-    end = since;
-  }
-  return null;
+): Promise<Listing> => {
+  if (traits.kind === 'latest') return UNKNOWN;
+  if (traits.kind === 'window')
+    return intervals.includes('1d') ? searchDays(name, { page: traits.page, before }, ask) : UNKNOWN;
+  const { rows } = await ask(name, { since: 0, limit: 1 });
+  const first = rows[0]?.timestamp;
+  return first === undefined ? UNKNOWN : { kind: 'found', first };
 };

@@ -17,6 +17,8 @@ export interface PlanInput {
   readonly coverage: readonly Coverage[];
   readonly traits: CandleTraits;
   readonly now: Millis;
+  /** The last page ended here, short of what it was asked for: the rest is asked for from here on. */
+  readonly resumeAt?: Millis | null | undefined;
 }
 
 export interface Progress {
@@ -26,6 +28,8 @@ export interface Progress {
   readonly candles: number;
   /** Requests to come, where pages are full. */
   readonly requests: number;
+  /** Time about which something is still to be asked. */
+  readonly left: Millis;
   /** Everything from here to the end of the span is settled; null where nothing is. */
   readonly reached: Millis | null;
 }
@@ -40,13 +44,14 @@ export const alignedSpan = (interval: Interval, { from, to }: Span): Span => ({
 });
 
 /** The newest missing stretch first, as a whole page that may reach back over what is known; null: nothing is missing. */
-export const nextPage = ({ interval, span, coverage, traits, now }: PlanInput): PageToAsk | null => {
+export const nextPage = (plan: PlanInput): PageToAsk | null => {
+  const { interval, span, coverage, traits, now, resumeAt } = plan;
   const newest = missing(span, clip(coverage, span), now).at(-1);
   if (newest === undefined) return null;
   // All that such a venue has comes in one answer, and the rest of the span is known to be unavailable by it.
   if (traits.kind === 'latest') return { since: span.from, limit: traits.page };
   const whole = addPeriods(interval, newest.to, -traits.page);
-  const since = Math.max(span.from, whole);
+  const since = Math.max(newest.from === resumeAt ? newest.from : span.from, whole);
   return {
     since,
     limit: Math.min(traits.page, Math.max(1, periodsIn(interval, { from: since, to: newest.to }))),
@@ -65,6 +70,7 @@ export const progressOf = ({ interval, span, coverage, traits, now }: PlanInput)
   return {
     percent: total <= 0 ? 100 : Math.floor(((total - left) / total) * 1000) / 10,
     candles,
+    left,
     requests: traits.kind === 'latest' ? Math.min(1, requests) : requests,
     reached: reached >= span.to ? null : reached,
   };

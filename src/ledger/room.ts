@@ -27,6 +27,8 @@ export interface RoomWatch {
   freeBytes(): number | null;
   /** Why nothing is written; null where there is room. */
   reason(): string | null;
+  /** Nearly full at the latest look: only series that somebody wants kept are written. */
+  isScarce(): boolean;
 }
 
 export const watchRoom = ({ maxBytes, minFreeBytes, file, monotonic }: RoomDeps): RoomWatch => {
@@ -66,5 +68,6 @@ export const watchRoom = ({ maxBytes, minFreeBytes, file, monotonic }: RoomDeps)
     totals: () => totals,
     freeBytes: () => free,
     reason: () => reason,
+    isScarce: () => room === 'scarce',
   };
 };

@@ -46,6 +46,8 @@ export interface PageEvidence extends SeriesName {
   readonly pageSize: number;
   /** The venue's clock when it was asked. */
   readonly askedAt: Millis;
+  /** Where the series' periods begin, as far as is known: for a page without a candle that would show it. */
+  readonly anchor?: Millis | null | undefined;
   /** Sorted, each period once. */
   readonly rows: readonly Omit<Candle, 'closed'>[];
 }
@@ -64,7 +66,7 @@ export interface SettledPage extends SeriesName {
 }
 
 /** Start of a period modulo the interval: days that begin at 16:00 UTC have another one than days from midnight. */
-const anchorOf = (interval: Interval, start: Millis): Millis => {
+export const anchorOf = (interval: Interval, start: Millis): Millis => {
   if (interval.months > 0) return 0;
   return (((start - interval.origin) % interval.ms) + interval.ms) % interval.ms;
 };
@@ -128,7 +130,10 @@ const claimBefore = (claims: Claims, claim: Claim, first: Millis | undefined): v
   const from = nextPeriodStart(interval, since);
   const windowEnd = addPeriods(interval, from, limit);
   if (kind === 'latest') {
-    if (first === undefined) return;
+    if (first === undefined) {
+      claim(from, claims.end, UNCONFIRMED);
+      return;
+    }
     // So far back it keeps candles; a hole within that is another matter.
     const kept = addPeriods(interval, periodStart(interval, askedAt), 1 - pageSize);
     claim(from, Math.min(first, kept), KEPT_LATEST);
@@ -163,7 +168,7 @@ export const settlePage = (page: PageEvidence, settleMs: Millis): SettledPage | 
   if (parsed === undefined) return null;
   const { exchange, symbol, marketId, source, askedAt, rows } = page;
   const first = rows[0]?.timestamp;
-  const anchor = first === undefined ? null : anchorOf(parsed, first);
+  const anchor = first === undefined ? (page.anchor ?? null) : anchorOf(parsed, first);
   const interval = anchored(parsed, anchor ?? 0);
   if (!onGrid(interval, rows)) return null;
   const claims: Claims = { interval, page, end: periodStart(interval, askedAt - settleMs) };

@@ -215,11 +215,11 @@ export const createSqlCandles = (database: Database): CandleCalls => {
       );
       return rows.map(revisionOf);
     },
-    noteListing: (name, { from, first, at }) =>
+    noteListing: (name, { from, first, at, anchor: shown }) =>
       database.transaction(lockOf(name), async (sql) => {
         const runs = await runsOf(sql, name);
         const [newest] = runs;
-        const anchor = newest === undefined ? 0 : numberOf(newest, 'anchor_ms');
+        const anchor = newest === undefined ? (shown ?? 0) : numberOf(newest, 'anchor_ms');
         const home = await homeAt(sql, runs, { ...name, marketId: null, askedAt: at, anchor });
         await sql.run('UPDATE series SET first_listed = $1 WHERE id = $2', [first, home.id]);
         const checked = { source: 'rest', checkedMin: at, checkedMax: at, firstSeen: at } as const;

@@ -9,6 +9,7 @@ import { OPEN_STATES, type CandleStore, type Due, type Job, type JobUpdate, type
 const OPEN = OPEN_STATES.map((state) => `'${state}'`).join(', ');
 
 const COLUMNS = {
+  symbol: 'symbol',
   state: 'state',
   percent: 'percent',
   pages: 'pages',

@@ -75,7 +75,10 @@ export interface Job extends NewJob {
 }
 
 export type JobUpdate = Partial<
-  Pick<Job, 'state' | 'percent' | 'pages' | 'candles' | 'reached' | 'etaSeconds' | 'waitingFor' | 'error'>
+  Pick<
+    Job,
+    'symbol' | 'state' | 'percent' | 'pages' | 'candles' | 'reached' | 'etaSeconds' | 'waitingFor' | 'error'
+  >
 >;
 
 /** What a job's page changes of the job. */
@@ -117,7 +120,13 @@ export interface CandleStore {
   /** The venue has no candle before `first`: what lies between `from` and it is unavailable. */
   noteListing(
     name: SeriesName,
-    listing: { readonly from: Millis; readonly first: Millis; readonly at: Millis },
+    listing: {
+      readonly from: Millis;
+      readonly first: Millis;
+      readonly at: Millis;
+      /** Where periods begin in a series of which nothing is stored yet; null where that is not known. */
+      readonly anchor?: Millis | null;
+    },
   ): Promise<void>;
 
   /** An equal open job is given instead of a second one. */

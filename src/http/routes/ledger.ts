@@ -245,8 +245,8 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
   );
 
   app.post('/v1/backfills', { schema: SCHEMAS.add }, async (request, reply) => {
-    requireApi();
     const ledger = ledgerOf();
+    requireApi();
     const { exchange: asked, symbol, interval, from, to } = request.body;
     const { exchange } = marketData.resolveExchange(asked);
     request.exchangeId = exchange;
@@ -264,8 +264,9 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
   });
 
   app.delete('/v1/backfills/:id', { schema: SCHEMAS.cancel }, async (request, reply) => {
+    const ledger = ledgerOf();
     requireApi();
-    return send(request, reply, jobBodyOf(found(await ledgerOf().cancelJob(request.params.id))));
+    return send(request, reply, jobBodyOf(found(await ledger.cancelJob(request.params.id))));
   });
   done();
 };

@@ -1,9 +1,6 @@
-/** When a backfill may ask an exchange: not in a cool-down, not while its circuit is open, within a share of its budget. */
+/** When a backfill may ask an exchange: not in a cool-down, and within a share of its budget. */
 import type { ExchangeClient } from '../../exchanges/exchange-client.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
-
-/** After a fault without a time of its own. */
-export const PAUSE_MS: Millis = 5_000;
 
 export interface Wait {
   readonly ms: Millis;
@@ -14,8 +11,10 @@ export interface Wait {
 export interface ExchangeRest {
   /** How long the exchange has to be left alone; null: it may be asked. */
   of(exchange: ExchangeId): Wait | null;
-  /** A request leaves now. */
+  /** A request has left. */
   sent(exchange: ExchangeId): void;
+  /** Its circuit is open: a request leaves only where it is time to probe the exchange. */
+  isCircuitOpen(exchange: ExchangeId): boolean;
   /** Requests that backfills may send in a window. */
   share(exchange: ExchangeId): { readonly requests: number; readonly windowMs: Millis };
 }
@@ -42,12 +41,12 @@ export const createExchangeRest = (deps: ExchangeRestDeps): ExchangeRest => {
 
   return {
     share,
+    isCircuitOpen: (exchange) => healthOf(exchange)?.circuit === 'open',
     of(exchange) {
       const health = healthOf(exchange);
       if (health === undefined) return null;
       const coolDown = (health.coolDownUntil ?? 0) - now();
       if (coolDown > 0) return { ms: coolDown, reason: 'cool_down' };
-      if (health.circuit === 'open') return { ms: PAUSE_MS, reason: 'circuit_open' };
       const { requests, windowMs } = share(exchange);
       const recent = (sent.get(exchange) ?? []).filter((at) => monotonic() - at < windowMs);
       sent.set(exchange, recent);

@@ -34,6 +34,17 @@ export const nameOf = ({ exchange, symbol, interval }: SeriesName): SeriesName =
   interval,
 });
 
+/** Throws `interval_not_supported` where the exchange has no such candles. */
+export const requireInterval = async (
+  exchanges: Pick<ExchangeClient, 'describe'>,
+  { exchange, interval }: SeriesName,
+): Promise<void> => {
+  const { intervals } = await exchanges.describe(exchange);
+  if (intervals.includes(interval)) return;
+  const reason = `${exchange} offers ${intervals.join(', ')}`;
+  throw new AppError('interval_not_supported', `${reason}.`, { errors: [{ parameter: 'interval', reason }] });
+};
+
 export interface JobPlans {
   work(store: CandleStore, job: Job): Promise<Work>;
   plan(store: CandleStore, work: Work): Promise<JobPlan>;

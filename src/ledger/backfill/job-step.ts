@@ -1,20 +1,30 @@
 /** One step of a backfill: a page that is asked for and stored, or the end of the job. */
 import type { Millis } from '../../schemas/common.js';
+import { addPeriods, nextPeriodStart, type Interval } from '../../lib/intervals.js';
 import type { Log } from '../../log/log.js';
-import { clip, put, type Coverage } from '../coverage.js';
-import { nextPage, progressOf, type PlanInput } from '../planner.js';
+import { clip, missing, put, type Coverage } from '../coverage.js';
+import { nextPage, progressOf, type PageToAsk } from '../planner.js';
 import { settlePage, type PageEvidence } from '../settle.js';
 import type { CandleStore, Job } from '../store.js';
 import type { Writer } from '../writer.js';
 import type { JobListing } from './job-listing.js';
-import { nameOf, type JobPlans } from './job-plan.js';
+import type { JobPlan, JobPlans, Work } from './job-plan.js';
 import type { PageRequests } from './page-requests.js';
 
 /** Pages in a row that change nothing: the venue will not say more. */
 const MAX_IDLE_PAGES = 3;
 
+/** What is remembered of a job between two of its steps; a restart begins without. */
+interface Memory {
+  readonly idlePages: number;
+  readonly resumeAt: Millis | null;
+}
+const NOTHING: Memory = { idlePages: 0, resumeAt: null };
+
 export interface JobSteps {
-  /** Rejects with AppErrors and StoreErrors. */
+  /** Ends the job where nothing of its range is missing; asks nobody. Rejects with AppErrors and StoreErrors. */
+  endIfComplete(store: CandleStore, job: Job): Promise<boolean>;
+  /** One page, or the end. Rejects with AppErrors and StoreErrors. */
   step(store: CandleStore, job: Job): Promise<void>;
   /** Pages stored. */
   pages(): number;
@@ -30,63 +40,101 @@ export interface JobStepsDeps {
   readonly now: () => Millis;
 }
 
+/**
+ * A venue that gives fewer rows than were asked for may leave out the first ones. Its page says nothing of the time before
+ * its first row then: that is asked for on its own, and is a hole only where it does not come either.
+ */
+const withoutHead = (page: PageEvidence, interval: Interval): PageEvidence => {
+  const { kind, since, limit, rows } = page;
+  const first = rows[0]?.timestamp;
+  if (kind !== 'jump' || since === null || first === undefined || rows.length >= limit) return page;
+  const end = addPeriods(interval, nextPeriodStart(interval, since), limit);
+  return first > since && first < end ? { ...page, since: first } : page;
+};
+
+/** Where the page has left a rest of what it was asked for, behind its beginning; null where it has not. */
+const restOf = ({ since, limit }: PageToAsk, { interval, span, coverage, now }: JobPlan): Millis | null => {
+  const newest = missing(span, coverage, now).at(-1);
+  if (newest === undefined || newest.from <= since) return null;
+  return newest.from < addPeriods(interval, since, limit) ? newest.from : null;
+};
+
 export const createJobSteps = (deps: JobStepsDeps): JobSteps => {
   const { requests, plans, listing, writer, settleMs, log, now } = deps;
-  const idle = new Map<string, number>();
+  const memories = new Map<string, Memory>();
   let pages = 0;
 
-  const finish = async (store: CandleStore, job: Job, plan: PlanInput): Promise<void> => {
-    const change = plans.progress(job, plan);
-    const end = { state: 'done', percent: 100, etaSeconds: null, waitingFor: null, error: null } as const;
-    await store.updateJob(job.id, { ...change, ...end }, now());
-    idle.delete(job.id);
-    for (const { from, to, state, recheckAt } of plan.coverage)
-      if (state === 'suspect' && recheckAt !== null)
-        await store.addDue({ ...nameOf(job), at: recheckAt, from, to });
-    log.info({ ...nameOf(job), id: job.id, candles: change.candles }, 'a backfill is done');
+  const planOf = async (store: CandleStore, job: Job): Promise<{ work: Work; plan: JobPlan }> => {
+    const work = await plans.work(store, job);
+    return { work, plan: await plans.plan(store, work) };
   };
 
-  const storePage = async (page: PageEvidence, job: Job, plan: PlanInput): Promise<void> => {
+  const finish = async (store: CandleStore, { job, name }: Work, plan: JobPlan): Promise<void> => {
+    memories.delete(job.id);
+    const change = plans.progress(job, plan);
+    const end = { state: 'done', percent: 100, etaSeconds: null, waitingFor: null, error: null } as const;
+    if ((await store.updateJob(job.id, { ...change, ...end }, now())) === null) return;
+    for (const { from, to, state, recheckAt } of plan.coverage)
+      if (state === 'suspect' && recheckAt !== null) await store.addDue({ ...name, at: recheckAt, from, to });
+    log.info({ ...name, id: job.id, candles: change.candles }, 'a backfill is done');
+  };
+
+  /** All pages are there: what came empty at their beginning may lie before the listing. */
+  const conclude = async (
+    store: CandleStore,
+    { work, plan }: { readonly work: Work; readonly plan: JobPlan },
+  ): Promise<void> => {
+    const learnt = work.job.pages > 0 && (await listing.learn(store, work, plan));
+    await finish(store, work, learnt ? await plans.plan(store, work) : plan);
+  };
+
+  const storePage = async (page: PageEvidence, job: Job, plan: JobPlan): Promise<void> => {
     const learnt: readonly Coverage[] = settlePage(page, settleMs)?.coverage ?? [];
-    let coverage: readonly Coverage[] = plan.coverage;
-    for (const range of learnt) coverage = put(coverage, [range]);
-    const after = { ...plan, coverage: clip(coverage, plan.span), now: now() };
-    const before = progressOf(plan);
-    const change = plans.progress(job, after);
-    const moved = progressOf(after).percent > before.percent || change.candles > before.candles;
-    idle.set(job.id, moved ? 0 : (idle.get(job.id) ?? 0) + 1);
-    await writer.addForJob(page, {
-      id: job.id,
-      update: { ...change, pages: job.pages + 1, state: 'running', waitingFor: null, error: null },
-    });
+    const coverage = learnt.reduce<readonly Coverage[]>((all, range) => put(all, [range]), plan.coverage);
+    const progress = plans.progress(job, { ...plan, coverage: clip(coverage, plan.span), now: now() });
+    const running = { state: 'running', waitingFor: null, error: null } as const;
+    const update = { ...progress, ...running, symbol: page.symbol, pages: job.pages + 1 };
+    await writer.addForJob(page, { id: job.id, update });
     pages += 1;
+  };
+
+  const fail = async (store: CandleStore, job: Job, error: string): Promise<void> => {
+    memories.delete(job.id);
+    await store.updateJob(job.id, { state: 'failed', error, etaSeconds: null, waitingFor: null }, now());
   };
 
   return {
     pages: () => pages,
+    async endIfComplete(store, job) {
+      const { work, plan } = await planOf(store, job);
+      if (nextPage(plan) !== null) return false;
+      await finish(store, work, plan);
+      return true;
+    },
     async step(store, job) {
-      let work = await plans.work(store, job);
-      let plan = await plans.plan(store, work);
-      if (nextPage(plan) === null) return finish(store, job, plan);
-      if (await listing.learn(store, work, plan)) {
-        work = await plans.work(store, job);
-        plan = await plans.plan(store, work);
-      }
-      const ask = nextPage(plan);
-      if (ask === null) return finish(store, job, plan);
-      if ((idle.get(job.id) ?? 0) >= MAX_IDLE_PAGES) {
-        const error = 'The exchange gives nothing more for this range.';
-        await store.updateJob(job.id, { state: 'failed', error, etaSeconds: null }, now());
-        return;
-      }
-      const page = await requests.ask(work.name, ask);
+      const memory = memories.get(job.id) ?? NOTHING;
+      let { work, plan } = await planOf(store, job);
+      if (nextPage(plan) !== null && (await listing.learn(store, work, plan)))
+        ({ work, plan } = await planOf(store, job));
+      const ask = nextPage({ ...plan, resumeAt: memory.resumeAt });
+      if (ask === null) return conclude(store, { work, plan });
+      if (memory.idlePages >= MAX_IDLE_PAGES)
+        return fail(store, job, 'The exchange gives nothing more for this range.');
+      const asked = await requests.ask(work.name, ask);
+      const page = { ...withoutHead(asked, plan.interval), anchor: plan.series?.anchor };
       await storePage(page, job, plan);
-      // A symbol that the venue spells otherwise is kept under the venue's spelling.
-      work = await plans.work(store, job);
-      plan = await plans.plan(store, work);
-      if (nextPage(plan) !== null) return;
       const latest = await store.job(job.id);
-      if (latest !== null) await finish(store, latest, plan);
+      if (latest === null) return;
+      // A symbol that the venue spells otherwise is kept under the venue's spelling.
+      const after = await planOf(store, latest);
+      const before = progressOf(plan);
+      const then = progressOf({ ...plan, coverage: clip(after.plan.coverage, plan.span) });
+      const moved = then.left < before.left || then.candles > before.candles;
+      memories.set(job.id, {
+        idlePages: moved ? 0 : memory.idlePages + 1,
+        resumeAt: restOf(ask, after.plan),
+      });
+      if (nextPage(after.plan) === null) await conclude(store, after);
     },
   };
 };

@@ -32,11 +32,17 @@ export const createPageRequests = ({
   return {
     async ask(name, { since, limit }) {
       const { exchange, symbol, interval } = name;
+      const answer = await exchanges
+        .fetch(
+          { kind: 'ohlcv', exchange, symbol, interval, since, limit, evidence: true, onePage: true },
+          { deadline: monotonic() + PAGE_TIMEOUT_MS, priority: 'backfill', attempts: 1, signal },
+        )
+        .catch((thrown: unknown) => {
+          // Refused by this server's own limits before it left.
+          if (AppError.from(thrown).code !== 'upstream_budget_exhausted') rest.sent(exchange);
+          throw thrown;
+        });
       rest.sent(exchange);
-      const answer = await exchanges.fetch(
-        { kind: 'ohlcv', exchange, symbol, interval, since, limit, evidence: true, onePage: true },
-        { deadline: monotonic() + PAGE_TIMEOUT_MS, priority: 'backfill', attempts: 1, signal },
-      );
       spelled.set(`${exchange} ${symbol}`, answer.symbol);
       const [page] =
         answer.evidence === undefined ? [] : pagesOf({ ...name, symbol: answer.symbol }, answer.evidence);

@@ -115,5 +115,23 @@ export const done = (app: FastifyInstance, id: string): Promise<Backfill> =>
     { timeout: 25_000, interval: 20 },
   );
 
+export const jobOf = async (app: FastifyInstance, id: string): Promise<Backfill> =>
+  (await app.inject(`/v1/backfills/${id}`)).json<Backfill>();
+
+/** Waits until the job is as `holds` wants it. */
+export const until = (
+  app: FastifyInstance,
+  id: string,
+  holds: (job: Backfill) => boolean,
+): Promise<Backfill> =>
+  vi.waitFor(
+    async () => {
+      const job = await jobOf(app, id);
+      if (!holds(job)) throw new Error(JSON.stringify(job));
+      return job;
+    },
+    { timeout: 15_000, interval: 10 },
+  );
+
 export const rangesOf = async (app: FastifyInstance, of: string, span = ''): Promise<Range[]> =>
   (await app.inject(`/v1/markets/ohlcv/coverage?${of}${span}`)).json<{ ranges: Range[] }>().ranges;

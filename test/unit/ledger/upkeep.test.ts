@@ -48,7 +48,7 @@ test('nothing is fetched of a series that is complete, or of an exchange that is
 });
 
 test('a series that is being fetched gets no second job', async () => {
-  rig.venue.healthOf = { circuit: 'open' };
+  rig.venue.healthOf = { coolDownUntil: START + 4 * HOUR };
   started({ retentionMs: DAY, wanted: [{ ...NAME, from: T0 - 30 * DAY }] });
   await vi.advanceTimersByTimeAsync(3 * HOUR);
   expect(await rig.store.openJobs()).toHaveLength(1);

@@ -20,6 +20,7 @@ const roomOf = (state: Room): RoomWatch => ({
   state: () => Promise.resolve(state),
   totals: () => null,
   freeBytes: () => null,
+  isScarce: () => state === 'scarce',
   reason: () => (state === 'none' ? 'It is full.' : null),
 });
 
