@@ -11,7 +11,10 @@ export interface UpstreamCall {
   readonly priority: 'caller' | 'poll' | 'backfill';
   /** Who asks: those who wait for a venue take turns by client. */
   readonly client?: string | undefined;
+  /** Its requests leave by then, or are refused by whoever made them wait. */
   readonly deadline: Millis;
+  /** Its requests are answered by then; default: the deadline. */
+  readonly answeredBy?: Millis | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Slots that are kept for its requests. */
   readonly booking?: Booking | undefined;

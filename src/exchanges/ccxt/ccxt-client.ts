@@ -60,6 +60,12 @@ export interface CcxtClientOptions {
 
 export type CcxtClient = ExchangeClient & GateStates;
 
+/**
+ * A request that waited for its turn has so long left for its answer; half of its call's time where that is short. One
+ * that would leave later is refused for what it is, this server's own budget, and not cut off as the venue's silence.
+ */
+const LEAST_ANSWER_MS: Millis = 1_000;
+
 /** Makes nothing but plain objects: modules, instances and markets come with the first call that needs them. */
 export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
   const { exchanges, budget, upstreamTimeoutMs, sandboxUrl, userAgent, log } = options;
@@ -144,9 +150,12 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
     const { exchange } = venue;
     try {
       const answered = { json: undefined };
-      const context = { kind: 'data', priority, client, deadline, signal, answered } as const;
+      const ms = deadline - monotonic();
+      const leaveBy = deadline - Math.max(0, Math.min(LEAST_ANSWER_MS, ms / 2));
+      const times = { deadline: leaveBy, answeredBy: deadline };
+      const context = { kind: 'data', priority, client, signal, answered, ...times } as const;
       const outcome = await settleWithin(withUpstreamCall(context, work), {
-        ms: deadline - monotonic(),
+        ms,
         signal,
         giveUp: ({ reason }) => (reason instanceof AppError ? reason : timedOut(exchange)),
       });

@@ -10,15 +10,23 @@ export interface FeedStateOptions {
   readonly onStatus: (status: FeedStatus) => void;
 }
 
+/** The weight of the latest gap in the usual one. */
+const LATEST_WEIGHT = 0.1;
+
 export class FeedState {
   #heardAt: Millis;
   #heard = 0;
+  /** Until when it is known that nothing was missed. */
+  #sureUntil: Millis;
+  /** Between two signs of life; null before there were two. */
+  #usualGap: Millis | null = null;
   #status: FeedStatus;
   readonly #options: FeedStateOptions;
 
   constructor(first: Omit<FeedStatus, 'at'>, options: FeedStateOptions) {
     this.#options = options;
     this.#heardAt = options.monotonic();
+    this.#sureUntil = this.#heardAt;
     this.#status = { ...first, at: options.now() };
   }
 
@@ -33,8 +41,23 @@ export class FeedState {
 
   /** The venue said something, over whichever way. */
   hear(): void {
+    const at = this.#options.monotonic();
+    const gap = at - this.#heardAt;
+    // The first message comes as soon as it is subscribed, however rarely others do.
+    if (this.#heard > 0) this.#usualGap = gap * LATEST_WEIGHT + (this.#usualGap ?? gap) * (1 - LATEST_WEIGHT);
     this.#heard += 1;
-    this.#heardAt = this.#options.monotonic();
+    this.#heardAt = this.#sureUntil = at;
+  }
+
+  /** REST has shown that the silence so far is the market's. */
+  confirm(): void {
+    this.#sureUntil = this.#options.monotonic();
+    this.#usualGap = Math.max(this.#usualGap ?? 0, this.silentFor());
+  }
+
+  /** How odd the silence is since nothing is known to be missed: its length in usual gaps, or in `gap`s where none is known. */
+  doubt(gap: Millis): number {
+    return (this.#options.monotonic() - this.#sureUntil) / Math.max(1, this.#usualGap ?? gap);
   }
 
   silentFor(): Millis {

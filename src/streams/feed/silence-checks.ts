@@ -1,7 +1,11 @@
 /**
  * What the feeds of one exchange share: the order in which silent ones are compared with REST, and which socket spoke
- * when. One look at a time, in turn, at intervals that leave most of the polls' budget to others: however many feeds a
- * quiet market silences, each waits for its turn and none is suspected for the waiting.
+ * when. One look at a time, at intervals that leave most of the polls' budget to others: however many feeds a quiet
+ * market silences, each waits for its turn and none is suspected for the waiting.
+ *
+ * A subscription that died among many silent ones must not wait for all of them: of two looks one goes to the feed whose
+ * silence is the oddest by what it used to say, the other to the one that has waited longest, so that none is forgotten.
+ * And the more of them wait, the closer the looks are, up to two fifths of what polls may.
  */
 import type { Millis } from '../../schemas/common.js';
 import type { Timers } from '../../lib/timers.js';
@@ -15,8 +19,16 @@ export interface SharedSocket {
 /** Must not reject. Answers false where it did not ask the venue, so that the next need not wait. */
 export type Check = () => Promise<boolean>;
 
+/** How odd the feed's silence is; only compared with others. */
+export type Doubt = () => number;
+
+/** Those who wait are all looked at within this time, where the budget allows it. */
+const ROUND_MS: Millis = 120_000;
+/** A fifth of the polls' budget becomes two fifths. */
+const CLOSEST = 0.5;
+
 export interface SilenceChecksOptions {
-  /** Between the beginnings of two looks. */
+  /** Between the beginnings of two looks while few wait; with many it shrinks, to half of this at least. */
   readonly spacingMs: Millis;
   readonly monotonic: () => Millis;
   readonly timers: Timers;
@@ -29,8 +41,9 @@ interface HeldSocket extends SharedSocket {
 
 export class SilenceChecks {
   readonly #options: SilenceChecksOptions;
-  /** In the order of their turns; bounded by the feeds, each of which waits once. */
-  readonly #waiting = new Set<Check>();
+  /** In the order in which they came; bounded by the feeds, each of which waits once. */
+  readonly #waiting = new Map<Check, Doubt>();
+  #isTurnOfOddest = true;
   readonly #sockets = new Map<string, HeldSocket>();
   #notBefore: Millis = -Infinity;
   #busy = false;
@@ -41,8 +54,8 @@ export class SilenceChecks {
   }
 
   /** Runs the check when its turn comes; the answer withdraws it. */
-  ask(check: Check): () => void {
-    this.#waiting.add(check);
+  ask(check: Check, doubt: Doubt): () => void {
+    this.#waiting.set(check, doubt);
     this.#schedule();
     return () => {
       this.#waiting.delete(check);
@@ -85,15 +98,35 @@ export class SilenceChecks {
   }
 
   async #next(): Promise<void> {
-    const [check] = this.#waiting;
+    const check = this.#nextCheck();
     if (check === undefined) return;
     this.#waiting.delete(check);
     this.#busy = true;
     const startedAt = this.#options.monotonic();
     const asked = await check();
     this.#busy = false;
-    if (asked) this.#notBefore = Math.max(this.#notBefore, startedAt + this.#options.spacingMs);
+    if (asked) {
+      this.#notBefore = Math.max(this.#notBefore, startedAt + this.#spacing());
+      this.#isTurnOfOddest = !this.#isTurnOfOddest;
+    }
     this.#schedule();
+  }
+
+  #spacing(): Millis {
+    const { spacingMs } = this.#options;
+    return Math.min(spacingMs, Math.max(spacingMs * CLOSEST, ROUND_MS / this.#waiting.size));
+  }
+
+  #nextCheck(): Check | undefined {
+    const [longest] = this.#waiting.keys();
+    if (!this.#isTurnOfOddest) return longest;
+    let oddest = longest;
+    let most = -Infinity;
+    for (const [check, doubt] of this.#waiting) {
+      const odd = doubt();
+      if (odd > most) [oddest, most] = [check, odd];
+    }
+    return oddest;
   }
 
   #stopTimer(): void {

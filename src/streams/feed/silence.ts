@@ -110,10 +110,14 @@ export class Silence {
   /** Waits for its turn among the silent feeds of its exchange. */
   #await(session: Session): void {
     this.#withdraw?.();
-    this.#withdraw = this.#parts.options.checks.ask(() => {
-      this.#withdraw = null;
-      return this.#judge(session);
-    });
+    const { options, state } = this.#parts;
+    this.#withdraw = options.checks.ask(
+      () => {
+        this.#withdraw = null;
+        return this.#judge(session);
+      },
+      () => state.doubt(options.idleTimeoutMs),
+    );
   }
 
   /** Whether the venue was asked. */
@@ -173,6 +177,7 @@ export class Silence {
   #quiet(session: Session): void {
     const { state, options, onAlive } = this.#parts;
     this.#unanswered = 0;
+    state.confirm();
     const detail = 'Quiet market: the venue has nothing newer.';
     if (session.spokeAt === null) onAlive(session, detail);
     else state.set('live', detail);

@@ -120,13 +120,17 @@ export interface RigOptions {
   /** Requests a minute; default: more than any test makes. */
   readonly requests?: number;
   readonly upstreamTimeoutMs?: number;
+  /** CCXT's pace of each exchange, in ms a request; default: none, so that a test waits for what it is about alone. */
+  readonly rateLimit?: number;
 }
 
 export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
   const sandbox = await startSandbox({ ticksPerSecond: 20, ...options.sandbox });
+  const exchanges = VENUES.map(({ exchange }) => exchange);
+  const { rateLimit = 1 } = options;
   const client = createCcxtClient({
-    exchanges: ['binance', 'kraken', 'coinbaseexchange'],
-    exchangeOptions: {},
+    exchanges,
+    exchangeOptions: Object.fromEntries(exchanges.map((exchange) => [exchange, { rateLimit }])),
     budget: { requests: options.requests ?? 10_000, windowMs: 60_000 },
     upstreamTimeoutMs: options.upstreamTimeoutMs ?? 8_000,
     proxy: { https: '', http: '', no: '' },

@@ -24,11 +24,13 @@ export interface SnapshotTaker {
 export interface SnapshotOptions {
   /** The open feed of this symbol's order book. */
   readonly takerOf: (symbol: unknown) => SnapshotTaker | undefined;
-  /** One request with its wait for a slot. */
+  /** One request with its wait for a slot, which is half of it at most. */
   readonly timeoutMs: Millis;
   /** The clock of deadlines. */
   readonly monotonic: () => Millis;
 }
+
+const CLIENT = 'order book snapshots';
 
 /** Settles with nothing: whoever would be told is not there any more. */
 const NEVER = new Promise<never>(() => undefined);
@@ -57,14 +59,9 @@ export const guardSnapshots = (
       forgetUpdates(instance, symbol);
     };
     signal.addEventListener('abort', abandon, { once: true });
-    const deadline = monotonic() + timeoutMs;
-    const call = {
-      kind: 'data',
-      priority: 'poll',
-      client: 'order book snapshots',
-      deadline,
-      signal,
-    } as const;
+    const start = monotonic();
+    const times = { deadline: start + timeoutMs / 2, answeredBy: start + timeoutMs };
+    const call = { kind: 'data', priority: 'poll', client: CLIENT, signal, ...times } as const;
     try {
       const book = await withUpstreamCall(call, () => Promise.resolve(original.apply(instance, args)));
       if (!signal.aborted) return book;

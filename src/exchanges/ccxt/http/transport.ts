@@ -79,9 +79,18 @@ interface Attempt {
 export const createTransport = (deps: TransportDeps): Transport => {
   const { exchange, dispatcher, gate, clock, timeoutMs, userAgent, words, now, monotonic } = deps;
 
-  /** Requests that CCXT makes on its own (snapshots of live books) have no call behind them. */
-  const callOrDefault = (): UpstreamCall =>
-    currentUpstreamCall() ?? { kind: 'data', priority: 'poll', deadline: monotonic() + timeoutMs };
+  /** Requests that CCXT makes on its own (the token of a feed, say) have no call behind them. */
+  const callOrDefault = (): UpstreamCall => {
+    const deadline = monotonic() + timeoutMs;
+    return (
+      currentUpstreamCall() ?? {
+        kind: 'data',
+        priority: 'poll',
+        deadline,
+        answeredBy: deadline + timeoutMs,
+      }
+    );
+  };
 
   const send = async ({ url, init, signal }: Attempt): Promise<VenueResponse> => {
     const method = init.method ?? 'GET';
@@ -100,9 +109,9 @@ export const createTransport = (deps: TransportDeps): Transport => {
 
   return async (url, init) => {
     const call = callOrDefault();
-    const { deadline, signal } = call;
+    const { deadline, answeredBy = deadline, signal } = call;
     await gate.admit({ exchange, ...call });
-    const allowed = Math.min(timeoutMs, deadline - monotonic());
+    const allowed = Math.min(timeoutMs, answeredBy - monotonic());
     const host = hostOf(url);
     if (allowed <= 0) throw timedOut(exchange, `no time was left to ask ${host}`);
     const ending = new Ending();

@@ -53,8 +53,8 @@ describe('a snapshot', () => {
       taker,
     );
     expect(await fetch(SYMBOL, 1000)).toBe(book);
-    const call = { kind: 'data', priority: 'poll', client: 'order book snapshots', deadline: 9_000 };
-    expect(asked).toEqual([[SYMBOL, 1000], expect.objectContaining({ ...call, signal: taker.signal })]);
+    const call = { kind: 'data', priority: 'poll', client: 'order book snapshots', signal: taker.signal };
+    expect(asked).toEqual([[SYMBOL, 1000], { ...call, deadline: 5_000, answeredBy: 9_000 }]);
   });
 
   it('that nobody waits for is not asked for, and tells nobody anything', async () => {
