@@ -27,6 +27,7 @@ import { addServerLimits, serverOptions, SPARE_CONNECTIONS } from '../http/serve
 import { addValidation } from '../http/validation.js';
 import { addWebSockets } from '../http/websocket.js';
 import { ledgerRoutes } from '../http/routes/ledger.js';
+import { candleRoutes } from '../http/routes/candles.js';
 import { docsRoutes } from '../http/routes/docs.js';
 import { healthRoutes } from '../http/routes/health.js';
 import { marketRoutes } from '../http/routes/markets.js';
@@ -171,6 +172,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, requestId: requestIds.of, hostFault });
   boundPipelines(app.server, app.pipelines);
   await app.register(marketRoutes, { marketData, hotAnswers, sandbox, now });
+  await app.register(candleRoutes, { marketData, hotAnswers, now });
   await app.register(ledgerRoutes, { marketData, ledger, backfillApi: config.backfill.api, sandbox });
   await app.register(streamRoutes, { hub, marketData, connections, now, monotonic });
   await app.register(mcpRoutes, {

@@ -11,14 +11,30 @@ const qualities = (list: string): ReadonlyMap<string, number> => {
   return found;
 };
 
-/** Does an Accept header leave room for `type`, such as `application/json`? The most specific range that fits decides. */
-export const accepts = (accept: string | undefined, type: string): boolean => {
-  if (accept === undefined || accept === '' || accept === '*/*' || accept === type) return true;
+/** How much a client likes a media type, and by how specific a range it said so: 2 by its name, 1 `text/*`, 0 any. */
+export interface Liking {
+  readonly q: number;
+  readonly specificity: number;
+}
+
+/** What an Accept header says of `type`, such as `application/json`: q is 0 where it leaves no room for it. */
+export const qualityOf = (accept: string, type: string): Liking => {
   const found = qualities(accept);
-  const [kind = ''] = type.split('/');
-  const decisive = [type, `${kind}/*`, '*/*'].find((range) => found.has(range));
-  return decisive !== undefined && found.get(decisive) !== 0;
+  const ranges = [type, type.replace(/\/.*/, '/*'), '*/*'];
+  for (const [index, range] of ranges.entries()) {
+    const q = found.get(range);
+    if (q !== undefined) return { q, specificity: 2 - index };
+  }
+  return { q: 0, specificity: 0 };
 };
+
+/** Does an Accept header leave room for `type`? The most specific range that fits decides. */
+export const accepts = (accept: string | undefined, type: string): boolean =>
+  accept === undefined ||
+  accept === '' ||
+  accept === '*/*' ||
+  accept === type ||
+  qualityOf(accept, type).q !== 0;
 
 const choose = (acceptEncoding: string): boolean => {
   const found = qualities(acceptEncoding);

@@ -30,7 +30,10 @@ export const SECURITY_HEADERS: readonly HeaderPair[] = [
 ];
 
 /** Headers of ours that a page on another origin may read. */
-const EXPOSED = ['Age', 'ETag', 'X-Cache', 'Data-Source', 'X-Request-Id', 'Retry-After'];
+const EXPOSED = [
+  ...['Age', 'ETag', 'X-Cache', 'Data-Source', 'X-Request-Id', 'Retry-After'],
+  ...['Data-Gaps', 'Data-Next-Since'],
+];
 /** Those of the client limit; sent where there is one. */
 const EXPOSED_OF_LIMIT = [
   'RateLimit',

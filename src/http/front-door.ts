@@ -7,7 +7,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { HeaderPair } from './common-headers.js';
 import type { HotAnswers } from './hot-answers.js';
-import { acceptsJson } from './json-answer.js';
 import type { HostFault } from './host-check.js';
 import { requestFault } from './server-limits.js';
 
@@ -34,10 +33,12 @@ export const addFrontDoor = (app: FastifyInstance, options: FrontDoorOptions): v
     const entry = hotAnswers.find(request, steadyHeaders);
     if (entry === undefined || !isOpen() || requestFault(request) !== undefined) return false;
     if (hostFault(request) !== undefined) return false;
-    if (!acceptsJson(request.headers.accept)) return false;
+    const media = entry.presentation.formFor(request.headers.accept);
+    if (media === null) return false;
     const arrivedAt = performance.now();
     const requestId = idOf(request);
-    entry.send(response, request, { requestId, more: null, keepAliveTimeoutMs: server.keepAliveTimeout });
+    const { keepAliveTimeout: keepAliveTimeoutMs } = server;
+    entry.send(response, request, { media, requestId, more: null, keepAliveTimeoutMs });
     app.reportAnswer({
       requestId,
       method: request.method ?? 'GET',

@@ -4,8 +4,10 @@ import type { ServedAnswer } from '../market-data/market-data-api.js';
 import { withVary, type HeaderPair } from './common-headers.js';
 import { canSendFinished, headerLines, sendFinished } from './finished-response.js';
 import { freshnessHeaders, isNotModified } from './json-answer.js';
+import { JSON_ONLY, type MediaForm, type Presentation } from './presentation.js';
 import {
   representationFor,
+  VARY_ACCEPT,
   VARY_ENCODING,
   type Representation,
   type RepresentationKey,
@@ -20,9 +22,12 @@ export interface Remembered {
   readonly exchange: string;
   /** true while a live stream could answer better than the cache: then the short way stands aside. */
   readonly isLive?: () => boolean;
+  /** How the address that it is kept for shows it; default: as JSON. */
+  readonly presentation?: Presentation;
 }
 
 export interface OwnHeaders {
+  readonly media: MediaForm;
   /** Of the charset that request-id.ts accepts. */
   readonly requestId: string;
   /** Headers of this request alone. */
@@ -50,17 +55,28 @@ interface Form {
   readonly shortLines: string;
 }
 
-const makeForm = (answer: ServedAnswer, form: Representation, steady: readonly HeaderPair[]): Form => {
-  const { etag, body, contentHeaders } = form;
+interface FormParts {
+  readonly answer: ServedAnswer;
+  readonly representation: Representation;
+  readonly steady: readonly HeaderPair[];
+  readonly varies: boolean;
+  /** Of a 200 alone. */
+  readonly more: readonly HeaderPair[];
+}
+
+const makeForm = ({ answer, representation, steady, varies, more }: FormParts): Form => {
+  const { etag, body, contentHeaders } = representation;
+  const encoded = withVary(steady, VARY_ENCODING);
   const shortHeaders: readonly HeaderPair[] = [
     ['etag', etag],
     ['x-cache', 'HIT'],
     ['data-source', answer.source],
-    ...withVary(steady, VARY_ENCODING),
+    ...(varies ? withVary(encoded, VARY_ACCEPT) : encoded),
   ];
   const headers: readonly HeaderPair[] = [
     ...shortHeaders,
     ...contentHeaders,
+    ...more,
     ['content-length', String(body.length)],
   ];
   return {
@@ -80,6 +96,7 @@ export class HotAnswer {
   /** The route's pattern. */
   readonly route: string;
   readonly answer: ServedAnswer;
+  readonly presentation: Presentation;
   readonly #isLive: (() => boolean) | undefined;
   /** By the form's name; made on first use, for `#steady`. */
   readonly #forms = new Map<RepresentationKey, Form>();
@@ -92,8 +109,12 @@ export class HotAnswer {
   #freshnessLines = '';
   #freshnessUntil = 0;
 
-  constructor({ answer, exchange, isLive }: Remembered, { route, at }: { route: string; at: number }) {
+  constructor(
+    { answer, exchange, isLive, presentation = JSON_ONLY }: Remembered,
+    { route, at }: { route: string; at: number },
+  ) {
     this.answer = answer;
+    this.presentation = presentation;
     this.keptAt = at;
     this.exchange = exchange;
     this.route = route;
@@ -116,19 +137,22 @@ export class HotAnswer {
     this.#freshnessUntil = nextSecond(this.answer, at);
   }
 
-  #formFor(acceptEncoding: string | undefined): Form {
-    const representation = representationFor(this.answer, acceptEncoding);
+  #formFor(form: MediaForm, acceptEncoding: string | undefined): Form {
+    const representation = representationFor(this.answer, acceptEncoding, form);
     const known = this.#forms.get(representation.key);
     if (known !== undefined) return known;
-    const made = makeForm(this.answer, representation, this.#steady);
+    const made = makeForm({
+      ...{ answer: this.answer, representation, steady: this.#steady },
+      ...{ varies: this.presentation.varies, more: this.presentation.headersOf(form) },
+    });
     this.#forms.set(representation.key, made);
     return made;
   }
 
-  /** Writes a 200 or a 304. */
+  /** Writes a 200 or a 304; `media`: as the presentation says for this request. */
   send(response: ServerResponse, request: IncomingMessage, own: OwnHeaders): void {
-    const { requestId, more } = own;
-    const form = this.#formFor(request.headers['accept-encoding']);
+    const { requestId, more, media } = own;
+    const form = this.#formFor(media, request.headers['accept-encoding']);
     const known = isNotModified(request.headers['if-none-match'], form.etag);
     if (canSendFinished(request, response)) {
       const ownLines = `x-request-id: ${requestId}\r\n${this.#freshnessLines}${more === null ? '' : headerLines(more)}`;

@@ -43,7 +43,8 @@ export const createHotAnswers = (app: FastifyInstance, options: HotAnswersOption
   const byAnswer = new Map<string, HotAnswer>();
   let bytes = 0;
 
-  const keyOf = ({ route, exchange, answer }: HotAnswer): string => `${route} ${exchange} ${answer.etag}`;
+  const keyOf = ({ route, exchange, answer, presentation }: HotAnswer): string =>
+    `${route} ${exchange} ${answer.etag} ${presentation.name}`;
   const urlBytes = (url: string): number => url.length + URL_OVERHEAD_BYTES;
   const entryBytes = ({ answer }: HotAnswer): number => answer.body.length + ANSWER_OVERHEAD_BYTES;
 
@@ -105,7 +106,8 @@ export const createHotAnswers = (app: FastifyInstance, options: HotAnswersOption
     },
     hook: (request, reply, done) => {
       const entry = find(request.raw, steadyHeaders ?? app.steadyHeaders(request));
-      if (entry === undefined) {
+      const media = entry?.presentation.formFor(request.headers.accept) ?? null;
+      if (entry === undefined || media === null) {
         done();
         return;
       }
@@ -114,6 +116,7 @@ export const createHotAnswers = (app: FastifyInstance, options: HotAnswersOption
       reply.hijack();
       request.answered();
       entry.send(reply.raw, request.raw, {
+        media,
         requestId: request.id,
         more: request.limitHeaders,
         keepAliveTimeoutMs: app.server.keepAliveTimeout,

@@ -2,9 +2,15 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { ServedAnswer } from '../market-data/market-data-api.js';
 import { AppError } from '../errors.js';
-import { accepts } from './accept.js';
 import { addVary, type HeaderPair } from './common-headers.js';
-import { representationFor, VARY_ENCODING, type FinishedJson } from './representations.js';
+import { acceptsJson, JSON_ONLY, type MediaForm, type Presentation } from './presentation.js';
+import {
+  representationFor,
+  VARY_ACCEPT,
+  VARY_ENCODING,
+  type FinishedJson,
+  type Representation,
+} from './representations.js';
 
 /** Whole seconds of `ms`, never negative: what is left is rounded down, and so is an age. */
 const wholeSeconds = (ms: number): number => Math.max(0, Math.floor(ms / 1000));
@@ -33,9 +39,6 @@ export const isNotModified = (ifNoneMatch: string | undefined, etag: string): bo
   return ifNoneMatch.split(',').some((item) => item.trim().replace(/^W\//, '') === etag);
 };
 
-/** Does an Accept header leave room for JSON? */
-export const acceptsJson = (accept: string | undefined): boolean => accepts(accept, 'application/json');
-
 /** Refuses with 406 who would not take JSON. */
 export const requireJson: onRequestHookHandler = (request, _reply, done) => {
   const refused = !acceptsJson(request.headers.accept);
@@ -44,24 +47,44 @@ export const requireJson: onRequestHookHandler = (request, _reply, done) => {
   );
 };
 
-/** Sends finished JSON in the form that the client prefers, or 304 where it has that form already. */
-export const sendJson = (request: FastifyRequest, reply: FastifyReply, json: FinishedJson): FastifyReply => {
-  const form = representationFor(json, request.headers['accept-encoding']);
+/** `more`: headers of a 200 alone. */
+const sendForm = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { form, more = [] }: { readonly form: Representation; readonly more?: readonly HeaderPair[] },
+): FastifyReply => {
   addVary(reply, VARY_ENCODING);
   reply.header('etag', form.etag);
   if (isNotModified(request.headers['if-none-match'], form.etag)) return reply.code(304).send();
-  for (const [name, value] of form.contentHeaders) reply.header(name, value);
+  for (const [name, value] of [...form.contentHeaders, ...more]) reply.header(name, value);
   return reply.send(form.body);
 };
+
+/** Sends finished JSON in the form that the client prefers, or 304 where it has that form already. */
+export const sendJson = (request: FastifyRequest, reply: FastifyReply, json: FinishedJson): FastifyReply =>
+  sendForm(request, reply, { form: representationFor(json, request.headers['accept-encoding']) });
+
+export interface AnswerToSend {
+  readonly answer: ServedAnswer;
+  /** The instant for which the headers are true. */
+  readonly at: number;
+  /** Default: JSON. */
+  readonly form?: MediaForm;
+  readonly presentation?: Presentation;
+}
 
 /** Sends finished bytes with the truth about them, or 304 where the client has them already. */
 export const sendAnswer = (
   request: FastifyRequest,
   reply: FastifyReply,
-  { answer, at }: { readonly answer: ServedAnswer; readonly at: number },
+  { answer, at, form = 'json', presentation = JSON_ONLY }: AnswerToSend,
 ): FastifyReply => {
   request.cacheState = answer.cache;
   for (const [name, value] of freshnessHeaders(answer, at)) reply.header(name, value);
   reply.header('x-cache', answer.cache).header('data-source', answer.source);
-  return sendJson(request, reply, answer);
+  if (presentation.varies) addVary(reply, VARY_ACCEPT);
+  return sendForm(request, reply, {
+    form: representationFor(answer, request.headers['accept-encoding'], form),
+    more: presentation.headersOf(form),
+  });
 };

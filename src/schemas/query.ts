@@ -141,6 +141,17 @@ export const ohlcvQuery = z.strictObject({
   until: urlInstant.optional().meta({ description: UNTIL, example: '2026-01-31T12:00:00Z' }),
   limit: atMost(2000, 500),
 });
+/** Candles over HTTP, which leave in two forms. */
+export const candlesQuery = ohlcvQuery.extend({
+  format: z.enum(['json', 'csv'], 'must be json or csv').optional().meta({
+    description: 'Default: CSV where Accept prefers text/csv, else JSON',
+  }),
+  download: z
+    .enum(['0', '1', 'false', 'true'], 'must be 1 or 0')
+    .default('0')
+    .transform((text) => text === '1' || text === 'true')
+    .meta({ type: 'integer', enum: [0, 1], 'x-default': 0, description: '1: as a file to be saved' }),
+});
 export const orderBookQuery = z.strictObject({ exchange, symbol, limit: atMost(1000, 50) });
 export const tradesQuery = z.strictObject({ exchange, symbol, limit: atMost(1000, 100) });
 export const marketsQuery = z.strictObject({

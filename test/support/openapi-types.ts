@@ -65,26 +65,6 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
-  '/v1/markets/ohlcv': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Candles
-     * @description Oldest first. Candles are never invented: what the exchange does not have is named in `gaps`.
-     */
-    get: operations['getOhlcv'];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
   '/v1/markets/orderbook': {
     parameters: {
       query?: never;
@@ -157,6 +137,27 @@ export interface paths {
      * @description What each of them can be asked for. Makes no upstream call.
      */
     get: operations['listExchanges'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/v1/markets/ohlcv': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Candles
+     * @description Oldest first. Candles are never invented: what the exchange does not have is named in `gaps`, of CSV by
+     *     the header Data-Gaps. CSV has the columns timestamp,open,high,low,close,volume,closed, CRLF, and nothing for null.
+     */
+    get: operations['getOhlcv'];
     put?: never;
     post?: never;
     delete?: never;
@@ -948,300 +949,6 @@ export interface operations {
        *     `not_supported_by_exchange`: See capabilities in /v1/exchanges, or ask another exchange.
        *
        *     `symbol_not_found`: Use a symbol from /v1/markets; the nearest ones are suggested.
-       */
-      400: {
-        headers: {
-          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Requests allowed per window */
-          'X-RateLimit-Limit'?: number;
-          /** @description Requests left in this window */
-          'X-RateLimit-Remaining'?: number;
-          /** @description Seconds until the window ends */
-          'X-RateLimit-Reset'?: number;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
-      406: {
-        headers: {
-          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Requests allowed per window */
-          'X-RateLimit-Limit'?: number;
-          /** @description Requests left in this window */
-          'X-RateLimit-Remaining'?: number;
-          /** @description Seconds until the window ends */
-          'X-RateLimit-Reset'?: number;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      /** @description `uri_too_long`: Shorten the query. */
-      414: {
-        headers: {
-          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Requests allowed per window */
-          'X-RateLimit-Limit'?: number;
-          /** @description Requests left in this window */
-          'X-RateLimit-Remaining'?: number;
-          /** @description Seconds until the window ends */
-          'X-RateLimit-Reset'?: number;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      /**
-       * @description `upstream_rate_limited`: Wait for Retry-After. If it happens often, lower RATE_LIMIT_REQUESTS or raise the cache TTLs.
-       *
-       *     `upstream_budget_exhausted`: Wait for Retry-After, or raise RATE_LIMIT_REQUESTS within what the exchange allows.
-       *
-       *     `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling.
-       */
-      429: {
-        headers: {
-          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Requests allowed per window */
-          'X-RateLimit-Limit'?: number;
-          /** @description Requests left in this window */
-          'X-RateLimit-Remaining'?: number;
-          /** @description Seconds until the window ends */
-          'X-RateLimit-Reset'?: number;
-          /** @description Seconds after which asking again makes sense */
-          'Retry-After'?: number;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
-      431: {
-        headers: {
-          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Requests allowed per window */
-          'X-RateLimit-Limit'?: number;
-          /** @description Requests left in this window */
-          'X-RateLimit-Remaining'?: number;
-          /** @description Seconds until the window ends */
-          'X-RateLimit-Reset'?: number;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
-      500: {
-        headers: {
-          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Requests allowed per window */
-          'X-RateLimit-Limit'?: number;
-          /** @description Requests left in this window */
-          'X-RateLimit-Remaining'?: number;
-          /** @description Seconds until the window ends */
-          'X-RateLimit-Reset'?: number;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      /**
-       * @description `upstream_error`: The exchange refused for a reason of its own; asking again will not help.
-       *
-       *     `upstream_bad_response`: Ask again later; if it stays, the exchange has changed its API.
-       *
-       *     `upstream_geo_blocked`: Run the server elsewhere, set HTTPS_PROXY, or use another exchange (for example binanceus).
-       *
-       *     `upstream_auth_required`: Use another exchange: this server holds no keys.
-       */
-      502: {
-        headers: {
-          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Requests allowed per window */
-          'X-RateLimit-Limit'?: number;
-          /** @description Requests left in this window */
-          'X-RateLimit-Remaining'?: number;
-          /** @description Seconds until the window ends */
-          'X-RateLimit-Reset'?: number;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      /**
-       * @description `upstream_unavailable`: Ask again after Retry-After; /v1/health/ready tells the state of each exchange.
-       *
-       *     `upstream_timeout`: Ask again after Retry-After, or raise UPSTREAM_TIMEOUT and REQUEST_TIMEOUT.
-       *
-       *     `upstream_maintenance`: Ask again after Retry-After; see the exchange's status page.
-       *
-       *     `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
-       *
-       *     `shutting_down`: Ask again: a balancer sends you to another server.
-       */
-      503: {
-        headers: {
-          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Requests allowed per window */
-          'X-RateLimit-Limit'?: number;
-          /** @description Requests left in this window */
-          'X-RateLimit-Remaining'?: number;
-          /** @description Seconds until the window ends */
-          'X-RateLimit-Reset'?: number;
-          /** @description Seconds after which asking again makes sense */
-          'Retry-After'?: number;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-    };
-  };
-  getOhlcv: {
-    parameters: {
-      query: {
-        /** @description CCXT exchange id, any case */
-        exchange: string;
-        /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
-        symbol: string;
-        interval?: string;
-        /** @description First candle wanted: ms since the epoch, or ISO 8601 (UTC where it names no zone); default: the latest candles before until */
-        since?: number | string;
-        /** @description End of the range, itself not in it: ms since the epoch, or ISO 8601 (UTC where it names no zone); default: now */
-        until?: number | string;
-        limit?: number;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Candles */
-      200: {
-        headers: {
-          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Requests allowed per window */
-          'X-RateLimit-Limit'?: number;
-          /** @description Requests left in this window */
-          'X-RateLimit-Remaining'?: number;
-          /** @description Seconds until the window ends */
-          'X-RateLimit-Reset'?: number;
-          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
-          'Cache-Control'?: string;
-          /** @description Seconds since the exchange's answer arrived */
-          Age?: number;
-          /** @description gzip is sent to who accepts it, from a kilobyte on */
-          Vary?: string;
-          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
-          ETag?: string;
-          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
-          'X-Cache'?: string;
-          /** @description Where the data came from */
-          'Data-Source'?: string;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/json': components['schemas']['Ohlcv'];
-        };
-      };
-      /** @description The answer is the one that If-None-Match names */
-      304: {
-        headers: {
-          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
-          'X-Request-Id'?: string;
-          /** @description State of the client limit, where one is set */
-          RateLimit?: string;
-          /** @description The client limit: requests (q) per window in seconds (w) */
-          'RateLimit-Policy'?: string;
-          /** @description Requests allowed per window */
-          'X-RateLimit-Limit'?: number;
-          /** @description Requests left in this window */
-          'X-RateLimit-Remaining'?: number;
-          /** @description Seconds until the window ends */
-          'X-RateLimit-Reset'?: number;
-          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
-          'Cache-Control'?: string;
-          /** @description Seconds since the exchange's answer arrived */
-          Age?: number;
-          /** @description gzip is sent to who accepts it, from a kilobyte on */
-          Vary?: string;
-          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
-          ETag?: string;
-          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
-          'X-Cache'?: string;
-          /** @description Where the data came from */
-          'Data-Source'?: string;
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      /**
-       * @description `invalid_request`: Correct the parameters named in errors.
-       *
-       *     `unknown_exchange`: Use an id from /v1/exchanges.
-       *
-       *     `exchange_not_enabled`: Use an enabled one, or have it added to ENABLED_EXCHANGES.
-       *
-       *     `not_supported_by_exchange`: See capabilities in /v1/exchanges, or ask another exchange.
-       *
-       *     `symbol_not_found`: Use a symbol from /v1/markets; the nearest ones are suggested.
-       *
-       *     `interval_not_supported`: Use one of the intervals that the exchange itself offers; /v1/exchanges lists them.
        */
       400: {
         headers: {
@@ -2471,6 +2178,317 @@ export interface operations {
       };
     };
   };
+  getOhlcv: {
+    parameters: {
+      query: {
+        /** @description CCXT exchange id, any case */
+        exchange: string;
+        /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
+        symbol: string;
+        interval?: string;
+        /** @description First candle wanted: ms since the epoch, or ISO 8601 (UTC where it names no zone); default: the latest candles before until */
+        since?: number | string;
+        /** @description End of the range, itself not in it: ms since the epoch, or ISO 8601 (UTC where it names no zone); default: now */
+        until?: number | string;
+        limit?: number;
+        /** @description Default: CSV where Accept prefers text/csv, else JSON */
+        format?: 'json' | 'csv';
+        /** @description 1: as a file to be saved */
+        download?: 0 | 1;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Candles */
+      200: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
+          'Cache-Control'?: string;
+          /** @description Seconds since the exchange's answer arrived */
+          Age?: number;
+          /** @description Accept chooses between JSON and CSV; gzip from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
+          ETag?: string;
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
+          'X-Cache'?: string;
+          /** @description Where the data came from */
+          'Data-Source'?: string;
+          /** @description CSV: what is missing, as `<from>-<to>;<reason>`, several by commas, cut after 2 kB with `;truncated` */
+          'Data-Gaps'?: string;
+          /** @description CSV: since of the next request, where more candles follow */
+          'Data-Next-Since'?: string;
+          /** @description Where a file is asked for */
+          'Content-Disposition'?: string;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Ohlcv'];
+          'text/csv': string;
+        };
+      };
+      /** @description The answer is the one that If-None-Match names */
+      304: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
+          'Cache-Control'?: string;
+          /** @description Seconds since the exchange's answer arrived */
+          Age?: number;
+          /** @description Accept chooses between JSON and CSV; gzip from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
+          ETag?: string;
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
+          'X-Cache'?: string;
+          /** @description Where the data came from */
+          'Data-Source'?: string;
+          /** @description CSV: what is missing, as `<from>-<to>;<reason>`, several by commas, cut after 2 kB with `;truncated` */
+          'Data-Gaps'?: string;
+          /** @description CSV: since of the next request, where more candles follow */
+          'Data-Next-Since'?: string;
+          /** @description Where a file is asked for */
+          'Content-Disposition'?: string;
+          [name: string]: unknown;
+        };
+        content?: never;
+      };
+      /**
+       * @description `invalid_request`: Correct the parameters named in errors.
+       *
+       *     `unknown_exchange`: Use an id from /v1/exchanges.
+       *
+       *     `exchange_not_enabled`: Use an enabled one, or have it added to ENABLED_EXCHANGES.
+       *
+       *     `not_supported_by_exchange`: See capabilities in /v1/exchanges, or ask another exchange.
+       *
+       *     `symbol_not_found`: Use a symbol from /v1/markets; the nearest ones are suggested.
+       *
+       *     `interval_not_supported`: Use one of the intervals that the exchange itself offers; /v1/exchanges lists them.
+       */
+      400: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
+      406: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `uri_too_long`: Shorten the query. */
+      414: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `upstream_rate_limited`: Wait for Retry-After. If it happens often, lower RATE_LIMIT_REQUESTS or raise the cache TTLs.
+       *
+       *     `upstream_budget_exhausted`: Wait for Retry-After, or raise RATE_LIMIT_REQUESTS within what the exchange allows.
+       *
+       *     `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling.
+       */
+      429: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
+      431: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
+      500: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `upstream_error`: The exchange refused for a reason of its own; asking again will not help.
+       *
+       *     `upstream_bad_response`: Ask again later; if it stays, the exchange has changed its API.
+       *
+       *     `upstream_geo_blocked`: Run the server elsewhere, set HTTPS_PROXY, or use another exchange (for example binanceus).
+       *
+       *     `upstream_auth_required`: Use another exchange: this server holds no keys.
+       */
+      502: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `upstream_unavailable`: Ask again after Retry-After; /v1/health/ready tells the state of each exchange.
+       *
+       *     `upstream_timeout`: Ask again after Retry-After, or raise UPSTREAM_TIMEOUT and REQUEST_TIMEOUT.
+       *
+       *     `upstream_maintenance`: Ask again after Retry-After; see the exchange's status page.
+       *
+       *     `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
+       *
+       *     `shutting_down`: Ask again: a balancer sends you to another server.
+       */
+      503: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+    };
+  };
   getCandleCoverage: {
     parameters: {
       query: {
@@ -2945,6 +2963,12 @@ export interface operations {
           'X-RateLimit-Remaining'?: number;
           /** @description Seconds until the window ends */
           'X-RateLimit-Reset'?: number;
+          /** @description CSV: what is missing, as `<from>-<to>;<reason>`, several by commas, cut after 2 kB with `;truncated` */
+          'Data-Gaps'?: string;
+          /** @description CSV: since of the next request, where more candles follow */
+          'Data-Next-Since'?: string;
+          /** @description Where a file is asked for */
+          'Content-Disposition'?: string;
           [name: string]: unknown;
         };
         content: {

@@ -6,14 +6,23 @@ import Fastify, { type RouteOptions } from 'fastify';
 import { z } from 'zod';
 import type { ErrorCode } from '../../errors.js';
 import { problem } from '../../schemas/problem.js';
-import { EXAMPLES } from './examples.js';
-import { COMMON_HEADERS, LIMIT_HEADERS, MARKET_HEADERS, RETRY_AFTER } from './headers.js';
+import { CSV_EXAMPLE, EXAMPLES } from './examples.js';
+import {
+  COMMON_HEADERS,
+  CSV_HEADERS,
+  LIMIT_HEADERS,
+  MARKET_HEADERS,
+  NEGOTIATED_HEADERS,
+  RETRY_AFTER,
+} from './headers.js';
 import { problemResponses } from './problem-responses.js';
 
 declare module 'fastify' {
   interface FastifySchema {
     /** The answer's model. Not Fastify's `response`: answers leave as finished bytes, unchecked and unserialised. */
     'x-answer'?: z.ZodType;
+    /** The same answer as text/csv. */
+    'x-csv'?: z.ZodType;
     /** Codes of the errors that this operation may answer with, besides those that any may. */
     'x-errors'?: readonly ErrorCode[];
     /** Further answers of its own, by status, that are no problems. */
@@ -80,21 +89,22 @@ interface Told {
 
 const completed = (op: Operation, { path, codes, unlimited }: Told): Record<string, unknown> => {
   const { 'x-market-answer': isMarket = false, responses, parameters } = op;
+  const types = Object.values(responses).flatMap(({ content }) => Object.keys(content ?? {}));
+  const csvHeaders = isMarket ? NEGOTIATED_HEADERS : CSV_HEADERS;
   const headers = {
     ...COMMON_HEADERS,
     ...(unlimited ? {} : LIMIT_HEADERS),
     ...(isMarket ? MARKET_HEADERS : {}),
+    ...(types.includes('text/csv') ? csvHeaders : {}),
   };
   const id = op.operationId ?? '';
   const answers = Object.entries(responses).map(([status, { content, ...told }]) => {
-    const example = EXAMPLES[`${id} ${status}`] ?? EXAMPLES[id];
-    const media = Object.entries(content ?? {}).map(
-      ([type, body]) =>
-        [
-          type,
-          { ...body, ...(example === undefined ? {} : { examples: { answer: { value: example } } }) },
-        ] as const,
-    );
+    const json = EXAMPLES[`${id} ${status}`] ?? EXAMPLES[id];
+    const media = Object.entries(content ?? {}).map(([type, body]) => {
+      const example = type === 'text/csv' ? CSV_EXAMPLE : json;
+      const examples = example === undefined ? {} : { examples: { answer: { value: example } } };
+      return [type, { ...body, ...examples }] as const;
+    });
     return [
       status,
       {
@@ -163,8 +173,12 @@ export const buildOpenApiDocument = async (
   });
   const shown = routes.filter(({ schema }) => schema !== undefined && schema.hide !== true);
   for (const { method, url, schema = {} } of shown) {
-    const { 'x-answer': answer, 'x-responses': others, ...rest } = schema;
-    const answers = { ...(answer === undefined ? {} : { 200: answer }), ...others };
+    const { 'x-answer': answer, 'x-csv': csv, 'x-responses': others, ...rest } = schema;
+    const forms =
+      csv === undefined
+        ? answer
+        : { content: { 'application/json': { schema: answer }, 'text/csv': { schema: csv } } };
+    const answers = { ...(forms === undefined ? {} : { 200: forms }), ...others };
     const described = Object.keys(answers).length === 0 ? rest : { ...rest, response: answers };
     app.route({ method, url, schema: described, exposeHeadRoute: false, handler: () => '' });
   }

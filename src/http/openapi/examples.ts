@@ -19,6 +19,8 @@ const BACKFILL = {
   error: null,
 };
 
+export const CSV_EXAMPLE = `timestamp,open,high,low,close,volume,closed\r\n${timestamp},42500,42600,42400,42505.5,12.25,true\r\n`;
+
 export const EXAMPLES: Readonly<Record<string, unknown>> = {
   getHealth: { status: 'ok', uptime: 123.45, version: '0.1.0' },
   getReadiness: {
@@ -148,8 +150,6 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
       },
     ],
   },
-  exportCandles:
-    'timestamp,open,high,low,close,volume,closed\r\n1699000000000,42500,42512.5,42498,42505,3.25,true\r\n',
   listBackfills: { backfills: [BACKFILL] },
   getBackfill: BACKFILL,
   startBackfill: {

@@ -56,3 +56,19 @@ export const MARKET_HEADERS: HeaderDocs = {
 export const RETRY_AFTER: HeaderDocs = {
   'Retry-After': whole('Seconds after which asking again makes sense', 2),
 };
+
+/** Of answers that may be CSV. */
+export const CSV_HEADERS: HeaderDocs = {
+  'Data-Gaps': text(
+    'CSV: what is missing, as `<from>-<to>;<reason>`, several by commas, cut after 2 kB with `;truncated`',
+    '1699000020000-1795306920000;not_available_from_exchange',
+  ),
+  'Data-Next-Since': text('CSV: since of the next request, where more candles follow', '1795306980000'),
+  'Content-Disposition': text('Where a file is asked for', 'attachment; filename="binance-BTC-USDT-1m.csv"'),
+};
+
+/** Of market answers that are JSON or CSV. */
+export const NEGOTIATED_HEADERS: HeaderDocs = {
+  ...CSV_HEADERS,
+  Vary: text('Accept chooses between JSON and CSV; gzip from a kilobyte on', 'Accept, Accept-Encoding'),
+};

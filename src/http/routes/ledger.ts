@@ -28,8 +28,10 @@ import {
   exportQuery,
   revisionsQuery,
 } from '../../schemas/query.js';
+import { CSV_CONTENT_TYPE } from '../csv-form.js';
 import { dataGapsHeader } from '../data-gaps.js';
 import { sendJson } from '../json-answer.js';
+import { attachment, fileStem } from '../presentation.js';
 import { JSON_CONTENT_TYPE } from '../representations.js';
 import { etagOf } from '../../cache/etag.js';
 
@@ -219,15 +221,15 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
     const { from, to, format } = request.query;
     const { as, name } = seriesOf(request, request.query);
     const plan = await ledger.exporting(name, { from, to });
-    const stem = `${as.exchange}-${plan.name.symbol.replace(/[^A-Za-z0-9]+/g, '-')}-${plan.name.interval}`;
+    const stem = fileStem(as.exchange, plan.name.symbol, plan.name.interval);
     reply
       .header('cache-control', 'no-store')
       .header('data-source', sourceOf(as.exchange))
-      .header('content-disposition', `attachment; filename="${stem}.${format}"`);
+      .header(...attachment(`${stem}.${format}`));
     const gaps = dataGapsHeader(plan.gaps);
     if (gaps !== null) reply.header('data-gaps', gaps);
     if (format === 'csv') {
-      reply.header('content-type', 'text/csv; charset=utf-8; header=present');
+      reply.header('content-type', CSV_CONTENT_TYPE);
       return reply.send(Readable.from(csvOf(plan.pages()), { objectMode: false }));
     }
     const { parquetOf } = await import('../../ledger/export/parquet.js');

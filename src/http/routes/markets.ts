@@ -1,24 +1,22 @@
-/** Market answers: tickers, candles, order books, trades, and what can be asked for. */
-import type { FastifyReply, FastifyRequest } from 'fastify';
+/** Market answers as JSON: tickers, order books, trades, and what can be asked for. Candles: candles.ts. */
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
-import { clientOf } from '../client.js';
 import type { HotAnswers } from '../hot-answers.js';
 import { requireJson, sendAnswer, sendJson } from '../json-answer.js';
+import { createMarketAnswers } from '../market-answers.js';
 import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
 import type { FinishedJson } from '../representations.js';
 import {
   exchangesList,
   marketsPage,
-  ohlcv,
   orderBook,
   ticker,
   trades,
   type ExchangeEntry,
 } from '../../schemas/market.js';
-import { marketsQuery, ohlcvQuery, orderBookQuery, tickerQuery, tradesQuery } from '../../schemas/query.js';
+import { marketsQuery, orderBookQuery, tickerQuery, tradesQuery } from '../../schemas/query.js';
 import { etagOf } from '../../cache/etag.js';
 import { ownSource, venueSource } from '../../market-data/data-source.js';
-import type { MarketData, MarketQuery } from '../../market-data/market-data-api.js';
+import type { MarketData } from '../../market-data/market-data-api.js';
 
 /** How long a page of a venue's markets may be kept: listings change a few times a day. */
 const MARKETS_FRESH_MS = 60_000;
@@ -45,15 +43,6 @@ quote of CoinMarketCap in the exchange's place says \`"exchange":"coinmarketcap"
     querystring: tickerQuery,
     'x-answer': ticker,
     'x-errors': aboutSymbols,
-  },
-  getOhlcv: {
-    ...common,
-    operationId: 'getOhlcv',
-    summary: 'Candles',
-    description: `Oldest first. Candles are never invented: what the exchange does not have is named in \`gaps\`.`,
-    querystring: ohlcvQuery,
-    'x-answer': ohlcv,
-    'x-errors': [...aboutSymbols, 'interval_not_supported'],
   },
   getOrderBook: {
     ...common,
@@ -108,33 +97,16 @@ export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app,
   app.addHook('onRequest', requireJson);
   app.addHook('onRequest', hotAnswers.hook);
 
-  const answer = async (request: FastifyRequest, reply: FastifyReply, query: MarketQuery) => {
-    // Of an exchange that is not enabled there may be candles in the ledger.
-    const { exchange } =
-      query.kind === 'ohlcv'
-        ? marketData.resolveStoredExchange(query.exchange)
-        : marketData.resolveExchange(query.exchange);
-    request.exchangeId = exchange;
-    const served = await marketData.get({ ...query, client: clientOf(request) }, request.signal);
-    hotAnswers.remember(request, {
-      answer: served,
-      exchange,
-      ...(query.kind === 'ticker' ? { isLive: marketData.livenessOf(query) } : {}),
-    });
-    return sendAnswer(request, reply, { answer: served, at: now() });
-  };
+  const answer = createMarketAnswers({ marketData, hotAnswers, now });
 
   app.get('/v1/markets/ticker', { schema: SCHEMAS.getTicker }, (request, reply) =>
-    answer(request, reply, { kind: 'ticker', ...request.query }),
-  );
-  app.get('/v1/markets/ohlcv', { schema: SCHEMAS.getOhlcv }, (request, reply) =>
-    answer(request, reply, { kind: 'ohlcv', ...request.query }),
+    answer(request, reply, { query: { kind: 'ticker', ...request.query } }),
   );
   app.get('/v1/markets/orderbook', { schema: SCHEMAS.getOrderBook }, (request, reply) =>
-    answer(request, reply, { kind: 'orderbook', ...request.query }),
+    answer(request, reply, { query: { kind: 'orderbook', ...request.query } }),
   );
   app.get('/v1/markets/trades', { schema: SCHEMAS.getTrades }, (request, reply) =>
-    answer(request, reply, { kind: 'trades', ...request.query }),
+    answer(request, reply, { query: { kind: 'trades', ...request.query } }),
   );
 
   app.get('/v1/markets', { schema: SCHEMAS.listMarkets }, async (request, reply) => {

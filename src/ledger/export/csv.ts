@@ -10,6 +10,10 @@ const csvRow = (candle: StoredCandle & { readonly closed?: boolean }): string =>
   return `${timestamp},${cell(open)},${cell(high)},${cell(low)},${cell(close)},${cell(volume)},${closed}\r\n`;
 };
 
+/** All rows at once. */
+export const csvText = (rows: readonly (StoredCandle & { readonly closed?: boolean })[]): string =>
+  CSV_HEADER + rows.map(csvRow).join('');
+
 export async function* csvOf(pages: AsyncIterable<readonly StoredCandle[]>): AsyncGenerator<string> {
   yield CSV_HEADER;
   for await (const rows of pages) yield rows.map(csvRow).join('');

@@ -140,7 +140,10 @@ describe('CORS', () => {
     const { headers } = await ask('https://a.example');
     expect(headers['access-control-allow-origin']).toBe('*');
     const exposed = String(headers['access-control-expose-headers']).split(', ');
-    expect(exposed).toEqual(['Age', 'ETag', 'X-Cache', 'Data-Source', 'X-Request-Id', 'Retry-After']);
+    expect(exposed).toEqual([
+      ...['Age', 'ETag', 'X-Cache', 'Data-Source', 'X-Request-Id', 'Retry-After'],
+      ...['Data-Gaps', 'Data-Next-Since'],
+    ]);
   });
 
   test('sees the state of a client limit where there is one', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { acceptsJson, freshnessHeaders, isNotModified } from '../../../src/http/json-answer.js';
+import { freshnessHeaders, isNotModified } from '../../../src/http/json-answer.js';
+import { acceptsJson } from '../../../src/http/presentation.js';
 
 describe('Accept', () => {
   test.each([

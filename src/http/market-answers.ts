@@ -1,0 +1,44 @@
+/** From a market query to its answer, which is kept for the next request with the same URL. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { MarketData, MarketQuery } from '../market-data/market-data-api.js';
+import { clientOf } from './client.js';
+import type { HotAnswers } from './hot-answers.js';
+import { sendAnswer } from './json-answer.js';
+import { JSON_ONLY, type MediaForm, type Presentation } from './presentation.js';
+
+export interface MarketAnswersDeps {
+  readonly marketData: MarketData;
+  readonly hotAnswers: HotAnswers;
+  readonly now: () => number;
+}
+
+interface Asked {
+  readonly query: MarketQuery;
+  /** Default: JSON. */
+  readonly form?: MediaForm;
+  readonly presentation?: Presentation;
+}
+
+export type AnswerMarket = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  asked: Asked,
+) => Promise<FastifyReply>;
+
+/** Rejects with an AppError. */
+export const createMarketAnswers =
+  ({ marketData, hotAnswers, now }: MarketAnswersDeps): AnswerMarket =>
+  async (request, reply, { query, form = 'json', presentation = JSON_ONLY }) => {
+    // Of an exchange that is not enabled there may be candles in the ledger.
+    const { exchange } =
+      query.kind === 'ohlcv'
+        ? marketData.resolveStoredExchange(query.exchange)
+        : marketData.resolveExchange(query.exchange);
+    request.exchangeId = exchange;
+    const answer = await marketData.get({ ...query, client: clientOf(request) }, request.signal);
+    hotAnswers.remember(request, {
+      ...{ answer, exchange, presentation },
+      ...(query.kind === 'ticker' ? { isLive: marketData.livenessOf(query) } : {}),
+    });
+    return sendAnswer(request, reply, { answer, at: now(), form, presentation });
+  };
