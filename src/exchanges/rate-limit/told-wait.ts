@@ -69,12 +69,10 @@ const DURATION = new RegExp(
   'i',
 );
 /** Numbers that stand without a unit mean nothing unless their name says that they are a wait. */
-const NAMED_WAIT = /retry_?-?after|["']wait["']/i;
+const NAMED_WAIT = /retry_?-?after|\bwait["']/i;
 
 const durationIn = (text: string): Millis | null => {
-  const found = DURATION.exec(text);
-  if (found === null) return null;
-  const [phrase = '', number = '', unit = ''] = found;
+  const [phrase = '', number, unit = ''] = DURATION.exec(text) ?? [];
   const named = unit.toLowerCase();
   const known = UNITS.get(named) ?? UNITS.get(named.replace(/s$/, ''));
   if (known === undefined && !NAMED_WAIT.test(phrase)) return null;
@@ -84,11 +82,9 @@ const durationIn = (text: string): Millis | null => {
 
 const waitInText = (body: string, now: Millis): Millis | null => {
   const text = body.slice(0, SEARCHED_LENGTH);
-  const iso = ISO.exec(text);
-  if (iso !== null) {
-    const at = Date.parse(`${(iso[1] ?? '').replace(' ', 'T')}${iso[2] ?? 'Z'}`);
-    if (at > now) return at - now;
-  }
+  const [, time, zone = 'Z'] = ISO.exec(text) ?? [];
+  const at = time === undefined ? Number.NaN : Date.parse(time.replace(' ', 'T') + zone);
+  if (at > now) return at - now;
   return timeLeft(INSTANT.exec(text)?.[1], now, SECOND_MS) ?? durationIn(text);
 };
 
