@@ -28,9 +28,7 @@ const UNITS: Readonly<Record<string, string>> = { string: ' characters', array: 
 
 /** Names that the object which refused a key does take. */
 const namesTakenBy = (schema: unknown): string => {
-  if (typeof schema !== 'object' || schema === null || !('shape' in schema)) return 'others';
-  const { shape } = schema;
-  const names = typeof shape === 'object' && shape !== null ? Object.keys(shape) : [];
+  const names = Object.keys((schema as z.ZodObject).shape);
   return names.length === 0 ? 'none' : names.join(', ');
 };
 

@@ -142,6 +142,7 @@ export const replay = async (table: VenueTable, check: Check, folder: string): P
   };
   let sent = false;
   const venue = await startFakeVenue({
+    now: () => now,
     answer: (asked) => {
       const body = bodyFor(asked);
       if (body === undefined) unanswered.push(asText(asked));

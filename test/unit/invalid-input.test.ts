@@ -70,6 +70,32 @@ describe('what is wrong is said in words that name what would be right:', () => 
   });
 });
 
+test.each([
+  [z.literal('on'), 'off', 'must be on'],
+  [z.literal('on'), undefined, 'is required, must be on'],
+  [z.date(), 'today', 'is not valid'],
+  [z.array(z.string()), 'one', 'must be a list'],
+  [z.object({}), [], 'must be an object'],
+  [z.record(z.string(), z.number()), 'none', 'must be an object'],
+  [z.boolean(), 1, 'must be true or false'],
+  [z.int(), 1.5, 'must be a whole number'],
+  [z.union([z.string(), z.number()]), true, 'is not valid'],
+  [z.string().min(3), 'ab', 'must be at least 3 characters'],
+  [z.string().min(1), '', 'must not be empty'],
+  [z.array(z.string()).min(1), [], 'must be at least 1 entries'],
+  [z.array(z.string()).max(1), ['a', 'b'], 'must be at most 1 entries'],
+  [z.string().max(1), 'ab', 'must be at most 1 characters'],
+  [z.number().min(3), 1, 'must be at least 3'],
+  [z.string().regex(/^a/), 'b', 'is not valid'],
+  [z.string('must be a word'), 5, 'must be a word'],
+])('where a schema has no words of its own (%#): %j %s', (schema, input, fault) => {
+  expect(faults(z.object({ it: schema }), { it: input })).toEqual([`it ${fault}`]);
+});
+
+test('an object without parameters says so', () => {
+  expect(faults(z.strictObject({}), { a: 1 })).toEqual(['a is not a parameter here; there are none']);
+});
+
 test('faults are bounded in number and length, and the message names them all', () => {
   const many = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`${i}`.padEnd(1000, 'x'), 1]));
   const { errors = [], message } = refusal(z.strictObject({ a: z.string().optional() }), many);

@@ -123,9 +123,11 @@ export const createSymbolIndex = (
   };
 
   /** The base is known: its other pairs, those with the likest quote first. */
-  const otherPairs = (base: string, rest: string): string[] => {
-    const pairs = (byBase.get(base)?.symbols ?? []).slice(0, MAX_COMPARED);
-    return ranked(pairs, (symbol) => editDistance(symbol.slice(base.length + 1).toUpperCase(), rest));
+  const otherPairs = (base: string, rest: string): string[] | undefined => {
+    const pairs = byBase.get(base)?.symbols.slice(0, MAX_COMPARED);
+    return (
+      pairs && ranked(pairs, (symbol) => editDistance(symbol.slice(base.length + 1).toUpperCase(), rest))
+    );
   };
 
   /** The base is unknown: the same pair of the likest bases. */
@@ -143,12 +145,8 @@ export const createSymbolIndex = (
     return ranked(likely.slice(0, MAX_COMPARED), (symbol) => editDistance(symbol.toUpperCase(), wanted));
   };
 
-  const near = (base: string, rest: string): string[] => {
-    if (byBase.has(base)) return otherPairs(base, rest);
-    const renamed = RENAMED.get(base);
-    if (renamed !== undefined && byBase.has(renamed)) return otherPairs(renamed, rest);
-    return otherBases(base, rest);
-  };
+  const near = (base: string, rest: string): string[] =>
+    otherPairs(base, rest) ?? otherPairs(RENAMED.get(base) ?? base, rest) ?? otherBases(base, rest);
 
   return {
     resolve,

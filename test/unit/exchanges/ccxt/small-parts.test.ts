@@ -95,6 +95,25 @@ describe('finding a symbol', () => {
     expect(index.nearest('')).toEqual([]);
   });
 
+  it('finds a market without an id of its own by its symbol', () => {
+    const plain = createSymbolIndex([{ symbol: 'BTC/USDT', base: 'BTC' }]);
+    expect(plain.resolve('btc/usdt').symbols).toEqual(['BTC/USDT']);
+    expect(plain.resolve('BTCUSDT').symbols).toEqual([]);
+  });
+
+  it('compares four thousand bases at most, so that no text costs more', () => {
+    const letters = ['A', 'B', 'C', 'D', 'E'];
+    // Of the same letters as what is asked for, six edits away.
+    const bases = Array.from({ length: 4000 }, (_, index) =>
+      Array.from({ length: 6 }, (_letter, place) => letters[Math.floor(index / 5 ** place) % 5]).join(''),
+    );
+    const near = market('ABCDEABCDEA/USDT');
+    const far = bases.map((base) => market(`${base}/USDT`));
+    const asked = 'ABCDEABCDEAB/USDT';
+    expect(createSymbolIndex([near, ...far]).nearest(asked)).toEqual(['ABCDEABCDEA/USDT']);
+    expect(createSymbolIndex([...far, near]).nearest(asked)).toEqual([]);
+  });
+
   it('overlooks no base within two edits', () => {
     const text = fc.stringMatching(/^[A-Z0-9]{1,10}$/);
     fc.assert(
