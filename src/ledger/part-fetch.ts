@@ -22,16 +22,15 @@ const requestOf = (view: KnownView, part: Span): OhlcvRequest => {
   const { request, name, interval, coverage } = view;
   const before = clip(coverage, { from: addPeriods(interval, part.from, -1), to: part.from });
   const overlap = before[0]?.state === 'known' ? 1 : 0;
-  const earliest = addPeriods(interval, part.to, -MAX_LIMIT);
-  const wanted = addPeriods(interval, part.from, -overlap);
-  const since = request.since === undefined ? Math.max(wanted, earliest) : wanted;
+  const since = addPeriods(interval, part.from, -overlap);
   const held = wantedOf(view).filter(({ timestamp }) => timestamp < part.from).length;
-  const most = request.since === undefined ? MAX_LIMIT : Math.min(MAX_LIMIT, request.limit - held + overlap);
-  const limit = Math.min(most, countIn(interval, { from: since, to: part.to }));
+  // Of the latest candles all of the part is wanted; else what the limit leaves.
+  const wanted = request.since === undefined ? MAX_LIMIT : request.limit - held + overlap;
+  const limit = Math.min(MAX_LIMIT, wanted, countIn(interval, { from: since, to: part.to }));
   return {
     ...{ kind: 'ohlcv', exchange: request.exchange, symbol: name.symbol, interval: request.interval },
     since,
-    limit: Math.max(1, limit),
+    limit,
     evidence: true,
   };
 };
