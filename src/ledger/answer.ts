@@ -27,10 +27,10 @@ export const gapsOf = (span: Span, coverage: readonly Coverage[], unknown: GapRe
   return joined;
 };
 
-/** The oldest check of the known ranges in `span`; null where there is none. */
-export const oldestCheck = (span: Span, coverage: readonly Coverage[]): Millis | null => {
+/** The oldest check of the known ranges in `span`; `at` where there is none. */
+export const oldestCheck = (span: Span, coverage: readonly Coverage[], at: Millis): Millis => {
   const known = clip(coverage, span).filter(({ state }) => state === 'known');
-  return known.length === 0 ? null : Math.min(...known.map(({ checkedMin }) => checkedMin));
+  return Math.min(at, ...known.map(({ checkedMin }) => checkedMin));
 };
 
 export interface BodyParts {

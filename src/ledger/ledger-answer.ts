@@ -34,7 +34,7 @@ export const storedAnswer = (view: KnownView, unknown: GapReason): LedgerAnswer 
     symbol: name.symbol,
     cache: 'STORE',
     via: 'store',
-    receivedAt: oldestCheck(span, coverage) ?? at,
+    receivedAt: oldestCheck(span, coverage, at),
     closesAt: null,
     complete: !gaps.some(({ reason }) => reason === 'not_loaded_yet'),
   };

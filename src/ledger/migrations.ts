@@ -1,6 +1,5 @@
 /** Numbered SQL files, each applied once and whole. The newest number is the schema's version. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { StoreError } from './store-error.js';
 
 export interface Migration {
   readonly version: number;
@@ -21,13 +20,14 @@ export const readMigrations = (dialect: 'sqlite' | 'postgres'): Migration[] => {
     }));
 };
 
-/** Those that are still to be applied. Throws `read_only` where the schema is newer than this program. */
-export const pending = (migrations: readonly Migration[], version: number): Migration[] => {
-  const newest = migrations.at(-1)?.version ?? 0;
-  if (version > newest)
-    throw new StoreError(
-      'read_only',
-      `The store has schema ${version}, this program knows ${newest}: it is only read.`,
-    );
-  return migrations.filter((migration) => migration.version > version);
+/** Why the store is only read: its schema is newer than this program. null: it is not. */
+export const newerSchema = (migrations: readonly Migration[], version: number): string | null => {
+  const newest = Math.max(0, ...migrations.map((migration) => migration.version));
+  return version > newest
+    ? `The store has schema ${version}, this program knows ${newest}: it is only read.`
+    : null;
 };
+
+/** Those that are still to be applied. */
+export const pending = (migrations: readonly Migration[], version: number): Migration[] =>
+  migrations.filter((migration) => migration.version > version);

@@ -94,16 +94,16 @@ const replaceCoverage = async (
   }
 };
 
-const learn = async (sql: Sql, series: number, learnt: readonly Coverage[]): Promise<void> => {
-  const [first, last] = [learnt[0], learnt.at(-1)];
-  if (first === undefined || last === undefined) return;
-  const before = await touching(sql, series, { from: first.from, to: last.to });
-  await replaceCoverage(sql, series, { before, after: put(before, learnt) });
+const learn = async (sql: Sql, series: number, learnt: Coverage): Promise<void> => {
+  const before = await touching(sql, series, learnt);
+  await replaceCoverage(sql, series, { before, after: put(before, [learnt]) });
 };
 
 const heldBy = async (sql: Sql, series: number, page: SettledPage): Promise<Held> => {
-  const [first, last] = [page.coverage[0], page.coverage.at(-1)];
-  const span = { from: first?.from ?? 0, to: last?.to ?? 0 };
+  const span = {
+    from: Math.min(...page.coverage.map(({ from }) => from)),
+    to: Math.max(...page.coverage.map(({ to }) => to)),
+  };
   const coverage = await touching(sql, series, span);
   const values = [series, page.rows[0]?.timestamp ?? 0, page.rows.at(-1)?.timestamp ?? -1];
   const range = 'WHERE series_id = $1 AND ts >= $2 AND ts <= $3';
@@ -224,9 +224,16 @@ export const createSqlCandles = (database: Database): CandleCalls => {
         await sql.run('UPDATE series SET first_listed = $1 WHERE id = $2', [first, home.id]);
         const checked = { source: 'rest', checkedMin: at, checkedMax: at, firstSeen: at } as const;
         if (from < first)
-          await learn(sql, home.id, [
-            { from, to: first, state: 'unavailable', reason: 'before_listing', ...checked, recheckAt: null },
-          ]);
+          await learn(sql, home.id, {
+            ...{
+              from,
+              to: first,
+              state: 'unavailable',
+              reason: 'before_listing',
+              ...checked,
+              recheckAt: null,
+            },
+          });
       }),
     deleteBefore: (series, before) =>
       // Under the lock of its writers: one that has read the coverage would else put back what is forgotten here.

@@ -1,13 +1,15 @@
 /** PostgreSQL as a Database; TimescaleDB is used where it is there. */
 import pg from 'pg';
-import { candleJson } from '../candle-json.js';
-import { candleOf, numberOf, textOf } from '../rows.js';
-import { pending, readMigrations } from '../migrations.js';
+import { jsonCandles } from '../candle-json.js';
+import { numberOf, onlyRow, textOf } from '../rows.js';
+import { newerSchema, pending, readMigrations, type Migration } from '../migrations.js';
 import { StoreError } from '../store-error.js';
 import { metaOf, type Database, type JsonCandles, type Sql, type SqlRow } from '../sql.js';
 
 const CONNECT_TIMEOUT_MS = 3_000;
 const STATEMENT_TIMEOUT_MS = 30_000;
+/** Of a connection on which nothing comes back, not even that a statement took too long. */
+const ANSWER_TIMEOUT_MS = 35_000;
 const CONNECTIONS = 6;
 /** Any number that other programs do not take for their own locks. */
 const MIGRATION_LOCK = 7_263_114;
@@ -18,8 +20,6 @@ const UPSERT = `INSERT INTO candles (series_id, ts, open, high, low, close, volu
     close = excluded.close, volume = excluded.volume, meta = excluded.meta`;
 const RANGE =
   'SELECT ts, open, high, low, close, volume FROM candles WHERE series_id = $1 AND ts >= $2 AND ts < $3';
-
-const encoder = new TextEncoder();
 
 const DISK_FULL = '53100';
 const faultOf = (thrown: unknown): StoreError => {
@@ -53,6 +53,8 @@ const sqlOf = (client: Pick<pg.ClientBase, 'query'> | pg.Pool): Sql => ({
 
 export interface PostgresFile {
   readonly database: Database;
+  /** Why it is only read; null where it is written. */
+  readonly readOnly: string | null;
   readonly migrated: readonly { readonly name: string; readonly ms: number }[];
 }
 
@@ -77,22 +79,27 @@ const versionOf = async (sql: Sql): Promise<number> => {
   return row === undefined ? 0 : Number(textOf(row, 'value'));
 };
 
-const migrate = (pool: pg.Pool): Promise<{ name: string; ms: number }[]> =>
+type Migrated = Pick<PostgresFile, 'migrated' | 'readOnly'>;
+
+const migrate = (pool: pg.Pool, migrations: readonly Migration[]): Promise<Migrated> =>
   inTransaction(pool, async (client) => {
     const sql = sqlOf(client);
     await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
     await client.query('CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)');
-    const applied: { name: string; ms: number }[] = [];
-    for (const migration of pending(readMigrations('postgres'), await versionOf(sql))) {
+    const version = await versionOf(sql);
+    const newer = newerSchema(migrations, version);
+    if (newer !== null) return { migrated: [], readOnly: newer };
+    const migrated: { name: string; ms: number }[] = [];
+    for (const migration of pending(migrations, version)) {
       const startedAt = performance.now();
       await client.query(migration.text);
       await sql.run(
         "INSERT INTO meta VALUES ('schema_version', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         [String(migration.version)],
       );
-      applied.push({ name: migration.name, ms: Math.round(performance.now() - startedAt) });
+      migrated.push({ name: migration.name, ms: Math.round(performance.now() - startedAt) });
     }
-    return applied;
+    return { migrated, readOnly: null };
   });
 
 /** A month in milliseconds: the stretch of one chunk. */
@@ -108,27 +115,42 @@ const useTimescale = (pool: pg.Pool): Promise<void> =>
     );
   });
 
-/** Connects and migrates. Throws StoreErrors; later faults of the connection reject the calls that meet them. */
-export const openPostgres = async (url: string): Promise<PostgresFile> => {
+/**
+ * Connects and migrates. Throws StoreErrors; later faults of the connection reject the calls that meet them. A schema of a
+ * newer version is left as it is.
+ */
+export const openPostgres = async (
+  url: string,
+  migrations: readonly Migration[] = readMigrations('postgres'),
+): Promise<PostgresFile> => {
   const pool = new pg.Pool({
     connectionString: url,
     max: CONNECTIONS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: ANSWER_TIMEOUT_MS,
     application_name: 'mcp-crypto-data-server',
     allowExitOnIdle: true,
   });
-  // A connection that breaks while nobody uses it is replaced by the next call.
+  // A connection that breaks while nobody uses it is replaced by the next call. One that breaks while it is used rejects
+  // that call; its event, without a listener, would end this process.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => void client.on('error', () => undefined));
   try {
-    const migrated = await guarded(() => migrate(pool));
-    await guarded(() => useTimescale(pool));
-    return { database: createPostgresDatabase(pool), migrated };
+    const migrated = await guarded(() => migrate(pool, migrations));
+    if (migrated.readOnly === null) await guarded(() => useTimescale(pool));
+    return { database: createPostgresDatabase(pool), ...migrated };
   } catch (thrown) {
     await pool.end();
     throw thrown;
   }
 };
+
+/** The tables of the store, with their indexes; chunks of a hypertable are tables that inherit from it. */
+const SIZE = `SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0) AS bytes FROM pg_class c
+  WHERE c.oid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)
+     OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass('candles'))`;
+const TABLES = '{series,candles,revisions,coverage,jobs,due,leases,meta}';
 
 const createPostgresDatabase = (pool: pg.Pool): Database => ({
   ...sqlOf(pool),
@@ -157,23 +179,21 @@ const createPostgresDatabase = (pool: pg.Pool): Database => ({
     const text = `${RANGE} ORDER BY ts ${newest ? 'DESC' : 'ASC'} LIMIT $4`;
     const rows = await sqlOf(pool).all(text, [series, from, to, limit]);
     if (newest) rows.reverse();
-    const [first, last] = [rows[0], rows.at(-1)];
-    return {
-      json: encoder.encode(rows.map((row) => candleJson(candleOf(row))).join(',')),
-      count: rows.length,
-      first: first === undefined ? null : numberOf(first, 'ts'),
-      last: last === undefined ? null : numberOf(last, 'ts'),
-    };
+    return jsonCandles(rows);
   },
   async size() {
-    const [row] = await sqlOf(pool).all('SELECT pg_database_size(current_database()) AS bytes');
-    return { bytes: row === undefined ? 0 : numberOf(row, 'bytes'), walBytes: 0 };
+    const sizes = await sqlOf(pool).all(SIZE, [TABLES]);
+    return { bytes: numberOf(onlyRow(sizes), 'bytes'), walBytes: 0 };
   },
   vacuum: () =>
     guarded(async () => {
       await pool.query('VACUUM ANALYZE');
     }),
-  check: () => guarded(async () => ((await pool.query('SELECT 1')).rowCount === 1 ? [] : ['No answer.'])),
+  check: () =>
+    guarded(async () => {
+      await pool.query('SELECT 1');
+      return [];
+    }),
   close: () => pool.end(),
 });
 

@@ -2,7 +2,9 @@
 import type { Log } from '../../log/log.js';
 import type { Millis } from '../../schemas/common.js';
 import { createSqlStore } from '../sql-store.js';
+import type { Migration } from '../migrations.js';
 import { StoreError } from '../store-error.js';
+import { STORE_WRITES } from '../store-writes.js';
 import {
   isOtherData,
   MARKER_KEY,
@@ -13,6 +15,7 @@ import {
 import type { CandleStore } from '../store.js';
 import { openPostgres, POSTGRES_NOW } from './postgres-database.js';
 
+const FULL = 'The disk of PostgreSQL is full: nothing is stored.';
 const RETRY_MS: Millis = 5_000;
 
 export interface PostgresStoreOptions {
@@ -20,6 +23,8 @@ export interface PostgresStoreOptions {
   readonly marker: StoreMarker;
   readonly log: Log;
   readonly now: () => Millis;
+  /** Default: those of this program. */
+  readonly migrations?: readonly Migration[];
 }
 
 const faultOf = (thrown: unknown): StoreError =>
@@ -35,6 +40,9 @@ class PostgresStore implements StoreHandle {
   #status: StoreStatus;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Why it is only read. */
+  #readOnly: string | null = null;
+  #full = false;
 
   constructor(options: PostgresStoreOptions) {
     this.#options = options;
@@ -59,9 +67,9 @@ class PostgresStore implements StoreHandle {
   }
 
   async #open(): Promise<void> {
-    const { url, log } = this.#options;
+    const { url, migrations, log } = this.#options;
     try {
-      const { database, migrated } = await openPostgres(url);
+      const { database, migrated, readOnly } = await openPostgres(url, migrations);
       for (const { name, ms } of migrated) log.info({ migration: name, ms }, 'the store was migrated');
       const raw = createSqlStore({ database, databaseNow: POSTGRES_NOW });
       this.#raw = raw;
@@ -70,8 +78,9 @@ class PostgresStore implements StoreHandle {
         return;
       }
       await this.#requireMarker(raw);
+      this.#readOnly = readOnly;
       this.#store = this.#watched(raw);
-      this.#tell({ state: 'ok', detail: 'PostgreSQL', writable: true });
+      this.#tellUsual();
     } catch (thrown) {
       const fault = faultOf(thrown);
       this.#tell({ state: 'degraded', detail: fault.message, writable: false });
@@ -96,25 +105,43 @@ class PostgresStore implements StoreHandle {
 
   /** The same calls; their outcomes tell how PostgreSQL is. */
   #watched(store: CandleStore): CandleStore {
-    const watch = <A extends readonly unknown[], T>(call: (...args: A) => Promise<T>) => {
+    const watch = <A extends readonly unknown[], T>(name: string, call: (...args: A) => Promise<T>) => {
+      const writes = STORE_WRITES.has(name);
       return async (...args: A): Promise<T> => {
+        if (writes && this.#readOnly !== null) throw new StoreError('read_only', this.#readOnly);
         try {
           const value = await call(...args);
-          this.#tell({ state: 'ok', detail: 'PostgreSQL', writable: true });
+          if (writes) this.#full = false;
+          this.#tellUsual();
           return value;
         } catch (thrown) {
           const fault = faultOf(thrown);
-          this.#tell({ state: 'degraded', detail: fault.message, writable: fault.fault !== 'unavailable' });
+          this.#failed(fault);
           throw fault;
         }
       };
     };
     const calls = Object.entries(store).map(([name, call]) => [
       name,
-      watch(call as (...args: readonly unknown[]) => Promise<unknown>),
+      watch(name, call as (...args: readonly unknown[]) => Promise<unknown>),
     ]);
     // Each call stands where it stood.
     return Object.fromEntries(calls) as CandleStore;
+  }
+
+  #failed(fault: StoreError): void {
+    if (fault.fault === 'unavailable')
+      this.#tell({ state: 'degraded', detail: fault.message, writable: false });
+    if (fault.fault !== 'full') return;
+    this.#full = true;
+    this.#tellUsual();
+  }
+
+  /** Of a database that answers. What was full is so until something could be written. */
+  #tellUsual(): void {
+    if (this.#readOnly !== null) this.#tell({ state: 'degraded', detail: this.#readOnly, writable: false });
+    else if (this.#full) this.#tell({ state: 'degraded', detail: FULL, writable: true });
+    else this.#tell({ state: 'ok', detail: 'PostgreSQL', writable: true });
   }
 
   #tell(status: Omit<StoreStatus, 'since'>): void {

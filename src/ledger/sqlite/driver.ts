@@ -1,5 +1,7 @@
 /** SQLite by the API of node:sqlite: Node's own where it has it, else the same API from a package, loaded only then. */
 import { createRequire } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { StoreError } from '../store-error.js';
 import type { SqlRow, SqlValue } from '../sql.js';
 
@@ -16,11 +18,16 @@ export interface SqliteConnection {
 
 export interface SqliteDriver {
   readonly name: 'node:sqlite' | '@photostructure/sqlite';
-  open(file: string): SqliteConnection;
+  open(file: string, options?: SqliteOpenOptions): SqliteConnection;
+}
+
+interface SqliteOpenOptions {
+  /** Nothing of the file changes, not even when it is closed. */
+  readonly readOnly?: boolean;
 }
 
 interface SqliteModule {
-  readonly DatabaseSync: new (file: string) => SqliteConnection;
+  readonly DatabaseSync: new (file: string, options?: SqliteOpenOptions) => SqliteConnection;
 }
 
 const isSqliteModule = (value: unknown): value is SqliteModule =>
@@ -44,7 +51,7 @@ const loaded = (name: SqliteDriver['name']): SqliteDriver | undefined => {
     const module = withoutWarnings(() => require(name));
     if (!isSqliteModule(module)) return undefined;
     const { DatabaseSync } = module;
-    return { name, open: (file) => new DatabaseSync(file) };
+    return { name, open: (file, options = {}) => new DatabaseSync(file, options) };
   } catch {
     return undefined;
   }
@@ -58,6 +65,17 @@ export const loadSqlite = (): SqliteDriver => {
     'unavailable',
     'There is no SQLite: this Node has none of its own and the package @photostructure/sqlite is not installed.',
   );
+};
+
+/**
+ * Resolves when closed connections hold their file no more. @photostructure/sqlite ends one only when its statements have
+ * been collected, and then deletes the write-ahead log that stands at its path by that time: that of another file, where
+ * its own was renamed meanwhile.
+ */
+export const releaseClosed = async (): Promise<void> => {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc()');
+  await new Promise((resolve) => setImmediate(resolve));
 };
 
 const FULL = 13;
@@ -125,11 +143,6 @@ export class SqliteSession {
       const { statement, order } = this.#prepared(text);
       return Number(statement.run(...order.map((index) => values[index] ?? null)).changes);
     });
-  }
-
-  /** The bare statement, for what runs a thousand times. */
-  statement(text: string): SqliteStatement {
-    return this.#guard(() => this.#prepared(text).statement);
   }
 
   close(): void {

@@ -56,9 +56,7 @@ export const serveStore = (port: MessagePort, { file, marker }: StoreWorkerData,
     const current = host;
     const status = await current.open();
     const look = (): void => {
-      current
-        .checkOwner()
-        .catch((thrown: unknown) => log.warn({ err: thrown }, 'the store could not be taken over'));
+      current.look().catch((thrown: unknown) => log.warn({ err: thrown }, 'the store can not be opened'));
     };
     timers = [setInterval(look, OWNER_CHECK_MS), setInterval(() => current.checkpoint(), CHECKPOINT_MS)];
     for (const timer of timers) timer.unref();

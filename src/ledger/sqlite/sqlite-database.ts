@@ -1,12 +1,11 @@
 /** One SQLite file as a Database. Synchronous underneath: it belongs into a thread of its own. */
 import { statSync } from 'node:fs';
-import { candleJson } from '../candle-json.js';
-import { candleOf, numberOf, textOf } from '../rows.js';
-import { pending, type Migration } from '../migrations.js';
+import { jsonCandles } from '../candle-json.js';
+import { numberOf, onlyRow, textOf } from '../rows.js';
+import { newerSchema, pending, type Migration } from '../migrations.js';
 import { StoreError } from '../store-error.js';
-import { metaOf, type Database, type JsonCandles, type Sql, type SqlRow } from '../sql.js';
-import type { SqliteDriver, SqliteSession } from './driver.js';
-import { SqliteSession as Session } from './driver.js';
+import { metaOf, type Database, type JsonCandles, type Sql } from '../sql.js';
+import { sqliteFault, SqliteSession, type SqliteDriver } from './driver.js';
 
 const BUSY_TIMEOUT_MS = 5_000;
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024;
@@ -25,8 +24,6 @@ const RANGE =
 const looksWhole = (value: number | null): boolean =>
   value !== null && !Number.isInteger(value) && Math.abs(value - Math.round(value)) < 1e-15;
 const asText = (value: number | null): string | null => (value === null ? null : String(value));
-
-const encoder = new TextEncoder();
 
 const sizeOfFile = (file: string): number => {
   try {
@@ -54,6 +51,8 @@ const migrate = (
   try {
     const [row] = session.all("SELECT value FROM meta WHERE key = 'schema_version'");
     const version = row === undefined ? 0 : Number(textOf(row, 'value'));
+    const newer = newerSchema(migrations, version);
+    if (newer !== null) throw new StoreError('read_only', newer);
     for (const migration of pending(migrations, version)) {
       const startedAt = performance.now();
       session.exec(migration.text);
@@ -80,11 +79,33 @@ const requireWal = (session: SqliteSession): void => {
     );
 };
 
-const requireSound = (session: SqliteSession, file: string): void => {
-  if (sizeOfFile(file) > QUICK_CHECK_BYTES) return;
-  const [row] = session.all('PRAGMA quick_check(1)');
-  const verdict = row === undefined ? 'ok' : String(Object.values(row)[0]);
-  if (verdict !== 'ok') throw new StoreError('corrupt', verdict);
+/**
+ * Throws `corrupt`. Looks over a connection that only reads: one that may write would put the write-ahead log of a corrupt
+ * file into it when it is closed.
+ */
+const requireSound = (driver: SqliteDriver, file: string): void => {
+  const bytes = sizeOfFile(file);
+  if (bytes === 0 || bytes > QUICK_CHECK_BYTES) return;
+  const session = openSession(driver, file, { readOnly: true });
+  try {
+    const verdict = textOf(onlyRow(session.all('PRAGMA quick_check(1)')), 'quick_check');
+    if (verdict !== 'ok') throw new StoreError('corrupt', verdict);
+  } finally {
+    session.close();
+  }
+};
+
+/** Throws StoreErrors. */
+const openSession = (
+  driver: SqliteDriver,
+  file: string,
+  options: { readonly readOnly: boolean },
+): SqliteSession => {
+  try {
+    return new SqliteSession(driver.open(file, options));
+  } catch (thrown) {
+    throw sqliteFault(thrown);
+  }
 };
 
 /**
@@ -95,10 +116,10 @@ export const openSqliteFile = (
   driver: SqliteDriver,
   { file, owner, migrations }: { file: string; owner: boolean; migrations: readonly Migration[] },
 ): SqliteFile => {
-  const session = new Session(driver.open(file));
+  requireSound(driver, file);
+  const session = openSession(driver, file, { readOnly: false });
   try {
     session.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
-    requireSound(session, file);
     if (owner) requireWal(session);
     session.exec('PRAGMA synchronous = NORMAL');
     session.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`);
@@ -154,9 +175,15 @@ const createSqliteDatabase = (session: SqliteSession, file: string): Database =>
       settled((): JsonCandles => {
         const order = newest ? 'DESC' : 'ASC';
         const rows = session.all(`${RANGE} ORDER BY ts ${order} LIMIT $4`, [series, from, to, limit]);
-        return jsonOf(newest ? rows.reverse() : rows);
+        return jsonCandles(newest ? rows.reverse() : rows);
       }),
-    size: () => settled(() => ({ bytes: sizeOfFile(file), walBytes: sizeOfFile(`${file}-wal`) })),
+    size: () =>
+      settled(() => {
+        const pragma = (name: string): number => numberOf(onlyRow(session.all(`PRAGMA ${name}`)), name);
+        // Pages that are free again are filled before the file grows.
+        const free = pragma('freelist_count') * pragma('page_size');
+        return { bytes: sizeOfFile(file) - free, walBytes: sizeOfFile(`${file}-wal`) };
+      }),
     vacuum: () => settled(() => session.exec('VACUUM')),
     check: () =>
       settled(() => {
@@ -174,16 +201,6 @@ const settled = <T>(work: () => T): Promise<T> => {
   } catch (thrown) {
     return Promise.reject(thrown instanceof Error ? thrown : new Error(String(thrown)));
   }
-};
-
-const jsonOf = (rows: readonly SqlRow[]): JsonCandles => {
-  const [first, last] = [rows[0], rows.at(-1)];
-  return {
-    json: encoder.encode(rows.map((row) => candleJson(candleOf(row))).join(',')),
-    count: rows.length,
-    first: first === undefined ? null : numberOf(first, 'ts'),
-    last: last === undefined ? null : numberOf(last, 'ts'),
-  };
 };
 
 /** SQLite's own clock in milliseconds, as an expression. */

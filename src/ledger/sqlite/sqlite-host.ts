@@ -10,8 +10,9 @@ import type { Migration } from '../migrations.js';
 import { createSqlStore } from '../sql-store.js';
 import { StoreError } from '../store-error.js';
 import { isOtherData, MARKER_KEY, type StoreMarker, type StoreStatus } from '../store-status.js';
+import { STORE_WRITES } from '../store-writes.js';
 import type { CandleStore } from '../store.js';
-import { sqliteFault, type SqliteDriver } from './driver.js';
+import { releaseClosed, sqliteFault, type SqliteDriver } from './driver.js';
 import { takeOwnerLock, type OwnerLock } from './owner-lock.js';
 import { openSqliteFile, SQLITE_NOW, type SqliteFile } from './sqlite-database.js';
 
@@ -36,23 +37,6 @@ const stampOf = (at: Millis): string =>
     .replace(/\.\d+Z$/, 'Z');
 
 const READER = 'Another process owns this file: it is only read here.';
-
-/** Calls that change something: refused to who does not own the file. */
-const WRITES: ReadonlySet<keyof CandleStore> = new Set<keyof CandleStore>([
-  'write',
-  'noteListing',
-  'addJob',
-  'updateJob',
-  'trimJobs',
-  'addDue',
-  'takeDue',
-  'endDue',
-  'setMeta',
-  'lease',
-  'endLease',
-  'vacuum',
-  'deleteBefore',
-]);
 
 export class SqliteHost {
   readonly #options: SqliteHostOptions;
@@ -80,7 +64,7 @@ export class SqliteHost {
     } catch {
       throw new StoreError('unavailable', 'The folder of the store can not be made.');
     }
-    this.#lock ??= takeOwnerLock(driver, file);
+    this.#lock = takeOwnerLock(driver, file);
     await this.#openFile();
     return this.#status;
   }
@@ -89,7 +73,7 @@ export class SqliteHost {
   async call(method: keyof CandleStore, args: readonly unknown[]): Promise<unknown> {
     const store = this.#store;
     if (store === null) throw new StoreError('unavailable', 'The store is not open.');
-    const writes = WRITES.has(method);
+    const writes = STORE_WRITES.has(method);
     if (writes && !this.#status.writable) throw new StoreError('read_only', this.#status.detail);
     try {
       const value = await this.#invoke(store, method, args);
@@ -97,20 +81,24 @@ export class SqliteHost {
       return value;
     } catch (thrown) {
       const fault = sqliteFault(thrown);
-      await this.#failed(fault);
+      await this.#failed(fault, writes);
       throw fault;
     }
   }
 
-  /** Every few seconds: a reader becomes the owner when the owner has gone. */
-  async checkOwner(): Promise<void> {
-    if (this.#lock !== null || this.#file === null) return;
-    const lock = takeOwnerLock(this.#options.driver, this.#options.file);
-    if (lock === null) return;
-    this.#lock = lock;
+  /**
+   * Every few seconds: a reader becomes the owner when the owner has gone, and a file that could not be opened again is
+   * tried anew. Throws StoreErrors.
+   */
+  async look(): Promise<void> {
+    const { file, driver, log } = this.#options;
+    const reads = this.#file !== null;
+    if (reads && this.#lock !== null) return;
+    this.#lock ??= takeOwnerLock(driver, file);
+    if (reads && this.#lock === null) return;
     this.#closeFile();
-    await this.#openFile();
-    this.#options.log.info({}, 'the owner of the store has gone: this process owns it now');
+    await this.#openAgain();
+    if (reads) log.info({}, 'the owner of the store has gone: this process owns it now');
   }
 
   /** Every minute: the write-ahead log goes into the file, and starts anew. */
@@ -130,6 +118,7 @@ export class SqliteHost {
   }
 
   close(): void {
+    this.checkpoint();
     this.#closeFile();
     this.#lock?.release();
     this.#lock = null;
@@ -147,6 +136,18 @@ export class SqliteHost {
     if (same && this.#status.writable === writable) return;
     this.#status = { ...status, since: this.#options.now() };
     this.#options.onStatus(this.#status);
+  }
+
+  /** A store that was open and can't be opened any more is told as such; look() tries again. */
+  async #openAgain(open = () => this.#openFile()): Promise<void> {
+    try {
+      await open();
+    } catch (thrown) {
+      this.close();
+      const fault = sqliteFault(thrown);
+      this.#tell({ state: 'degraded', detail: fault.message, writable: false });
+      throw fault;
+    }
   }
 
   async #openFile(): Promise<void> {
@@ -199,18 +200,25 @@ export class SqliteHost {
     if (this.#status.state === 'degraded') this.#tellUsual();
   }
 
-  async #failed(fault: StoreError): Promise<void> {
-    if (fault.fault === 'full')
-      this.#tell({ state: 'degraded', detail: 'The disk is full: nothing is stored.', writable: true });
-    if (fault.fault === 'corrupt' && this.#lock !== null) {
+  async #failed(fault: StoreError, writing: boolean): Promise<void> {
+    if (fault.fault === 'corrupt') {
       this.#closeFile();
-      await this.#replaceCorrupt(fault);
+      const owner = this.#lock !== null;
+      if (owner) await this.#openAgain(() => this.#replaceCorrupt(fault));
+      else this.#tell({ state: 'degraded', detail: 'The file is corrupt.', writable: false });
+    } else if (writing) {
+      const why =
+        fault.fault === 'full' ? 'The disk is full' : `The file can not be written (${fault.message})`;
+      this.#tell({ state: 'degraded', detail: `${why}: nothing is stored.`, writable: true });
     }
   }
 
   async #replaceCorrupt(fault: StoreError): Promise<void> {
     const { file, log, now } = this.#options;
-    const away = `${file}.corrupt-${stampOf(now())}`;
+    await releaseClosed();
+    let at = now();
+    while (existsSync(`${file}.corrupt-${stampOf(at)}`)) at += 1000;
+    const away = `${file}.corrupt-${stampOf(at)}`;
     for (const part of ['', '-wal', '-shm'])
       if (existsSync(`${file}${part}`)) renameSync(`${file}${part}`, `${away}${part}`);
     this.#warning = 'The file was corrupt: it was put aside and an empty one was begun.';
@@ -222,7 +230,6 @@ export class SqliteHost {
   }
 
   #closeFile(): void {
-    this.checkpoint();
     try {
       this.#file?.session.close();
     } catch (thrown) {

@@ -2,24 +2,20 @@
  * A SQLite file as the candle store of this process: in a thread of its own, since the driver is synchronous and the
  * serving thread may block for no more than a few milliseconds.
  */
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { MessageChannel, Worker } from 'node:worker_threads';
 import { createBirpc } from 'birpc';
 import type { Log } from '../../log/log.js';
 import type { Millis } from '../../schemas/common.js';
 import { StoreError } from '../store-error.js';
 import type { StoreHandle, StoreMarker, StoreStatus } from '../store-status.js';
 import type { CandleStore } from '../store.js';
-import { serveStore } from './serve-store.js';
 import {
   STORE_METHODS,
   type StoreMethod,
   type StoreReply,
   type StoreServingFunctions,
-  type StoreWorkerData,
   type StoreWorkerFunctions,
 } from './store-protocol.js';
+import { startStoreThread, type StoreThread } from './store-thread.js';
 
 const RETRY_MS: Millis = 5_000;
 const CLOSE_GRACE_MS: Millis = 3_000;
@@ -29,39 +25,11 @@ export interface SqliteStoreOptions {
   readonly marker: StoreMarker;
   readonly log: Log;
   readonly now: () => Millis;
+  /** Default: a thread of its own. */
+  readonly startThread?: typeof startStoreThread;
 }
 
-interface Port {
-  postMessage(message: unknown): void;
-  on(event: 'message', listener: (message: unknown) => void): unknown;
-}
-
-interface Started {
-  readonly port: Port;
-  end(): Promise<unknown>;
-}
-
-const ENTRY = new URL('./worker-entry.js', import.meta.url);
-
-/** A thread, or from sources (which a plain thread can't load) the same code in this one. */
-const start = (data: StoreWorkerData, onDeath: (reason: string) => void): Started => {
-  if (!existsSync(fileURLToPath(ENTRY))) {
-    const { port1, port2 } = new MessageChannel();
-    serveStore(port2, data, Date.now);
-    port1.unref();
-    port2.unref();
-    const end = (): Promise<void> => {
-      port1.close();
-      return Promise.resolve();
-    };
-    return { port: port1, end };
-  }
-  const worker = new Worker(ENTRY, { workerData: data, name: 'candle store', execArgv: [] });
-  worker.unref();
-  worker.on('error', (error) => onDeath(error instanceof Error ? error.message : 'unknown error'));
-  worker.on('exit', (code) => onDeath(`exit code ${code}`));
-  return { port: worker, end: () => worker.terminate() };
-};
+const DEAD = 'The thread of the store has ended.';
 
 const unwrap = (reply: StoreReply): unknown => {
   if (reply.ok) return reply.value;
@@ -73,12 +41,15 @@ class SqliteStore implements StoreHandle {
   readonly file: string;
   readonly opened: Promise<void>;
   readonly #options: SqliteStoreOptions;
-  #started: Started | null = null;
+  #started: StoreThread | null = null;
   #store: CandleStore | null = null;
   #status: StoreStatus;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Ends the store on the other side, and what it was asked for. */
   #closing: (() => Promise<void>) | null = null;
+  /** Rejects what a thread was asked for that has died. */
+  #abandon: (() => void) | null = null;
 
   constructor(options: SqliteStoreOptions) {
     this.#options = options;
@@ -107,14 +78,15 @@ class SqliteStore implements StoreHandle {
     this.#started = null;
     this.#store = null;
     this.#closing = null;
+    this.#abandon = null;
     if (closing !== null) await closing();
     await started?.end();
   }
 
   /** Rejects with `sandbox` alone; of everything else it tells, and tries again. */
   async #open(): Promise<void> {
-    const { file, marker, log } = this.#options;
-    const started = start({ file, marker }, (reason) => {
+    const { file, marker, log, startThread = startStoreThread } = this.#options;
+    const started = startThread({ file, marker }, (reason) => {
       if (this.#started === started) this.#lost(reason);
     });
     this.#started = started;
@@ -135,11 +107,15 @@ class SqliteStore implements StoreHandle {
       await Promise.race([closed, late]);
       rpc.$close(new StoreError('unavailable', 'The store has ended.'));
     };
+    this.#abandon = () => {
+      rpc.$close(new StoreError('unavailable', DEAD));
+    };
     try {
       unwrap(await rpc.$call('open'));
       if (this.#closed) return;
       this.#store = proxyOf((method, args) => rpc.$call('call', method, args));
     } catch (thrown) {
+      if (this.#closed) return;
       const fault = thrown instanceof StoreError ? thrown : new StoreError('unavailable', String(thrown));
       await this.#stop();
       this.#tellUnusable(fault.message);
@@ -152,9 +128,12 @@ class SqliteStore implements StoreHandle {
   #lost(reason: string): void {
     const { log } = this.#options;
     log.error({ reason }, 'the thread of the candle store has ended; another one is started');
+    const wasOpen = this.#store !== null;
     this.#closing = null;
+    this.#abandon?.();
+    if (!wasOpen) return;
     void this.#stop();
-    this.#tellUnusable('The thread of the store has ended.');
+    this.#tellUnusable(DEAD);
     this.#later();
   }
 

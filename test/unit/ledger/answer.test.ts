@@ -2,18 +2,25 @@ import { expect, test } from 'vitest';
 import { bodyOf, gapsOf, joinCandles, oldestCheck } from '../../../src/ledger/answer.js';
 import type { Coverage, CoverageState } from '../../../src/ledger/coverage.js';
 
-const range = (from: number, to: number, state: CoverageState, reason: string | null = null): Coverage => ({
-  ...{ from, to, state, reason, source: 'rest', checkedMin: 100 + from, checkedMax: 200 },
-  ...{ firstSeen: 100, recheckAt: null },
-});
+const range = (
+  from: number,
+  to: number,
+  what: CoverageState | readonly [CoverageState, string],
+): Coverage => {
+  const [state, reason = null] = typeof what === 'string' ? [what] : what;
+  return {
+    ...{ from, to, state, reason, source: 'rest', checkedMin: 100 + from, checkedMax: 200 },
+    ...{ firstSeen: 100, recheckAt: null },
+  };
+};
 
 test('gaps say why: proven, not given, seen once, or not asked for', () => {
   const coverage = [
     range(0, 10, 'known'),
-    range(10, 20, 'empty', 'no_trades'),
-    range(20, 30, 'empty', 'not_available_from_exchange'),
-    range(30, 40, 'unavailable', 'before_listing'),
-    range(40, 50, 'suspect', 'unconfirmed'),
+    range(10, 20, ['empty', 'no_trades']),
+    range(20, 30, ['empty', 'not_available_from_exchange']),
+    range(30, 40, ['unavailable', 'before_listing']),
+    range(40, 50, ['suspect', 'unconfirmed']),
     range(60, 70, 'known'),
   ];
   expect(gapsOf({ from: 5, to: 75 }, coverage, 'not_loaded_yet')).toEqual([
@@ -29,9 +36,9 @@ test('gaps say why: proven, not given, seen once, or not asked for', () => {
 
 test('the oldest check of what is known in a span', () => {
   const coverage = [range(0, 10, 'known'), range(10, 20, 'empty'), range(20, 30, 'known')];
-  expect(oldestCheck({ from: 5, to: 30 }, coverage)).toBe(100);
-  expect(oldestCheck({ from: 12, to: 30 }, coverage)).toBe(120);
-  expect(oldestCheck({ from: 11, to: 19 }, coverage)).toBeNull();
+  expect(oldestCheck({ from: 5, to: 30 }, coverage, 999)).toBe(100);
+  expect(oldestCheck({ from: 12, to: 30 }, coverage, 999)).toBe(120);
+  expect(oldestCheck({ from: 11, to: 19 }, coverage, 999)).toBe(999);
 });
 
 test('of two candles of one period the newer one counts, sorted by time', () => {

@@ -74,10 +74,11 @@ describe('coverage', () => {
   });
 
   test.each([
-    ['an interval that is none', { ...NAME, interval: 'soon' }, WHOLE, 'interval_not_supported'],
-    ['bounds the wrong way round', NAME, { from: T0, to: T0 }, 'invalid_request'],
-  ])('%s is refused', async (_name, name, asked, code) => {
-    await expect(ledger.coverage(name, asked)).rejects.toMatchObject({ code });
+    ['an interval that is none', { interval: 'soon' }, 'interval_not_supported'],
+    ['bounds the wrong way round', { from: T0, to: T0 }, 'invalid_request'],
+  ])('%s is refused', async (_name, given, code) => {
+    const { interval, ...bounds } = { ...WHOLE, interval: NAME.interval, ...given };
+    await expect(ledger.coverage({ ...NAME, interval }, bounds)).rejects.toMatchObject({ code });
   });
 });
 

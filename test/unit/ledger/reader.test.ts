@@ -110,16 +110,16 @@ describe('known', () => {
   });
 
   test.each([
-    ['50 ms where it is shared', true, 49, 2],
-    ['two seconds where it is a file', false, 1_999, 2],
-  ])('a store that is slow is waited for %s', async (_name, shared, before, more) => {
+    ['50 ms where it is shared', true, 50],
+    ['two seconds where it is a file', false, 2_000],
+  ])('a store that is slow is waited for %s', async (_name, shared, ms) => {
     rig.handle.shared = shared;
     rig.handle.current = { ...rig.store, spelling: () => new Promise(() => undefined) };
     let answer: unknown = 'none yet';
     void ledger.known(of(0, 5)).then((value) => (answer = value));
-    await vi.advanceTimersByTimeAsync(before);
+    await vi.advanceTimersByTimeAsync(ms - 1);
     expect(answer).toBe('none yet');
-    await vi.advanceTimersByTimeAsync(more);
+    await vi.advanceTimersByTimeAsync(2);
     expect(answer).toBeNull();
   });
 });
@@ -250,6 +250,22 @@ describe('load', () => {
     await load(of(1420, 100));
     await vi.advanceTimersByTimeAsync(0);
     expect((await rig.states()).at(-1)).toEqual([1400, 1440, 'known']);
+  });
+
+  test('a part at the beginning of the range has no candle before it to ask for again', async () => {
+    await store(10, 10);
+    expect(await load(of(0, 15))).toMatchObject({ first: 0, count: 15, gaps: [] });
+    expect(asked()).toEqual([[0, 10]]);
+  });
+
+  test('an empty answer of a venue that gives its latest candles proves nothing', async () => {
+    await store(0, 20);
+    for (let at = 19; at < 50; at += 1) rig.venue.missing.add(T0 + at * MINUTE);
+    rig.venue.traits = { page: 100, kind: 'latest', omitsEmpty: false };
+    expect(await load(of(10, 100, { until: T0 + 30 * MINUTE }))).toMatchObject({
+      ...{ count: 10, complete: false, gaps: [[20, 30, 'not_loaded_yet']] },
+    });
+    expect(asked()).toHaveLength(1);
   });
 
   test('a page of which nothing is settled is joined all the same', async () => {

@@ -1,0 +1,18 @@
+/** Calls of the store's interface that change something: refused where it is only read. */
+import type { CandleStore } from './store.js';
+
+export const STORE_WRITES: ReadonlySet<string> = new Set<keyof CandleStore>([
+  'write',
+  'noteListing',
+  'addJob',
+  'updateJob',
+  'trimJobs',
+  'addDue',
+  'takeDue',
+  'endDue',
+  'setMeta',
+  'lease',
+  'endLease',
+  'vacuum',
+  'deleteBefore',
+]);
