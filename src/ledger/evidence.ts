@@ -6,14 +6,16 @@ import { parseInterval, periodEnd } from '../lib/intervals.js';
 import type { PageEvidence, SeriesName, StoredCandle } from './settle.js';
 
 const FIGURES = 6;
-const figure = (value: number | undefined): number | null =>
-  value === undefined || Number.isNaN(value) ? null : value;
+const figure = (value: number | undefined): number | null => {
+  const given = Number(value);
+  return Number.isNaN(given) ? null : given;
+};
 
 const rowsOf = ({ rows }: CandlePage): StoredCandle[] =>
   Array.from({ length: rows.length / FIGURES }, (_, index) => {
     const at = index * FIGURES;
     return {
-      timestamp: rows[at] ?? 0,
+      timestamp: Number(rows[at]),
       open: figure(rows[at + 1]),
       high: figure(rows[at + 2]),
       low: figure(rows[at + 3]),
@@ -47,15 +49,16 @@ export const feedPagesOf = (
 ): PageEvidence[] => {
   const interval = parseInterval(name.interval);
   if (interval === undefined) return [];
-  const runs: Candle[][] = [];
+  const runs: { readonly rows: Candle[]; end: Millis }[] = [];
   for (const candle of candles.filter(({ closed }) => closed)) {
     const run = runs.at(-1);
-    const last = run?.at(-1);
-    if (run !== undefined && last !== undefined && periodEnd(interval, last.timestamp) === candle.timestamp)
-      run.push(candle);
-    else runs.push([candle]);
+    const end = periodEnd(interval, candle.timestamp);
+    if (run?.end === candle.timestamp) {
+      run.rows.push(candle);
+      run.end = end;
+    } else runs.push({ rows: [candle], end });
   }
-  return runs.map((rows) => ({
+  return runs.map(({ rows }) => ({
     ...{ exchange: name.exchange, symbol: name.symbol, interval: name.interval },
     ...{ marketId: null, source: 'websocket', kind: 'jump', omitsEmpty: false, since: null },
     limit: rows.length,
