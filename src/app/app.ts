@@ -177,6 +177,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   await app.register(streamRoutes, { hub, marketData, connections, now, monotonic });
   await app.register(mcpRoutes, {
     marketData,
+    ledger,
     sandbox,
     version: VERSION,
     corsOrigins: config.corsOrigins,
@@ -208,7 +209,7 @@ export const buildStdioServer = async (
   const { serveStdio } = await import('../mcp/stdio.js');
   const { stdin = process.stdin, stdout = process.stdout } = overrides;
   ledger?.start();
-  const server = serveStdio({ marketData, sandbox, log, now, version: VERSION, stdin, stdout });
+  const server = serveStdio({ marketData, ledger, sandbox, log, now, version: VERSION, stdin, stdout });
   return {
     closed: server.closed,
     async close() {

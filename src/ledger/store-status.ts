@@ -1,6 +1,11 @@
 /** How a store is, as /v1/health/ready tells it. */
+import { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
 import type { CandleStore } from './store.js';
+
+/** What is answered where candles are asked for by what only a store knows. */
+export const noStore = (): AppError =>
+  new AppError('not_found', 'This server keeps no candles: there is no store (STORE_URL=none).');
 
 export interface StoreStatus {
   readonly state: 'ok' | 'degraded' | 'disabled';

@@ -10,6 +10,7 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   symbol_not_found: 'Call search_markets for the symbols of this exchange.',
   interval_not_supported: 'Use one of the intervals that list_exchanges shows for this exchange.',
   not_supported_by_exchange: 'Use another exchange; list_exchanges shows what each one offers.',
+  not_found: 'This server keeps no candles. Call get_ohlcv, which asks the exchange.',
   upstream_geo_blocked: 'This exchange refuses the place the server runs in; use another exchange.',
 };
 const AGAIN_LATER = 'Wait, then make the same call again, or use another exchange.';

@@ -2,6 +2,7 @@
 import { McpServer } from '@modelcontextprotocol/server';
 import type { Log } from '../log/log.js';
 import { advertise } from './advertised-schema.js';
+import { candleCoverage } from './coverage-tool.js';
 import { listExchanges, searchMarkets } from './directory-tools.js';
 import { createCallOutcomes } from './call-outcomes.js';
 import { createMarketTools } from './market-tools.js';
@@ -52,6 +53,7 @@ export const createMcpServerFactory = (
     market.ohlcv,
     market.orderbook,
     market.trades,
+    candleCoverage(deps),
   ].map((tool) => ({
     ...tool,
     inputSchema: advertise(tool.input, 'input'),

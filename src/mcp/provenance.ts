@@ -1,5 +1,6 @@
 /** The truth about an answer, in the words of the tools' schemas. */
 import type { Millis } from '../schemas/common.js';
+import type { Ledger } from '../ledger/ledger.js';
 import { COINMARKETCAP } from '../market-data/data-source.js';
 import type { CacheState, MarketData, ServedAnswer } from '../market-data/market-data-api.js';
 import type { Provenance } from './tool-schemas.js';
@@ -7,6 +8,8 @@ import type { Provenance } from './tool-schemas.js';
 /** What every tool and resource is made of. */
 export interface McpDependencies {
   readonly marketData: MarketData;
+  /** null: no candles are kept. */
+  readonly ledger: Pick<Ledger, 'coverage'> | null;
   readonly now: () => Millis;
   /** true while simulated venues stand in for the real ones. */
   readonly sandbox: boolean;

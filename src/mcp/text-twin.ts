@@ -3,6 +3,7 @@
  * of comma-separated values, which cost a model a third of the tokens of the same JSON.
  */
 import type { ExchangeEntry, MarketsPage, Ohlcv, OrderBook, Ticker, Trades } from '../schemas/market.js';
+import type { CoverageBody } from '../schemas/ledger.js';
 import type { Millis } from '../schemas/common.js';
 import { MAX_TEXT_ROWS } from './answer-size.js';
 
@@ -76,3 +77,19 @@ const exchangeLine = ({ id, name, capabilities, intervals }: ExchangeEntry): str
 
 export const exchangesText = (exchanges: readonly ExchangeEntry[]): string =>
   [`${exchanges.length} exchanges are enabled.`, ...exchanges.map(exchangeLine)].join('\n');
+
+/** `next_from`: where ranges follow that are not in the answer. */
+export const coverageText = (body: CoverageBody & { readonly next_from?: Millis }): string => {
+  const { exchange, symbol, interval, series, ranges, next_from } = body;
+  const shown = ranges.slice(0, MAX_TEXT_ROWS);
+  const stored = series === null ? 'no candles are stored' : `${series.candles} candles are stored`;
+  return [
+    `${symbol} on ${exchange}, ${interval}: ${stored}; ranges oldest first, their end not in them.`,
+    ...shownOf(shown.length, ranges.length, 'oldest'),
+    'from,to,state,reason',
+    ...shown.map(({ from, to, state, reason }) => row(time(from), time(to), state, reason ?? '')),
+    ...(next_from === undefined
+      ? []
+      : [`More ranges follow that are not in this answer: call again with from=${time(next_from)}.`]),
+  ].join('\n');
+};

@@ -5,7 +5,15 @@
 import { z } from 'zod';
 import { timestamp } from '../schemas/common.js';
 import { exchangeEntry, marketsPage, ohlcv, orderBook, ticker, trades } from '../schemas/market.js';
-import { marketsQuery, ohlcvQuery, orderBookQuery, tickerQuery, tradesQuery } from '../schemas/query.js';
+import { coverageAnswer } from '../schemas/ledger.js';
+import {
+  coverageQuery,
+  marketsQuery,
+  ohlcvQuery,
+  orderBookQuery,
+  tickerQuery,
+  tradesQuery,
+} from '../schemas/query.js';
 
 /** Rows that a tool answers with unless it is asked for more: a model reads every one of them. */
 const DEFAULT_ROWS = 100;
@@ -51,6 +59,18 @@ export const getOrderBookInput = orderBookQuery.extend({
 export const getTradesInput = tradesQuery.extend({
   limit: limitOf(tradesQuery.shape.limit, DEFAULT_ROWS, `Latest trades to answer with at most. ${COST}`),
 });
+const INSTANT = 'ms since the epoch, or ISO 8601 (UTC where it names no zone)';
+export const getCandleCoverageInput = coverageQuery.extend({
+  interval: coverageQuery.shape.interval.meta({
+    description: 'Interval of the candles, such as 1m, 1h or 1d',
+  }),
+  from: coverageQuery.shape.from.meta({
+    description: `Start of the range: ${INSTANT}; default: the first stored candle`,
+  }),
+  to: coverageQuery.shape.to.meta({
+    description: `End of the range, itself not in it: ${INSTANT}; default: the latest settled candle`,
+  }),
+});
 
 /** Where an answer came from and how old it is; beside the data in every answer. */
 const provenance = z.object({
@@ -85,3 +105,9 @@ export const ohlcvOutput = ohlcv.extend({
 });
 export const orderBookOutput = orderBook.extend(provenance.shape);
 export const tradesOutput = trades.extend(provenance.shape);
+export const candleCoverageOutput = coverageAnswer.extend({
+  next_from: timestamp.optional().meta({
+    description: 'Present where ranges follow that are not in this answer: ask on with it as from',
+  }),
+  ...provenance.shape,
+});

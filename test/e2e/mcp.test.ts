@@ -72,6 +72,7 @@ const CALLS: readonly (readonly [name: string, args: Record<string, unknown>, ro
   ['get_ohlcv', { ...BTC, interval: '1h', limit: 3 }, 'candles.2.closed'],
   ['get_orderbook', { ...BTC, limit: 5 }, 'asks.4.price'],
   ['get_trades', { exchange: 'coinbasepro', symbol: 'BTC-USD', limit: 5 }, 'trades.4.price'],
+  ['get_candle_coverage', { ...BTC, interval: '1h' }, 'ranges.0.state'],
 ];
 
 const useAll = async (client: Client) => {

@@ -5,10 +5,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { AppError } from '../../errors.js';
 import { csvOf } from '../../ledger/export/csv.js';
-import type { CoverageAnswer } from '../../ledger/coverage-report.js';
+import { coverageBodyOf } from '../../ledger/coverage-body.js';
 import type { Ledger } from '../../ledger/ledger.js';
 import type { Revision } from '../../ledger/merge.js';
 import type { SeriesName } from '../../ledger/settle.js';
+import { noStore } from '../../ledger/store-status.js';
 import type { Job } from '../../ledger/store.js';
 import type { ResolvedExchange } from '../../exchanges/exchange-names.js';
 import type { MarketData } from '../../market-data/market-data-api.js';
@@ -18,7 +19,6 @@ import {
   coverageAnswer,
   revisionsAnswer,
   type BackfillBody,
-  type CoverageBody,
   type RevisionsBody,
 } from '../../schemas/ledger.js';
 import {
@@ -120,34 +120,6 @@ const SCHEMAS = {
   },
 } as const;
 
-const coverageBodyOf = (
-  { name }: ResolvedExchange,
-  interval: string,
-  { symbol, series, ranges }: CoverageAnswer,
-): CoverageBody => ({
-  exchange: name,
-  symbol,
-  interval,
-  series:
-    series === null
-      ? null
-      : {
-          anchor: series.anchor,
-          generation: series.generation,
-          first: series.first,
-          last: series.last,
-          candles: series.candles,
-        },
-  ranges: ranges.map(({ from, to, state, reason, source, checkedAt }) => ({
-    from,
-    to,
-    state,
-    ...(reason === null ? {} : { reason }),
-    ...(source === null ? {} : { source }),
-    ...(checkedAt === null ? {} : { checked_at: checkedAt }),
-  })),
-});
-
 const revisionBodyOf = ({
   seenAt,
   replacedAt,
@@ -173,7 +145,7 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
 
   const ledgerOf = (): Ledger => {
     if (options.ledger !== null) return options.ledger;
-    throw new AppError('not_found', 'This server keeps no candles: there is no store (STORE_URL=none).');
+    throw noStore();
   };
   const requireApi = (): void => {
     if (!backfillApi)
@@ -204,7 +176,7 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
     const { as, name } = seriesOf(request, request.query);
     const coverage = await ledger.coverage(name, { from, to });
     reply.header('data-source', sourceOf(as.exchange));
-    return send(request, reply, coverageBodyOf(as, interval, coverage));
+    return send(request, reply, coverageBodyOf(as.name, interval, coverage));
   });
 
   app.get('/v1/markets/ohlcv/revisions', { schema: SCHEMAS.revisions }, async (request, reply) => {

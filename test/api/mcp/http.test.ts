@@ -32,6 +32,7 @@ const CALLS = [
   ['get_ohlcv', { exchange: 'binance', symbol: 'BTC/USDT', interval: '1h', limit: 5 }],
   ['get_orderbook', { exchange: 'binance', symbol: 'BTC/USDT', limit: 5 }],
   ['get_trades', { exchange: 'binance', symbol: 'BTC/USDT' }],
+  ['get_candle_coverage', { exchange: 'binance', symbol: 'BTC/USDT' }],
 ] as const;
 
 describe.each([

@@ -6,6 +6,7 @@ import { addCommonHeaders } from '../../../src/http/common-headers.js';
 import { addErrorAnswers } from '../../../src/http/errors.js';
 import { mcpRoutes, type McpRouteOptions } from '../../../src/http/routes/mcp.js';
 import { silentLog } from '../../../src/log/log.js';
+import { FakeLedger } from '../../unit/mcp/fake-ledger.js';
 import { FakeMarketData, NOW } from '../../unit/mcp/fake-market-data.js';
 
 export const startMcpApp = async (overrides: Partial<McpRouteOptions> = {}) => {
@@ -16,6 +17,7 @@ export const startMcpApp = async (overrides: Partial<McpRouteOptions> = {}) => {
   addErrorAnswers(app, { log: silentLog, now: () => NOW });
   await app.register(mcpRoutes, {
     marketData,
+    ledger: new FakeLedger(),
     sandbox: false,
     version: '1.0.0',
     now: () => NOW,

@@ -2,14 +2,20 @@
 import { Client, InMemoryTransport } from '@modelcontextprotocol/client';
 import { createMcpServerFactory, type McpServerDependencies } from '../../../src/mcp/mcp-server.js';
 import { silentLog } from '../../../src/log/log.js';
+import { FakeLedger } from './fake-ledger.js';
 import { FakeMarketData, NOW } from './fake-market-data.js';
 
-type Options = Partial<Pick<McpServerDependencies, 'sandbox' | 'log' | 'onCall'>>;
+type Options = Partial<Pick<McpServerDependencies, 'sandbox' | 'log' | 'onCall' | 'ledger'>>;
 
-export const connect = async ({ sandbox = false, log = silentLog, onCall }: Options = {}) => {
+export const connect = async ({
+  sandbox = false,
+  log = silentLog,
+  onCall,
+  ledger = new FakeLedger(),
+}: Options = {}) => {
   const marketData = new FakeMarketData();
   const server = createMcpServerFactory({
-    ...{ marketData, sandbox, log, version: '9.8.7', now: () => NOW },
+    ...{ marketData, ledger, sandbox, log, version: '9.8.7', now: () => NOW },
     ...(onCall && { onCall }),
   })();
   const client = new Client({ name: 'test', version: '1.0.0' });

@@ -115,7 +115,7 @@ describe('the tools as they are listed', () => {
         expect(inputSchema).not.toHaveProperty(word);
       for (const [property, schema] of Object.entries(inputSchema.properties ?? {})) {
         // An instant is a number or a text; JSON Schema, Python's validators and OpenAI take a list of types.
-        const isInstant = ['since', 'until'].includes(property);
+        const isInstant = ['since', 'until', 'from', 'to'].includes(property);
         expect((schema as Args)['type'], `${name} ${property}`).toEqual(
           isInstant ? ['integer', 'string'] : expect.stringMatching(/^(string|integer|boolean)$/),
         );

@@ -10,6 +10,7 @@ const start = (log: Log = silentLog) => {
   const stdout = new PassThrough().setEncoding('utf8');
   const server = serveStdio({
     marketData: new FakeMarketData(),
+    ledger: null,
     sandbox: false,
     version: '1.0.0',
     now: () => NOW,

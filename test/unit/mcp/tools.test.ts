@@ -11,7 +11,7 @@ const PROVENANCE = {
   age_ms: 400,
 };
 
-test('offers six read-only tools in a fixed order, each with both schemas', async () => {
+test('offers seven read-only tools in a fixed order, each with both schemas', async () => {
   const { client } = await connect();
   const { tools } = await client.listTools();
   expect(tools.map(({ name }) => name)).toEqual([
@@ -21,13 +21,14 @@ test('offers six read-only tools in a fixed order, each with both schemas', asyn
     'get_ohlcv',
     'get_orderbook',
     'get_trades',
+    'get_candle_coverage',
   ]);
   for (const tool of tools) {
     expect(tool.annotations).toMatchObject({
       readOnlyHint: true,
       destructiveHint: false,
       idempotentHint: true,
-      openWorldHint: tool.name !== 'list_exchanges',
+      openWorldHint: !['list_exchanges', 'get_candle_coverage'].includes(tool.name),
     });
     expect(tool.description).toMatch(/\.$/);
     expect(tool.inputSchema.type).toBe('object');
@@ -256,4 +257,12 @@ test('an unknown symbol sends the model to search_markets, a bug of ours tells n
   const bug = await client.callTool({ name: 'get_ticker', arguments: BTC });
   expect(textOf(bug)).toMatch(/^internal_error: /);
   expect(textOf(bug)).not.toContain('secret');
+});
+
+test('the list of tools costs a model 6.5 kB of arguments, and 22 kB with the schemas of answers, at most', async () => {
+  const { client } = await connect();
+  const { tools } = await client.listTools();
+  expect(Buffer.byteLength(JSON.stringify(tools))).toBeLessThan(22_000);
+  const input = tools.map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
+  expect(Buffer.byteLength(JSON.stringify(input))).toBeLessThan(6_500);
 });
