@@ -11,11 +11,14 @@ import { TickerState } from './channels/ticker-state.js';
 import { TradesState } from './channels/trades-state.js';
 import { lostEventOf, lostRangeEventOf, statusEventOf, type EventSource, type FeedStatus } from './events.js';
 import { Feed } from './feed/feed.js';
+import { FirstStatus } from './first-status.js';
 import type { FeedListener, FeedOptions, ItemSource } from './feed/feed-api.js';
 import type { SharedEvent, Subscriber } from './hub-api.js';
 import type { HubOptions } from './hub-options.js';
 import { Paced } from '../lib/paced.js';
 import { createView, type Member, type Tick, type View } from './view.js';
+
+const NOBODY: ReadonlySet<object> = new Set();
 
 /** Order books are sent at most so often. */
 const BOOK_INTERVAL_MS: Millis = 100;
@@ -60,6 +63,7 @@ export class Topic implements FeedListener {
   readonly #state: ChannelState;
   readonly #views = new Map<string, View>();
   readonly #books: Paced<StreamItem>;
+  readonly #firstStatus: FirstStatus;
   #lastId: string;
   #source: ItemSource | null = null;
   #members = 0;
@@ -73,6 +77,8 @@ export class Topic implements FeedListener {
     this.#lastId = options.nextId();
     this.#feed = new Feed({ ...options, listener: this });
     const { monotonic, timers } = options;
+    this.#firstStatus = new FirstStatus(timers);
+    if (this.status.state !== 'reconnecting') this.#firstStatus.end();
     this.#books = new Paced<StreamItem>({
       intervalMs: BOOK_INTERVAL_MS,
       now: monotonic,
@@ -111,6 +117,7 @@ export class Topic implements FeedListener {
   close(): void {
     this.#feed.close();
     this.#books.close();
+    this.#firstStatus.close();
     this.#views.clear();
     this.#firstFault?.();
   }
@@ -137,14 +144,17 @@ export class Topic implements FeedListener {
     const tick = known === null ? null : this.#tick(known);
     const first = view.welcome(member, tick, request.lastEventId);
     if (first !== undefined) this.#options.deliver(subscriber, first);
-    const { status } = this;
-    const detail = `${status.detail}${this.topic.channel === 'ticker' ? ` ${thresholdDetail(request.threshold)}` : ''}`;
-    this.#options.deliver(subscriber, statusEventOf(view.source, { ...status, detail }));
+    this.#firstStatus.welcome(member, () => {
+      const { status } = this;
+      const detail = `${status.detail}${this.topic.channel === 'ticker' ? ` ${thresholdDetail(request.threshold)}` : ''}`;
+      this.#options.deliver(subscriber, statusEventOf(view.source, { ...status, detail }));
+    });
     let gone = false;
     return () => {
       if (gone) return;
       gone = true;
       view.leave(member);
+      this.#firstStatus.forget(member);
       this.#members -= 1;
       if (view.members.size === 0) this.#views.delete(viewKey(request));
     };
@@ -180,7 +190,8 @@ export class Topic implements FeedListener {
 
   onStatus(status: FeedStatus): void {
     if (status.state === 'reconnecting' || status.state === 'stale') this.#firstFault?.();
-    this.#tellAll((source) => statusEventOf(source, status));
+    const told = this.#firstStatus.end();
+    this.#tellAll((source) => statusEventOf(source, status), told);
   }
 
   onInterrupted(): void {
@@ -225,11 +236,12 @@ export class Topic implements FeedListener {
     );
   }
 
-  /** One event a view, whatever its members have seen so far. */
-  #tellAll(eventOf: (source: EventSource) => SharedEvent): void {
+  /** One event a view, whatever its members have seen so far; not for those who know it already. */
+  #tellAll(eventOf: (source: EventSource) => SharedEvent, informed: ReadonlySet<object> = NOBODY): void {
     for (const view of this.#views.values()) {
       const event = eventOf(view.source);
-      for (const { subscriber } of view.members) this.#options.deliver(subscriber, event);
+      for (const member of view.members)
+        if (!informed.has(member)) this.#options.deliver(member.subscriber, event);
     }
   }
 

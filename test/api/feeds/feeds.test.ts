@@ -1,58 +1,10 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Channel } from '../../../src/schemas/stream.js';
-import {
-  eventually,
-  hurried,
-  isTrueBook,
-  startRig,
-  VENUES,
-  watchRejections,
-  type Rig,
-  type RigOptions,
-  type StreamClient,
-} from './rig.js';
+import { describe, expect, it } from 'vitest';
+import { rigOfEachTest } from './each-rig.js';
+import { eventually, isTrueBook, VENUES, type StreamClient } from './rig.js';
 
 const BINANCE = VENUES[0];
-/** Kraken paces its REST calls at more than a second each. */
-const SLOW = { timeout: 60_000 };
 
-let rig: Rig;
-let rejections: ReturnType<typeof watchRejections>;
-
-const start = async (options: RigOptions = {}): Promise<void> => {
-  rig = await startRig(options);
-};
-
-beforeEach(() => {
-  rejections = watchRejections();
-});
-
-afterEach(async () => {
-  await rig.close();
-  rejections.stop();
-  expect(rejections.seen).toEqual([]);
-});
-
-type Venue = (typeof VENUES)[number];
-
-const open = async ({ exchange, symbol }: Venue, channel: Channel = 'ticker'): Promise<StreamClient> => {
-  const { client } = await rig.join({ channel, exchange, symbol });
-  await client.state('live');
-  await client.more(channel, 2);
-  return client;
-};
-
-/** Every price that a client saw was the market's at that time; times of receipt lag a little behind it. */
-const expectTruePrices = ({ exchange, symbol }: Venue, client: StreamClient): void => {
-  for (const { last, timestamp } of client.ofType('ticker')) {
-    const at = Number(timestamp);
-    const truths = Array.from(
-      { length: 31 },
-      (_, step) => rig.sandbox.market.ticker(exchange, symbol, at - step * 100).last,
-    );
-    expect(truths).toContain(last);
-  }
-};
+const { start, open, expectTruePrices } = rigOfEachTest();
 
 const expectInOrder = (client: StreamClient): void => {
   const times = client.ofType('ticker').map(({ timestamp }) => Number(timestamp));
@@ -64,7 +16,7 @@ describe.each(VENUES)('clients of $exchange', (venue) => {
     ['terminated', { action: 'terminate' } as const],
     ['closed', { action: 'close' } as const],
   ])('see reconnecting and live again when the socket is %s, and no wrong price', async (_how, action) => {
-    await start();
+    const rig = await start();
     const client = await open(venue);
     const before = client.events.length;
     rig.sandbox.control.sockets(venue.exchange, action);
@@ -79,20 +31,8 @@ describe.each(VENUES)('clients of $exchange', (venue) => {
     expect(rig.hub.stats().reconnects).toBeGreaterThanOrEqual(1);
   });
 
-  it('hear of a socket that was muted while the market moves, get the true price and then a live feed', async () => {
-    await start({ idleTimeoutMs: 400 });
-    const client = await open(venue);
-    const before = client.events.length;
-    rig.sandbox.control.sockets(venue.exchange, { action: 'mute' });
-    await client.state('reconnecting', before);
-    expect(client.ofType('status').at(-1)?.['detail']).toBe('The feed is silent although the market moves.');
-    await client.state('live', before);
-    await client.more('ticker', 3);
-    expectTruePrices(venue, client);
-  });
-
   it('see no wrong price when the socket is fed garbage', async () => {
-    await start();
+    const rig = await start();
     const client = await open(venue);
     for (const frame of [
       '<garbage>{"not":',
@@ -110,28 +50,8 @@ describe.each(VENUES)('clients of $exchange', (venue) => {
     for (const { last } of client.ofType('ticker')) expect(last).toBeTypeOf('number');
   });
 
-  it('are served by polling while upgrades are refused, and by the feed afterwards', SLOW, async () => {
-    await start({ timers: hurried(2.5) });
-    const client = await open(venue);
-    const before = client.events.length;
-    rig.sandbox.control.setFault({
-      venue: venue.exchange,
-      match: 'websocket',
-      fault: { type: 'status', status: 503 },
-    });
-    rig.sandbox.control.sockets(venue.exchange, { action: 'terminate' });
-    await client.state('polling', before);
-    await client.more('ticker', 2);
-    rig.sandbox.control.clearFaults();
-    await client.state('live', before);
-    await client.more('ticker', 3);
-    const states = client.states.slice(-3);
-    expect(states).toEqual(['reconnecting', 'polling', 'live']);
-    expectTruePrices(venue, client);
-  });
-
   it('see whole books again after the feed lost an update', async () => {
-    await start({ sandbox: { ticksPerSecond: 8 } });
+    const rig = await start({ sandbox: { ticksPerSecond: 8 } });
     const client = await open(venue, 'orderbook');
     const before = client.events.length;
     rig.sandbox.control.sockets(venue.exchange, { action: 'gap' });
@@ -146,7 +66,7 @@ describe.each(VENUES)('clients of $exchange', (venue) => {
   });
 
   it('cost one upstream subscription however many they are, and none once they are gone', async () => {
-    await start();
+    const rig = await start();
     const { exchange, symbol } = venue;
     const topic = { channel: 'ticker', exchange, symbol } as const;
     const joined = await Promise.all(Array.from({ length: 50 }, () => rig.join(topic)));
@@ -167,56 +87,9 @@ describe.each(VENUES)('clients of $exchange', (venue) => {
   });
 });
 
-describe.each(VENUES)('a subscription at $exchange that is acknowledged and then silent', (venue) => {
-  it('does not hang: polling serves until it is subscribed anew', SLOW, async () => {
-    await start({ timers: hurried(2.5) });
-    const { exchange, symbol } = venue;
-    const fault = { type: 'ws_silent' } as const;
-    rig.sandbox.control.setFault({ venue: exchange, match: 'websocket', fault, times: 1 });
-    const { client } = await rig.join({ channel: 'ticker', exchange, symbol });
-    await client.state('live');
-    await client.more('ticker', 2);
-    expect(client.states).toEqual(['reconnecting', 'polling', 'live']);
-    expectTruePrices(venue, client);
-  });
-});
-
-describe('a depth snapshot that stalls', () => {
-  it('hides no dead book: polling until the feed has one', async () => {
-    await start({ timers: hurried(10) });
-    const { exchange, symbol } = BINANCE;
-    rig.sandbox.control.setFault({ venue: exchange, match: 'limit=1000', fault: { type: 'hang' } });
-    const { client } = await rig.join({ channel: 'orderbook', exchange, symbol });
-    expect(client.states).toEqual(['reconnecting']);
-    await client.state('polling');
-    await client.more('orderbook', 2);
-    rig.sandbox.control.clearFaults();
-    await client.state('live');
-    await client.more('orderbook', 3);
-    expect(client.states).toEqual(['reconnecting', 'polling', 'live']);
-  });
-});
-
-describe('a channel without a feed', () => {
-  it('is polled, and says so', async () => {
-    await start({ timers: hurried(20) });
-    const topic = {
-      channel: 'ohlcv',
-      exchange: 'coinbaseexchange',
-      symbol: 'BTC/USD',
-      interval: '1m',
-    } as const;
-    const { client } = await rig.join(topic);
-    await client.more('ohlcv', 3);
-    expect(client.states).toEqual(['polling']);
-    expect(rig.sandbox.control.listSockets()).toEqual([]);
-    for (const { candles } of client.ofType('ohlcv')) expect(candles).not.toHaveLength(0);
-  });
-});
-
 describe('trades', () => {
   it('come each once and in order over a break of the feed', async () => {
-    await start();
+    const rig = await start();
     const client = await open(BINANCE, 'trades');
     const before = client.events.length;
     rig.sandbox.control.sockets('binance', { action: 'terminate' });

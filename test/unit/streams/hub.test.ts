@@ -62,9 +62,12 @@ beforeEach(() => {
 });
 
 describe('the first event', () => {
-  it('is the REST ticker at once, with percent 0, and then the state of the feed', async () => {
+  it('is the REST ticker at once, with percent 0, and after a second the state of a feed that says nothing', async () => {
     const { client, subscription } = await join();
     expect(subscription.symbol).toBe('BTC/USDT');
+    await time.advance(999);
+    expect(client.events.map(({ event_type }) => event_type)).toEqual(['ticker']);
+    await time.advance(1);
     expect(client.events).toEqual([
       {
         event_type: 'ticker',
@@ -88,6 +91,44 @@ describe('the first event', () => {
     ]);
     expect(schemas.tickerEvent.parse(client.events[0])).toEqual(client.events[0]);
     expect(schemas.statusEvent.parse(client.events[1])).toEqual(client.events[1]);
+  });
+
+  it('is followed by no reconnecting where the feed speaks within a second, but by what else a first status says', async () => {
+    const { client } = await join();
+    await time.advance(999);
+    venue.tick(100.05);
+    await time.advance(10_000);
+    expect(client.ofType('status')).toMatchObject([
+      {
+        state: 'live',
+        detail:
+          'Live from binance. A ticker is sent when last has moved by 0.1 % since the one before; threshold=0 sends every tick.',
+      },
+    ]);
+  });
+
+  it('is followed by the state at once for a client that joins later', async () => {
+    await join();
+    await time.advance(1_000);
+    const { client } = await join();
+    expect(client.states).toEqual(['reconnecting']);
+    venue.tick(200);
+    expect(client.states).toEqual(['reconnecting', 'live']);
+  });
+
+  it('is followed by the state once for each of those who wait, and for nobody who left', async () => {
+    const clients = [await join(), await join(), await join()];
+    clients[1]?.subscription.close();
+    await time.advance(5_000);
+    expect(clients.map(({ client }) => client.states)).toEqual([['reconnecting'], [], ['reconnecting']]);
+  });
+
+  it('is followed by nothing where the topic ends before', async () => {
+    const { client } = await join();
+    await hub.close();
+    await time.advance(5_000);
+    expect(client.states).toEqual([]);
+    expect(time.pending).toBe(0);
   });
 
   it('never is a CoinMarketCap quote', async () => {
@@ -114,6 +155,7 @@ describe('the first event', () => {
     const { client, subscription } = await join(ticker({ topic, name: 'coinbasepro' }));
     expect(subscription.symbol).toBe('kPEPE/USDC');
     expect(client.events[0]).toMatchObject({ exchange: 'coinbasepro', symbol: 'kPEPE/USDC' });
+    await time.advance(1_000);
     expect(client.events[1]).toMatchObject({
       event_type: 'status',
       detail: expect.stringMatching(/^Connecting to coinbasepro for the first time\. /) as string,
@@ -133,7 +175,7 @@ describe('the first event', () => {
     hub = makeHub({ sandbox: true });
     const { client } = await join();
     venue.tick(200);
-    expect(client.events.map(({ sandbox }) => sandbox)).toEqual([true, true, true, true]);
+    expect(client.events.map(({ sandbox }) => sandbox)).toEqual([true, true, true]);
   });
 });
 
