@@ -4,18 +4,12 @@ import { settleWithin } from '../lib/deadline.js';
 import type { Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { CacheEntry } from '../cache/cache-entry.js';
 import type { TieredCache } from '../cache/tiered-cache.js';
-import type {
-  ExchangeClient,
-  MarketAnswer,
-  MarketRequest,
-  OhlcvRequest,
-} from '../exchanges/exchange-client.js';
+import type { ExchangeClient, MarketAnswer, MarketRequest } from '../exchanges/exchange-client.js';
+import { createCandleLoad, type LedgerForLoads } from './candle-load.js';
 import { venueSource } from './data-source.js';
 import { entryOf } from './entries.js';
-import type { Ledger } from '../ledger/ledger.js';
-import { entryOfLedger } from './ledger-answers.js';
-import { isVenueFault } from './request-faults.js';
 import type { FreshnessSettings } from './freshness.js';
+import { entryOfLedger } from './ledger-answers.js';
 
 export interface Loaded {
   readonly entry: CacheEntry;
@@ -38,8 +32,6 @@ interface LoadJob {
   readonly once: boolean;
 }
 
-const seriesOf = ({ exchange, symbol, interval }: OhlcvRequest) => ({ exchange, symbol, interval });
-
 /** The client keeps the deadline by itself; this is for the call that never settles. */
 const DEADLINE_GRACE_MS = 100;
 
@@ -55,9 +47,6 @@ export interface VenueLoadDeps {
   readonly monotonic: () => Millis;
 }
 
-/** What a load needs of the candle ledger. */
-type LedgerForLoads = Pick<Ledger, 'load' | 'partly' | 'record'>;
-
 /** Rejects with an AppError. */
 export type VenueLoad = (job: LoadJob, signal: AbortSignal) => Promise<Loaded>;
 
@@ -70,97 +59,52 @@ export const createVenueLoad = ({
   now,
   monotonic,
 }: VenueLoadDeps): VenueLoad => {
-  const ask = ({ request, client, deadline, once }: LoadJob, signal: AbortSignal): Promise<MarketAnswer> => {
-    const attempts = once ? 1 : undefined;
-    const call = exchanges.fetch(request, { deadline, signal, priority: 'caller', client, attempts });
-    const { exchange } = request;
-    return settleWithin(call, {
-      ms: deadline - monotonic() + DEADLINE_GRACE_MS,
-      giveUp: () =>
-        new AppError('upstream_timeout', `The exchange ${exchange} did not answer in time.`, {
-          upstream: { exchange },
-        }),
-    });
-  };
+  const loadCandles = ledger === null ? null : createCandleLoad(ledger, exchanges);
 
-  const fromLedger = async (job: LoadJob, signal: AbortSignal) => {
-    const { request } = job;
-    if (ledger === null || request.kind !== 'ohlcv') return null;
-    const answer = await ledger.load(request, (part) => ask({ ...job, request: part }, signal));
-    if (answer === null) return null;
-    const entry = entryOfLedger(request, answer, { ttl, sandbox, now });
-    const loaded: Loaded = { entry, cache: answer.cache, symbol: answer.symbol };
-    return { complete: answer.complete, loaded };
-  };
-
-  /** Candles that come by are kept; nobody waits for that. */
-  const askAndKeep = async (job: LoadJob, signal: AbortSignal): Promise<MarketAnswer> => {
-    const { request } = job;
-    if (ledger === null || request.kind !== 'ohlcv') return ask(job, signal);
-    const answer = await ask({ ...job, request: { ...request, evidence: true } }, signal);
-    const { evidence, symbol } = answer;
-    if (evidence !== undefined) void ledger.record({ ...seriesOf(request), symbol }, evidence);
-    return answer;
-  };
-
-  /** The venue has not answered: what the ledger knows, however slow it is; null: nothing, or the caller is at fault. */
-  const afterFault = async (
-    job: LoadJob,
-    { signal, error }: { readonly signal: AbortSignal; readonly error: AppError },
-  ): Promise<Loaded | null> => {
-    const { request } = job;
-    if (ledger === null || request.kind !== 'ohlcv') return null;
-    const tooLong = error.code === 'invalid_request' && error.errors?.[0]?.parameter === 'limit';
-    if (!tooLong && !isVenueFault(error)) return null;
-    if (tooLong) await keepWhatFits({ ...job, request }, signal);
-    const answer = await ledger.partly(request, 'not_loaded_yet');
-    if (answer === null) return null;
-    return {
-      entry: entryOfLedger(request, answer, { ttl, sandbox, now }),
-      cache: 'STORE',
-      symbol: answer.symbol,
+  /** A job's way to the venue, for its own request or a part of it. */
+  const asking =
+    ({ client, deadline, once }: LoadJob, signal: AbortSignal) =>
+    (request: MarketRequest): Promise<MarketAnswer> => {
+      const attempts = once ? 1 : undefined;
+      const call = exchanges.fetch(request, { deadline, signal, priority: 'caller', client, attempts });
+      const { exchange } = request;
+      return settleWithin(call, {
+        ms: deadline - monotonic() + DEADLINE_GRACE_MS,
+        giveUp: () =>
+          new AppError('upstream_timeout', `The exchange ${exchange} did not answer in time.`, {
+            upstream: { exchange },
+          }),
+      });
     };
-  };
 
-  /** More pages are asked for than the budget ever has room for: those that fit, so that there is something to answer. */
-  const keepWhatFits = async (
-    job: LoadJob & { readonly request: OhlcvRequest },
-    signal: AbortSignal,
-  ): Promise<void> => {
-    const { request } = job;
-    const { candles } = await exchanges.describe(request.exchange);
-    const traits = request.symbol.includes(':') ? candles?.contract : candles?.spot;
-    const limit = Math.min(request.limit, traits?.page ?? 100);
-    const answer = await ask({ ...job, request: { ...request, limit, evidence: true } }, signal);
-    if (answer.evidence !== undefined)
-      await ledger?.record({ ...seriesOf(request), symbol: answer.symbol }, answer.evidence);
+  const load = async (job: LoadJob, signal: AbortSignal): Promise<Loaded> => {
+    const { key, request } = job;
+    const ask = asking(job, signal);
+    const loaded =
+      loadCandles !== null && request.kind === 'ohlcv'
+        ? await loadCandles(request, ask)
+        : { answer: await ask(request) };
+    if ('answer' in loaded) {
+      const source = venueSource(request.exchange, 'rest', sandbox);
+      const entry = entryOf(request, loaded.answer, { source, ttl });
+      cache.put(key, entry);
+      return { entry, cache: 'MISS', symbol: loaded.answer.symbol };
+    }
+    const { request: asked, known, shared } = loaded;
+    const entry = entryOfLedger(asked, known, { ttl, sandbox, now });
+    if (shared) cache.put(key, entry);
+    return { entry, cache: known.cache, symbol: known.symbol };
   };
 
   return async (job, signal) => {
-    const { key, request, deadline, holdsStale } = job;
+    const { key, deadline, holdsStale } = job;
     const found = await cache.get(key);
     if (found !== undefined && now() < found.freshUntil) return { entry: found, cache: 'HIT' };
     if (found !== undefined && !holdsStale) return { entry: found, cache: 'STALE' };
     const claim = await cache.claim(key, { deadline, signal });
     if (claim.fresh !== undefined) return { entry: claim.fresh, cache: 'HIT' };
     try {
-      const stored = ledger === null ? null : await fromLedger(job, signal);
-      if (stored !== null) {
-        if (stored.complete) cache.put(key, stored.loaded.entry);
-        return stored.loaded;
-      }
-      const answer = await (ledger === null ? ask(job, signal) : askAndKeep(job, signal)).catch(
-        async (thrown: unknown) => {
-          const rest = await afterFault(job, { signal, error: AppError.from(thrown) });
-          if (rest === null) throw thrown;
-          return rest;
-        },
-      );
-      if ('entry' in answer) return answer;
-      const source = venueSource(request.exchange, 'rest', sandbox);
-      const entry = entryOf(request, answer, { source, ttl });
-      cache.put(key, entry);
-      return { entry, cache: 'MISS', symbol: answer.symbol };
+      return await load(job, signal);
     } catch (thrown) {
       throw AppError.from(thrown);
     } finally {

@@ -1,0 +1,71 @@
+/** One load of candles where they are kept: from the ledger, from the venue into it, and what is left after a fault. */
+import { AppError } from '../errors.js';
+import type { ExchangeClient, MarketAnswer, OhlcvRequest } from '../exchanges/exchange-client.js';
+import type { LedgerAnswer } from '../ledger/ledger-answer.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { isVenueFault } from './request-faults.js';
+
+/** What a load needs of the candle ledger. */
+export type LedgerForLoads = Pick<Ledger, 'load' | 'partly' | 'record'>;
+
+/** Asks the venue for all that the caller wants, or a part of it. Rejects with an AppError. */
+type Ask = (request: OhlcvRequest) => Promise<MarketAnswer>;
+
+/** `shared`: others may have it too, for as long as it is fresh. */
+export type CandleLoaded =
+  | { readonly request: OhlcvRequest; readonly known: LedgerAnswer; readonly shared: boolean }
+  | { readonly answer: MarketAnswer };
+
+/** Candles that a venue gives at once where nobody knows how many. */
+const LIKELY_PAGE = 100;
+
+/** More pages are asked for than the budget ever has room for. */
+const isTooLong = ({ code, errors }: AppError): boolean =>
+  code === 'invalid_request' && errors?.[0]?.parameter === 'limit';
+
+export const createCandleLoad = (ledger: LedgerForLoads, exchanges: Pick<ExchangeClient, 'describe'>) => {
+  /** The answer, and the writing of its candles into the ledger. */
+  const askAndKeep = async (request: OhlcvRequest, ask: Ask) => {
+    const answer = await ask({ ...request, evidence: true });
+    const { evidence, symbol } = answer;
+    const { exchange, interval } = request;
+    const kept =
+      evidence === undefined ? Promise.resolve() : ledger.record({ exchange, symbol, interval }, evidence);
+    return { answer, kept };
+  };
+
+  /** As many candles as the budget has room for, so that there is something to answer. */
+  const keepWhatFits = async (request: OhlcvRequest, ask: Ask): Promise<void> => {
+    const { candles } = await exchanges.describe(request.exchange);
+    const traits = request.symbol.includes(':') ? candles?.contract : candles?.spot;
+    const limit = Math.min(request.limit, traits?.page ?? LIKELY_PAGE);
+    const { kept } = await askAndKeep({ ...request, limit }, ask);
+    await kept;
+  };
+
+  /** What the ledger knows, however slow it is; null: nothing, or the caller is at fault. */
+  const afterFault = async (
+    request: OhlcvRequest,
+    ask: Ask,
+    error: AppError,
+  ): Promise<LedgerAnswer | null> => {
+    if (isTooLong(error)) await keepWhatFits(request, ask);
+    else if (!isVenueFault(error)) return null;
+    return ledger.partly(request, 'not_loaded_yet');
+  };
+
+  /** Rejects with what `ask` rejects with, where the ledger knows nothing. */
+  return async (request: OhlcvRequest, ask: Ask): Promise<CandleLoaded> => {
+    const known = await ledger.load(request, ask);
+    if (known !== null) return { request, known, shared: known.complete };
+    try {
+      // Candles that come by are kept; nobody waits for that.
+      const { answer } = await askAndKeep(request, ask);
+      return { answer };
+    } catch (thrown) {
+      const rest = await afterFault(request, ask, AppError.from(thrown));
+      if (rest === null) throw thrown;
+      return { request, known: rest, shared: false };
+    }
+  };
+};
