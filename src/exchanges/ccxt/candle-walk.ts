@@ -7,7 +7,7 @@ import type { Millis } from '../../schemas/common.js';
 import { addPeriods, nextPeriodStart, periodEnd, periodStart, type Interval } from '../../lib/intervals.js';
 import { AppError } from '../../errors.js';
 import type { CandlePlan, FetchPage } from './candle-plan.js';
-import { CandleStore, type PageEvidence } from './candle-store.js';
+import { CandleStore } from './candle-store.js';
 import type { PageTraits } from './page-memory.js';
 import { oldestKept, PageRefusedError, type PageRefusal } from './out-of-history.js';
 import { learnInterval } from '../../lib/venue-periods.js';
@@ -78,49 +78,50 @@ export class CandleWalk {
     return pages.length >= Math.max(full, short) + spare;
   }
 
-  /** One page. A candle is closed if it was when the venue was asked: later its figures would be partial ones. */
-  async #ask(since: Millis | undefined, limit: number): Promise<Asked> {
-    const { now } = this.#plan;
-    const askedAt = now();
-    const note = (outcome: PageEvidence['outcome'], rows: readonly Candle[]): void => {
-      const first = rows[0]?.timestamp ?? null;
-      const last = rows.at(-1)?.timestamp ?? null;
-      this.#store.pages.push({
-        since: since ?? null,
-        limit,
-        askedAt,
-        outcome,
-        rows: rows.length,
-        first,
-        last,
-      });
-    };
+  /**
+   * One page; `since` undefined: the latest rows. A candle is closed if it was when the venue was asked: later its figures
+   * would be partial ones.
+   */
+  async #fetch(since: Millis | undefined, limit: number): Promise<readonly Candle[]> {
+    const askedAt = this.#plan.now();
+    const fetched = await this.#fetchPage({ since, limit });
+    const starts = fetched.map(({ timestamp }) => timestamp);
+    if (fetched.length >= LEAST_ROWS || this.#store.pages.length === 0)
+      this.#interval = learnInterval(this.#plan.interval, starts);
+    const rows = fetched
+      .filter(({ timestamp }) => timestamp >= (since ?? 0))
+      .map(({ timestamp, open, high, low, close, volume }): Candle => ({
+        timestamp,
+        open,
+        high,
+        low,
+        close,
+        volume,
+        closed: periodEnd(this.#interval, timestamp) <= askedAt,
+      }));
+    this.#store.add(rows);
+    this.#store.pages.push({
+      ...{ since: since ?? null, limit, askedAt, rows: rows.length },
+      outcome: rows.length >= limit ? 'full' : rows.length === 0 ? 'empty' : 'short',
+      first: rows[0]?.timestamp ?? null,
+      last: rows.at(-1)?.timestamp ?? null,
+    });
+    return rows;
+  }
+
+  /** One page from a start on, or how the venue has refused it. */
+  async #ask(since: Millis, limit: number): Promise<Asked> {
+    const askedAt = this.#plan.now();
     try {
-      const fetched = await this.#fetchPage({ since, limit });
-      const starts = fetched.map(({ timestamp }) => timestamp);
-      if (fetched.length >= LEAST_ROWS || this.#store.pages.length === 0)
-        this.#interval = learnInterval(this.#plan.interval, starts);
-      const rows = fetched
-        .filter(({ timestamp }) => timestamp >= (since ?? 0))
-        .map(({ timestamp, open, high, low, close, volume }): Candle => ({
-          timestamp,
-          open,
-          high,
-          low,
-          close,
-          volume,
-          closed: periodEnd(this.#interval, timestamp) <= askedAt,
-        }));
-      this.#store.add(rows);
-      note(rows.length >= limit ? 'full' : rows.length === 0 ? 'empty' : 'short', rows);
-      return rows;
+      return await this.#fetch(since, limit);
     } catch (thrown) {
-      if (!(thrown instanceof AppError) || !(thrown.cause instanceof PageRefusedError) || since === undefined)
-        throw thrown;
+      if (!(thrown instanceof AppError) || !(thrown.cause instanceof PageRefusedError)) throw thrown;
       const { refusal } = thrown.cause;
-      // Refused for its length at the least length, or where only the latest rows were asked for: that is no page's fault.
+      // Refused for its length at the least length: that is no page's fault.
       if (refusal.kind === 'too_many' && this.#page <= LEAST_ROWS) throw thrown;
-      note('refused', []);
+      this.#store.pages.push({
+        ...{ since, limit, askedAt, outcome: 'refused', rows: 0, first: null, last: null },
+      });
       return refusal;
     }
   }
@@ -148,18 +149,21 @@ export class CandleWalk {
   /** A short page without holes has as many rows as the venue gives; with holes it may be all that was traded. */
   #showsPage(rows: readonly Candle[], asked: number): boolean {
     if (rows.length < TELLING_ROWS || rows.length >= asked) return false;
-    return rows.every(
-      ({ timestamp }, index) =>
-        index === 0 || periodEnd(this.#interval, rows[index - 1]?.timestamp ?? 0) === timestamp,
-    );
+    return rows.every(({ timestamp }, index) => {
+      const next = rows[index + 1];
+      return next === undefined || periodEnd(this.#interval, timestamp) === next.timestamp;
+    });
   }
 
   /** Rows missing at the head of a page are the venue's only if asking in another way does not bring them. */
-  async #proveHead(from: Millis, limit: number, rows: readonly Candle[]): Promise<boolean> {
-    const first = rows[0]?.timestamp ?? from;
-    const short = rows.length < limit;
+  async #proveHead(
+    from: Millis,
+    limit: number,
+    { first, count }: { readonly first: Millis; readonly count: number },
+  ): Promise<boolean> {
+    const short = count < limit;
     if (!short && limit >= this.#page) return true;
-    const asked = short ? Math.max(rows.length, LEAST_ROWS) : this.#page;
+    const asked = short ? Math.max(count, LEAST_ROWS) : this.#page;
     const again = await this.#ask(from, asked);
     if (isRefusal(again) || !again.some(({ timestamp }) => timestamp < first)) return true;
     if (short) this.#givesAtMost(asked);
@@ -175,16 +179,12 @@ export class CandleWalk {
    * has the rows on both sides of a hole at the seam.
    */
   #nextWindow(
-    {
-      from,
-      asked,
-      rows,
-    }: { readonly from: Millis; readonly asked: number; readonly rows: readonly Candle[] },
+    { from, asked, count }: { readonly from: Millis; readonly asked: number; readonly count: number },
+    last: Millis,
     end: Millis,
   ): Millis {
     const behind = Math.max(addPeriods(this.#interval, from, asked), from + 1);
-    const last = rows.at(-1)?.timestamp ?? from;
-    return rows.length < asked && behind < end && last > from ? last : this.#over(behind);
+    return count < asked && behind < end && last > from ? last : this.#over(behind);
   }
 
   /** Over rows that are known already. */
@@ -225,14 +225,19 @@ export class CandleWalk {
       whole = false;
       const isHeadMissing = first.timestamp > nextPeriodStart(this.#interval, from);
       if (!windows && isHeadMissing && !this.#jumps) {
-        this.#jumps = await this.#proveHead(from, asked, rows);
+        this.#jumps = await this.#proveHead(from, asked, {
+          first: first.timestamp,
+          count: rows.length,
+        });
         if (!this.#jumps) {
           from = this.#over(nextPeriodStart(this.#interval, from));
           continue;
         }
       }
       const reached = periodEnd(this.#interval, last.timestamp);
-      from = windows ? this.#nextWindow({ from, asked, rows }, end()) : this.#over(reached);
+      from = windows
+        ? this.#nextWindow({ from, asked, count: rows.length }, last.timestamp, end())
+        : this.#over(reached);
     }
     await this.#askAgain();
     return this.#walked({ from: since, to: from });
@@ -246,12 +251,10 @@ export class CandleWalk {
     let frontier = until ?? addPeriods(this.#interval, periodStart(this.#interval, now()), 1);
     if (until === undefined || quirks.onlyLatestCandles) {
       const asked = Math.min(this.#page, Math.max(limit, LEAST_ROWS));
-      const rows = await this.#ask(
+      const rows = await this.#fetch(
         undefined,
         quirks.onlyLatestCandles && until !== undefined ? this.#page : asked,
       );
-      if (isRefusal(rows))
-        throw new AppError('internal_error', 'A page without a start was refused as too old.');
       if (!windows && this.#showsPage(rows, asked)) this.#page = rows.length;
       frontier = rows[0]?.timestamp ?? frontier;
       if (rows.length === 0 || quirks.onlyLatestCandles) return this.#walked({ from: 0, to: end });
