@@ -15,7 +15,7 @@ const textsOf = (level: unknown): readonly unknown[] => {
 };
 
 /** Signed CRC32 over price and amount of the best bid, the best ask, the second bid and so on, as they were sent. */
-export const bitgetChecksum = (held: unknown): number => {
+const bitgetChecksum = (held: unknown): number => {
   const figures: unknown[] = [];
   for (let rank = 0; rank < CHECKED_LEVELS; rank += 1)
     for (const side of ['bids', 'asks']) {
