@@ -1,7 +1,7 @@
 // How a bar is divided: its volume among parts, its price along a path from open to close.
 import { mix, unit } from './hash.js';
 import { MINUTE, type Millis } from './intervals.js';
-import { itemAt } from './item-at.js';
+import { itemAt, numberAt } from './item-at.js';
 
 /** The shortest distance between two trades, in milliseconds. */
 export const SLOT: Millis = 100;
@@ -31,7 +31,7 @@ export function shareLots(total: number, key: number, parts: { count: number; le
   const shares = new Float64Array(parts.count);
   // The end is `spare` itself: a rounded quotient could lose a lot.
   const upto = (i: number): number =>
-    i === parts.count ? spare : Math.floor((spare * itemAt(weights, i)) / sum);
+    i === parts.count ? spare : Math.floor((spare * numberAt(weights, i)) / sum);
   for (let i = 0; i < parts.count; i += 1) shares[i] = parts.least + upto(i + 1) - upto(i);
   return shares;
 }

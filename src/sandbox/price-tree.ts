@@ -5,7 +5,7 @@
 // volume exactly, so any range can be summed up from a few dozen bars, and candles of all intervals agree.
 import { mix, unit, valueNoise } from './hash.js';
 import { DAY, HOUR, MINUTE, type Millis } from './intervals.js';
-import { itemAt } from './item-at.js';
+import { itemAt, numberAt } from './item-at.js';
 import { bridge, minutePath, shareLots, SLOT, SLOTS_PER_MINUTE, type Bar } from './price-path.js';
 
 /** Bar lengths from the top of the tree down to the minute. */
@@ -87,17 +87,19 @@ export class PriceTree {
     const minute = Math.floor(index / SLOTS_PER_MINUTE);
     const slots = this.#slots(minute);
     const at = index - minute * SLOTS_PER_MINUTE;
-    return { price: itemAt(slots.prices, at), lots: itemAt(slots.lots, at) };
+    return { price: numberAt(slots.prices, at), lots: numberAt(slots.lots, at) };
   }
 
   #walk(range: { from: Millis; to: Millis; level: number }, add: (bar: Bar) => void): void {
     const length = itemAt(LEVELS, range.level);
-    for (let index = Math.floor(range.from / length); index * length < range.to; index += 1) {
-      const from = Math.max(range.from, index * length);
+    let from = range.from;
+    while (from < range.to) {
+      const index = Math.floor(from / length);
       const to = Math.min(range.to, (index + 1) * length);
       if (to - from === length) add(this.#bar(range.level, index));
       else if (range.level === MINUTE_LEVEL) this.#addSlots(from / SLOT, to / SLOT, add);
       else this.#walk({ from, to, level: range.level + 1 }, add);
+      from = to;
     }
   }
 
@@ -107,11 +109,11 @@ export class PriceTree {
     const slots = this.#slots(minute);
     const first = from - minute * SLOTS_PER_MINUTE;
     const end = to - minute * SLOTS_PER_MINUTE;
-    const open = itemAt(slots.prices, first);
+    const open = numberAt(slots.prices, first);
     let [high, low, close, lots, trades] = [open, open, open, 0, 0];
     for (let at = first; at < end; at += 1) {
-      close = itemAt(slots.prices, at);
-      const traded = itemAt(slots.lots, at);
+      close = numberAt(slots.prices, at);
+      const traded = numberAt(slots.lots, at);
       if (close > high) high = close;
       if (close < low) low = close;
       lots += traded;
@@ -168,11 +170,11 @@ export class PriceTree {
     const top = mix(key, 2000) % count;
     const bottom = mix(key, 2001) % count;
     const bars = Array.from({ length: count }, (_, i): Bar => {
-      const open = itemAt(knots, i);
-      const close = itemAt(knots, i + 1);
+      const open = numberAt(knots, i);
+      const close = numberAt(knots, i + 1);
       const high = Math.min(parent.high, Math.max(open, close) + wick * unit(mix(key, 3000 + i)));
       const low = Math.max(parent.low, Math.min(open, close) - wick * unit(mix(key, 4000 + i)));
-      const share = itemAt(lots, i);
+      const share = numberAt(lots, i);
       return {
         open,
         close,

@@ -68,8 +68,9 @@ export function createCoinMarketCap({ truth }: { readonly truth: MarketTruth }):
   };
 
   const map = ({ query, now }: VenueRequest): VenueReply => {
-    const found: CmcAsset[] = [];
-    for (const symbol of list(query, 'symbol') ?? bySymbol.keys()) {
+    const symbols = list(query, 'symbol');
+    const found: CmcAsset[] = symbols === undefined ? [...assets] : [];
+    for (const symbol of symbols ?? []) {
       const some = bySymbol.get(symbol);
       if (!some) return invalid('symbol', symbol, now);
       found.push(...some);

@@ -83,4 +83,29 @@ describe('simulated CoinMarketCap', () => {
     expect((await get('/v1/key/info')).body.data).toMatchObject({ plan: { rate_limit_minute: 30 } });
     expect((await get('/v2/cryptocurrency/ohlcv/historical?id=1')).body.status.error_code).toBe(1006);
   });
+
+  test('maps all assets in pages, and refuses a ticker that nothing carries', async () => {
+    const all = (await get('/v1/cryptocurrency/map')).body.data as { id: number }[];
+    expect(all.map(({ id }) => id)).toEqual(expect.arrayContaining([1, 1027, 20_314, 4172, 31_469]));
+    expect((await get('/v1/cryptocurrency/map?start=2&limit=3')).body.data).toEqual(all.slice(1, 4));
+    expect((await get('/v1/cryptocurrency/map?symbol=BTC,NOPE')).body.status).toMatchObject({
+      error_code: 400,
+      error_message: 'Invalid value for "symbol": "NOPE"',
+    });
+  });
+
+  test('quotes by slug, keyed by id', async () => {
+    const { body } = await get('/v2/cryptocurrency/quotes/latest?slug=bitcoin,terra-classic');
+    expect(body.data).toMatchObject({ '1': { symbol: 'BTC' }, '4172': { symbol: 'LUNC' } });
+    expect((await get('/v2/cryptocurrency/quotes/latest?slug=nope')).status).toBe(400);
+  });
+
+  test.each(['/v1/weather', '/nothing'])('has no %s', async (path) => {
+    expect(await get(path)).toMatchObject({ status: 404, body: { status: { error_message: 'Not Found' } } });
+  });
+
+  test('publishes nothing of an asset or in a currency that it does not know', () => {
+    expect(() => sandbox.coinMarketCap(7, 'USD', NOON)).toThrow('CoinMarketCap has no asset 7');
+    expect(() => sandbox.coinMarketCap(1, 'XYZ', NOON)).toThrow('nothing is quoted in XYZ');
+  });
 });

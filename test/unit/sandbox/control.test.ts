@@ -60,6 +60,19 @@ describe('the control API', () => {
     ['faults', { fault: { type: 'ws_close', ms: 1, code: 'x' } }, 'code must be a number'],
     ['faults', { fault: { type: 'ws_garbage', frame: 7 } }, 'frame must be a string'],
     ['sockets', { action: 'close', code: 2000 }, 'code must be one'],
+    ['faults', { fault: { type: 'ws_close', ms: 1, code: 1000.5 } }, 'code must be one'],
+    ['faults', { fault: { type: 'candles_moved', ms: 1e12 } }, 'ms must be a number from -2678400000'],
+    ['faults', { fault: { type: 'reset', at: 'noon' } }, 'at must be one of headers, body'],
+    ['faults', { fault: { type: 'status', status: 503, body: 7 } }, 'body must be a string'],
+    ['faults', { fault: { type: 'status', status: 503, headers: ['x'] } }, 'headers must be an object'],
+    ['faults', { fault: { type: 'status', status: 503, headers: { x: 7 } } }, 'x must be a string'],
+    ['faults', { fault: { type: 'status', status: 429, retryAfter: true } }, 'retryAfter must be'],
+    ['faults', { fault: { type: 'hang' }, probability: 2 }, 'probability must be a number from 0 to 1'],
+    ['faults', { fault: { type: 'hang' }, times: 0 }, 'times must be a number from 1'],
+    ['faults', { fault: { type: 'hang' }, when: 'now' }, 'fault rule has no field "when"'],
+    ['sockets', { action: 'book', fault: 'explode' }, 'fault must be one of lose, repeat'],
+    ['sockets', { action: 'book', fault: 'lose', channel: 7 }, 'channel must be a string'],
+    ['sockets', { action: 'close', reason: 7 }, 'reason must be a string'],
     ['faults', 7, 'must be an object'],
     ['sockets', { action: 'explode' }, 'action must be one of'],
     ['sockets', { action: 'send' }, 'frame must be a string'],
@@ -71,6 +84,54 @@ describe('the control API', () => {
       status: 400,
       body: { error: expect.stringContaining(message) as string },
     });
+  });
+
+  test.each([
+    { fault: { type: 'ws_close', ms: 1 } },
+    { fault: { type: 'ws_close', ms: 1, code: 3000 } },
+    { fault: { type: 'candles_moved', ms: -28_800_000 } },
+    { fault: { type: 'reset', at: 'body' } },
+    { fault: { type: 'status', status: 429, body: 'x', headers: { x: 'y' }, retryAfter: 'http-date:30' } },
+    { fault: { type: 'status', status: 429, retryAfter: 3 } },
+    { fault: { type: 'hang' }, probability: 0.5, times: 2 },
+  ])('takes the rule %j', async (rule) => {
+    expect((await call('POST', 'faults', rule)).status).toBe(200);
+    expect(sandbox.control.faults()).toMatchObject([rule]);
+    sandbox.control.clearFaults();
+  });
+
+  test.each([
+    { action: 'book', fault: 'lose' },
+    { action: 'book', fault: 'ghost', channel: 'BTC' },
+    { action: 'close' },
+    { action: 'close', code: 1013, reason: 'busy' },
+    { action: 'gap', venue: 'kraken' },
+  ])('takes the action %j', async (action) => {
+    expect(await call('POST', 'sockets', action)).toEqual({ status: 200, body: { sockets: 0 } });
+  });
+
+  test('sets the rate of a whole venue', async () => {
+    expect((await call('POST', 'ticks', { perSecond: 3, venue: 'kraken' })).status).toBe(200);
+  });
+
+  test('has its state at its root as well', async () => {
+    expect((await call('GET', '')).body).toEqual((await call('GET', 'state')).body);
+  });
+
+  test('refuses a body of more than 1 MB', async () => {
+    expect(await call('POST', 'faults', { match: 'x'.repeat(1_000_001) })).toEqual({
+      status: 400,
+      body: { error: 'body too large' },
+    });
+  });
+
+  test.each([
+    ['truth/ticker?venue=kraken', 'kraken does not list '],
+    ['truth/book?venue=kraken&symbol=BTC/USD&depth=many', 'depth must be a number'],
+    ['truth/candles?venue=kraken&symbol=BTC/USD&interval=7x', 'no interval 7x'],
+    ['truth/candles?venue=kraken&symbol=BTC/USD&interval=0m', 'no interval 0m'],
+  ])('refuses GET %s', async (path, error) => {
+    expect(await call('GET', path)).toEqual({ status: 400, body: { error } });
   });
 
   test('has no other routes', async () => {

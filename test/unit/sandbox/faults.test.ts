@@ -128,6 +128,9 @@ describe('faults of REST answers', () => {
     sandbox.control.clearFaults();
     fault({ type: 'odd_json', body: [1] });
     expect((await get(TICKER)).body.toString()).toBe('[1]');
+    sandbox.control.clearFaults();
+    fault({ type: 'odd_json' });
+    expect((await get(TICKER)).body.toString()).toBe('{"unexpected":["shape",42,null]}');
   });
 
   test('a body shorter than its content-length', async () => {
@@ -193,6 +196,12 @@ describe('fault rules', () => {
     expect((await get(KLINES)).status).toBe(500);
     expect((await get(TICKER)).status).toBe(200);
     expect(sandbox.control.faults()).toEqual([]);
+  });
+
+  test('of sockets meet no answer, even where they match it', async () => {
+    sandbox.control.setFault({ match: 'ticker', fault: { type: 'ws_silent' } });
+    expect((await get(TICKER)).status).toBe(200);
+    expect(sandbox.control.faults()).toMatchObject([{ used: 0 }]);
   });
 
   test('meet a share of the requests, the same ones for the same seed', async () => {

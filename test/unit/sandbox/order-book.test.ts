@@ -59,4 +59,23 @@ describe('order books', () => {
       { numRuns: 50 },
     );
   });
+
+  test('become the later book over any number of slots, looked at from both ends', () => {
+    const to = start + 2_000;
+    const change = bookChange(market, { from: start, to, depth: 100, everySlot: false });
+    expect(patched(bookAt(market, start, 100).bids, change.bids)).toEqual(
+      new Map(bookAt(market, to, 100).bids),
+    );
+    expect(patched(bookAt(market, start, 100).asks, change.asks)).toEqual(
+      new Map(bookAt(market, to, 100).asks),
+    );
+  });
+
+  test('end at the lowest price there is', () => {
+    const cheap = { ...market, factor: market.factor / 1e5, bookStep: 1 };
+    const { bids, asks } = bookAt(cheap, start, 1000);
+    expect(asks).toHaveLength(1000);
+    expect(bids.length).toBeLessThan(1000);
+    expect(bids.at(-1)?.[0]).toBe(1);
+  });
 });

@@ -32,4 +32,24 @@ describe('ticks of different markets', () => {
     expect(first?.size).toBe(2);
     for (const times of others) expect(times).toEqual(first);
   });
+
+  it('are looked for every 10 ms where there are many, and every millisecond where there are few', () => {
+    const markets = listMarkets({ seed: 1, perVenue: 10 }).slice(0, 21);
+    let looks = 0;
+    const now = (): number => {
+      looks += 1;
+      return Date.now();
+    };
+    const clock = createTickClock({ now, perSecond: 2 });
+    const looksIn100ms = (): number => {
+      const before = looks;
+      vi.advanceTimersByTime(100);
+      return looks - before;
+    };
+    for (const market of markets) clock.start(market, () => undefined);
+    expect(looksIn100ms()).toBe(10);
+    clock.stop(markets[0]!);
+    expect(looksIn100ms()).toBe(100);
+    clock.close();
+  });
 });
