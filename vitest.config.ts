@@ -1,9 +1,20 @@
 import { defineConfig } from 'vitest/config';
+import { ProjectOrder } from './test/support/project-order.js';
 
 /** Long for tests without I/O: reading all sources or loading CCXT's modules takes a while on a busy machine. */
 const UNIT_MS = 30_000;
 const E2E_MS = 120_000;
 const SLOW_MS = 1_800_000;
+
+/**
+ * Files at once, whatever the number of cores (by default one less than cores): most of them wait for sockets, processes
+ * and deadlines for a good part of their time.
+ */
+const AT_ONCE = 4;
+/** Files share processes, so that CCXT and the app are imported once a process and not once a file. */
+const SHARED_PROCESS = { isolate: false, setupFiles: ['test/support/shared-process.ts'] };
+/** CCXT takes Date.now when it is loaded, and this test replaces it before. */
+const OWN_PROCESS = ['test/unit/exchanges/ccxt/feeds/pong-clock.test.ts'];
 
 /** They measure times or memory of the machine that they run on, or write what others read: one after the other. */
 const ALONE = ['abuse', 'cache', 'hostile', 'hostile-budget', 'package', 'streams', 'workers'].map(
@@ -23,11 +34,29 @@ export default defineConfig({
   test: {
     // No test writes into the user's folders: a server that a test starts keeps no candles unless the test says where.
     env: { STORE_URL: 'none' },
+    maxWorkers: AT_ONCE,
+    sequence: { sequencer: ProjectOrder },
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: UNIT_MS } },
       {
         extends: true,
-        test: { name: 'api', include: ['test/api/**/*.test.ts'], testTimeout: UNIT_MS, hookTimeout: UNIT_MS },
+        test: {
+          ...SHARED_PROCESS,
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          exclude: OWN_PROCESS,
+          testTimeout: UNIT_MS,
+        },
+      },
+      { extends: true, test: { name: 'unit-own-process', include: OWN_PROCESS, testTimeout: UNIT_MS } },
+      {
+        extends: true,
+        test: {
+          ...SHARED_PROCESS,
+          name: 'api',
+          include: ['test/api/**/*.test.ts'],
+          testTimeout: UNIT_MS,
+          hookTimeout: UNIT_MS,
+        },
       },
       {
         extends: true,
@@ -37,9 +66,6 @@ export default defineConfig({
           exclude: ALONE,
           testTimeout: E2E_MS,
           hookTimeout: E2E_MS,
-          // They wait more than they work.
-          maxWorkers: 4,
-          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -50,7 +76,7 @@ export default defineConfig({
           testTimeout: E2E_MS,
           hookTimeout: E2E_MS,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 1 },
         },
       },
       // Minutes of real time: `npm run test:slow` alone runs them.
@@ -64,7 +90,7 @@ export default defineConfig({
                 testTimeout: SLOW_MS,
                 hookTimeout: E2E_MS,
                 fileParallelism: false,
-                sequence: { groupOrder: 3 },
+                sequence: { groupOrder: 2 },
               },
             },
           ]
