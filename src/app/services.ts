@@ -227,6 +227,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
         coinMarketCap: () => coinMarketCap?.stats() ?? null,
         exchanges: () => exchanges.health(),
         workers,
+        ledger: () => ledger?.stats() ?? null,
         hub: () => hub.stats(),
         connections: () => connections.stats(),
       },

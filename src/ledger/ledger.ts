@@ -18,8 +18,11 @@ import { createReader, type LedgerReader } from './reader.js';
 import { watchRoom } from './room.js';
 import { keyOf, locateSeries, type AskedSpan, type SeriesRange } from './series-range.js';
 import type { SeriesName } from './settle.js';
+import { createMeasures, type WantedState } from './measures.js';
+import { createStoreHealth } from './store-health.js';
 import type { StoreHandle, StoreStatus } from './store-status.js';
-import { OPEN_STATES, type CandleStore, type Job, type StoreTotals } from './store.js';
+import { createStoreTimes, type StoreCall, type StoreCallCounts } from './store-times.js';
+import { OPEN_STATES, type CandleStore, type Job, type JobCount, type StoreTotals } from './store.js';
 import { createUpkeep, type WantedSeries } from './upkeep.js';
 import { createVerification } from './verification.js';
 import { createWriter, type WriterCounts } from './writer.js';
@@ -45,11 +48,16 @@ export interface LedgerDeps {
   readonly monotonic: () => Millis;
 }
 
-interface LedgerStats {
+export interface LedgerStats {
   readonly status: StoreStatus;
+  /** STORE_MAX_GB. */
+  readonly maxBytes: number;
   readonly totals: StoreTotals | null;
   readonly freeBytes: number | null;
   readonly writes: WriterCounts;
+  readonly calls: Readonly<Record<StoreCall, StoreCallCounts>>;
+  readonly jobs: readonly JobCount[];
+  readonly wanted: readonly WantedState[];
   readonly backfill: BackfillCounts;
 }
 
@@ -87,6 +95,9 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
     file: handle.file,
     monotonic,
   });
+  const health = createStoreHealth({ handle, room, log, now });
+  const times = createStoreTimes(monotonic);
+  const measures = createMeasures({ handle, room, wanted, settleMs, now, monotonic });
   const isWanted = (name: SeriesName): boolean => kept.has(keyOf(name)) || live.has(keyOf(name));
   const record: Ledger['record'] = async (name, evidence) => {
     await Promise.all(pagesOf(name, evidence).map((page) => writer.add(page)));
@@ -95,12 +106,12 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
     ...{ handle, exchanges, record, isWanted, enabled, log, now, monotonic },
   });
   const writer = createWriter({
-    ...{ handle, room, settleMs, isWanted, owner, log, now },
+    ...{ handle, room, settleMs, isWanted, times, owner, log, now },
     onWritten: (name) => verification.written(name),
   });
   const onJobs = (): void => backfill.wake();
   const queueJob = createReadJobs({ handle, enabled, onAdded: onJobs, log, now });
-  const reader = createReader({ handle, writer, settleMs, queueJob, now });
+  const reader = createReader({ handle, writer, settleMs, times, queueJob, now });
   const backfill = createBackfill({
     ...{ handle, exchanges, writer, settleMs, enabled, owner, log, now, monotonic },
     budgetShare: settings.budgetShare,
@@ -108,7 +119,14 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
       room.reason() ?? (room.isScarce() && !isWanted(name) ? 'The store is nearly full.' : null),
   });
   const upkeep = createUpkeep({
-    ...{ handle, room, wanted, enabled, settleMs, onJobs, log, now },
+    ...{ handle, wanted, enabled, settleMs, onJobs, log, now },
+    async measure() {
+      try {
+        await measures.measure();
+      } finally {
+        health.tell();
+      }
+    },
     retentionMs: settings.retentionMs,
   });
 
@@ -182,18 +200,17 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
           job
         );
       }),
-    status() {
-      const status = handle.status();
-      const full = room.reason();
-      if (full === null || status.state !== 'ok') return status;
-      return { ...status, state: 'degraded', detail: full };
-    },
+    status: () => health.status(),
     stats() {
       return {
-        status: this.status(),
+        status: health.status(),
+        maxBytes: settings.maxBytes,
         totals: room.totals(),
         freeBytes: room.freeBytes(),
         writes: writer.counts(),
+        calls: times.counts(),
+        jobs: measures.jobs(),
+        wanted: measures.wanted(),
         backfill: backfill.counts(),
       };
     },

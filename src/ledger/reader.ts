@@ -13,6 +13,7 @@ import { createPartFetch, type AskVenue } from './part-fetch.js';
 import type { SeriesName } from './settle.js';
 import { createStoreViews } from './store-views.js';
 import type { StoreHandle } from './store-status.js';
+import type { StoreTimes } from './store-times.js';
 import type { Writer } from './writer.js';
 
 /** A file answers in a millisecond; a database that is slow is as good as none while the venue can be asked. */
@@ -25,6 +26,7 @@ export interface ReaderDeps {
   readonly handle: StoreHandle;
   readonly writer: Pick<Writer, 'add'>;
   readonly settleMs: Millis;
+  readonly times: StoreTimes;
   /** Asks for what could not be had at once. */
   readonly queueJob: (name: SeriesName, span: Span) => Promise<void>;
   readonly now: () => Millis;
@@ -40,8 +42,8 @@ export interface LedgerReader {
 }
 
 export const createReader = (deps: ReaderDeps): LedgerReader => {
-  const { handle, writer, settleMs, queueJob, now } = deps;
-  const viewOf = createStoreViews({ handle, settleMs, now });
+  const { handle, writer, settleMs, times, queueJob, now } = deps;
+  const viewOf = createStoreViews({ handle, settleMs, times, now });
   const fetchPart = createPartFetch({ writer, settleMs });
   const budget = (): Millis => (handle.shared ? SHARED_BUDGET_MS : BUDGET_MS);
 

@@ -3,7 +3,7 @@ import { COVERAGE_STATES, type CandleSource, type Coverage } from './coverage.js
 import type { HeldCandle, Revision } from './merge.js';
 import { fromMeta, type SqlRow } from './sql.js';
 import type { StoredCandle } from './settle.js';
-import { JOB_STATES, type Job, type JobOrigin, type SeriesInfo } from './store.js';
+import { JOB_STATES, type Job, type JobCount, type JobOrigin, type SeriesInfo } from './store.js';
 
 const fault = (column: string): Error => new Error(`The store holds something unexpected in ${column}.`);
 
@@ -82,6 +82,13 @@ export const seriesOf = (row: SqlRow): SeriesInfo => ({
   first: numberOrNull(row, 'first'),
   last: numberOrNull(row, 'last'),
   firstListed: numberOrNull(row, 'first_listed'),
+});
+
+export const jobCountOf = (row: SqlRow): JobCount => ({
+  exchange: textOf(row, 'exchange'),
+  state: oneOf(JOB_STATES, row, 'state'),
+  waitingFor: textOrNull(row, 'waiting_for'),
+  jobs: numberOf(row, 'jobs'),
 });
 
 export const jobOf = (row: SqlRow): Job => ({

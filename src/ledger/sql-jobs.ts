@@ -1,7 +1,7 @@
 /** Backfill jobs, what is due, and leases in a database. */
 import { randomUUID } from 'node:crypto';
 import type { Millis } from '../schemas/common.js';
-import { jobOf, numberOf, onlyRow, textOf } from './rows.js';
+import { jobCountOf, jobOf, numberOf, onlyRow, textOf } from './rows.js';
 import type { Database, Sql, SqlRow, SqlValue } from './sql.js';
 import { StoreError } from './store-error.js';
 import { OPEN_STATES, type CandleStore, type Due, type Job, type JobUpdate, type NewJob } from './store.js';
@@ -54,6 +54,7 @@ type JobCalls = Pick<
   | 'job'
   | 'jobs'
   | 'openJobs'
+  | 'jobCounts'
   | 'updateJob'
   | 'trimJobs'
   | 'addDue'
@@ -92,6 +93,12 @@ export const createSqlJobs = (database: Database, databaseNow: string): JobCalls
       (await database.all('SELECT * FROM jobs ORDER BY number DESC LIMIT $1', [limit])).map(jobOf),
     openJobs: async () =>
       (await database.all(`SELECT * FROM jobs WHERE state IN (${OPEN}) ORDER BY number`)).map(jobOf),
+    jobCounts: async () => {
+      const rows = await database.all(
+        'SELECT exchange, state, waiting_for, COUNT(*) AS jobs FROM jobs GROUP BY exchange, state, waiting_for',
+      );
+      return rows.map(jobCountOf);
+    },
     updateJob: (id, update, at) =>
       database.transaction('jobs', (sql) => updateJobIn(sql, id, { update, at })),
     trimJobs: async (keep) => {

@@ -5,7 +5,9 @@ import { settleWithin } from '../lib/deadline.js';
 import { nextPeriodStart, parseInterval, periodStart } from '../lib/intervals.js';
 import type { KnownView } from './known-view.js';
 import { anchored } from './settle.js';
+import { StoreError } from './store-error.js';
 import type { StoreHandle } from './store-status.js';
+import type { StoreTimes } from './store-times.js';
 import type { CandleStore } from './store.js';
 
 const MAX_SPELLINGS = 10_000;
@@ -14,13 +16,14 @@ const END_OF_TIME: Millis = Number.MAX_SAFE_INTEGER;
 export interface StoreViewDeps {
   readonly handle: StoreHandle;
   readonly settleMs: Millis;
+  readonly times: StoreTimes;
   readonly now: () => Millis;
 }
 
 /** null: nothing of the series is stored, or the store failed or took longer than `ms`. */
 export type ReadView = (request: OhlcvRequest, ms: Millis) => Promise<KnownView | null>;
 
-export const createStoreViews = ({ handle, settleMs, now }: StoreViewDeps): ReadView => {
+export const createStoreViews = ({ handle, settleMs, times, now }: StoreViewDeps): ReadView => {
   /** Only spellings that were found are remembered. */
   const spellings = new Map<string, UnifiedSymbol>();
 
@@ -62,7 +65,12 @@ export const createStoreViews = ({ handle, settleMs, now }: StoreViewDeps): Read
 
   return async (request, ms) => {
     try {
-      return await settleWithin(read(request), { ms, giveUp: () => new Error('The store is slow.') });
+      return await times.timed('read', () =>
+        settleWithin(read(request), {
+          ms,
+          giveUp: () => new StoreError('unavailable', 'The store is slow.'),
+        }),
+      );
     } catch {
       return null;
     }

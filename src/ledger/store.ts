@@ -1,5 +1,5 @@
 /** The one interface of the candle store: SQLite in a thread of its own, or PostgreSQL. Every call may reject. */
-import type { Millis } from '../schemas/common.js';
+import type { ExchangeId, Millis } from '../schemas/common.js';
 import type { Coverage, Span } from './coverage.js';
 import type { Revision } from './merge.js';
 import type { JsonCandles } from './sql.js';
@@ -74,6 +74,14 @@ export interface Job extends NewJob {
   readonly updatedAt: Millis;
 }
 
+/** How many jobs of an exchange are in a state, and what those that wait are waiting for. */
+export interface JobCount {
+  readonly exchange: ExchangeId;
+  readonly state: JobState;
+  readonly waitingFor: string | null;
+  readonly jobs: number;
+}
+
 export type JobUpdate = Partial<
   Pick<
     Job,
@@ -135,6 +143,7 @@ export interface CandleStore {
   /** The newest first. */
   jobs(limit: number): Promise<Job[]>;
   openJobs(): Promise<Job[]>;
+  jobCounts(): Promise<JobCount[]>;
   updateJob(id: string, update: JobUpdate, at: Millis): Promise<Job | null>;
   /** Ended jobs beyond the newest `keep` are forgotten. */
   trimJobs(keep: number): Promise<void>;

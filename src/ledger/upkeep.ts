@@ -3,7 +3,6 @@ import type { ExchangeId, Millis } from '../schemas/common.js';
 import { periodStart } from '../lib/intervals.js';
 import type { Log } from '../log/log.js';
 import { missing } from './coverage.js';
-import type { RoomWatch } from './room.js';
 import { keyOf, locateSeries, seriesInterval } from './series-range.js';
 import type { SeriesName } from './settle.js';
 import type { StoreHandle } from './store-status.js';
@@ -21,7 +20,8 @@ export interface WantedSeries extends SeriesName {
 
 export interface UpkeepDeps {
   readonly handle: StoreHandle;
-  readonly room: RoomWatch;
+  /** Every ten seconds; rejects as the store does. */
+  readonly measure: () => Promise<void>;
   /** Series that are kept complete; exchanges by CCXT id. */
   readonly wanted: readonly WantedSeries[];
   readonly enabled: readonly ExchangeId[];
@@ -40,7 +40,7 @@ export interface Upkeep {
 }
 
 export const createUpkeep = (deps: UpkeepDeps): Upkeep => {
-  const { handle, room, wanted, enabled, settleMs, retentionMs, onJobs, log, now } = deps;
+  const { handle, measure, wanted, enabled, settleMs, retentionMs, onJobs, log, now } = deps;
   let timers: NodeJS.Timeout[] = [];
 
   const writableStore = (): CandleStore | null => (handle.status().writable ? handle.store() : null);
@@ -75,11 +75,6 @@ export const createUpkeep = (deps: UpkeepDeps): Upkeep => {
         series,
         periodStart(seriesInterval(series.interval, series.anchor), horizon()),
       );
-  };
-
-  const measure = async (): Promise<void> => {
-    const store = handle.store();
-    if (store !== null) await room.state(store);
   };
 
   const quietly = (work: () => Promise<void>) => (): void => {

@@ -3,24 +3,31 @@
  * for again some day.
  */
 import type { Log } from '../log/log.js';
-import type { Millis } from '../schemas/common.js';
+import type { ExchangeId, Millis } from '../schemas/common.js';
 import type { RoomWatch } from './room.js';
 import { settlePage, type PageEvidence, type SeriesName } from './settle.js';
 import { StoreError } from './store-error.js';
 import type { StoreHandle } from './store-status.js';
+import type { StoreTimes } from './store-times.js';
 import type { JobUpdate, Written } from './store.js';
 
 const MAX_QUEUED_PAGES = 500;
 
-export interface WriterCounts {
-  readonly rest: number;
-  readonly websocket: number;
-  readonly dropped: number;
-  readonly failed: number;
+/** What came of the pages of one exchange beside their candles. */
+export interface Corrections {
   readonly revised: number;
   readonly disputed: number;
   readonly suspect: number;
+}
+
+export interface WriterCounts {
+  /** Candles by the source of their page. */
+  readonly rest: number;
+  readonly websocket: number;
+  /** Pages. */
+  readonly dropped: number;
   readonly queued: number;
+  readonly corrections: ReadonlyMap<ExchangeId, Corrections>;
 }
 
 export interface WriterDeps {
@@ -30,6 +37,7 @@ export interface WriterDeps {
   /** Is the series to be kept even where room is scarce: in BACKFILL, or with a live feed? */
   readonly isWanted: (name: SeriesName) => boolean;
   readonly onWritten: (name: SeriesName, written: Written) => void;
+  readonly times: StoreTimes;
   /** Of the leases under which this process works on jobs. */
   readonly owner: string;
   readonly log: Log;
@@ -63,16 +71,18 @@ export interface Writer {
 export const exchangeLease = (exchange: string): string => `exchange ${exchange}`;
 
 export const createWriter = (deps: WriterDeps): Writer => {
-  const { handle, room, settleMs, isWanted, onWritten, owner, log, now } = deps;
+  const { handle, room, settleMs, isWanted, onWritten, times, owner, log, now } = deps;
   const queue: Queued[] = [];
-  const counts = { rest: 0, websocket: 0, dropped: 0, failed: 0, revised: 0, disputed: 0, suspect: 0 };
+  const counts = { rest: 0, websocket: 0, dropped: 0 };
+  const corrections = new Map<ExchangeId, Corrections>();
   let running: Promise<void> = Promise.resolve();
   let busy = false;
 
   const write = async ({ page, job }: Queued): Promise<Written | null> => {
     const store = handle.store();
-    if (store === null || !handle.status().writable)
-      throw new StoreError('unavailable', handle.status().detail);
+    const { writable, detail } = handle.status();
+    if (store === null) throw new StoreError('unavailable', detail);
+    if (!writable) throw new StoreError('read_only', detail);
     const left = await room.state(store);
     if (left === 'none') throw new StoreError('full', room.reason() ?? 'There is no room.');
     if (left === 'scarce' && job === undefined && !isWanted(page)) return null;
@@ -82,10 +92,13 @@ export const createWriter = (deps: WriterDeps): Writer => {
     const lease = handle.shared ? { name: exchangeLease(page.exchange), owner } : undefined;
     const written = await store.write(settled, job === undefined ? undefined : { ...job, lease });
     counts[page.source] += settled.rows.length;
-    counts.revised += written.revised;
-    counts.disputed += written.disputed;
-    counts.suspect += written.suspect;
     const { exchange, symbol, interval } = page;
+    const before = corrections.get(exchange) ?? { revised: 0, disputed: 0, suspect: 0 };
+    corrections.set(exchange, {
+      revised: before.revised + written.revised,
+      disputed: before.disputed + written.disputed,
+      suspect: before.suspect + written.suspect,
+    });
     if (written.revised > 0)
       log.info({ exchange, symbol, interval, ...written }, 'the exchange has corrected candles');
     if (written.begun === 'moved' || written.begun === 'relisted')
@@ -97,9 +110,8 @@ export const createWriter = (deps: WriterDeps): Writer => {
   const drain = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       try {
-        next.done(await write(next));
+        next.done(await times.timed('write', () => write(next)));
       } catch (error) {
-        counts.failed += 1;
         next.failed(error);
       }
     }
@@ -142,7 +154,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
         return null;
       }),
     addForJob: add,
-    counts: () => ({ ...counts, queued: queue.length }),
+    counts: () => ({ ...counts, corrections, queued: queue.length }),
     idle: () => running,
   };
 };

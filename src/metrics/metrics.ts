@@ -6,6 +6,7 @@ import type { TieredCacheStats } from '../cache/tiered-cache.js';
 import type { CoinMarketCapStats } from '../coinmarketcap/coinmarketcap-api.js';
 import type { ExchangeHealth } from '../exchanges/exchange-client.js';
 import type { WorkerStats } from '../exchanges/worker/venue-worker.js';
+import type { LedgerStats } from '../ledger/ledger.js';
 import type { MarketDataStats } from '../market-data/market-data.js';
 import type { ConnectionStats } from '../streams/clients/connections.js';
 import type { HubStats } from '../streams/hub-api.js';
@@ -13,6 +14,7 @@ import { createAnswerMeter, type CountedAnswer } from './answer-meter.js';
 import { addCache, addCoinMarketCap, addMarketData, addRedisState } from './data-families.js';
 import { addCounter, addGauge } from './families.js';
 import { addConnections, addHub } from './stream-families.js';
+import { addLedger } from './ledger-families.js';
 import { createMcpMeter } from './mcp-meter.js';
 import type { UpstreamMeter } from './upstream-meter.js';
 import { addExchanges, addWorkers } from './venue-families.js';
@@ -34,6 +36,8 @@ export interface MetricsSources {
   readonly exchanges: () => readonly ExchangeHealth[];
   /** Empty where the exchanges are served in this thread. */
   readonly workers: () => readonly WorkerStats[];
+  /** null: no candles are kept. */
+  readonly ledger: () => LedgerStats | null;
   readonly hub: () => HubStats;
   readonly connections: () => ConnectionStats;
 }
@@ -80,6 +84,7 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
     coinMarketCap,
     exchanges,
     workers,
+    ledger,
     hub,
     connections,
   } = sources;
@@ -107,6 +112,7 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
   if (coinMarketCap !== undefined) addCoinMarketCap(registry, coinMarketCap);
   if (exchanges !== undefined) addExchanges(registry, exchanges);
   if (workers !== undefined) addWorkers(registry, workers);
+  if (ledger !== undefined) addLedger(registry, ledger);
   if (hub !== undefined) addHub(registry, hub);
   if (connections !== undefined) addConnections(registry, connections);
 

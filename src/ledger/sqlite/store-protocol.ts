@@ -14,6 +14,7 @@ export const STORE_METHODS = [
     'job',
     'jobs',
     'openJobs',
+    'jobCounts',
     'updateJob',
     'trimJobs',
     'addDue',

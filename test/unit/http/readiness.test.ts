@@ -17,6 +17,7 @@ const well = (exchange: string, parts: Partial<ExchangeHealth> = {}): ExchangeHe
   since: 7,
   ...parts,
 });
+type Store = ReturnType<NonNullable<Parameters<typeof createReadiness>[0]['store']>>;
 const fine: CacheHealth = { state: 'ok', detail: 'Redis is in use.', since: 3 };
 
 const readiness = (
@@ -25,10 +26,12 @@ const readiness = (
     cache = fine,
     draining = false,
     overloaded = false,
-  }: { cache?: CacheHealth; draining?: boolean; overloaded?: boolean } = {},
+    store,
+  }: { cache?: CacheHealth; draining?: boolean; overloaded?: boolean; store?: Store } = {},
 ) =>
   createReadiness({
     cache: () => cache,
+    ...(store === undefined ? {} : { store: () => store }),
     exchanges: () => exchanges,
     enabled: [
       { name: 'binance', exchange: 'binance' },
@@ -69,6 +72,24 @@ test('all well is ready; one exchange or Redis away is degraded; all exchanges a
   expect(readiness([well('binance')], { draining: true })).toMatchObject({
     status: 'unavailable',
     draining: true,
+  });
+});
+
+test('a store that does not keep what it should degrades, one that is not there or only read does not', () => {
+  const of = (store: Store) => readiness([well('binance'), well('coinbaseexchange')], { store });
+  const full = { state: 'degraded', since: 5, detail: 'The disk is full: nothing is stored.' } as const;
+  expect(of(full)).toMatchObject({ status: 'degraded', checks: { store: full } });
+  const read = { state: 'ok', since: 5, detail: 'Another process owns this file.' } as const;
+  expect(of({ ...read, writable: false } as never)).toMatchObject({
+    status: 'ready',
+    checks: { store: read },
+  });
+  expect(Object.keys(of(read).checks['store'] ?? {})).toEqual(['state', 'since', 'detail']);
+  expect(of(null)).toMatchObject({
+    status: 'ready',
+    checks: {
+      store: { state: 'disabled', since: NOW, detail: expect.stringContaining('STORE_URL=none') as string },
+    },
   });
 });
 

@@ -329,6 +329,26 @@ export const storeContract = (
       expect(await store.job(job.id)).toMatchObject({ pages: 1 });
     });
 
+    test('jobs are counted by exchange, state and what they wait for', async () => {
+      const add = (from: number) =>
+        store.addJob({ ...NAME, exchange: 'counted', symbol: 'CO/UNT', from, to: 100, origin: 'api' }, 1);
+      const jobs = [await add(1), await add(2), await add(3), await add(4)];
+      for (const { id } of jobs.slice(0, 2))
+        await store.updateJob(id, { state: 'waiting', waitingFor: 'budget' }, 2);
+      await store.updateJob(jobs[2]?.id ?? '', { state: 'failed', error: 'why' }, 2);
+      const counts = (await store.jobCounts()).filter(({ exchange }) => exchange === 'counted');
+      const exchange = 'counted';
+      expect(counts).toHaveLength(3);
+      expect(counts).toEqual(
+        expect.arrayContaining([
+          { exchange, state: 'waiting', waitingFor: 'budget', jobs: 2 },
+          { exchange, state: 'failed', waitingFor: null, jobs: 1 },
+          { exchange, state: 'queued', waitingFor: null, jobs: 1 },
+        ]),
+      );
+      for (const { id } of jobs) await store.updateJob(id, { state: 'cancelled' }, 3);
+    });
+
     test('ended jobs beyond the newest are forgotten, open ones stay', async () => {
       const jobs = [];
       for (const from of [1, 2, 3])

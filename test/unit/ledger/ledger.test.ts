@@ -216,7 +216,7 @@ describe('status', () => {
     await vi.waitFor(() => expect(ledger.stats().freeBytes).toBeGreaterThan(0));
     expect(ledger.stats()).toMatchObject({
       status: { state: 'ok' },
-      writes: { websocket: 1, failed: 0 },
+      writes: { websocket: 1, dropped: 0 },
       backfill: { pages: 0 },
     });
   });

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Room, RoomWatch } from '../../../src/ledger/room.js';
 import type { CandleStore } from '../../../src/ledger/store.js';
 import { createWriter, type WriterDeps } from '../../../src/ledger/writer.js';
+import { createStoreTimes } from '../../../src/ledger/store-times.js';
 import { recordingLog } from '../../support/recording-log.js';
 import { candleAt, DAY, MINUTE, NAME, pageOf, T0 } from './contract.js';
 import { FakeHandle, openTestStore } from './ledger-rig.js';
@@ -27,18 +28,20 @@ const roomOf = (state: Room): RoomWatch => ({
 const writerOf = (given: Partial<WriterDeps> = {}) => {
   const log = recordingLog();
   const written = vi.fn();
+  const times = createStoreTimes(() => 0);
   const writer = createWriter({
     handle,
     room: roomOf('plenty'),
     settleMs: 10_000,
     isWanted: () => false,
     onWritten: written,
+    times,
     owner: 'me',
     log,
     now: () => T0 + 400 * DAY,
     ...given,
   });
-  return { writer, log, written };
+  return { writer, log, written, times };
 };
 const candles = async (symbol: string = NAME.symbol) =>
   (await store.series({ ...NAME, symbol }))?.candles ?? 0;
@@ -52,7 +55,7 @@ test('pages are written one after the other, and counted by their source', async
   ]);
   expect(rest).toMatchObject({ inserted: 5, begun: 'first' });
   expect(feed).toMatchObject({ inserted: 2, begun: null });
-  expect(writer.counts()).toMatchObject({ rest: 5, websocket: 2, dropped: 0, failed: 0, queued: 0 });
+  expect(writer.counts()).toMatchObject({ rest: 5, websocket: 2, dropped: 0, queued: 0 });
   expect(written).toHaveBeenCalledTimes(2);
 });
 
@@ -79,14 +82,14 @@ test('corrections and disputes are counted, and corrections are told in the log'
   const { writer, log } = writerOf();
   for (const [index, close] of [10, 20, 10].entries())
     await writer.add(pageOf({ rows: [candleAt(0, close)], askedAt: T0 + DAY + index * MINUTE }));
-  expect(writer.counts()).toMatchObject({ revised: 2, disputed: 1 });
+  expect([...writer.counts().corrections]).toEqual([['binance', { revised: 2, disputed: 1, suspect: 0 }]]);
   expect(log.lines.filter(({ message }) => message === 'the exchange has corrected candles')).toHaveLength(2);
 });
 
 test('an empty page counts as suspect', async () => {
   const { writer } = writerOf();
   await writer.add(pageOf({ count: 0, limit: 3 }));
-  expect(writer.counts()).toMatchObject({ suspect: 1 });
+  expect(writer.counts().corrections.get('binance')).toMatchObject({ suspect: 1 });
 });
 
 test('a series that begins anew is told as a warning', async () => {
@@ -122,10 +125,11 @@ test.each([
   ['there is no room', { room: roomOf('none') }, { fault: 'full', message: 'It is full.' }],
   ['nobody says why', { room: { ...roomOf('none'), reason: () => null } }, { fault: 'full' }],
 ])('nothing is written where %s: jobs learn it, others do not wait', async (_name, given, fault) => {
-  const { writer, log } = writerOf(given);
+  const { writer, log, times } = writerOf(given);
   expect(await writer.add(pageOf({}))).toBeNull();
   await expect(writer.addForJob(pageOf({}), JOB)).rejects.toMatchObject(fault);
-  expect(writer.counts()).toMatchObject({ failed: 2, rest: 0 });
+  expect(times.counts().write).toMatchObject({ calls: 2, failures: { full: 2, other: 0 } });
+  expect(writer.counts().rest).toBe(0);
   expect(log.lines.map(({ message }) => message)).toEqual(['a page could not be stored']);
 });
 
@@ -133,7 +137,7 @@ test('without a store, or one that another process writes, nothing is written', 
   const { writer } = writerOf();
   handle.told = { state: 'ok', detail: 'Only read.', since: 0, writable: false };
   await expect(writer.addForJob(pageOf({}), JOB)).rejects.toMatchObject({
-    fault: 'unavailable',
+    fault: 'read_only',
     message: 'Only read.',
   });
   handle.current = null;

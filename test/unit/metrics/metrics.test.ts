@@ -34,6 +34,15 @@ const series = (text: string, name: string): Record<string, number> =>
       .map((match) => [match?.[2] ?? '', Number(match?.[3])]),
   );
 
+/** Each state is there from the start, so that the first job in it is an increase. */
+const jobStates = (exchange: string, jobs: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(
+    ['queued', 'running', 'waiting', 'done', 'failed', 'cancelled'].map((state) => [
+      `{exchange="${exchange}",state="${state}"}`,
+      jobs[state] ?? 0,
+    ]),
+  );
+
 test('tells every number of every source', async () => {
   const text = await create().metrics.text();
   const expected: Record<string, Record<string, number>> = {
@@ -73,6 +82,32 @@ test('tells every number of every source', async () => {
     worker_event_loop_delay_p99_seconds: { '{worker="0"}': 0.028 },
     unhandled_rejections_total: { '': 48 },
     worker_unhandled_rejections_total: { '{worker="0"}': 29 },
+    ledger_store_up: { '': 1 },
+    ledger_store_writable: { '': 1 },
+    ledger_max_bytes: { '': 60 },
+    ledger_series: { '': 61 },
+    ledger_candles: { '': 62 },
+    ledger_bytes: { '': 63 },
+    ledger_wal_bytes: { '': 64 },
+    ledger_disk_free_bytes: { '': 65 },
+    ledger_candles_written_total: { '{source="rest"}': 66, '{source="websocket"}': 67 },
+    ledger_dropped_pages_total: { '': 68 },
+    ledger_queued_pages: { '': 69 },
+    ledger_corrections_total: {
+      '{exchange="binance",kind="revised"}': 70,
+      '{exchange="binance",kind="disputed"}': 71,
+      '{exchange="binance",kind="suspect"}': 72,
+    },
+    ledger_store_calls_total: { '{call="read"}': 73, '{call="write"}': 76 },
+    ledger_store_call_seconds_total: { '{call="read"}': 74, '{call="write"}': 77 },
+    ledger_backfill_pages_total: { '{outcome="ok"}': 79, '{outcome="failed"}': 80 },
+    ledger_jobs: {
+      ...jobStates('binance', { waiting: 81 }),
+      ...jobStates('kraken', { waiting: 165, failed: 84 }),
+    },
+    ledger_waiting_jobs: { '{reason="budget"}': 163 },
+    ledger_wanted_unknown_periods: { '{exchange="binance"}': 85 },
+    ledger_wanted_behind_seconds: { '{exchange="binance"}': 86 },
     stream_topics: { '': 3 },
     stream_subscriptions: { '': 30 },
     stream_events_in_total: { '': 31 },
@@ -97,6 +132,13 @@ test('tells every number of every source', async () => {
     '{kind="ticker",cache="HIT"}': 1,
     '{kind="trades",cache="LIVE"}': 4,
   });
+  const failures = series(text, 'ledger_store_failures_total');
+  expect(failures).toMatchObject({
+    '{call="read",fault="unavailable"}': 75,
+    '{call="write",fault="full"}': 78,
+    '{call="write",fault="other"}': 0,
+  });
+  expect(Object.keys(failures)).toHaveLength(14);
   expect(series(text, 'upstream_circuit_state')).toMatchObject({
     '{exchange="binance",state="half_open"}': 1,
     '{exchange="binance",state="closed"}': 0,
@@ -127,7 +169,11 @@ test('what a server does not have is left out or empty', async () => {
   const text = await create({
     cache: () => ({ memory: { entries: 0, bytes: 0, maxBytes: 1, evictions: 0 }, shared: null }),
     coinMarketCap: () => null,
+    ledger: () => null,
   }).metrics.text();
+  expect(text).toContain('# TYPE crypto_data_ledger_store_up gauge');
+  for (const name of ['ledger_store_up', 'ledger_candles', 'ledger_jobs'])
+    expect(series(text, name)).toEqual({});
   expect(text).not.toContain('stream_topics');
   expect(text).not.toContain('http_requests_in_flight');
   expect(series(text, 'redis_cache_lookups_total')).toEqual({});
@@ -240,3 +286,15 @@ test.each([
     expect(series(text, 'redis_up')).toEqual(expected);
   },
 );
+
+test('a store that is not open has no size, and another machine no disk', async () => {
+  const told = fullSources().ledger();
+  if (told === null) throw new Error('the sources have a ledger');
+  const status = { ...told.status, state: 'degraded', writable: false } as const;
+  const ledger = () => ({ ...told, status, totals: null, freeBytes: null });
+  const text = await create({ ledger }).metrics.text();
+  expect(series(text, 'ledger_store_up')).toEqual({ '': 0 });
+  expect(series(text, 'ledger_store_writable')).toEqual({ '': 0 });
+  for (const name of ['ledger_candles', 'ledger_bytes', 'ledger_disk_free_bytes'])
+    expect(series(text, name)).toEqual({});
+});

@@ -3,6 +3,7 @@ import type { MetricsSources } from '../../../src/metrics/metrics.js';
 
 export const NOW = 1_699_000_000_000;
 
+const NO_FAILURES = { full: 0, corrupt: 0, busy: 0, read_only: 0, sandbox: 0, unavailable: 0, other: 0 };
 const states = { HIT: 1, MISS: 2, STALE: 3, LIVE: 4, STORE: 5 };
 
 export const fullSources = (): MetricsSources => ({
@@ -74,6 +75,28 @@ export const fullSources = (): MetricsSources => ({
       report: null,
     },
   ],
+  ledger: () => ({
+    status: { state: 'ok', detail: 'SQLite file', since: NOW, writable: true },
+    maxBytes: 60,
+    totals: { series: 61, candles: 62, bytes: 63, walBytes: 64 },
+    freeBytes: 65,
+    writes: {
+      ...{ rest: 66, websocket: 67, dropped: 68, queued: 69 },
+      corrections: new Map([['binance', { revised: 70, disputed: 71, suspect: 72 }]]),
+    },
+    calls: {
+      read: { calls: 73, ms: 74_000, failures: { ...NO_FAILURES, unavailable: 75 } },
+      write: { calls: 76, ms: 77_000, failures: { ...NO_FAILURES, full: 78 } },
+    },
+    backfill: { pages: 79, failedPages: 80 },
+    jobs: [
+      { exchange: 'binance', state: 'waiting', waitingFor: 'budget', jobs: 81 },
+      { exchange: 'kraken', state: 'waiting', waitingFor: 'budget', jobs: 82 },
+      { exchange: 'kraken', state: 'waiting', waitingFor: null, jobs: 83 },
+      { exchange: 'kraken', state: 'failed', waitingFor: null, jobs: 84 },
+    ],
+    wanted: [{ exchange: 'binance', unknownPeriods: 85, behindMs: 86_000 }],
+  }),
   hub: () => ({
     topics: 3,
     subscribers: 30,

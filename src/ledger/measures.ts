@@ -1,0 +1,86 @@
+/** What is looked up in the store now and then, so that metrics and readiness are told from memory. */
+import type { ExchangeId, Millis } from '../schemas/common.js';
+import { missing } from './coverage.js';
+import { countIn } from './known-view.js';
+import type { RoomWatch } from './room.js';
+import { locateSeries } from './series-range.js';
+import type { StoreHandle } from './store-status.js';
+import type { CandleStore, JobCount } from './store.js';
+import type { WantedSeries } from './upkeep.js';
+
+const LOOK_AT_WANTED_EVERY_MS: Millis = 60_000;
+
+/** Of the series of one exchange that are to be kept complete. */
+export interface WantedState {
+  readonly exchange: ExchangeId;
+  /** Periods that nothing is known of, of all of them. */
+  readonly unknownPeriods: number;
+  /** From the newest settled period back to the first that is unknown without a break, of the worst of them. */
+  readonly behindMs: Millis;
+}
+
+export interface MeasuresDeps {
+  readonly handle: StoreHandle;
+  readonly room: RoomWatch;
+  readonly wanted: readonly WantedSeries[];
+  readonly settleMs: Millis;
+  readonly now: () => Millis;
+  readonly monotonic: () => Millis;
+}
+
+export interface Measures {
+  /** Rejects as the store does. */
+  measure(): Promise<void>;
+  jobs(): readonly JobCount[];
+  wanted(): readonly WantedState[];
+}
+
+export const createMeasures = (deps: MeasuresDeps): Measures => {
+  const { handle, room, wanted, settleMs, now, monotonic } = deps;
+  let jobs: readonly JobCount[] = [];
+  let states: readonly WantedState[] = [];
+  let wantedAt = -Infinity;
+
+  const stateOf = async (store: CandleStore, { from, ...name }: WantedSeries): Promise<WantedState> => {
+    const asked = { from, to: undefined };
+    const { span, coverage, interval } = await locateSeries(store, name, {
+      asked,
+      settledBy: now() - settleMs,
+    });
+    const open = missing(span, coverage, now());
+    const last = open.at(-1);
+    return {
+      exchange: name.exchange,
+      unknownPeriods: open.reduce((sum, part) => sum + countIn(interval, part), 0),
+      behindMs: last?.to === span.to ? span.to - last.from : 0,
+    };
+  };
+
+  const lookAtWanted = async (store: CandleStore): Promise<void> => {
+    const byExchange = new Map<ExchangeId, WantedState>();
+    for (const series of wanted) {
+      const state = await stateOf(store, series);
+      const before = byExchange.get(state.exchange);
+      byExchange.set(state.exchange, {
+        exchange: state.exchange,
+        unknownPeriods: state.unknownPeriods + (before?.unknownPeriods ?? 0),
+        behindMs: Math.max(state.behindMs, before?.behindMs ?? 0),
+      });
+    }
+    states = [...byExchange.values()];
+  };
+
+  return {
+    async measure() {
+      const store = handle.store();
+      if (store === null) return;
+      await room.state(store);
+      jobs = await store.jobCounts();
+      if (monotonic() - wantedAt < LOOK_AT_WANTED_EVERY_MS) return;
+      wantedAt = monotonic();
+      await lookAtWanted(store);
+    },
+    jobs: () => jobs,
+    wanted: () => states,
+  };
+};

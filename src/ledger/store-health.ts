@@ -1,0 +1,47 @@
+/** How the store is, with what its own handle can't know: whether there is room. Every change is told in the log. */
+import type { Millis } from '../schemas/common.js';
+import type { Log } from '../log/log.js';
+import type { RoomWatch } from './room.js';
+import type { StoreHandle, StoreStatus } from './store-status.js';
+
+export interface StoreHealthDeps {
+  readonly handle: StoreHandle;
+  readonly room: Pick<RoomWatch, 'reason'>;
+  readonly log: Log;
+  readonly now: () => Millis;
+}
+
+export interface StoreHealth {
+  status(): StoreStatus;
+  /** To be called now and then. A store that is not open is told of by those who open it. */
+  tell(): void;
+}
+
+export const createStoreHealth = ({ handle, room, log, now }: StoreHealthDeps): StoreHealth => {
+  /** Since when there has been no room. */
+  let fullSince: Millis | null = null;
+  let told: StoreStatus['state'] = 'ok';
+
+  const status = (): StoreStatus => {
+    const own = handle.status();
+    const full = room.reason();
+    if (full === null || own.state !== 'ok') {
+      fullSince = null;
+      return own;
+    }
+    fullSince ??= now();
+    return { ...own, state: 'degraded', detail: full, since: fullSince };
+  };
+
+  return {
+    status,
+    tell() {
+      if (handle.store() === null) return;
+      const { state, detail } = status();
+      if (state === told) return;
+      told = state;
+      if (state === 'ok') log.info({}, 'the candle store is well again');
+      else log.warn({ reason: detail }, 'the candle store does not keep what it should');
+    },
+  };
+};
