@@ -201,3 +201,18 @@ describe('a refusal within a 500', () => {
     expect([error.code, requests.length]).toEqual(['upstream_unavailable', 4]);
   });
 });
+
+describe('a 200 that is not JSON', () => {
+  const PAGE = '<!DOCTYPE html><html><body>Just a moment…</body></html>';
+  const TICKER = { bid: '1', ask: '2', price: '1.5', time: '2026-01-01T00:00:00Z', volume: '1' };
+
+  it('is asked for again: a page of what stands before the venue is gone in a moment, whatever was asked', async () => {
+    let pages = 2;
+    const answer: Answer = () =>
+      (pages -= 1) >= 0 ? reply({ body: PAGE, headers: { 'content-type': 'text/html' } }) : TICKER;
+    const { ask, requests } = await start('coinbaseexchange', COINBASE, answer);
+    const request = { kind: 'ticker', exchange: 'coinbaseexchange', symbol: 'BTC/USD' } as const;
+    expect(await ask(request)).toMatchObject({ last: 1.5 });
+    expect(requests).toHaveLength(3);
+  });
+});
