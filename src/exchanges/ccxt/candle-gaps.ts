@@ -55,7 +55,11 @@ export const findGaps = (rows: readonly Candle[], plan: CandlePlan, circumstance
   const asked =
     since === undefined ? Math.min(Math.max(expected.from, walked.asked.from), first) : expected.from;
   note(expected.from, asked, 'unconfirmed');
-  note(asked, first, unproven(asked, first));
+  // Older starts are refused for certain; what follows may be only what the search for the oldest one has left open.
+  const refusedTo = Math.max(asked, ...walked.refused.map(({ to }) => to).filter((to) => to <= first));
+  const border = unproven(asked, first) === 'unconfirmed' ? refusedTo : asked;
+  note(asked, border, 'not_available_from_exchange');
+  note(border, first, unproven(border, first));
   rows.forEach(({ timestamp }, index) => {
     const end = periodEnd(interval, timestamp);
     const next = rows[index + 1]?.timestamp;

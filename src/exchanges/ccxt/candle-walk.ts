@@ -9,7 +9,7 @@ import { AppError } from '../../errors.js';
 import type { CandlePlan, FetchPage } from './candle-plan.js';
 import { CandleStore } from './candle-store.js';
 import type { PageTraits } from './page-memory.js';
-import { oldestKept, PageRefusedError, type PageRefusal } from './out-of-history.js';
+import { oldestKept, PageRefusedError, searchBorder, type PageRefusal } from './out-of-history.js';
 import { learnInterval } from '../../lib/venue-periods.js';
 
 /** Fewer rows than these don't show how long the venue's periods are. */
@@ -41,6 +41,9 @@ export interface Walked {
   /** What was proven of the venue's pages. */
   readonly traits: PageTraits;
 }
+
+const refusalOf = (thrown: unknown): PageRefusal | null =>
+  thrown instanceof AppError && thrown.cause instanceof PageRefusedError ? thrown.cause.refusal : null;
 
 type Asked = readonly Candle[] | PageRefusal;
 const isRefusal = (asked: Asked): asked is PageRefusal => 'kind' in asked;
@@ -115,8 +118,8 @@ export class CandleWalk {
     try {
       return await this.#fetch(since, limit);
     } catch (thrown) {
-      if (!(thrown instanceof AppError) || !(thrown.cause instanceof PageRefusedError)) throw thrown;
-      const { refusal } = thrown.cause;
+      const refusal = refusalOf(thrown);
+      if (refusal === null) throw thrown;
       // Refused for its length at the least length: that is no page's fault.
       if (refusal.kind === 'too_many' && this.#page <= LEAST_ROWS) throw thrown;
       this.#store.pages.push({
@@ -132,18 +135,37 @@ export class CandleWalk {
     this.#traits = { ...this.#traits, rows: this.#page };
   }
 
-  #learnFrom(refusal: PageRefusal, from: Millis, now: Millis): Millis {
+  /** Where to go on after a refusal of the page from `from`. The venue is known to take `taken`. */
+  async #learnFrom(refusal: PageRefusal, from: Millis, taken: Millis): Promise<Millis> {
     if (refusal.kind === 'too_many') {
       const half = Math.floor(this.#page / 2);
       this.#givesAtMost(Math.max(LEAST_ROWS, Math.min(refusal.most ?? half, this.#page - 1)));
       return from;
     }
-    const kept = Math.max(
-      oldestKept(refusal, this.#interval, { from, now }),
-      periodEnd(this.#interval, from),
-    );
+    const { count, unit } = refusal;
+    if (count === null) {
+      const border = await searchBorder(this.#interval, { refused: from, taken }, (start) =>
+        this.#isTaken(start),
+      );
+      this.#refused.push({ from, to: border.refusedTo });
+      if (border.refusedTo < border.taken) this.#suspect.push({ from: border.refusedTo, to: border.taken });
+      return border.taken;
+    }
+    const oldest = oldestKept({ count, unit }, this.#interval, this.#plan.now());
+    const kept = Math.max(oldest, periodEnd(this.#interval, from));
     this.#refused.push({ from, to: kept });
     return kept;
+  }
+
+  /** Whether the venue takes a start; what it gives from there is not kept. */
+  async #isTaken(since: Millis): Promise<boolean> {
+    try {
+      await this.#fetchPage({ since, limit: LEAST_ROWS });
+      return true;
+    } catch (thrown) {
+      if (refusalOf(thrown)?.kind === 'too_old') return false;
+      throw thrown;
+    }
   }
 
   /** A short page without holes has as many rows as the venue gives; with holes it may be all that was traded. */
@@ -209,7 +231,7 @@ export class CandleWalk {
       const asked = windows || whole || this.#wholePages ? this.#page : Math.min(this.#page, missing);
       const rows = await this.#ask(from, asked);
       if (isRefusal(rows)) {
-        from = this.#learnFrom(rows, from, now());
+        from = await this.#learnFrom(rows, from, periodStart(this.#interval, now()));
         continue;
       }
       const [first] = rows;
@@ -273,7 +295,7 @@ export class CandleWalk {
       const from = Math.max(0, addPeriods(this.#interval, nextPeriodStart(this.#interval, frontier), -asked));
       const rows = await this.#ask(from, asked);
       if (isRefusal(rows)) {
-        const kept = this.#learnFrom(rows, from, now());
+        const kept = await this.#learnFrom(rows, from, frontier);
         if (rows.kind === 'too_many') continue;
         if (kept < frontier) await this.#fill(kept, frontier);
         frontier = 0;

@@ -1,6 +1,13 @@
 /** Refusals of a page of candles that tell how a next one would be taken. Pure. */
 import type { Millis } from '../../schemas/common.js';
-import { addPeriods, DAY_MS, HOUR_MS, periodStart, type Interval } from '../../lib/intervals.js';
+import {
+  addPeriods,
+  DAY_MS,
+  HOUR_MS,
+  nextPeriodStart,
+  periodStart,
+  type Interval,
+} from '../../lib/intervals.js';
 
 const SEARCHED_LENGTH = 2048;
 
@@ -36,18 +43,45 @@ const UNIT_MS: ReadonlyMap<string, Millis> = new Map([
   ['month', 30 * DAY_MS],
 ]);
 
-/** The first period start that a venue which refused `from` as too old may still give. */
+/** The first period start that a venue may still give which keeps `count` of `unit`. */
 export const oldestKept = (
-  { count, unit }: Extract<PageRefusal, { readonly kind: 'too_old' }>,
+  { count, unit }: { readonly count: number; readonly unit: string },
   interval: Interval,
-  { from, now }: { readonly from: Millis; readonly now: Millis },
+  now: Millis,
 ): Millis => {
-  const current = periodStart(interval, now);
-  if (count === null) return periodStart(interval, from + (current - from) / 2);
   const length = UNIT_MS.get(unit.toLowerCase().replace(/s$/, ''));
   return length === undefined
-    ? addPeriods(interval, current, 1 - count)
+    ? addPeriods(interval, periodStart(interval, now), 1 - count)
     : addPeriods(interval, periodStart(interval, now - count * length), 1);
+};
+
+/** Requests that a search for the oldest start may take: a month of minutes is known to within eleven of them. */
+const BORDER_STEPS = 12;
+
+export interface Border {
+  /** Starts before this are refused. */
+  readonly refusedTo: Millis;
+  /** The oldest start that was taken; between the two the venue was not asked. */
+  readonly taken: Millis;
+}
+
+/**
+ * Where a venue begins to give that refused `refused` as too old without a word on how far back it goes: searched by
+ * halves up to `taken`, which it is known to take. `isTaken` asks the venue for a start.
+ */
+export const searchBorder = async (
+  interval: Interval,
+  { refused, taken }: { readonly refused: Millis; readonly taken: Millis },
+  isTaken: (start: Millis) => Promise<boolean>,
+): Promise<Border> => {
+  const after = (start: Millis): Millis => nextPeriodStart(interval, start + 1);
+  let [low, high] = [refused, taken];
+  for (let step = 0; step < BORDER_STEPS && after(low) < high; step += 1) {
+    const middle = Math.max(after(low), periodStart(interval, low + (high - low) / 2));
+    if (await isTaken(middle)) high = middle;
+    else low = middle;
+  }
+  return { refusedTo: Math.min(after(low), high), taken: high };
 };
 
 /** Marks a fault as the refusal of a page; its `cause`. */

@@ -246,6 +246,51 @@ describe('pages', () => {
     expect(gaps).toEqual([{ from: since, to: oldest, reason: 'not_available_from_exchange' }]);
   });
 
+  describe('of a venue that refuses what is too old and does not say how old', () => {
+    const refusing =
+      (oldest: number): Answer =>
+      ({ query }) => {
+        const from = Number(query.get('from')) * 1000;
+        const body = { label: 'INVALID_PARAM_VALUE', message: 'Candlestick too long ago' };
+        return from < oldest
+          ? reply({ status: 400, body })
+          : gateRows(from, Math.min(M, Number(query.get('to')) * 1000));
+      };
+    const GATE = { id: 'BTC_USDT', symbol: 'BTC/USDT' };
+
+    it('begin with the oldest that it gives', async () => {
+      const [since, oldest] = [M - 2 * DAY, M - 1000 * MINUTE];
+      const asked = { answer: refusing(oldest), interval: '1m', since, limit: 5 };
+      const { starts, gaps, requests } = await candlesOf('gate', GATE, asked);
+      expect(starts).toEqual(range(oldest, 5));
+      expect(gaps).toEqual([{ from: since, to: oldest, reason: 'not_available_from_exchange' }]);
+      // Two calls, each with the refused page, the search and the page from the oldest on.
+      expect(requests.length).toBeLessThanOrEqual(2 * 14);
+    });
+
+    it('begin within eleven minutes of it a month back, and call that stretch unconfirmed', async () => {
+      const [since, oldest] = [M - 30 * DAY, M - 9_876 * MINUTE];
+      const asked = { answer: refusing(oldest), interval: '1m', since, limit: 5 };
+      const { starts, gaps } = await candlesOf('gate', GATE, asked);
+      const [first = 0] = starts;
+      expect(starts).toEqual(range(first, 5));
+      expect(first - oldest).toBeGreaterThanOrEqual(0);
+      expect(first - oldest).toBeLessThanOrEqual(11 * MINUTE);
+      expect(gaps).toEqual([
+        { from: since, to: expect.any(Number) as number, reason: 'not_available_from_exchange' },
+        { from: gaps?.[0]?.to, to: first, reason: 'unconfirmed' },
+      ]);
+      expect(gaps?.[0]?.to).toBeLessThanOrEqual(oldest);
+    });
+
+    it('have no hole before the latest ones', async () => {
+      const oldest = M - 700 * MINUTE;
+      const asked = { answer: refusing(oldest), interval: '1m', until: M - 500 * MINUTE, limit: 1000 };
+      const { starts } = await candlesOf('gate', GATE, asked);
+      expect(starts).toEqual(range(oldest, 200));
+    });
+  });
+
   it.each([
     [
       'with the number it takes',
