@@ -28,7 +28,8 @@ const bytesOf = (message: unknown): Transferable[] => {
   const reply = (message as { r?: { ok?: unknown; value?: { json?: unknown } | null } }).r;
   const json = reply?.value?.json;
   if (!(json instanceof Uint8Array) || json.byteLength !== json.buffer.byteLength) return [];
-  return json.buffer instanceof ArrayBuffer ? [json.buffer] : [];
+  // Encoded for this answer alone: no other thread shares it.
+  return [json.buffer as ArrayBuffer];
 };
 
 export const serveStore = (port: MessagePort, { file, marker }: StoreWorkerData, now: () => number): Log => {

@@ -115,9 +115,9 @@ class SqliteStore implements StoreHandle {
       if (this.#closed) return;
       this.#store = proxyOf((method, args) => rpc.$call('call', method, args));
     } catch (thrown) {
-      if (this.#closed) return;
       const fault = thrown instanceof StoreError ? thrown : new StoreError('unavailable', String(thrown));
       await this.#stop();
+      if (this.#closed) return;
       this.#tellUnusable(fault.message);
       if (fault.fault === 'sandbox') throw fault;
       log.warn({ reason: fault.message }, 'the candle store can not be opened: nothing is kept');
@@ -138,7 +138,6 @@ class SqliteStore implements StoreHandle {
   }
 
   #later(): void {
-    if (this.#closed) return;
     this.#retry = setTimeout(() => {
       this.#open().catch((error: unknown) =>
         this.#options.log.error({ err: error }, 'the store stays closed'),

@@ -258,14 +258,19 @@ describe('load', () => {
     expect(asked()).toEqual([[0, 10]]);
   });
 
-  test('an empty answer of a venue that gives its latest candles proves nothing', async () => {
+  test('a page whose periods are not of one length is joined, but proves nothing', async () => {
     await store(0, 20);
-    for (let at = 19; at < 50; at += 1) rig.venue.missing.add(T0 + at * MINUTE);
-    rig.venue.traits = { page: 100, kind: 'latest', omitsEmpty: false };
-    expect(await load(of(10, 100, { until: T0 + 30 * MINUTE }))).toMatchObject({
-      ...{ count: 10, complete: false, gaps: [[20, 30, 'not_loaded_yet']] },
+    const odd = async (request: OhlcvRequest) => {
+      const answer = await ask(request);
+      // The second row begins a millisecond late.
+      answer.evidence?.pages[0]?.rows.set([T0 + 20 * MINUTE + 1], 6);
+      return answer;
+    };
+    expect(told(await ledger.load(of(10, 100, { until: T0 + 30 * MINUTE }), odd))).toMatchObject({
+      ...{ count: 20, complete: false, gaps: [[20, 30, 'not_loaded_yet']] },
     });
     expect(asked()).toHaveLength(1);
+    expect(await rig.states()).toEqual([[0, 20, 'known']]);
   });
 
   test('a page of which nothing is settled is joined all the same', async () => {

@@ -205,6 +205,39 @@ describe('a thread that dies', () => {
     expect(threads).toHaveLength(1);
   });
 
+  test('a handle whose thread never opens the file is closed in time, and says nothing', async () => {
+    const startThread: typeof startStoreThread = (data, onDeath) => ({
+      ...startStoreThread(data, onDeath),
+      port: { postMessage: () => undefined, on: () => undefined },
+    });
+    const { handle, log } = handleOf({ startThread });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const closed = handle.close();
+    vi.advanceTimersByTime(3_000);
+    await closed;
+    await handle.opened;
+    expect(log.lines).toEqual([]);
+    vi.advanceTimersByTime(60_000);
+    expect(handle.status().detail).toBe('Not open yet.');
+  });
+
+  test('a thread that can not be spoken to is told as a store that can not be used', async () => {
+    const startThread: typeof startStoreThread = (data, onDeath) => ({
+      ...startStoreThread(data, onDeath),
+      port: {
+        postMessage: () => {
+          throw new Error('no port');
+        },
+        on: () => undefined,
+      },
+    });
+    const { handle } = handleOf({ startThread });
+    await handle.opened;
+    expect(handle.status()).toMatchObject({
+      ...{ state: 'degraded', writable: false, detail: expect.stringContaining('no port') as string },
+    });
+  });
+
   test('one that does not end in time is ended', async () => {
     const { threads, startThread } = mortal();
     const { handle } = handleOf({ startThread });
