@@ -198,6 +198,7 @@ test('a file that becomes corrupt while it is used is put aside too, beside the 
   for (let time = 0; time < 2; time += 1) {
     await write(host);
     host.checkpoint();
+    await write(host, 500);
     await host.pragma('cache_size = 0');
     await host.pragma('shrink_memory');
     spoil();

@@ -1,5 +1,5 @@
 // Rows, faults and clocks of the store, taken by themselves.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { mergePage, type Held, type HeldCandle } from '../../../src/ledger/merge
 import { readMigrations } from '../../../src/ledger/migrations.js';
 import { candleOf, coverageOf, numberOf, onlyRow } from '../../../src/ledger/rows.js';
 import { settlePage } from '../../../src/ledger/settle.js';
-import { loadSqlite, sqliteFault } from '../../../src/ledger/sqlite/driver.js';
+import { loadSqlite, releaseClosed, sqliteFault } from '../../../src/ledger/sqlite/driver.js';
 import { openSqliteFile } from '../../../src/ledger/sqlite/sqlite-database.js';
 import { StoreError } from '../../../src/ledger/store-error.js';
 import { isOtherData } from '../../../src/ledger/store-status.js';
@@ -52,6 +52,30 @@ describe('faults of SQLite', () => {
     expect(() => openSqliteFile(memory, { file: ':memory:', owner: true, migrations: [] })).toThrow(
       'does not take a write-ahead log',
     );
+  });
+
+  test('a connection that was closed holds its file no more, and takes its log with it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'candles-'));
+    const file = join(folder, 'candles.db');
+    try {
+      const { database } = openSqliteFile(loadSqlite(), {
+        ...{ file, owner: true, migrations: readMigrations('sqlite') },
+      });
+      await database.run("INSERT INTO meta VALUES ('a', 'b')");
+      await database.close();
+      await releaseClosed();
+      expect(existsSync(`${file}-wal`)).toBe(false);
+      // What takes its place keeps its own.
+      renameSync(file, `${file}.away`);
+      const { database: next } = openSqliteFile(loadSqlite(), {
+        ...{ file, owner: true, migrations: readMigrations('sqlite') },
+      });
+      await releaseClosed();
+      expect(existsSync(`${file}-wal`)).toBe(true);
+      await next.close();
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('a disk that is full rolls back by itself', async () => {
