@@ -33,6 +33,10 @@ test.each([
 ])(
   '%s: degraded with 200, the reason in the check and the log, and nothing is written',
   async (_name, env, reason) => {
+    const before = await rig.app();
+    await before.inject(`/v1/markets/ohlcv?${series('binance', 'BTC/USDT')}&limit=2000`);
+    await rangesOf(before, series('binance', 'BTC/USDT'));
+    await before.close();
     const app = await rig.app(env, { log });
     await expect
       .poll(() => readinessOf(app))
@@ -48,8 +52,9 @@ test.each([
       message: 'the candle store does not keep what it should',
       details: { reason: expect.stringMatching(reason) as string },
     });
-    expect((await app.inject(CANDLES)).statusCode).toBe(200);
-    expect(await rangesOf(app, series('binance', 'BTC/USDT'))).toEqual([]);
+    const ether = series('binance', 'ETH/USDT');
+    expect((await app.inject(`/v1/markets/ohlcv?${ether}&limit=5`)).statusCode).toBe(200);
+    expect(await rangesOf(app, ether)).toEqual([]);
     rig.ahead = MINUTE;
     expect((await readinessOf(app)).since).toBe(since);
   },
