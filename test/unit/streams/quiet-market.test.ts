@@ -359,3 +359,48 @@ describe('a subscription that dies on a connection that lives, among 199 silent 
     expect(reopened()).toEqual([DEAD]);
   });
 });
+
+describe('a silent feed of a channel that REST does not have', () => {
+  const speak = async (socket: string): Promise<FakeClient> => {
+    venue.pollable = false;
+    const silent = await subscribe('ticker', 'SILENT/USDT');
+    venue.tick(100, START);
+    venue.subscribed('one');
+    await subscribe('ticker', 'BUSY/USDT');
+    venue.subscribed(socket);
+    for (let second = 0; second < 40; second += 1) {
+      venue.tick(100 + second, time.now());
+      await time.advance(1_000);
+    }
+    return silent;
+  };
+
+  it('stays live while its connection speaks for others', async () => {
+    expect((await speak('one')).states).toEqual(['live']);
+    expect(hub.stats().reconnects).toBe(0);
+    expect(venue.requests).toEqual([]);
+  });
+
+  it('is opened anew where its connection is silent too', async () => {
+    const silent = await speak('two');
+    expect(silent.states.slice(0, 2)).toEqual(['live', 'reconnecting']);
+    expect(silent.ofType('status')[1]?.['detail']).toBe(
+      'The feed is silent and nothing else tells whether the market is.',
+    );
+  });
+});
+
+describe('a feed that speaks while it waits for its look', () => {
+  it('is not asked about', async () => {
+    await subscribe('ticker', 'FIRST/USDT');
+    venue.tick(100, START);
+    await subscribe('ticker', 'SECOND/USDT');
+    venue.tick(100, START);
+    const [, second] = venue.watches;
+    venue.answer = ANSWERS.ticker;
+    await time.advance(IDLE_MS + 1_000);
+    second?.sink.onItem(tickerItem(101, time.now()));
+    await time.advance(SPACING_MS + 1_000);
+    expect(venue.requests.map(({ request }) => request.symbol)).toEqual(['FIRST/USDT']);
+  });
+});
