@@ -72,6 +72,8 @@ export interface Services {
   readonly hub: StreamHub & LiveTickers;
   /** null: no candles are kept. */
   readonly ledger: Ledger | null;
+  /** What the ledger keeps its candles in; null as that. */
+  readonly store: StoreHandle | null;
   readonly connections: Connections;
   readonly gauge: LoadGauge;
   /** `inFlight`: requests being answered now. */
@@ -243,6 +245,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     marketData,
     hub,
     ledger,
+    store: handle,
     connections,
     gauge,
     metrics,

@@ -1,12 +1,12 @@
 /** The command line: which command it names, with which options; help, version and exit codes. */
-import type { Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
 import type { ProgramProcess } from '../app/program-process.js';
 import { ConfigError } from '../config/config.js';
 import { VERSION } from '../config/version.js';
 import { nearestNames } from '../lib/edit-distance.js';
 import { EXIT } from '../lib/exit-codes.js';
-import type { Command } from './command.js';
+import { UsageError, type Command } from './command.js';
+import { write } from './output.js';
 
 const PROGRAM = 'mcp-crypto-data-server';
 
@@ -21,6 +21,10 @@ const COMMANDS: Readonly<Record<string, ListedCommand>> = {
   serve: {
     summary: 'serve market data (the default); --stdio: MCP over standard input and output',
     load: async () => (await import('./serve.js')).serve,
+  },
+  backfill: {
+    summary: 'fetch the history of a series into the candle store',
+    load: async () => (await import('./backfill.js')).backfill,
   },
 };
 
@@ -45,13 +49,9 @@ Options:
   -v, --version  print the version
 
 Settings are environment variables: docs/configuration.md.
-Exit codes: 0 done, 1 failed, 64 wrong usage, 78 unusable settings, 130 ended at once by a second Ctrl-C.
+Exit codes: 0 done, 1 failed, 64 wrong usage, 78 unusable settings, 130 ended by Ctrl-C (a server: by the second one).
 `;
 };
-
-/** Resolves when it is written: a process that exits earlier may lose it. */
-const write = (stream: Writable, text: string): Promise<void> =>
-  new Promise((resolve) => stream.write(text, () => resolve()));
 
 const refuse = async ({ stderr }: ProgramProcess, fault: string): Promise<number> => {
   await write(stderr, `${fault}\nTry \`${PROGRAM} --help\`.\n`);
@@ -100,6 +100,7 @@ export const runCommandLine = async (
     try {
       return await command.run({ values, positionals, program });
     } catch (error) {
+      if (error instanceof UsageError) return refuse(program, error.message);
       if (!(error instanceof ConfigError)) throw error;
       await write(program.stderr, `${error.message}\n`);
       return EXIT.badSettings;

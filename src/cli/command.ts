@@ -9,6 +9,11 @@ export interface CommandInput {
   readonly program: ProgramProcess;
 }
 
+/** The command does not take these arguments: exit code 64. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
 export interface Command {
   /** For `<command> --help`: its usage and its options. */
   readonly help: string;
@@ -17,7 +22,7 @@ export interface Command {
   readonly takesPositionals: boolean;
   /**
    * Resolves with the exit code once the process may end.
-   * @throws ConfigError for bad settings, which end it with exit code 78
+   * @throws ConfigError for bad settings, which end it with exit code 78; UsageError, with 64
    */
   run(input: CommandInput): Promise<number>;
 }

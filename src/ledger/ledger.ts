@@ -77,6 +77,8 @@ export interface Ledger extends LedgerReader {
   status(): StoreStatus;
   stats(): LedgerStats;
   start(): void;
+  /** Works on one job alone, and does nothing else by itself. */
+  startJob(id: string): void;
   close(): Promise<void>;
 }
 
@@ -218,6 +220,9 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
       backfill.start();
       verification.start();
       upkeep.start();
+    },
+    startJob(id) {
+      backfill.start(id);
     },
     async close() {
       upkeep.close();

@@ -9,6 +9,7 @@ import { sleep } from '../../lib/deadline.js';
 import type { Log } from '../../log/log.js';
 import type { SeriesName } from '../settle.js';
 import type { StoreHandle } from '../store-status.js';
+import type { Job } from '../store.js';
 import { exchangeLease, type Writer } from '../writer.js';
 import { workForExchange } from './exchange-line.js';
 import { createExchangeRest } from './exchange-rest.js';
@@ -43,7 +44,8 @@ export interface BackfillCounts {
 }
 
 export interface Backfill {
-  start(): void;
+  /** `only`: the id of a job; others are left to other processes. */
+  start(only?: string): void;
   /** A job may have been added. */
   wake(): void;
   counts(): BackfillCounts;
@@ -61,6 +63,7 @@ export const createBackfill = (deps: BackfillDeps): Backfill => {
   let woken = new AbortController();
   let failedPages = 0;
   let timer: NodeJS.Timeout | undefined;
+  let mine: (job: Job) => boolean = () => true;
   let looking = false;
   let again = false;
 
@@ -72,6 +75,7 @@ export const createBackfill = (deps: BackfillDeps): Backfill => {
       sleep(ms, AbortSignal.any([ending.signal, woken.signal])).catch(() => undefined),
     ended: () => ending.signal.aborted,
     onFailedPage: () => (failedPages += 1),
+    isMine: (job: Job): boolean => mine(job),
   };
 
   const startLine = (exchange: ExchangeId): void => {
@@ -85,7 +89,7 @@ export const createBackfill = (deps: BackfillDeps): Backfill => {
   const look = async (): Promise<void> => {
     const store = handle.store();
     if (store === null || !handle.status().writable) return;
-    const open = await store.openJobs();
+    const open = (await store.openJobs()).filter((job) => mine(job));
     for (const exchange of new Set(open.map((job) => job.exchange)))
       if (enabled.includes(exchange)) startLine(exchange);
   };
@@ -110,8 +114,9 @@ export const createBackfill = (deps: BackfillDeps): Backfill => {
   };
 
   return {
-    start() {
+    start(only) {
       if (timer !== undefined) return;
+      if (only !== undefined) mine = ({ id }) => id === only;
       timer = setInterval(wake, LOOK_EVERY_MS);
       timer.unref();
       wake();

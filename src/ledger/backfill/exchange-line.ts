@@ -42,6 +42,8 @@ export interface ExchangeLineDeps {
   readonly rest: ExchangeRest;
   /** null: a series may be written; else why not. */
   readonly noRoom: (name: SeriesName) => string | null;
+  /** Jobs that this process is to work on. */
+  readonly isMine: (job: Job) => boolean;
   readonly owner: string;
   /** Resolves early where a job was added or the line is to end. */
   readonly pause: (ms: Millis) => Promise<void>;
@@ -55,12 +57,13 @@ export interface ExchangeLineDeps {
 
 /** Resolves when the exchange has no open job, the store can't be written, or another server works for the exchange. */
 export const workForExchange = async (exchange: ExchangeId, deps: ExchangeLineDeps): Promise<void> => {
-  const { handle, steps, rest, noRoom, owner, pause, ended, onFailedPage, log, now, monotonic } = deps;
+  const { handle, steps, rest, noRoom, isMine, owner, pause, ended, onFailedPage, log, now, monotonic } =
+    deps;
   const setbacks = createSetbacks(monotonic);
   const rested = (ms: Millis): Promise<void> => pause(Math.min(Math.max(ms, 1), MAX_PAUSE_MS));
 
   const openJobs = async (store: CandleStore): Promise<Job[]> => {
-    const open = (await store.openJobs()).filter((job) => job.exchange === exchange);
+    const open = (await store.openJobs()).filter((job) => job.exchange === exchange && isMine(job));
     return ORDER.flatMap((origin) => open.filter((job) => job.origin === origin));
   };
 

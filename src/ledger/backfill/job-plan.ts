@@ -45,6 +45,15 @@ export const requireInterval = async (
   throw new AppError('interval_not_supported', `${reason}.`, { errors: [{ parameter: 'interval', reason }] });
 };
 
+/** How the exchange gives candles of such symbols. */
+export const traitsOf = async (
+  exchanges: Pick<ExchangeClient, 'describe'>,
+  { exchange, symbol }: Pick<SeriesName, 'exchange' | 'symbol'>,
+): Promise<CandleTraits> => {
+  const { candles } = await exchanges.describe(exchange);
+  return (symbol.includes(':') ? candles?.contract : candles?.spot) ?? USUAL_TRAITS;
+};
+
 export interface JobPlans {
   work(store: CandleStore, job: Job): Promise<Work>;
   plan(store: CandleStore, work: Work): Promise<JobPlan>;
@@ -67,9 +76,8 @@ export const createJobPlans = ({ exchanges, requests, rest, settleMs, now }: Job
       requests.spellingOf(own.exchange, own.symbol) ??
       (await store.spelling(own.exchange, own.symbol)) ??
       own.symbol;
-    const { candles, intervals } = await exchanges.describe(job.exchange);
-    const traits = job.symbol.includes(':') ? candles?.contract : candles?.spot;
-    return { job, name: { ...own, symbol }, intervals, traits: traits ?? USUAL_TRAITS };
+    const { intervals } = await exchanges.describe(job.exchange);
+    return { job, name: { ...own, symbol }, intervals, traits: await traitsOf(exchanges, job) };
   },
   async plan(store, { job, name, traits }) {
     const parsed = parseInterval(name.interval);

@@ -74,6 +74,8 @@ export class SqliteHost {
     const store = this.#store;
     if (store === null) throw new StoreError('unavailable', 'The store is not open.');
     const writes = STORE_WRITES.has(method);
+    const queues = writes && method === 'addJob' && this.#lock === null;
+    if (queues) return this.#queueForOwner(store, args);
     if (writes && !this.#status.writable) throw new StoreError('read_only', this.#status.detail);
     try {
       const value = await this.#invoke(store, method, args);
@@ -122,6 +124,17 @@ export class SqliteHost {
     this.#closeFile();
     this.#lock?.release();
     this.#lock = null;
+  }
+
+  /** A job that the owner of the file finds there: the one thing that a reader may add. */
+  async #queueForOwner(store: CandleStore, args: readonly unknown[]): Promise<unknown> {
+    const session = this.#file?.session;
+    session?.exec('PRAGMA query_only = 0');
+    try {
+      return await this.#invoke(store, 'addJob', args);
+    } finally {
+      session?.exec('PRAGMA query_only = 1');
+    }
   }
 
   #invoke(store: CandleStore, method: keyof CandleStore, args: readonly unknown[]): Promise<unknown> {
