@@ -59,6 +59,8 @@ export interface ServiceOverrides {
   readonly loadGauge?: LoadGauge;
   /** The candle store, instead of the one of the settings; null: none. */
   readonly store?: StoreHandle | null;
+  /** How long a read of a shared store may take, in milliseconds; default 50. */
+  readonly storeReadMs?: number;
 }
 
 export interface Services {
@@ -149,6 +151,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
           handle,
           exchanges,
           enabled: names.exchangeIds,
+          sharedReadMs: overrides.storeReadMs,
           settings: {
             ...config.store,
             budgetShare: config.backfill.budgetShare,

@@ -14,7 +14,7 @@ import { feedPagesOf, pagesOf } from './evidence.js';
 import { planExport, type ExportPlan } from './export/export-plan.js';
 import type { Revision } from './merge.js';
 import { createReadJobs } from './read-jobs.js';
-import { createReader, type LedgerReader } from './reader.js';
+import { createReader, SHARED_READ_MS, type LedgerReader } from './reader.js';
 import { watchRoom } from './room.js';
 import { keyOf, locateSeries, type AskedSpan, type SeriesRange } from './series-range.js';
 import type { SeriesName } from './settle.js';
@@ -43,6 +43,8 @@ export interface LedgerDeps {
   readonly exchanges: Pick<ExchangeClient, 'fetch' | 'describe' | 'health'>;
   readonly settings: LedgerSettings;
   readonly enabled: readonly ExchangeId[];
+  /** How long a shared store may take while the exchange can be asked instead. */
+  readonly sharedReadMs?: Millis | undefined;
   readonly log: Log;
   readonly now: () => Millis;
   readonly monotonic: () => Millis;
@@ -88,6 +90,7 @@ const unavailable = (detail: string): AppError =>
 export const createLedger = (deps: LedgerDeps): Ledger => {
   const { handle, exchanges, settings, enabled, log, now, monotonic } = deps;
   const { settleMs, wanted } = settings;
+  const { sharedReadMs = SHARED_READ_MS } = deps;
   const owner = randomUUID();
   const live = new Set<string>();
   const kept = new Set(wanted.map(keyOf));
@@ -113,7 +116,7 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
   });
   const onJobs = (): void => backfill.wake();
   const queueJob = createReadJobs({ handle, enabled, onAdded: onJobs, log, now });
-  const reader = createReader({ handle, writer, settleMs, times, queueJob, now });
+  const reader = createReader({ handle, writer, settleMs, times, sharedReadMs, queueJob, now });
   const backfill = createBackfill({
     ...{ handle, exchanges, writer, settleMs, enabled, owner, log, now, monotonic },
     budgetShare: settings.budgetShare,

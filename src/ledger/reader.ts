@@ -17,7 +17,7 @@ import type { StoreTimes } from './store-times.js';
 import type { Writer } from './writer.js';
 
 /** A file answers in a millisecond; a database that is slow is as good as none while the venue can be asked. */
-const SHARED_BUDGET_MS: Millis = 50;
+export const SHARED_READ_MS: Millis = 50;
 const BUDGET_MS: Millis = 2_000;
 /** Calls to the venue for one answer. */
 const MAX_PARTS = 4;
@@ -27,6 +27,8 @@ export interface ReaderDeps {
   readonly writer: Pick<Writer, 'add'>;
   readonly settleMs: Millis;
   readonly times: StoreTimes;
+  /** How long a shared store may take while the venue can be asked instead. */
+  readonly sharedReadMs: Millis;
   /** Asks for what could not be had at once. */
   readonly queueJob: (name: SeriesName, span: Span) => Promise<void>;
   readonly now: () => Millis;
@@ -42,10 +44,10 @@ export interface LedgerReader {
 }
 
 export const createReader = (deps: ReaderDeps): LedgerReader => {
-  const { handle, writer, settleMs, times, queueJob, now } = deps;
+  const { handle, writer, settleMs, times, sharedReadMs, queueJob, now } = deps;
   const viewOf = createStoreViews({ handle, settleMs, times, now });
   const fetchPart = createPartFetch({ writer, settleMs });
-  const budget = (): Millis => (handle.shared ? SHARED_BUDGET_MS : BUDGET_MS);
+  const budget = (): Millis => (handle.shared ? sharedReadMs : BUDGET_MS);
 
   const later = (view: KnownView): void => {
     const open = openSpans(view);

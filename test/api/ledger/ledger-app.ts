@@ -77,6 +77,8 @@ export class LedgerRig {
       now: this.now,
       // Time passes; nobody sets the wall clock.
       monotonic: () => steadyNow() + this.ahead,
+      // A busy machine is no slow database.
+      storeReadMs: 5_000,
       ...overrides,
     });
     this.#apps.push(app);
