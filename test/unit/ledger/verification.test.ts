@@ -22,7 +22,13 @@ const started = (...given: Parameters<UnitRig['ledger']>) => {
   return ledger;
 };
 const asked = () => rig.venue.asked.map(({ since, limit }) => [((since ?? 0) - T0) / MINUTE, limit]);
-const hours = (count: number) => vi.advanceTimersByTimeAsync(count * 60 * MINUTE);
+/** The clock is set on to the last half minute of each quarter of an hour: the store is looked at three times in it. */
+const hours = async (count: number) => {
+  for (let quarter = 0; quarter < 4 * count; quarter += 1) {
+    vi.setSystemTime(Date.now() + 14.5 * MINUTE);
+    await minutes(0.5);
+  }
+};
 const minutes = (count: number) => vi.advanceTimersByTimeAsync(count * MINUTE);
 
 test('a live series is asked for again after a quarter of an hour and after a day, one page each, and no more', async () => {
