@@ -17,12 +17,18 @@ const SHARED_PROCESS = { isolate: false, setupFiles: ['test/support/shared-proce
 const OWN_PROCESS = ['test/unit/exchanges/ccxt/feeds/pong-clock.test.ts'];
 
 /** They measure times or memory of the machine that they run on, or write what others read: one after the other. */
-const ALONE = ['abuse', 'cache', 'hostile', 'hostile-budget', 'package', 'streams', 'workers'].map(
-  (name) => `test/e2e/${name}.test.ts`,
-);
+const ALONE = [
+  'abuse',
+  'redis-trouble',
+  'hostile',
+  'hostile-budget',
+  'package',
+  'stalled-readers',
+  'workers',
+].map((name) => `test/e2e/${name}.test.ts`);
 /** They do more in `npm run test:slow` (test/support/extent.ts). */
 const EXTENSIBLE = [
-  ...['abuse', 'cache', 'hostile', 'outage', 'package', 'soak', 'streams'].map(
+  ...['abuse', 'redis-trouble', 'hostile', 'outage', 'package', 'soak', 'stalled-readers', 'streams'].map(
     (name) => `test/e2e/${name}.test.ts`,
   ),
   'test/api/http/hostile-queries.test.ts',

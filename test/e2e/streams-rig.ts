@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.js';
@@ -175,4 +176,19 @@ export const openMany = async <T>(count: number, open: () => Promise<T>): Promis
       ...(await Promise.all(Array.from({ length: Math.min(AT_ONCE, count - readers.length) }, open))),
     );
   return readers;
+};
+
+/** A client that asks for this gets every tick of one market. */
+export const EVERY_TICK = 'exchange=binance&symbol=BTC/USDT&threshold=0';
+
+const received = (readers: Reader[]): number => readers.reduce((sum, { tickers }) => sum + tickers.length, 0);
+
+/** Forgets the first events, which differ by when a reader came, once the standing market has no more of them. */
+export const settle = async (readers: Reader[]): Promise<void> => {
+  let before = 0;
+  while (before !== received(readers)) {
+    before = received(readers);
+    await pause(1000);
+  }
+  for (const reader of readers) reader.tickers.length = reader.times.length = 0;
 };
