@@ -1,7 +1,11 @@
 // The errors that the documentation shows are the ones that the server gives: each is provoked, then compared.
 import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { request, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { FastifyInstance } from 'fastify';
 import { WebSocket } from 'ws';
@@ -119,7 +123,9 @@ const PROVOKED: Readonly<Record<ErrorCode, () => Promise<Problem>>> = {
   not_supported_by_exchange: async () =>
     problemAt(await venueApp(), '/v1/markets/ohlcv?exchange=bitflyer&symbol=BTC/JPY'),
   feature_disabled: async () => {
-    const { app } = await fakeApp();
+    const folder = mkdtempSync(join(tmpdir(), 'error-examples-'));
+    const { app } = await fakeApp({ STORE_URL: `sqlite:${join(folder, 'candles.db')}` });
+    open.push({ close: () => rm(folder, { recursive: true }) });
     return (await app.inject({ method: 'DELETE', url: '/v1/backfills/1' })).json<Problem>();
   },
   origin_not_allowed: async () => {
