@@ -59,7 +59,7 @@ export const createReadiness = ({
   const noStore: StoreCheck = {
     state: 'disabled',
     since: startedAt,
-    detail: 'STORE_URL=none: no candles are kept.',
+    detail: 'No candles are kept: STORE_URL=none, or no home folder to keep them in.',
   };
   return (): Readiness => {
     const at = now();

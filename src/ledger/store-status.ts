@@ -5,7 +5,10 @@ import type { CandleStore } from './store.js';
 
 /** What is answered where candles are asked for by what only a store knows. */
 export const noStore = (): AppError =>
-  new AppError('not_found', 'This server keeps no candles: there is no store (STORE_URL=none).');
+  new AppError(
+    'not_found',
+    'This server keeps no candles: there is no store (STORE_URL=none, or no home folder).',
+  );
 
 export interface StoreStatus {
   readonly state: 'ok' | 'degraded' | 'disabled';

@@ -1,6 +1,7 @@
 /** The built server in its sandbox, spoken to by the official client as desktop clients and remote ones do. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
@@ -15,6 +16,8 @@ const ENV = {
   APP_ENV: 'production',
   HOST: '127.0.0.1',
   PORT: '0',
+  // Where no home is named no candles are kept; those of a sandbox go to a temporary folder.
+  HOME: tmpdir(),
 };
 const MODES = ['auto', 'legacy'] as const;
 

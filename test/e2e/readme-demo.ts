@@ -23,7 +23,9 @@ const end = async (child: ChildProcess): Promise<void> => {
 
 /** The built server with the demo's settings, once it listens. */
 export const startDemo = async (): Promise<Demo> => {
-  const env = { ...process.env, SANDBOX: 'true', REDIS_ENABLED: 'false', PORT: '0', HOST: '127.0.0.1' };
+  // As the demo: candles are kept in a temporary folder that ends with it.
+  const own = { SANDBOX: 'true', REDIS_ENABLED: 'false', STORE_URL: '', PORT: '0', HOST: '127.0.0.1' };
+  const env = { ...process.env, ...own };
   const child = spawn(process.execPath, ['dist/cli.js'], {
     cwd: ROOT,
     env,
