@@ -5,6 +5,8 @@ import { ProjectOrder } from './test/support/project-order.js';
 const UNIT_MS = 30_000;
 const E2E_MS = 120_000;
 const SLOW_MS = 1_800_000;
+/** Deadline of `expect.poll` where a test names none: ten times what a busy machine was seen to take. */
+const POLL_MS = 10_000;
 
 /**
  * Files at once, whatever the number of cores (by default one less than cores): most of them wait for sockets, processes
@@ -40,6 +42,7 @@ export default defineConfig({
   test: {
     // No test writes into the user's folders: a server that a test starts keeps no candles unless the test says where.
     env: { STORE_URL: 'none' },
+    expect: { poll: { timeout: POLL_MS } },
     maxWorkers: AT_ONCE,
     sequence: { sequencer: ProjectOrder },
     projects: [

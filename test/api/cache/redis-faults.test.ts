@@ -60,7 +60,7 @@ const expectBackSoon = async (): Promise<void> => {
     const { cache } = await other.marketData.get(tickerOf('C0/USDT'));
     await other.close();
     expect(cache).toBe('HIT');
-  });
+  }, 10_000);
   expect(rig.cache.stats().shared!.hits).toBeGreaterThanOrEqual(hits);
 };
 

@@ -100,7 +100,7 @@ test('one that is not there is told without its address, and opened when it is',
   giveBack();
   vi.advanceTimersByTime(5_000);
   vi.useRealTimers();
-  await vi.waitFor(() => expect(handle.store()).not.toBeNull());
+  await vi.waitFor(() => expect(handle.store()).not.toBeNull(), 10_000);
   expect(handle.status()).toMatchObject({ state: 'ok', writable: true });
 });
 
@@ -137,7 +137,7 @@ test('a transaction that is cut leaves nothing of itself', async () => {
       "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
     );
     expect(waiting).toHaveLength(1);
-  });
+  }, 10_000);
   await sql(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,
   );
@@ -239,7 +239,10 @@ test('simulated and real data: the handle rejects at the start, and stays closed
   giveBack();
   vi.advanceTimersByTime(5_000);
   vi.useRealTimers();
-  await vi.waitFor(() => expect(log.lines.map(({ message }) => message)).toContain('the store stays closed'));
+  await vi.waitFor(
+    () => expect(log.lines.map(({ message }) => message)).toContain('the store stays closed'),
+    10_000,
+  );
   expect(handle.store()).toBeNull();
   expect(handle.status()).toMatchObject({ state: 'degraded', writable: false });
 });
@@ -276,7 +279,7 @@ test('what is forgotten waits for whoever writes the series', async () => {
        WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted`,
     );
     expect(waiting).toHaveLength(1);
-  });
+  }, 10_000);
   expect(await store.series(NAME)).toMatchObject({ candles: 10 });
   await writer.query('COMMIT');
   await writer.end();

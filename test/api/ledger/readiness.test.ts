@@ -47,11 +47,13 @@ test.each([
         detail: expect.stringMatching(reason) as string,
       });
     const { since } = await readinessOf(app);
-    expect(log.lines).toContainEqual({
-      level: 'warn',
-      message: 'the candle store does not keep what it should',
-      details: { reason: expect.stringMatching(reason) as string },
-    });
+    await expect
+      .poll(() => log.lines)
+      .toContainEqual({
+        level: 'warn',
+        message: 'the candle store does not keep what it should',
+        details: { reason: expect.stringMatching(reason) as string },
+      });
     const ether = series('binance', 'ETH/USDT');
     expect((await app.inject(`/v1/markets/ohlcv?${ether}&limit=5`)).statusCode).toBe(200);
     expect(await rangesOf(app, ether)).toEqual([]);

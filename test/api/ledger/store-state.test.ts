@@ -50,11 +50,13 @@ test.each([
     await rangesOf(first, BTC);
     await first.close();
     const full = await rig.app(env);
-    await vi.waitFor(async () =>
-      expect(await readiness(full)).toMatchObject({
-        ...{ code: 200, status: 'degraded', state: 'degraded' },
-        detail: expect.stringContaining(name) as string,
-      }),
+    await vi.waitFor(
+      async () =>
+        expect(await readiness(full)).toMatchObject({
+          ...{ code: 200, status: 'degraded', state: 'degraded' },
+          detail: expect.stringContaining(name) as string,
+        }),
+      10_000,
     );
     expect(await ask(full, since)).toMatchObject({ status: 200, cache: 'STORE' });
     expect(await ask(full, since - 50 * MINUTE)).toMatchObject({ status: 200, cache: 'MISS' });
@@ -78,7 +80,7 @@ test('a second server on one file reads, stays ready, says so, and takes over', 
   await owner.close();
   vi.advanceTimersByTime(60_000);
   vi.useRealTimers();
-  await vi.waitFor(async () => expect((await readiness(second)).detail).toBe('SQLite file'));
+  await vi.waitFor(async () => expect((await readiness(second)).detail).toBe('SQLite file'), 10_000);
   await ask(second, since - 30 * MINUTE);
   expect(await rangesOf(second, BTC, `&from=${since - 30 * MINUTE}&to=${since + 30 * MINUTE}`)).toMatchObject(
     [{ state: 'known' }],
@@ -118,8 +120,10 @@ test('a PostgreSQL that is slow or gone costs no answer: the exchange is asked',
     proxy.delayMs = 0;
     await proxy.close();
     expect(await ask(app, since, 22)).toMatchObject({ status: 200, cache: 'MISS' });
-    await vi.waitFor(async () =>
-      expect(await readiness(app)).toMatchObject({ code: 200, status: 'degraded', state: 'degraded' }),
+    await vi.waitFor(
+      async () =>
+        expect(await readiness(app)).toMatchObject({ code: 200, status: 'degraded', state: 'degraded' }),
+      10_000,
     );
     const coverage = await app.inject(`/v1/markets/ohlcv/coverage?${BTC}`);
     expect(coverage.json()).toMatchObject({ status: 503, code: 'upstream_unavailable' });

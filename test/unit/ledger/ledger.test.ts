@@ -213,7 +213,7 @@ describe('status', () => {
     ledger.start();
     ledger.recordFeed(NAME, [feedCandle(0)], NOW);
     await ledger.coverage(NAME, WHOLE);
-    await vi.waitFor(() => expect(ledger.stats().freeBytes).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(ledger.stats().freeBytes).toBeGreaterThan(0), 10_000);
     expect(ledger.stats()).toMatchObject({
       status: { state: 'ok' },
       writes: { websocket: 1, dropped: 0 },

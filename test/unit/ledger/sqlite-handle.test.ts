@@ -79,7 +79,7 @@ test('a file that can not be opened is told, and opened as soon as it can be', a
   rmSync(join(folder, 'deep'));
   vi.advanceTimersByTime(5_000);
   vi.useRealTimers();
-  await vi.waitFor(() => expect(handle.store()).not.toBeNull());
+  await vi.waitFor(() => expect(handle.store()).not.toBeNull(), 10_000);
   expect(handle.status()).toMatchObject({ state: 'ok', writable: true });
 });
 
@@ -98,7 +98,10 @@ test('simulated and real data: the handle rejects at the start, and stays closed
   renameSync(aside, join(folder, 'deep'));
   vi.advanceTimersByTime(5_000);
   vi.useRealTimers();
-  await vi.waitFor(() => expect(log.lines.map(({ message }) => message)).toContain('the store stays closed'));
+  await vi.waitFor(
+    () => expect(log.lines.map(({ message }) => message)).toContain('the store stays closed'),
+    10_000,
+  );
   expect(handle.status()).toMatchObject({
     ...{ state: 'degraded', writable: false, detail: expect.stringContaining('sandbox') as string },
   });
@@ -117,7 +120,7 @@ test('a second handle on one file reads, and owns it when the first has gone', a
   await first.close();
   vi.advanceTimersByTime(60_000);
   vi.useRealTimers();
-  await vi.waitFor(() => expect(second.status().writable).toBe(true));
+  await vi.waitFor(() => expect(second.status().writable).toBe(true), 10_000);
   expect(await write(storeOf(second), { first: 3, count: 3 })).toMatchObject({ inserted: 3 });
 });
 
@@ -132,7 +135,7 @@ test('a file that can not be owned when its turn comes is told in the log', asyn
   mkdirSync(`${file}-owner`);
   vi.advanceTimersByTime(5_000);
   vi.useRealTimers();
-  await vi.waitFor(() => expect(log.warnings()).toEqual(['the store can not be opened']));
+  await vi.waitFor(() => expect(log.warnings()).toEqual(['the store can not be opened']), 10_000);
 });
 
 describe('a thread that dies', () => {
@@ -175,7 +178,7 @@ describe('a thread that dies', () => {
     expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
     vi.advanceTimersByTime(5_000);
     vi.useRealTimers();
-    await vi.waitFor(() => expect(handle.store()).not.toBeNull());
+    await vi.waitFor(() => expect(handle.store()).not.toBeNull(), 10_000);
     expect(threads).toHaveLength(2);
   });
 
@@ -191,7 +194,7 @@ describe('a thread that dies', () => {
     });
     vi.advanceTimersByTime(20_000);
     vi.useRealTimers();
-    await vi.waitFor(() => expect(handle.store()).not.toBeNull());
+    await vi.waitFor(() => expect(handle.store()).not.toBeNull(), 10_000);
     expect(threads).toHaveLength(2);
   });
 
