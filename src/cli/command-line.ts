@@ -26,6 +26,10 @@ const COMMANDS: Readonly<Record<string, ListedCommand>> = {
     summary: 'fetch the history of a series into the candle store',
     load: async () => (await import('./backfill.js')).backfill,
   },
+  store: {
+    summary: 'look after the candle store: info, check, verify, backup, export, vacuum, copy',
+    load: async () => (await import('./store.js')).store,
+  },
 };
 
 /** Without a name. */
