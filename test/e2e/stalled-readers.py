@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 
-SEGMENT = 536
+SEGMENT = 1448  # of Ethernet
 # Linux's smallest. The fewer segments are acknowledged before the window closes, the smaller is the server's
 # congestion window, and with it the send buffer that has to fill: 100 kB instead of 440 kB with one of 8 kB.
 RECEIVE_BUFFER = 2304
