@@ -54,6 +54,7 @@ export default defineConfig({
           include: ['test/unit/**/*.test.ts'],
           exclude: OWN_PROCESS,
           testTimeout: UNIT_MS,
+          hookTimeout: UNIT_MS,
         },
       },
       { extends: true, test: { name: 'unit-own-process', include: OWN_PROCESS, testTimeout: UNIT_MS } },
