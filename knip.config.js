@@ -20,8 +20,6 @@ export default {
     '@fastify/swagger-ui',
     'redoc',
     '@redocly/cli',
-    // For the ledger's export as Parquet.
-    'hyparquet',
   ],
   // Programs of the machine: the benchmarks say which package brings them.
   ignoreBinaries: ['cc', 'taskset', 'redis-server'],

@@ -82,7 +82,7 @@ export const extentOf = ({ request, interval, settledEnd, at }: KnownView, full:
 };
 
 /** Of everything at hand, fetched candles included. */
-export const currentExtent = (view: KnownView): Extent =>
+const currentExtent = (view: KnownView): Extent =>
   extentOf(view, candleEdges(wantedOf(view), view.request.limit));
 
 export const hasKnown = (view: KnownView): boolean => {

@@ -90,7 +90,7 @@ export type JobUpdate = Partial<
 >;
 
 /** What a job's page changes of the job. */
-export interface JobWrite {
+interface JobWrite {
   readonly id: string;
   readonly update: JobUpdate;
   readonly lease?: { readonly name: string; readonly owner: string } | undefined;

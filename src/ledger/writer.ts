@@ -14,7 +14,7 @@ import type { JobUpdate, Written } from './store.js';
 const MAX_QUEUED_PAGES = 500;
 
 /** What came of the pages of one exchange beside their candles. */
-export interface Corrections {
+interface Corrections {
   readonly revised: number;
   readonly disputed: number;
   readonly suspect: number;

@@ -10,7 +10,7 @@ import type {
 } from '../../../src/exchanges/exchange-client.js';
 import { createLedger, type Ledger, type LedgerDeps } from '../../../src/ledger/ledger.js';
 import { readMigrations } from '../../../src/ledger/migrations.js';
-import { settlePage, type PageEvidence } from '../../../src/ledger/settle.js';
+import { settlePage } from '../../../src/ledger/settle.js';
 import { createSqlStore } from '../../../src/ledger/sql-store.js';
 import { loadSqlite } from '../../../src/ledger/sqlite/driver.js';
 import { openSqliteFile, SQLITE_NOW } from '../../../src/ledger/sqlite/sqlite-database.js';
@@ -142,7 +142,7 @@ export class FakeCandleVenue implements Pick<ExchangeClient, 'fetch' | 'describe
   ];
 }
 
-export const SETTINGS: LedgerDeps['settings'] = {
+const SETTINGS: LedgerDeps['settings'] = {
   settleMs: 10_000,
   maxBytes: 1e12,
   minFreeBytes: 0,
@@ -199,4 +199,3 @@ export class UnitRig {
 }
 
 export const feedCandle = (index: number, closed = true) => ({ ...candleAt(index), closed });
-export type { PageEvidence };
