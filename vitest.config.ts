@@ -30,9 +30,17 @@ const ALONE = [
 ].map((name) => `test/e2e/${name}.test.ts`);
 /** They do more in `npm run test:slow` (test/support/extent.ts). */
 const EXTENSIBLE = [
-  ...['abuse', 'redis-trouble', 'hostile', 'outage', 'package', 'soak', 'stalled-readers', 'streams'].map(
-    (name) => `test/e2e/${name}.test.ts`,
-  ),
+  ...[
+    'abuse',
+    'backfill-kills',
+    'redis-trouble',
+    'hostile',
+    'outage',
+    'package',
+    'soak',
+    'stalled-readers',
+    'streams',
+  ].map((name) => `test/e2e/${name}.test.ts`),
   'test/api/http/hostile-queries.test.ts',
   'test/unit/exchanges/{resilience,worker}/soak.test.ts',
 ];

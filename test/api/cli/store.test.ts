@@ -75,7 +75,7 @@ describe('info', () => {
     expect((await store('info')).stdout).toMatch(/^binance {3}A\/B .* 0 +- +-$/m);
   });
 
-  test('says where a PostgreSQL is not to be named', async () => {
+  test('a PostgreSQL is named without its address', async () => {
     const { stdout } = await command(rig, ['store', 'info'], { env: { STORE_URL: await postgres() } });
     expect(stdout).toMatch(/^PostgreSQL: PostgreSQL\n0 series, 0 candles/);
   });
