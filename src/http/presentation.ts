@@ -30,16 +30,21 @@ export const JSON_ONLY: Presentation = {
 
 /** CSV where it is liked better, or as well and by its name where JSON is covered by a wildcard. */
 const chooseForm = (accept: string): MediaForm | null => {
+  if (accept === '') return 'json';
   const [json, csv] = [qualityOf(accept, 'application/json'), qualityOf(accept, 'text/csv')];
   if (json.q === 0 && csv.q === 0) return null;
   if (csv.q !== json.q) return csv.q > json.q ? 'csv' : 'json';
   return csv.specificity > json.specificity ? 'csv' : 'json';
 };
 
-const negotiatedForm = (accept: string | undefined): MediaForm | null =>
-  accept === undefined || accept === '' || accept === '*/*' || accept === 'application/json'
-    ? 'json'
-    : chooseForm(accept);
+/** The last header that had to be read and what came of it: clients of one kind send the same one with every request. */
+let last: { readonly accept: string; readonly form: MediaForm | null } = { accept: '', form: 'json' };
+
+const negotiatedForm = (accept: string | undefined): MediaForm | null => {
+  if (accept === undefined || accept === '*/*' || accept === 'application/json') return 'json';
+  if (accept !== last.accept) last = { accept, form: chooseForm(accept) };
+  return last.form;
+};
 
 export interface CandleView {
   /** undefined: Accept decides. */
