@@ -111,6 +111,15 @@ describe('the image', () => {
     for (const line of instructions.filter((one) => /npm (ci|prune)/.test(one)))
       expect(line).toContain('--ignore-scripts');
   });
+
+  test('starts the program, keeps candles in a volume that its user owns, and compose names that volume', () => {
+    expect(instructions.at(-1)).toBe('ENTRYPOINT ["node", "dist/cli.js"]');
+    expect(instructions.some((line) => /^ENV .*STORE_URL=sqlite:\/data\/candles\.db$/.test(line))).toBe(true);
+    const made = instructions.indexOf('RUN mkdir /data && chown node:node /data');
+    expect(made).toBeGreaterThan(0);
+    expect(instructions.indexOf('VOLUME /data')).toBeGreaterThan(made);
+    expect(read('docker/docker-compose.yml')).toContain("volumes: ['candles:/data']");
+  });
 });
 
 describe('workflows', () => {
