@@ -10,6 +10,7 @@ import { loadConfig } from '../../src/config/config.js';
 import { ERROR_CODES, type ErrorCode } from '../../src/errors.js';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.js';
 import { silentLog } from '../../src/log/log.js';
+import { calmGauge } from '../support/app.js';
 import { selfSigned, type Identity } from '../support/self-signed.js';
 import { FAULTS, tableOf, VENUES, type FaultRow, type Seen, type VenueName } from './fault-matrix.js';
 import { startServer } from './streams-rig.js';
@@ -73,6 +74,7 @@ const startRig = async (venue: VenueName): Promise<Rig> => {
       const app = await buildApp(loadConfig(settings(sandbox.url)), {
         log: silentLog,
         now: () => Date.now() + ahead,
+        loadGauge: calmGauge,
       });
       closers.push(() => app.close());
       return { app, pass: (ms) => void (ahead += ms) };
@@ -243,7 +245,10 @@ const throughServer = async (door: Door, trusted?: Identity): Promise<Reached> =
 /** The same app in this process, whose look-ups of names the door answers. */
 const throughThisProcess = async (door: Door): Promise<Reached> => {
   closers.push(() => door.close());
-  const app = await buildApp(loadConfig({ ...settings(door.url), ...PATIENT }), { log: silentLog });
+  const app = await buildApp(loadConfig({ ...settings(door.url), ...PATIENT }), {
+    log: silentLog,
+    loadGauge: calmGauge,
+  });
   closers.push(() => app.close());
   return { door, ask: (venue, symbol) => ask(app, venue, symbol) };
 };

@@ -25,6 +25,9 @@ const open = async (redisUrl: string, sandboxUrl: string, now: () => number): Pr
     ENABLED_EXCHANGES: 'binance',
     RATE_LIMIT_REQUESTS: '10000',
     TICKER_CACHE_TTL: '60',
+    // A thousand requests take seconds of this thread on a busy machine.
+    UPSTREAM_TIMEOUT: '60',
+    REQUEST_TIMEOUT: '60',
   });
   const redis = createRedisCache({ url: redisUrl, log: silentLog, now, commandTimeoutMs: 10_000 });
   await vi.waitFor(() => expect(redis.health().state).toBe('ok'), { timeout: 10_000 });
