@@ -1,5 +1,5 @@
 /**
- * Puts the house together. `buildApp` is the one seam for tests: any service can be put in another's place. It neither
+ * Builds the server from its services. `buildApp` is the one seam for tests: each service can be replaced. It neither
  * listens nor reads the environment.
  */
 import { fileURLToPath } from 'node:url';

@@ -10,6 +10,7 @@
 import { ServerResponse, validateHeaderName, validateHeaderValue, type IncomingMessage } from 'node:http';
 import type { HeaderPair } from './common-headers.js';
 
+/** Node's types do not have the field: hence the casts below. */
 interface HeadField {
   _header: string | null;
 }

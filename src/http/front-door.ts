@@ -1,7 +1,7 @@
 /**
- * The shortest way to a cached answer: before Fastify makes anything of the request. It opens only while no rule has
- * anything to say about who asks or when: no client limit, every origin alike, not shutting down, not overloaded. What
- * it answers is reported as any other answer is; whatever it does not answer goes on to Fastify untouched.
+ * Answers from the cache before Fastify handles the request. Used only without a client limit, with the same headers for
+ * every origin, and while the server neither shuts down nor is overloaded. Its answers are reported as all others are;
+ * every other request goes on to Fastify unchanged.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
