@@ -46,7 +46,8 @@ const ALLOWED = {
   mcp: ['exchanges', 'ledger', 'market-data', ...WORDS],
   metrics: ['cache', 'coinmarketcap', 'exchanges', 'ledger', 'market-data', 'streams', ...WORDS],
   ledger: ['exchanges', ...WORDS],
-  access: ['cache', ...WORDS],
+  // The ledger's drivers of SQLite and its migrations serve the store of keys too.
+  access: ['cache', 'ledger', ...WORDS],
   cluster: ['cache', 'exchanges', ...WORDS],
   exchanges: ['config', ...WORDS],
   cache: WORDS,
@@ -64,7 +65,7 @@ const ALLOWED = {
 const HOMES = {
   ccxt: 'exchanges/ccxt/',
   ioredis: 'cache/',
-  pg: 'ledger/postgres/',
+  pg: '(ledger/postgres|access/store)/',
   '@photostructure/sqlite': 'ledger/sqlite/',
   'hyparquet-writer': 'ledger/export/',
   'prom-client': 'metrics/',

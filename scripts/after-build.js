@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 const root = new URL('..', import.meta.url);
 const at = (path) => fileURLToPath(new URL(path, root));
 
-cpSync(at('src/ledger/migrations'), at('dist/ledger/migrations'), { recursive: true });
+for (const folder of ['ledger/migrations', 'access/store/migrations'])
+  cpSync(at(`src/${folder}`), at(`dist/${folder}`), { recursive: true });
 chmodSync(at('dist/cli.js'), 0o755);
 
 for (const path of readdirSync(at('dist'), { recursive: true, encoding: 'utf8' })) {

@@ -19,6 +19,14 @@ export const ERROR_CODES = {
   symbol_not_found: spec(400, 'Symbol not found'),
   interval_not_supported: spec(400, 'Interval not supported'),
   not_supported_by_exchange: spec(400, 'Not supported by exchange'),
+  credential_in_url: spec(400, 'Credential in URL'),
+  unauthenticated: spec(401, 'Unauthenticated'),
+  invalid_credentials: spec(401, 'Invalid credentials'),
+  credentials_expired: spec(401, 'Credentials expired'),
+  credentials_revoked: spec(401, 'Credentials revoked'),
+  ticket_invalid: spec(401, 'Ticket invalid'),
+  insufficient_scope: spec(403, 'Insufficient scope'),
+  plan_forbids: spec(403, 'Plan forbids'),
   feature_disabled: spec(403, 'Feature disabled'),
   origin_not_allowed: spec(403, 'Origin not allowed'),
   not_found: spec(404, 'Not found'),
@@ -32,12 +40,15 @@ export const ERROR_CODES = {
   upstream_rate_limited: spec(429, 'Upstream rate limited', true),
   upstream_budget_exhausted: spec(429, 'Upstream budget exhausted', true),
   client_rate_limited: spec(429, 'Client rate limited', true),
+  quota_exceeded: spec(429, 'Quota exceeded', true),
   stream_limit_reached: spec(429, 'Stream limit reached', true),
+  too_many_auth_failures: spec(429, 'Too many authentication failures', true),
   internal_error: spec(500, 'Internal error'),
   upstream_error: spec(502, 'Upstream error'),
   upstream_bad_response: spec(502, 'Upstream bad response', true),
   upstream_geo_blocked: spec(502, 'Upstream geo-blocked'),
   upstream_auth_required: spec(502, 'Upstream requires authentication'),
+  auth_unavailable: spec(503, 'Authentication unavailable', true),
   upstream_unavailable: spec(503, 'Upstream unavailable', true),
   upstream_timeout: spec(503, 'Upstream timeout', true),
   upstream_maintenance: spec(503, 'Upstream maintenance', true),
@@ -70,6 +81,10 @@ export interface AppErrorDetails {
   readonly retryAfterMs?: number | undefined;
   readonly upstream?: UpstreamOrigin | undefined;
   readonly errors?: readonly ParameterFault[] | undefined;
+  /** Scopes that the credential lacks. */
+  readonly requiredScopes?: readonly string[] | undefined;
+  /** Limits of the plan that are used up. */
+  readonly violatedPolicies?: readonly ('window' | 'day' | 'month')[] | undefined;
   /** Only where a live order book was found to be wrong; never shown to callers but in a stream's status. */
   readonly bookFault?: BookFault | undefined;
   /**
@@ -100,6 +115,8 @@ export class AppError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly upstream: UpstreamOrigin | undefined;
   readonly errors: readonly ParameterFault[] | undefined;
+  readonly requiredScopes: AppErrorDetails['requiredScopes'];
+  readonly violatedPolicies: AppErrorDetails['violatedPolicies'];
   readonly bookFault: BookFault | undefined;
   readonly confined: boolean;
   readonly diagnosis: string | undefined;
@@ -117,6 +134,8 @@ export class AppError extends Error {
     this.retryAfterMs = details.retryAfterMs;
     this.upstream = details.upstream;
     this.errors = details.errors;
+    this.requiredScopes = details.requiredScopes;
+    this.violatedPolicies = details.violatedPolicies;
     this.bookFault = details.bookFault;
     this.diagnosis = details.diagnosis;
   }

@@ -2,12 +2,14 @@
  * Settings: the environment (config/environment.ts), checked once and turned into one frozen object. Durations are
  * seconds in the environment and milliseconds in Config.
  */
+import { accessFaults, accessSettings, type AccessSettings } from './access-settings.js';
 import { environment, type Environment } from './environment.js';
-import { storeLocation, type BackfillEntry, type StoreLocation } from './store-settings.js';
+import { storeLocation, type BackfillEntry, type StoreLocation, type Variables } from './store-settings.js';
 import {
   exchangeIds,
   exchangeOptionsByExchange,
   flagOf,
+  isLoopback,
   isProxyUrl,
   list,
   originOf,
@@ -15,7 +17,7 @@ import {
 } from './values.js';
 import { editDistance, nearestNames } from '../lib/edit-distance.js';
 
-export type { ExchangeOptions };
+export type { ExchangeOptions, Variables };
 
 /** How upstream attempts are spaced; all in milliseconds. */
 interface RetrySettings {
@@ -87,6 +89,7 @@ export interface Config {
     /** Callers may start and cancel backfills. */
     readonly api: boolean;
   };
+  readonly access: AccessSettings;
   /** For REST and WebSocket to the venues, from the usual variables in either case. */
   readonly proxy: { readonly https: string; readonly http: string; readonly no: string };
 }
@@ -109,9 +112,6 @@ const trustProxy = (text: string): Config['trustProxy'] => {
 
 const sandboxSetting = (text: string): boolean | string => flagOf(text) ?? text.replace(/\/+$/, '');
 
-const isLoopback = (host: string): boolean =>
-  host.toLowerCase() === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
-
 /** What is bound to this machine alone is asked for by this machine's names, or by the address that it is bound to. */
 const allowedHosts = (text: string, host: string): Config['allowedHosts'] => {
   if (text === '*') return null;
@@ -119,9 +119,6 @@ const allowedHosts = (text: string, host: string): Config['allowedHosts'] => {
   const own = isLoopback(host) && host !== '::1' ? [host] : [];
   return named.length === 0 && !isLoopback(host) ? null : [...named, ...own];
 };
-
-/** Environment variables. */
-export type Variables = Readonly<Record<string, string | undefined>>;
 
 const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Config => ({
   env: e.APP_ENV,
@@ -176,6 +173,7 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
     retentionMs: e.STORE_RETENTION,
   },
   backfill: { series: e.BACKFILL, budgetShare: e.BACKFILL_BUDGET_SHARE, api: e.BACKFILL_API },
+  access: accessSettings(e, env),
   sandbox: sandboxSetting(e.SANDBOX),
   sandboxControl: e.SANDBOX_CONTROL,
   proxy,
@@ -196,6 +194,7 @@ const PROXY_VARIABLES = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'] as const;
 /** Their values, or parts of them, may be secret: no message repeats them. */
 const MAY_BE_SECRET: ReadonlySet<string> = new Set([
   ...['CMC_API_KEY', 'CMC_API_URL', 'EXCHANGE_OPTIONS', 'REDIS_URL', 'STORE_URL', ...PROXY_VARIABLES],
+  ...['AUTH_STORE', 'OAUTH_INTROSPECTION_URL', 'OAUTH_INTROSPECTION_CLIENT_SECRET'],
 ]);
 /** A bad value is repeated up to this many characters. */
 const MAX_SHOWN_LENGTH = 60;
@@ -263,6 +262,7 @@ export const loadConfig = (env: Variables, knownExchanges?: ReadonlySet<string>)
       faults.push(
         `${name}: must be an http(s) URL such as http://proxy:3128, a password in it percent-encoded`,
       );
+  if (result.success) faults.push(...accessFaults(result.data, env));
   if (!result.success || faults.length > 0) throw new ConfigError(faults);
   return deepFreeze(toConfig(result.data, proxy, env));
 };

@@ -3,6 +3,7 @@
  * the descriptions (a test keeps it in step), and `npm run docs` writes them into docs/configuration.md.
  */
 import { z } from 'zod';
+import { AUTH_MODES, TOKEN_ALGORITHMS } from './access-words.js';
 import { backfillEntries, storeUrl } from './store-settings.js';
 import {
   exchangeIds,
@@ -22,6 +23,13 @@ import {
 } from './values.js';
 
 const LOG_LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR'] as const;
+
+const ALGORITHMS: ReadonlySet<string> = new Set(TOKEN_ALGORITHMS);
+
+/** Empty, or the name of a plan. */
+const planName = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{0,64}$/, 'must be the name of a plan: letters, digits, - and _');
 
 /** What each variable may be, its default and its meaning. */
 export const environment = z.object({
@@ -173,6 +181,70 @@ export const environment = z.object({
     max: 1,
   }).describe("part of an exchange's budget that fetching history may use"),
   BACKFILL_API: flag(false).describe('callers may start and cancel backfills'),
+  AUTH_MODE: word(AUTH_MODES, 'must be off, optional or required')
+    .default('off')
+    .describe(
+      'who may ask: off, everybody; optional, everybody, and keys with limits of their own; required, keys only',
+    ),
+  AUTH_STORE: storeUrl.describe(
+    'where keys are kept: sqlite:<file> or postgres://user@host/database; empty: beside the candles',
+  ),
+  AUTH_ANONYMOUS_PLAN: planName
+    .default('')
+    .describe(
+      'plan of callers without a key, with AUTH_MODE=optional; empty: no plan, only the client limit',
+    ),
+  AUTH_SYNC_INTERVAL: seconds(1, { min: 1, max: 60 }).describe(
+    'seconds within which a change that another process made to keys takes effect here at the latest',
+  ),
+  AUTH_MAX_STALE: seconds(300, { max: 86_400 }).describe(
+    'seconds that keys are served from memory while their store does not answer',
+  ),
+  AUTH_TICKET_TTL: seconds(30, { min: 1, max: 300 }).describe('seconds that a ticket can be used'),
+  ADMIN_API: flag(false).describe(
+    'keys and plans can be administered over /v1/admin, by keys with the scope admin',
+  ),
+  METRICS_AUTH: flag(false).describe('/metrics asks for a key with the scope metrics:read'),
+  PUBLIC_URL: z
+    .string()
+    .refine(
+      (text) => text === '' || isPlainHttpUrl(text),
+      'must be an http(s) URL without credentials, ? and #',
+    )
+    .default('')
+    .describe(
+      'address under which clients reach this server, e.g. https://data.example.com; needed for OAuth',
+    ),
+  OAUTH_ISSUER: z
+    .string()
+    .default('')
+    .describe('issuers whose tokens are accepted, as https URLs separated by commas; empty: no tokens'),
+  OAUTH_AUDIENCE: z
+    .string()
+    .default('')
+    .describe('audiences that a token may be for, separated by commas; empty: PUBLIC_URL and PUBLIC_URL/mcp'),
+  OAUTH_ALGORITHMS: z
+    .string()
+    .refine(
+      (text) => list(text).length > 0 && list(text).every((name) => ALGORITHMS.has(name)),
+      `must be names of ${TOKEN_ALGORITHMS.join(', ')}, separated by commas`,
+    )
+    .default('RS256,PS256,ES256,EdDSA')
+    .describe('signature algorithms that a token may have, separated by commas'),
+  OAUTH_CLOCK_SKEW: seconds(30, { max: 300 }).describe("seconds that an issuer's clock may be off"),
+  OAUTH_SCOPE_PREFIX: z.string().max(200).default('').describe("cut from the front of a token's scopes"),
+  OAUTH_PLAN_CLAIM: z
+    .string()
+    .max(200)
+    .default('')
+    .describe('claim of a token that names its plan; empty: none does'),
+  OAUTH_DEFAULT_PLAN: planName.default('default').describe('plan of a token that names none'),
+  OAUTH_INTROSPECTION_URL: z
+    .string()
+    .default('')
+    .describe('where opaque tokens are asked about (RFC 7662); empty: they are refused'),
+  OAUTH_INTROSPECTION_CLIENT_ID: z.string().max(500).default('').describe('who asks there'),
+  OAUTH_INTROSPECTION_CLIENT_SECRET: z.string().max(500).default('').describe('the secret of who asks there'),
   SANDBOX: z
     .string()
     .max(250, 'must be at most 250 characters')

@@ -16,7 +16,7 @@ const isPostgres = (text: string): boolean =>
 
 const isSqlite = (text: string): boolean => /^sqlite:\s*[^\s]/i.test(text) && !/[\0\n]/.test(text);
 
-/** Empty: the platform's data folder. */
+/** Empty: the platform's data folder, or with AUTH_STORE the place beside the candles. */
 export const storeUrl = z
   .string()
   .refine(
@@ -25,10 +25,11 @@ export const storeUrl = z
   )
   .default('');
 
-type Variables = Readonly<Record<string, string | undefined>>;
+/** Environment variables. */
+export type Variables = Readonly<Record<string, string | undefined>>;
 
 /** null where the environment names no home: nothing is written to a place that nobody chose. */
-const dataFolder = (env: Variables): string | null => {
+export const dataFolder = (env: Variables): string | null => {
   const given = (name: string): string | undefined => {
     const value = env[name]?.trim();
     return value === undefined || value === '' ? undefined : value;

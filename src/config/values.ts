@@ -177,3 +177,7 @@ export const isProxyUrl = (text: string): boolean => {
 export const isHostName = (text: string): boolean =>
   /^[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?\.?$/i.test(text) ||
   (text.startsWith('[') && text.endsWith(']') && isIP(text.slice(1, -1)) === 6);
+
+/** A host that only programs of this machine reach. */
+export const isLoopback = (host: string): boolean =>
+  host.toLowerCase() === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);

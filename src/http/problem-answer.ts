@@ -35,6 +35,8 @@ export const toProblem = (error: AppError, { url, requestId }: ProblemContext): 
   ...retryAfterMember(error),
   request_id: requestId,
   ...(error.errors === undefined ? {} : { errors: error.errors.map((fault) => ({ ...fault })) }),
+  ...(error.requiredScopes === undefined ? {} : { required_scopes: [...error.requiredScopes] }),
+  ...(error.violatedPolicies === undefined ? {} : { violated_policies: [...error.violatedPolicies] }),
   ...(error.upstream === undefined ? {} : { upstream: upstreamOf(error.upstream) }),
 });
 

@@ -17,6 +17,8 @@ export const problem = z
     retry_after_ms: z.int().optional(),
     request_id: z.string(),
     errors: z.array(z.object({ parameter: z.string(), reason: z.string() })).optional(),
+    required_scopes: z.array(z.string()).optional(),
+    violated_policies: z.array(z.enum(['window', 'day', 'month'])).optional(),
     upstream: z.object({ exchange: z.string(), status: z.int().optional() }).optional(),
   })
   .meta({ id: 'Problem' });

@@ -13,12 +13,28 @@ test('each code has the status that its contract names', () => {
     'symbol_not_found',
     'interval_not_supported',
     'not_supported_by_exchange',
+    'credential_in_url',
+  ]);
+  expect(byStatus(401)).toEqual([
+    'unauthenticated',
+    'invalid_credentials',
+    'credentials_expired',
+    'credentials_revoked',
+    'ticket_invalid',
+  ]);
+  expect(byStatus(403)).toEqual([
+    'insufficient_scope',
+    'plan_forbids',
+    'feature_disabled',
+    'origin_not_allowed',
   ]);
   expect(byStatus(429)).toEqual([
     'upstream_rate_limited',
     'upstream_budget_exhausted',
     'client_rate_limited',
+    'quota_exceeded',
     'stream_limit_reached',
+    'too_many_auth_failures',
   ]);
   expect(byStatus(502)).toEqual([
     'upstream_error',
@@ -27,6 +43,7 @@ test('each code has the status that its contract names', () => {
     'upstream_auth_required',
   ]);
   expect(byStatus(503)).toEqual([
+    'auth_unavailable',
     'upstream_unavailable',
     'upstream_timeout',
     'upstream_maintenance',

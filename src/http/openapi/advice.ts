@@ -7,7 +7,10 @@ export interface Advice {
   /** Example of `detail`. */
   readonly detail: string;
   readonly advice: string;
-  readonly details?: Pick<AppErrorDetails, 'retryAfterMs' | 'upstream' | 'errors'>;
+  readonly details?: Pick<
+    AppErrorDetails,
+    'retryAfterMs' | 'upstream' | 'errors' | 'requiredScopes' | 'violatedPolicies'
+  >;
 }
 
 const NO_SUCH_SYMBOL = 'binance has no BTC/USTD. Did you mean BTC/USDT, BTC/USDC, BTC/EUR?';
@@ -49,6 +52,48 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'The exchange does not offer this kind of data',
     detail: 'bitflyer offers no ohlcv data this way.',
     advice: 'See capabilities in /v1/exchanges, or ask another exchange.',
+  },
+  credential_in_url: {
+    meaning: 'A key stands in the URL, where proxies and histories keep it',
+    detail:
+      'A key must not stand in a URL. Send it in the header Authorization or X-API-Key, and replace this one.',
+    advice: 'Send the key in a header, and have it rotated: it counts as leaked.',
+  },
+  unauthenticated: {
+    meaning: 'The request brings no credential, and this address asks for one',
+    detail: 'This address asks for a credential: Authorization: Bearer <key>, or X-API-Key.',
+    advice: 'Send a key or a token in a header.',
+  },
+  invalid_credentials: {
+    meaning: 'The credential is malformed, unknown or wrong',
+    detail: 'The credential is not valid.',
+    advice: 'Check the key or the token, and the header that it stands in.',
+  },
+  credentials_expired: {
+    meaning: 'The credential was right, and its time is over',
+    detail: 'The credential has expired.',
+    advice: 'Use a new key or a new token.',
+  },
+  credentials_revoked: {
+    meaning: 'The credential was right, and was revoked',
+    detail: 'The credential was revoked.',
+    advice: 'Ask the operator for a new key.',
+  },
+  ticket_invalid: {
+    meaning: 'The ticket is unknown, used, expired, or was made for another purpose or origin',
+    detail: 'The ticket is not valid.',
+    advice: 'Take a new ticket for each connection: POST /v1/tickets.',
+  },
+  insufficient_scope: {
+    meaning: 'The credential lacks a scope that this address asks for; `required_scopes` names it',
+    detail: 'This address asks for the scope stream:read.',
+    advice: 'Use a credential that has the scope.',
+    details: { requiredScopes: ['stream:read'] },
+  },
+  plan_forbids: {
+    meaning: 'The plan of the caller does not include what was asked for',
+    detail: 'Your plan does not include the exchange kraken.',
+    advice: 'Ask for what the plan includes (GET /v1/me shows it), or have the plan changed.',
   },
   feature_disabled: {
     meaning: 'Something that this server offers only where a setting says so',
@@ -122,11 +167,23 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     advice: 'Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling.',
     details: { retryAfterMs: 17_000 },
   },
+  quota_exceeded: {
+    meaning: 'The units of the day or the month are used up; `violated_policies` says which',
+    detail: 'The plan has 50000 units a day, and they are used up.',
+    advice: 'Wait as Retry-After says, or have the plan changed.',
+    details: { retryAfterMs: 40_210_000, violatedPolicies: ['day'] },
+  },
   stream_limit_reached: {
     meaning: 'Your address has all the streams that it may have at once (`STREAM_MAX_PER_CLIENT`)',
     detail: 'This address has all the streams that it may have at once: 1.',
     advice: 'Close streams that you no longer need, or put several subscriptions on one /ws connection.',
     details: { retryAfterMs: 5_000 },
+  },
+  too_many_auth_failures: {
+    meaning: 'Too many requests with wrong credentials came from this address',
+    detail: 'More than 20 requests with wrong credentials within 60 seconds.',
+    advice: 'Correct the credential, and wait as Retry-After says.',
+    details: { retryAfterMs: 41_000 },
   },
   internal_error: {
     meaning: "A bug of this server; never an exchange's doing",
@@ -156,6 +213,12 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     detail: 'coinbaseexchange wants credentials for this.',
     advice: 'Use another exchange: this server holds no keys.',
     details: { upstream: { exchange: 'coinbaseexchange', status: 401 } },
+  },
+  auth_unavailable: {
+    meaning: 'What credentials are checked against cannot be reached',
+    detail: 'Credentials cannot be checked at the moment.',
+    advice: 'Try again after Retry-After.',
+    details: { retryAfterMs: 1_000 },
   },
   upstream_unavailable: {
     meaning: 'The exchange is unreachable or failing, or its circuit is open',

@@ -1,0 +1,53 @@
+/** What the rest of the server knows of access: who asks, what is kept, and whether it can be told at the moment. */
+import type { IncomingMessage } from 'node:http';
+import type { AppError } from '../errors.js';
+import type { Millis } from '../schemas/common.js';
+import type { Keys } from './keys.js';
+import type { Plan } from './plan.js';
+import type { Principal } from './principal.js';
+import type { AccessStore } from './store/store.js';
+
+/** What is read of a request; its socket remembers the last credential that came over it. */
+export type AccessRequest = Pick<IncomingMessage, 'headers' | 'socket'>;
+
+/** 'ask': it takes a look elsewhere, `ask` does it. */
+export type Admission = Principal | AppError | 'ask';
+
+export interface AccessHealth {
+  readonly state: 'ok' | 'degraded';
+  readonly since: Millis;
+  readonly detail: string;
+}
+
+/** Tells whose a credential is that is no key: tokens and tickets. */
+export interface OtherCredentials {
+  /** At once where it is remembered; 'ask' where it must be looked at; null where it is none of these. */
+  find(credential: string, now: Millis): Principal | AppError | 'ask' | null;
+  /** Never rejects. */
+  verify(credential: string): Promise<Principal | AppError>;
+}
+
+export interface Access {
+  readonly mode: 'optional' | 'required';
+  /** Everybody without a credential, with AUTH_MODE=optional. */
+  readonly anonymous: Principal;
+  /** Changes nothing and counts nothing: whoever refuses for it says so to `failed`. */
+  admit(request: AccessRequest): Admission;
+  /** For 'ask'. Never rejects. */
+  ask(request: AccessRequest): Promise<Principal | AppError>;
+  /** Counts a refusal of a credential that came from `client`; gives the refusal to answer with. */
+  failed(refusal: AppError, client: string): AppError;
+  /** Whether `client` has failed so often that no new credential of it is looked at. */
+  isBarred(client: string): boolean;
+  /** What refuses a URL that holds a key, which counts as leaked from then on. */
+  urlFault(url: string): AppError | undefined;
+  readonly keys: Keys;
+  plan(name: string): Plan | undefined;
+  /** Throws `auth_unavailable` while it cannot be reached. */
+  store(): AccessStore;
+  /** Of keys; tokens tell of themselves. */
+  health(): AccessHealth;
+  /** Tells which credentials beside keys there are. */
+  use(others: OtherCredentials): void;
+  close(): Promise<void>;
+}

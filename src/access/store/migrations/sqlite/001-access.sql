@@ -1,0 +1,63 @@
+CREATE TABLE access_version (one INTEGER PRIMARY KEY CHECK (one = 1), v INTEGER NOT NULL);
+INSERT INTO access_version VALUES (1, 0);
+
+CREATE TABLE access_keys (
+  id TEXT PRIMARY KEY,
+  consumer_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  hash TEXT NOT NULL UNIQUE,
+  last4 TEXT NOT NULL,
+  scopes TEXT NOT NULL,
+  plan TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  revoked_at INTEGER,
+  rotated_to TEXT,
+  leaked_at INTEGER,
+  version INTEGER NOT NULL
+);
+CREATE INDEX access_keys_version ON access_keys (version);
+CREATE INDEX access_keys_created ON access_keys (created_at, id);
+
+CREATE TABLE access_plans (name TEXT PRIMARY KEY, limits TEXT NOT NULL, version INTEGER NOT NULL);
+
+CREATE TABLE access_subjects (
+  issuer TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  plan TEXT,
+  blocked_at INTEGER,
+  version INTEGER NOT NULL,
+  PRIMARY KEY (issuer, subject)
+);
+CREATE INDEX access_subjects_version ON access_subjects (version);
+
+CREATE TABLE access_usage (
+  key_id TEXT NOT NULL,
+  consumer_id TEXT NOT NULL,
+  hour INTEGER NOT NULL,
+  requests INTEGER NOT NULL,
+  units INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  stream_seconds INTEGER NOT NULL,
+  refused INTEGER NOT NULL,
+  PRIMARY KEY (key_id, hour)
+);
+CREATE INDEX access_usage_consumer ON access_usage (consumer_id, hour);
+
+CREATE TABLE access_tickets (
+  hash TEXT PRIMARY KEY,
+  principal TEXT NOT NULL,
+  purpose TEXT NOT NULL,
+  origin TEXT,
+  expires_at INTEGER NOT NULL
+);
+CREATE INDEX access_tickets_principal ON access_tickets (principal);
+
+CREATE TABLE access_audit (
+  id INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  action TEXT NOT NULL,
+  target TEXT NOT NULL,
+  detail TEXT NOT NULL
+);
