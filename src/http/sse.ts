@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../errors.js';
 import { accepts } from './accept.js';
 import { SSE_RETRY } from '../streams/clients/limits.js';
-import type { Peer } from '../streams/clients/peer.js';
+import type { Peer } from '../streams/clients/connection.js';
 import type { HeaderPair } from './common-headers.js';
 
 const EVENT_STREAM = 'text/event-stream';

@@ -9,7 +9,7 @@ import type { RawData, WebSocket } from 'ws';
 import { AppError } from '../errors.js';
 import type { Connections } from '../streams/clients/connections.js';
 import { CLOSE_GRACE, MAX_CLIENT_MESSAGE_BYTES } from '../streams/clients/limits.js';
-import { CLOSE, type CloseCode, type Peer } from '../streams/clients/peer.js';
+import { CLOSE, type CloseCode, type Peer } from '../streams/clients/connection.js';
 import { toProblem, type ProblemContext } from './problem-answer.js';
 import { refuseInTurn } from './unserved.js';
 import { isUpgrade, webSocketUpgrades } from './upgrades.js';

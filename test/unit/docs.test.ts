@@ -12,7 +12,7 @@ import { ERROR_CODES } from '../../src/errors.js';
 import { EXIT } from '../../src/lib/exit-codes.js';
 import { ADVICE } from '../../src/http/openapi/advice.js';
 import { CHANNELS, STREAM_STATES } from '../../src/schemas/stream.js';
-import { CLOSE } from '../../src/streams/clients/peer.js';
+import { CLOSE } from '../../src/streams/clients/connection.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');

@@ -12,7 +12,7 @@ import { venueSource } from '../../market-data/data-source.js';
 import { tickerStreamQuery } from '../../schemas/query.js';
 import { Allowance } from '../../streams/clients/allowance.js';
 import { keepAliveOf, pingReply, readObject } from '../../streams/clients/keep-alive.js';
-import { CLOSE } from '../../streams/clients/peer.js';
+import { CLOSE } from '../../streams/clients/connection.js';
 import { createSubscriptionPlaces } from '../../streams/clients/subscriptions.js';
 import { Session } from '../../streams/clients/session.js';
 import {

@@ -5,7 +5,6 @@
  */
 import type { Millis } from '../../schemas/common.js';
 import type { SharedEvent } from '../hub-api.js';
-import { bytesOf, type Gather } from './gather.js';
 import {
   BATCH_BYTES,
   MAX_DUE_EVENTS,
@@ -13,7 +12,73 @@ import {
   MAX_ORDERED_BYTES,
   MAX_SOCKET_BYTES,
 } from './limits.js';
-import type { ClientSocket, Wire } from './peer.js';
+
+/** Finished WebSocket frames, or finished Server-Sent Events. */
+export type Wire = 'frame' | 'sse';
+
+/** What an outbox and a connection need of a socket. A `net.Socket` is one. */
+export interface ClientSocket {
+  readonly writable: boolean;
+  readonly destroyed: boolean;
+  /** Bytes written that the kernel has not taken yet. */
+  readonly writableLength: number;
+  write(bytes: Buffer): boolean;
+  once(event: 'drain' | 'close', listener: () => void): unknown;
+  off(event: 'close', listener: () => void): unknown;
+  destroy(): unknown;
+}
+
+interface Flushable {
+  flush(): void;
+}
+
+interface Joined {
+  readonly events: readonly SharedEvent[];
+  readonly bytes: Buffer;
+}
+
+const sameEvents = (a: readonly SharedEvent[], b: readonly SharedEvent[]): boolean =>
+  a.length === b.length && a.every((event, i) => event === b[i]);
+
+const bytesOf = (event: SharedEvent, wire: Wire): Buffer => (wire === 'frame' ? event.frame : event.sse);
+
+/**
+ * Gathers what is due to each client within one turn of the event loop into one write: the system call is the cost of
+ * fan-out, not the bytes. Clients that are due the same events (all subscribers of the same topics) share one buffer.
+ */
+export class Gather {
+  #waiting: Flushable[] = [];
+  #joined: { frame: Joined | null; sse: Joined | null } = { frame: null, sse: null };
+  readonly #schedule: (run: () => void) => unknown;
+
+  /** `schedule` runs a function once the present turn of the event loop is over. */
+  constructor(schedule: (run: () => void) => unknown = setImmediate) {
+    this.#schedule = schedule;
+  }
+
+  /** `box.flush()` is called once, soon; a box adds itself again only after that. */
+  add(box: Flushable): void {
+    if (this.#waiting.push(box) === 1) this.#schedule(this.#run);
+  }
+
+  /** One buffer with the events' bytes, in order; the same buffer for the same events within a turn. */
+  join(events: readonly SharedEvent[], wire: Wire): Buffer {
+    const [only] = events;
+    if (only !== undefined && events.length === 1) return bytesOf(only, wire);
+    const last = this.#joined[wire];
+    if (last !== null && sameEvents(last.events, events)) return last.bytes;
+    const bytes = Buffer.concat(events.map((event) => bytesOf(event, wire)));
+    this.#joined[wire] = { events, bytes };
+    return bytes;
+  }
+
+  readonly #run = (): void => {
+    const boxes = this.#waiting;
+    this.#waiting = [];
+    for (const box of boxes) box.flush();
+    this.#joined = { frame: null, sse: null };
+  };
+}
 
 /** The subscription an event came through; null for heartbeats, replies and errors. */
 export interface EventSource {

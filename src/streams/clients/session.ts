@@ -13,9 +13,8 @@ import {
 } from '../../schemas/stream-protocol.js';
 import { createSharedEvent } from '../shared-event.js';
 import { Allowance } from './allowance.js';
-import type { Connection } from './connection.js';
+import { CLOSE, type Connection } from './connection.js';
 import { keepAliveOf, pingReply, readObject } from './keep-alive.js';
-import { CLOSE } from './peer.js';
 import { Subscriptions, type SubscriptionServices } from './subscriptions.js';
 
 export interface SessionOptions extends SubscriptionServices {

@@ -4,9 +4,8 @@ import type { UnifiedSymbol } from '../../schemas/common.js';
 import { likelySymbol } from '../../market-data/spellings.js';
 import type { MarketData } from '../../market-data/market-data-api.js';
 import type { StreamHub, Subscription } from '../hub-api.js';
-import type { Connection } from './connection.js';
+import { type Connection, topicKey, type TopicName, TopicReader } from './connection.js';
 import { MAX_SERVER_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS, RETRY_WHEN_FULL } from './limits.js';
-import { TopicReader, topicKey, type TopicName } from './topic-reader.js';
 
 export interface SubscriptionServices {
   readonly hub: StreamHub;

@@ -3,10 +3,9 @@ import { AppError } from '../../errors.js';
 import type { ExchangeId } from '../../schemas/common.js';
 import type { MarketData } from '../../market-data/market-data-api.js';
 import type { StreamHub, Subscription } from '../hub-api.js';
-import type { Connection, ConnectionKind } from './connection.js';
+import { type Connection, type ConnectionKind, type Peer, TopicReader } from './connection.js';
 import type { Connections } from './connections.js';
-import type { ClientSocket, Peer } from './peer.js';
-import { TopicReader } from './topic-reader.js';
+import type { ClientSocket } from './outbox.js';
 
 export interface TickerStreamServices {
   readonly hub: StreamHub;

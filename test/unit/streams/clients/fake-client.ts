@@ -1,11 +1,12 @@
 /** A client socket that swallows what it is told to, and the host of a connection, for tests without a network. */
 import {
+  type CloseCode,
   Connection,
   type ConnectionHost,
   type ConnectionKind,
+  type Peer,
 } from '../../../../src/streams/clients/connection.js';
-import { Gather } from '../../../../src/streams/clients/gather.js';
-import type { ClientSocket, CloseCode, Peer } from '../../../../src/streams/clients/peer.js';
+import { type ClientSocket, Gather } from '../../../../src/streams/clients/outbox.js';
 
 export class FakeSocket implements ClientSocket {
   writable = true;

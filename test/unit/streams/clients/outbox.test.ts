@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { MAX_DUE_EVENTS, MAX_ORDERED_BACKLOG } from '../../../../src/streams/clients/limits.js';
-import { TopicReader } from '../../../../src/streams/clients/topic-reader.js';
+import { TopicReader } from '../../../../src/streams/clients/connection.js';
+import { Gather, Outbox, type ClientSocket } from '../../../../src/streams/clients/outbox.js';
 import { createSharedEvent } from '../../../../src/streams/shared-event.js';
 import { tickerEvent, tradesEvent } from '../../../support/fake-hub.js';
-import { connect } from './fake-client.js';
+import { ManualTurn, connect } from './fake-client.js';
 
 /** An event so large that the next look finds the socket full. */
 const bulky = createSharedEvent({ type: 'reply', json: JSON.stringify({ filler: 'x'.repeat(70_000) }) });
@@ -188,4 +189,65 @@ test('replies that nobody reads are bounded in bytes, not only in number', () =>
   expect(connection.ended).toBe(true);
   expect(sent).toBeLessThan(30);
   socket.destroy();
+});
+
+test('what was due before a reader began to lag is written ahead of what was held back since', () => {
+  const written: string[] = [];
+  const socket: ClientSocket = {
+    writable: true,
+    destroyed: false,
+    writableLength: 0,
+    write: (bytes) => written.push(String(bytes)) > 0,
+    once: () => undefined,
+    off: () => undefined,
+    destroy: () => undefined,
+  };
+  let endTurn = (): void => undefined;
+  const outbox = new Outbox(socket, 'sse', {
+    gather: new Gather((run) => (endTurn = run)),
+    now: () => 0,
+    monotonic: () => 0,
+    counters: { delivered: 0, conflated: 0, lost: 0 },
+  });
+  outbox.push(tickerEvent({ last: 1 }), null);
+  outbox.lag();
+  outbox.push(tickerEvent({ last: 2 }), null);
+  outbox.caughtUp();
+  endTurn();
+  expect([...written.join('').matchAll(/"last":(\d+)/g)].map(([, last]) => last)).toEqual(['1', '2']);
+});
+
+describe('what is gathered in a turn', () => {
+  test('clients that are due the same events share one buffer within a turn, and none after it', () => {
+    const turn = new ManualTurn();
+    const gather = new Gather(turn.schedule);
+    const events = [tickerEvent({ last: 1 }), tickerEvent({ last: 2 })];
+    const seen: Buffer[] = [];
+    const client = { flush: () => void seen.push(gather.join([...events], 'frame')) };
+    gather.add(client);
+    gather.add(client);
+    turn.end();
+    gather.add(client);
+    turn.end();
+    expect(seen[0]).toBe(seen[1]);
+    expect(seen[2]).not.toBe(seen[0]);
+    expect(seen[2]!.equals(seen[0]!)).toBe(true);
+  });
+
+  test('other events, another order or another wire are not mixed up', () => {
+    const gather = new Gather(() => undefined);
+    const [a, b, c] = [tickerEvent({ last: 1 }), tickerEvent({ last: 2 }), tickerEvent({ last: 3 })];
+    const ab = gather.join([a, b], 'frame');
+    expect(gather.join([b, a], 'frame').equals(Buffer.concat([b.frame, a.frame]))).toBe(true);
+    expect(gather.join([a, b, c], 'frame').equals(Buffer.concat([a.frame, b.frame, c.frame]))).toBe(true);
+    expect(gather.join([a, b], 'sse').equals(Buffer.concat([a.sse, b.sse]))).toBe(true);
+    expect(ab.equals(Buffer.concat([a.frame, b.frame]))).toBe(true);
+  });
+
+  test('by default a turn ends with the event loop’s', async () => {
+    const flushed = new Promise<void>((resolve) => {
+      new Gather().add({ flush: resolve });
+    });
+    await expect(flushed).resolves.toBeUndefined();
+  });
 });
