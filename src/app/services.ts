@@ -30,9 +30,8 @@ import { createLoadGauge, type LoadGauge } from '../http/load-gauge.js';
 import { steadyNow } from '../lib/steady-clock.js';
 import { createLog } from '../log/pino-log.js';
 import { createConnections, type Connections } from '../streams/clients/connections.js';
-import type { HubOptions } from '../streams/hub-options.js';
-import type { StreamHub } from '../streams/hub-api.js';
-import { checkSpacingOf } from '../streams/hub-options.js';
+import { checkSpacingOf, createLocalFeeds } from '../streams/feed/local-feeds.js';
+import type { HubOptions, StreamHub } from '../streams/hub-api.js';
 import { createHub } from '../streams/hub.js';
 import { VERSION } from '../config/version.js';
 
@@ -171,15 +170,22 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     overrides.hub ??
     createHub({
       exchanges,
+      feeds: createLocalFeeds({
+        exchanges,
+        idleTimeoutMs: config.stream.idleTimeoutMs,
+        checkSpacingMs: checkSpacingOf(config.budget),
+        log,
+        now,
+        monotonic,
+        random,
+      }),
       marketData: () => marketData,
       ...(ledger === null ? {} : { onCandles: feedOf(ledger) }),
       settings: config.stream,
-      checkSpacingMs: checkSpacingOf(config.budget),
       sandbox,
       log,
       now,
       monotonic,
-      random,
     });
   const { ttl, requestTimeoutMs } = config;
   const ownMarketData = (): MarketData & Partial<MarketDataService> => {

@@ -1,4 +1,4 @@
-/** One-shot timers as the streams see them: handed in, so that no test waits for time to pass. */
+/** One-shot timers, handed in so that no test waits for time to pass. */
 
 export type Millis = number;
 
@@ -17,3 +17,37 @@ export const systemTimers: Timers = {
     };
   },
 };
+
+/** Timers by name: each pending at most once, and all cancelled together. */
+export class NamedTimers<Name extends string> {
+  readonly #timers: Timers;
+  readonly #pending = new Map<Name, () => void>();
+
+  constructor(timers: Timers) {
+    this.#timers = timers;
+  }
+
+  isArmed(name: Name): boolean {
+    return this.#pending.has(name);
+  }
+
+  /** In the place of a pending one of this name. */
+  arm(name: Name, delay: Millis, run: () => void): void {
+    this.cancel(name);
+    const cancel = this.#timers.after(delay, () => {
+      this.#pending.delete(name);
+      run();
+    });
+    this.#pending.set(name, cancel);
+  }
+
+  cancel(name: Name): void {
+    this.#pending.get(name)?.();
+    this.#pending.delete(name);
+  }
+
+  cancelAll(): void {
+    for (const cancel of this.#pending.values()) cancel();
+    this.#pending.clear();
+  }
+}

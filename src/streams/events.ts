@@ -1,12 +1,75 @@
 /** The words of the stream contract made of items and states: one JSON text and one shared event each. */
-import type { StreamState } from '../schemas/stream.js';
+import type { SharedEvent } from './hub-api.js';
+import type { FeedStatus } from './feed/feed-source.js';
 import type { BookIntegrity } from '../schemas/market.js';
 import type { Millis } from '../schemas/common.js';
 import type { StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
 import { inWordsOf } from '../exchanges/named-error.js';
 import type { Gap } from './channels/channel-state.js';
-import type { SharedEvent } from './hub-api.js';
-import { createSharedEvent } from './shared-event.js';
+
+export interface SharedEventParts {
+  readonly type: SharedEvent['type'];
+  /** Complete JSON text on one line, as JSON.stringify makes it. */
+  readonly json: string;
+  /** For SSE's `id:` line; without it the event leaves a client's last event id as it was. */
+  readonly id?: string | undefined;
+  /** Default null: the event may not be replaced by a later one. */
+  readonly conflationKey?: string | null | undefined;
+}
+
+const FIN_TEXT = 0x81;
+const LENGTH_16 = 126;
+const LENGTH_64 = 127;
+
+/** A finished, unmasked text frame with FIN set (RFC 6455, section 5.2), as a server sends it. */
+export const textFrame = (text: string): Buffer => {
+  const length = Buffer.byteLength(text);
+  const head = length < LENGTH_16 ? 2 : length <= 0xffff ? 4 : 10;
+  const frame = Buffer.allocUnsafeSlow(head + length);
+  frame[0] = FIN_TEXT;
+  if (head === 2) {
+    frame[1] = length;
+  } else if (head === 4) {
+    frame[1] = LENGTH_16;
+    frame.writeUInt16BE(length, 2);
+  } else {
+    frame[1] = LENGTH_64;
+    frame.writeBigUInt64BE(BigInt(length), 2);
+  }
+  frame.write(text, head);
+  return frame;
+};
+
+class FinishedEvent implements SharedEvent {
+  readonly type: SharedEvent['type'];
+  readonly json: string;
+  readonly conflationKey: string | null;
+  readonly #id: string | undefined;
+  #sse: Buffer | undefined;
+  #frame: Buffer | undefined;
+
+  constructor({ type, json, id, conflationKey }: SharedEventParts) {
+    this.type = type;
+    this.json = json;
+    this.conflationKey = conflationKey ?? null;
+    this.#id = id;
+  }
+
+  get sse(): Buffer {
+    this.#sse ??= Buffer.from(
+      this.#id === undefined ? `data: ${this.json}\n\n` : `id: ${this.#id}\ndata: ${this.json}\n\n`,
+    );
+    return this.#sse;
+  }
+
+  get frame(): Buffer {
+    this.#frame ??= textFrame(this.json);
+    return this.#frame;
+  }
+}
+
+/** An event from its JSON text. `json` must hold no line break: SSE carries it in one `data:` line. */
+export const createSharedEvent = (parts: SharedEventParts): SharedEvent => new FinishedEvent(parts);
 
 export interface EventSource {
   readonly topic: StreamTopic;
@@ -68,14 +131,6 @@ export const plainEventOf = (
     }
   }
 };
-
-export interface FeedStatus {
-  readonly state: StreamState;
-  /** A sentence for people. */
-  readonly detail: string;
-  /** Since when. */
-  readonly at: Millis;
-}
 
 const channelOf = ({ topic: { channel, interval } }: EventSource) => ({
   channel,

@@ -1,8 +1,14 @@
 /**
- * The seam between the hub (topics, feeds, views) and the connections (SSE, WebSocket) that read from it.
- * An event is serialised once, however many connections it goes to.
+ * The seam between the hub (topics, feeds, views) and the connections (SSE, WebSocket) that read from it, and what the
+ * hub is made from. An event is serialised once, however many connections it goes to.
  */
-import type { StreamTopic } from '../exchanges/exchange-client.js';
+import type { ExchangeClient, StreamTopic } from '../exchanges/exchange-client.js';
+import type { Timers } from '../lib/timers.js';
+import type { Log } from '../log/log.js';
+import type { MarketData } from '../market-data/market-data-api.js';
+import type { Millis } from '../schemas/common.js';
+import type { Candle } from '../schemas/market.js';
+import type { FeedSources } from './feed/feed-source.js';
 
 /** One event, finished: connections write its bytes and never look inside. */
 export interface SharedEvent {
@@ -75,4 +81,27 @@ export interface StreamHub {
   subscribe(request: SubscribeRequest, subscriber: Subscriber): Promise<Subscription>;
   stats(): HubStats;
   close(): Promise<void>;
+}
+
+export interface HubOptions {
+  readonly exchanges: Pick<ExchangeClient, 'describe'>;
+  readonly feeds: FeedSources;
+  /** A function, since market data in turn reads live tickers from the hub. */
+  readonly marketData: () => Pick<MarketData, 'get'>;
+  /** The part of Config.stream that the hub needs. */
+  readonly settings: {
+    /** Fraction by which `last` must move where a request does not say. */
+    readonly deltaThreshold: number;
+    /** From a topic's last client to the end of its feed. */
+    readonly lingerMs: Millis;
+  };
+  /** Told of every candle of a live feed that closes. */
+  readonly onCandles?:
+    ((topic: StreamTopic, candles: readonly Candle[], receivedAt: Millis) => void) | undefined;
+  readonly sandbox: boolean;
+  readonly log: Log;
+  readonly now: () => Millis;
+  /** The clock of durations and deadlines; default: `now`. */
+  readonly monotonic?: (() => Millis) | undefined;
+  readonly timers?: Timers | undefined;
 }

@@ -3,13 +3,124 @@
  * with topics that did not tick.
  */
 import { AppError } from '../errors.js';
-import type { ExchangeId, UnifiedSymbol } from '../schemas/common.js';
+import type { ExchangeDescription, StreamTopic } from '../exchanges/exchange-client.js';
 import { errorInWordsOf } from '../exchanges/named-error.js';
+import { createSingleFlight } from '../lib/single-flight.js';
 import type { LiveTicker, LiveTickers } from '../market-data/market-data-api.js';
-import type { HubStats, StreamHub, SubscribeRequest, Subscriber, Subscription } from './hub-api.js';
-import type { HubOptions } from './hub-options.js';
-import { TopicOpening, shuttingDown } from './topic-opening.js';
-import { TopicTable, keyOf } from './topic-table.js';
+import { likelySymbol } from '../market-data/spellings.js';
+import type { ExchangeId, UnifiedSymbol } from '../schemas/common.js';
+import type { Channel } from '../schemas/stream.js';
+import { itemOf, requestOf, type RestItem } from './feed/rest-items.js';
+import type {
+  HubOptions,
+  HubStats,
+  StreamHub,
+  SubscribeRequest,
+  Subscriber,
+  Subscription,
+} from './hub-api.js';
+import { TopicTable, keyOf, type Entry } from './topic-table.js';
+
+const shuttingDown = (): AppError => new AppError('shutting_down', 'The server is shutting down.');
+
+const clientGone = (cause: unknown): AppError =>
+  new AppError('invalid_request', 'The client left before its subscription began.', { cause });
+
+const isOffered = (channel: Channel, { watchable, capabilities }: ExchangeDescription): boolean =>
+  watchable.includes(channel) || capabilities[channel];
+
+/** From a client's request to a running topic that has something to show, opened once however many want it at once. */
+class TopicOpening {
+  readonly #options: HubOptions;
+  readonly #table: TopicTable;
+  readonly #openings = createSingleFlight<Entry>();
+  readonly #running = new Set<Promise<Entry>>();
+  #closed = false;
+
+  constructor(options: HubOptions, table: TopicTable) {
+    this.#options = options;
+    this.#table = table;
+  }
+
+  /** The running topic, or a new one; callers who want the same new one share its opening. Rejects with an AppError. */
+  async find(request: SubscribeRequest): Promise<Entry> {
+    const key = keyOf(request.topic);
+    const running = this.#table.get(key);
+    if (running?.topic.ready === true) return running;
+    try {
+      return await this.#openings.run(key, (signal) => this.#start(request, signal), request.signal);
+    } catch (thrown) {
+      throw request.signal?.aborted === true ? clientGone(thrown) : thrown;
+    }
+  }
+
+  /** Nothing is opened any more; resolves once nobody waits for an opening. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled(this.#running);
+  }
+
+  #start(request: SubscribeRequest, signal: AbortSignal): Promise<Entry> {
+    const opening = this.#open(request, signal);
+    this.#running.add(opening);
+    const ended = (): void => void this.#running.delete(opening);
+    opening.then(ended, ended);
+    return opening;
+  }
+
+  async #open({ topic: wanted, client }: SubscribeRequest, signal: AbortSignal): Promise<Entry> {
+    if (this.#closed) throw shuttingDown();
+    this.#table.refuseWhereFull(this.#openings.size);
+    const [description, snapshot] = await Promise.all([
+      this.#options.exchanges.describe(wanted.exchange),
+      this.#snapshot(wanted, { client, signal }),
+    ]);
+    if (this.#isClosed()) throw shuttingDown();
+    // The last who waited has left: no feed is opened for nobody.
+    if (signal.aborted) throw clientGone(signal.reason);
+    if (!isOffered(wanted.channel, description))
+      throw new AppError(
+        'not_supported_by_exchange',
+        `${wanted.exchange} offers no ${wanted.channel} stream.`,
+      );
+    // The venue may be reachable over WebSocket all the same.
+    const hopeful = description.watchable.includes(wanted.channel);
+    if (snapshot instanceof AppError && !(snapshot.retryable && hopeful)) throw snapshot;
+    const symbol = snapshot instanceof AppError ? likelySymbol(wanted.symbol) : snapshot.symbol;
+    const topic: StreamTopic = { ...wanted, symbol };
+    const entry = this.#table.get(keyOf(topic)) ?? this.#table.start(topic, description);
+    if (snapshot instanceof AppError) {
+      if (!entry.topic.ready && !(await entry.topic.firstItem())) {
+        if (entry.topic.members === 0) this.#table.end(entry);
+        throw this.#isClosed() ? shuttingDown() : snapshot;
+      }
+    } else if (!entry.topic.ready) {
+      const { item, timed, receivedAt } = snapshot;
+      entry.topic.prime(item, { via: 'rest', timed, receivedAt });
+    }
+    this.#table.lingerIfEmpty(entry);
+    return entry;
+  }
+
+  /** Venues only: a CoinMarketCap quote is no first event of a venue's stream. Never rejects. */
+  async #snapshot(
+    topic: StreamTopic,
+    { client, signal }: { readonly client: string | undefined; readonly signal: AbortSignal },
+  ): Promise<RestItem | AppError> {
+    try {
+      const request = requestOf(topic);
+      const answer = await this.#options.marketData().get({ ...request, fallback: false, client }, signal);
+      return itemOf(topic, answer);
+    } catch (thrown) {
+      return AppError.from(thrown);
+    }
+  }
+
+  /** A method, since the flag may change during an await. */
+  #isClosed(): boolean {
+    return this.#closed;
+  }
+}
 
 const tickerKey = (exchange: ExchangeId, symbol: UnifiedSymbol): string =>
   keyOf({ channel: 'ticker', exchange, symbol });

@@ -2,11 +2,7 @@
 import { AppError, type BookFault } from '../errors.js';
 import type { ExchangeId } from '../schemas/common.js';
 import type { ExchangeDescription, StreamTopic } from '../exchanges/exchange-client.js';
-import { BookCrossCheck } from './feed/book-cross-check.js';
-import { FeedOutages } from './feed/feed-outages.js';
-import type { SharedEvent, Subscriber } from './hub-api.js';
-import { SilenceChecks } from './feed/silence-checks.js';
-import { DEFAULT_CHECK_SPACING_MS, DEFAULT_POLL_INTERVALS, type HubOptions } from './hub-options.js';
+import type { HubOptions } from './hub-api.js';
 import { systemTimers, type Timers } from '../lib/timers.js';
 import { Topic } from './topic.js';
 
@@ -33,16 +29,9 @@ export interface BookResyncCount {
 export class TopicTable {
   readonly #options: HubOptions;
   readonly #timers: Timers;
-  readonly #outages: FeedOutages;
-  /** Bounded by the enabled exchanges. */
-  readonly #checks = new Map<ExchangeId, SilenceChecks>();
-  readonly #crossCheck: BookCrossCheck;
   /** Bounded by the enabled exchanges and the kinds of faults. */
   readonly #bookResyncs = new Map<string, BookResyncCount>();
   readonly #entries = new Map<string, Entry>();
-  /** Tells this process's event ids from those before a restart. */
-  readonly #epoch: string;
-  #sequence = 0;
   #eventsIn = 0;
   #eventsOut = 0;
   /** Of topics that are closed. */
@@ -51,9 +40,6 @@ export class TopicTable {
   constructor(options: HubOptions) {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
-    this.#outages = new FeedOutages({ log: options.log, now: options.monotonic ?? options.now });
-    this.#crossCheck = new BookCrossCheck({ timers: this.#timers, random: options.random });
-    this.#epoch = Math.trunc(options.now()).toString(36);
   }
 
   get topics(): Topic[] {
@@ -75,53 +61,31 @@ export class TopicTable {
   }
 
   /** Starts a topic that is not there yet. Throws `overloaded`. */
-  start(topic: StreamTopic, { watchable, capabilities, bookIntegrity }: ExchangeDescription): Entry {
+  start(topic: StreamTopic, description: ExchangeDescription): Entry {
     this.refuseWhereFull();
-    const { exchanges, settings, pollIntervalMs, sandbox, log, now, monotonic = now, random } = this.#options;
+    const { feeds, sandbox, onCandles, log, now, monotonic = now } = this.#options;
     const opened = new Topic({
       topic,
-      exchanges,
-      watchable: watchable.includes(topic.channel),
-      pollable: capabilities[topic.channel],
-      bookIntegrity: bookIntegrity ?? 'snapshot',
-      crossCheck: topic.channel === 'orderbook' && bookIntegrity === 'crosscheck' ? this.#crossCheck : null,
+      description,
+      feeds,
+      sandbox,
       bookFailed: (reason) => {
         this.#countResync(topic.exchange, reason);
       },
-      idleTimeoutMs: settings.idleTimeoutMs,
-      pollIntervalMs: (pollIntervalMs ?? DEFAULT_POLL_INTERVALS)[topic.channel],
-      sandbox,
-      log,
-      outages: this.#outages,
-      checks: this.#checksOf(topic.exchange),
-      now,
-      monotonic,
-      random,
-      timers: this.#timers,
-      onCandles: this.#options.onCandles,
-      nextId: () => `${this.#epoch}-${(this.#sequence += 1)}`,
+      onCandles,
       count: (events) => {
         this.#eventsIn += 1;
         this.#eventsOut += events;
       },
-      deliver: (subscriber, event) => {
-        this.#deliver(subscriber, event);
-      },
+      log,
+      now,
+      monotonic,
+      timers: this.#timers,
     });
     const entry: Entry = { key: keyOf(topic), topic: opened, cancelLinger: null };
     this.#entries.set(entry.key, entry);
     opened.start();
     return entry;
-  }
-
-  #checksOf(exchange: ExchangeId): SilenceChecks {
-    let checks = this.#checks.get(exchange);
-    if (checks === undefined) {
-      const { checkSpacingMs = DEFAULT_CHECK_SPACING_MS, now, monotonic = now } = this.#options;
-      checks = new SilenceChecks({ spacingMs: checkSpacingMs, monotonic, timers: this.#timers });
-      this.#checks.set(exchange, checks);
-    }
-    return checks;
   }
 
   /** Somebody joins: the topic does not end. */
@@ -160,13 +124,5 @@ export class TopicTable {
     const key = `${exchange} ${reason}`;
     const count = (this.#bookResyncs.get(key)?.count ?? 0) + 1;
     this.#bookResyncs.set(key, { exchange, reason, count });
-  }
-
-  #deliver(subscriber: Subscriber, event: SharedEvent): void {
-    try {
-      subscriber.onEvent(event);
-    } catch (error) {
-      this.#options.log.error({ error }, 'a stream subscriber threw');
-    }
   }
 }

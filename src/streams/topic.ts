@@ -1,40 +1,41 @@
 /** One (channel, exchange, symbol): its feed, what is known of it, and the views that its clients see. */
 import type { BookFault } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
-import type { BookIntegrity } from '../schemas/market.js';
-import type { StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
+import type { ExchangeDescription, StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
 import type { LiveTicker } from '../market-data/market-data-api.js';
 import type { ChannelState } from './channels/channel-state.js';
 import { OhlcvState } from './channels/ohlcv-state.js';
 import { OrderBookState } from './channels/order-book-state.js';
 import { TickerState } from './channels/ticker-state.js';
 import { TradesState } from './channels/trades-state.js';
-import { lostEventOf, lostRangeEventOf, statusEventOf, type EventSource, type FeedStatus } from './events.js';
-import { Feed } from './feed/feed.js';
-import { FirstStatus } from './first-status.js';
-import type { FeedListener, FeedOptions, ItemSource } from './feed/feed-api.js';
-import type { SharedEvent, Subscriber } from './hub-api.js';
-import type { HubOptions } from './hub-options.js';
+import { type EventSource, lostEventOf, lostRangeEventOf, statusEventOf } from './events.js';
+import type { FeedListener, FeedSource, FeedSources, FeedStatus, ItemSource } from './feed/feed-source.js';
+import type { HubOptions, SharedEvent, Subscriber } from './hub-api.js';
 import { Paced } from '../lib/paced.js';
-import { createView, type Member, type Tick, type View } from './view.js';
+import type { Timers } from '../lib/timers.js';
+import type { Log } from '../log/log.js';
+import { FirstStatus, createView, type Member, type Tick, type View } from './view.js';
 
 const NOBODY: ReadonlySet<object> = new Set();
 
 /** Order books are sent at most so often. */
 const BOOK_INTERVAL_MS: Millis = 100;
 
-export interface TopicOptions extends Omit<FeedOptions, 'listener'> {
+export interface TopicOptions {
+  readonly topic: StreamTopic;
+  readonly description: ExchangeDescription;
+  readonly feeds: FeedSources;
   readonly sandbox: boolean;
-  /** How the venue's live order books are checked. */
-  readonly bookIntegrity: BookIntegrity;
   /** Counts one live order book that was found to be wrong. */
   readonly bookFailed: (fault: BookFault) => void;
-  readonly deliver: (subscriber: Subscriber, event: SharedEvent) => void;
   readonly onCandles: HubOptions['onCandles'];
-  /** A new event id; later ones are different in every topic of the process. */
-  readonly nextId: () => string;
   /** Counts one item that came in, and how many events went out of it. */
   readonly count: (events: number) => void;
+  readonly log: Log;
+  readonly now: () => Millis;
+  /** The clock of durations. */
+  readonly monotonic: () => Millis;
+  readonly timers: Timers;
 }
 
 export interface JoinRequest {
@@ -59,7 +60,7 @@ const createChannelState = (topic: StreamTopic): ChannelState => {
 export class Topic implements FeedListener {
   readonly topic: StreamTopic;
   readonly #options: TopicOptions;
-  readonly #feed: Feed;
+  readonly #feed: FeedSource;
   readonly #state: ChannelState;
   readonly #views = new Map<string, View>();
   readonly #books: Paced<StreamItem>;
@@ -74,9 +75,9 @@ export class Topic implements FeedListener {
     this.#options = options;
     this.topic = options.topic;
     this.#state = createChannelState(options.topic);
-    this.#lastId = options.nextId();
-    this.#feed = new Feed({ ...options, listener: this });
-    const { monotonic, timers } = options;
+    const { topic, description, monotonic, timers } = options;
+    this.#feed = options.feeds.open({ topic, description, listener: this });
+    this.#lastId = this.#feed.nextEventId();
     this.#firstStatus = new FirstStatus(timers);
     if (this.status.state !== 'reconnecting') this.#firstStatus.end();
     this.#books = new Paced<StreamItem>({
@@ -143,11 +144,11 @@ export class Topic implements FeedListener {
     const known = this.#state.snapshot();
     const tick = known === null ? null : this.#tick(known);
     const first = view.welcome(member, tick, request.lastEventId);
-    if (first !== undefined) this.#options.deliver(subscriber, first);
+    if (first !== undefined) this.#deliver(subscriber, first);
     this.#firstStatus.welcome(member, () => {
       const { status } = this;
       const detail = `${status.detail}${this.topic.channel === 'ticker' ? ` ${thresholdDetail(request.threshold)}` : ''}`;
-      this.#options.deliver(subscriber, statusEventOf(view.source, { ...status, detail }));
+      this.#deliver(subscriber, statusEventOf(view.source, { ...status, detail }));
     });
     let gone = false;
     return () => {
@@ -165,16 +166,16 @@ export class Topic implements FeedListener {
     this.onItem(item, source);
   }
 
-  onItem(item: StreamItem, source: ItemSource): void {
+  onItem(item: StreamItem, source: ItemSource): StreamItem | null {
     const judgement = this.#state.accept(item, source);
-    if (judgement === 'late') return;
+    if (judgement === 'late') return null;
     // A repetition from the feed confirms what REST said before it.
     if (judgement === 'repeated') {
       if (this.#source !== null && source.via === 'feed') this.#source = source;
       this.#options.count(0);
     } else {
       this.#source = source;
-      this.#lastId = this.#options.nextId();
+      this.#lastId = this.#feed.nextEventId();
       if (judgement.channel === 'ohlcv')
         this.#options.onCandles?.(this.topic, judgement.candles, source.receivedAt);
       if (judgement.channel === 'orderbook') this.#books.push(judgement);
@@ -182,6 +183,7 @@ export class Topic implements FeedListener {
     }
     this.#firstItem?.();
     this.#tellLosses();
+    return judgement === 'repeated' ? null : judgement;
   }
 
   onGap(detail: string): void {
@@ -240,8 +242,7 @@ export class Topic implements FeedListener {
   #tellAll(eventOf: (source: EventSource) => SharedEvent, informed: ReadonlySet<object> = NOBODY): void {
     for (const view of this.#views.values()) {
       const event = eventOf(view.source);
-      for (const member of view.members)
-        if (!informed.has(member)) this.#options.deliver(member.subscriber, event);
+      for (const member of view.members) if (!informed.has(member)) this.#deliver(member.subscriber, event);
     }
   }
 
@@ -250,8 +251,18 @@ export class Topic implements FeedListener {
     const id = this.#lastId;
     if (this.topic.channel !== 'orderbook') return { item, id };
     const polled = this.status.state === 'polling';
-    return { item, id, bookIntegrity: polled ? 'snapshot' : this.#options.bookIntegrity };
+    const { bookIntegrity } = this.#options.description;
+    return { item, id, bookIntegrity: polled ? 'snapshot' : (bookIntegrity ?? 'snapshot') };
   }
+
+  /** A subscriber that throws harms no other. */
+  readonly #deliver = (subscriber: Subscriber, event: SharedEvent): void => {
+    try {
+      subscriber.onEvent(event);
+    } catch (error) {
+      this.#options.log.error({ error }, 'a stream subscriber threw');
+    }
+  };
 
   #publish(item: StreamItem): void {
     const tick = this.#tick(item);
@@ -264,9 +275,9 @@ export class Topic implements FeedListener {
     const key = viewKey(request);
     let view = this.#views.get(key);
     if (view === undefined) {
-      const { topic, sandbox, deliver } = this.#options;
+      const { topic, sandbox } = this.#options;
       const { name, threshold } = request;
-      view = createView({ source: { topic, name, sandbox }, threshold, deliver });
+      view = createView({ source: { topic, name, sandbox }, threshold, deliver: this.#deliver });
       this.#views.set(key, view);
     }
     return view;

@@ -7,10 +7,34 @@
  * a cohort at the tick that it was shown; cohorts that move at the same tick become one.
  */
 import type { StreamItem } from '../exchanges/exchange-client.js';
+import type { Timers } from '../lib/timers.js';
+import type { Millis } from '../schemas/common.js';
 import type { BookIntegrity } from '../schemas/market.js';
 import type { SharedEvent, Subscriber } from './hub-api.js';
-import { plainEventOf, tickerEventOf, type EventSource } from './events.js';
-import { hasMoved, percentMove } from './price-move.js';
+import { type EventSource, plainEventOf, tickerEventOf } from './events.js';
+
+/** How far a price moved, and whether that is far enough for an event. */
+
+/** Decimal prices are no binary fractions: 100 to 100.1 is 0.1 % to a reader and a hair less to a double. */
+const TOLERANCE = 1e-9;
+const PERCENT_DECIMALS = 1e8;
+
+/**
+ * Whether `last` is at least `threshold` (a fraction) away from `base`. Without a price on either side, or from a base of
+ * zero, any difference counts; a price that went missing is never an event.
+ */
+export const hasMoved = (base: number | null, last: number | null, threshold: number): boolean => {
+  if (last === null) return false;
+  if (base === null || base === 0) return last !== base;
+  return Math.abs(last - base) >= threshold * Math.abs(base) * (1 - TOLERANCE);
+};
+
+/** Signed move in percent; 0 where it can't be told. */
+export const percentMove = (base: number | null, last: number | null): number => {
+  if (last === null || base === null || base === 0) return 0;
+  const percent = ((last - base) / Math.abs(base)) * 100;
+  return Math.round(percent * PERCENT_DECIMALS) / PERCENT_DECIMALS;
+};
 
 export interface Member {
   readonly subscriber: Subscriber;
@@ -179,3 +203,50 @@ class PlainView implements View {
 
 export const createView = (options: ViewOptions): View =>
   options.source.topic.channel === 'ticker' ? new TickerView(options) : new PlainView(options);
+
+/** For so long a newcomer's first status waits for a feed that connects for the first time. */
+const HELD_STATUS_MS: Millis = 1_000;
+
+/**
+ * A newcomer's first status. While a feed connects for the first time nothing is wrong: for one second its newcomers are
+ * told nothing, and where it speaks within that time, they hear that it is live and of no `reconnecting` before.
+ */
+export class FirstStatus {
+  /** Of each newcomer that has not been told: how it is. Empty once the second is over. */
+  readonly #untold = new Map<object, () => void>();
+  readonly #cancel: () => void;
+  #holding = true;
+
+  constructor(timers: Timers) {
+    this.#cancel = timers.after(HELD_STATUS_MS, () => {
+      this.end();
+    });
+  }
+
+  /** Runs `tell` when it is time, at once perhaps; `newcomer` names it. */
+  welcome(newcomer: object, tell: () => void): void {
+    if (this.#holding) this.#untold.set(newcomer, tell);
+    else tell();
+  }
+
+  /** The newcomer has left. */
+  forget(newcomer: object): void {
+    this.#untold.delete(newcomer);
+  }
+
+  /** Tells all who wait; whoever comes later is told at once. Returns those who were told. */
+  end(): ReadonlySet<object> {
+    this.#holding = false;
+    this.#cancel();
+    const told = new Set(this.#untold.keys());
+    for (const tell of this.#untold.values()) tell();
+    this.#untold.clear();
+    return told;
+  }
+
+  /** Nobody is told anything any more. */
+  close(): void {
+    this.#cancel();
+    this.#untold.clear();
+  }
+}

@@ -8,7 +8,7 @@ import type {
   Subscriber,
   Subscription,
 } from '../../src/streams/hub-api.js';
-import { createSharedEvent } from '../../src/streams/shared-event.js';
+import { createSharedEvent } from '../../src/streams/events.js';
 
 export interface TickerFields {
   readonly symbol?: string;

@@ -1,7 +1,6 @@
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import type { Millis } from '../../schemas/common.js';
-import type { ChannelState, ItemOrigin, Judgement } from './channel-state.js';
-import { isFarAhead } from './far-ahead.js';
+import { type ChannelState, isFarAhead, type ItemOrigin, type Judgement } from './channel-state.js';
 
 type TickerItem = Extract<StreamItem, { channel: 'ticker' }>;
 

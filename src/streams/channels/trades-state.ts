@@ -1,8 +1,7 @@
 import type { Trade } from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
-import type { ChannelState, Gap, ItemOrigin, Judgement } from './channel-state.js';
-import { isFarAhead } from './far-ahead.js';
+import { type ChannelState, type Gap, isFarAhead, type ItemOrigin, type Judgement } from './channel-state.js';
 
 type TradesItem = Extract<StreamItem, { channel: 'trades' }>;
 

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { AppError } from '../../errors.js';
 import type { Millis, UnifiedSymbol } from '../../schemas/common.js';
 import type { Channel } from '../../schemas/stream.js';
-import { createSharedEvent } from '../shared-event.js';
+import { createSharedEvent } from '../events.js';
 import type { SharedEvent, Subscriber } from '../hub-api.js';
 import {
   CLOSE_GRACE,

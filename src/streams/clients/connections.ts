@@ -2,7 +2,7 @@
 import { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
 import type { Log } from '../../log/log.js';
-import { createSharedEvent } from '../shared-event.js';
+import { createSharedEvent } from '../events.js';
 import { CLOSE, Connection, type ConnectionHost, type ConnectionKind } from './connection.js';
 import { type ClientSocket, Gather } from './outbox.js';
 import { CLOSE_GRACE, RETRY_WHEN_FULL, SWEEP_INTERVAL } from './limits.js';

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { Millis } from '../../schemas/common.js';
 import { reqId, type ReqId } from '../../schemas/stream-protocol.js';
 import type { SharedEvent } from '../hub-api.js';
-import { createSharedEvent } from '../shared-event.js';
+import { createSharedEvent } from '../events.js';
 
 export interface KeepAlive {
   /** pong: an answer to a ping that was never sent; nothing is said to it. */

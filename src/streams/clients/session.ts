@@ -11,7 +11,7 @@ import {
   type ClientMessage,
   type ReqId,
 } from '../../schemas/stream-protocol.js';
-import { createSharedEvent } from '../shared-event.js';
+import { createSharedEvent } from '../events.js';
 import { Allowance } from './allowance.js';
 import { CLOSE, type Connection } from './connection.js';
 import { keepAliveOf, pingReply, readObject } from './keep-alive.js';

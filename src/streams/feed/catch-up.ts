@@ -5,10 +5,14 @@
 import { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
-import { CATCH_UP_TRADES, type RestItem } from '../rest-items.js';
-import { isSequence, type FeedOptions } from './feed-api.js';
-import type { FeedTimers } from './feed-timers.js';
-import { REST_DEADLINE_MS, isOwnRefusal, type RestLook } from './rest-look.js';
+import {
+  CATCH_UP_TRADES,
+  isOwnRefusal,
+  REST_DEADLINE_MS,
+  type RestItem,
+  type RestLook,
+} from './rest-items.js';
+import type { FeedOptions, FeedTimers } from './feed-state.js';
 
 /** Messages of a feed that wait for REST; with more, they go first. */
 const MAX_HELD_ITEMS = 1000;
@@ -29,7 +33,8 @@ export interface CatchUpParts {
   readonly signal: AbortSignal;
 }
 
-const isTimed = (item: StreamItem): boolean => !('untimed' in item);
+/** The venue stamped it. */
+export const isTimed = (item: StreamItem): boolean => !('untimed' in item);
 
 export class CatchUp {
   readonly #parts: CatchUpParts;
@@ -39,21 +44,19 @@ export class CatchUp {
     this.#parts = parts;
   }
 
-  /** Hands one item of the feed on, or holds it. */
-  pass(item: StreamItem, receivedAt: Millis): void {
+  /** Whether it takes an item of the feed, to hand it on when REST has told what came before. */
+  holds(item: StreamItem, receivedAt: Millis): boolean {
     const hold = this.#hold;
-    if (hold === null) {
-      this.#parts.options.listener.onItem(item, { via: 'feed', timed: isTimed(item), receivedAt });
-      return;
-    }
+    if (hold === null) return false;
     hold.items.push({ item, receivedAt });
     if (hold.items.length >= MAX_HELD_ITEMS) this.release();
+    return true;
   }
 
   /** Asks REST for what came before; an answer to an earlier call holds nothing any more. */
   async start(): Promise<void> {
     const { options, timers } = this.#parts;
-    const hold: Hold | null = isSequence(options.topic) && options.listener.ready ? { items: [] } : null;
+    const hold: Hold | null = options.listener.ready ? { items: [] } : null;
     this.#hold = hold;
     timers.cancel('catch-up');
     if (hold !== null)

@@ -1,9 +1,49 @@
-/** What a feed last told about itself, and when its venue was last heard, over whichever way. */
+/** What the parts of one feed share: what it was made from, its timers, and its state. */
+import type { ExchangeClient, StreamTopic } from '../../exchanges/exchange-client.js';
+import { NamedTimers, type Timers } from '../../lib/timers.js';
+import type { Log } from '../../log/log.js';
 import type { Millis } from '../../schemas/common.js';
 import type { StreamState } from '../../schemas/stream.js';
-import type { FeedStatus } from '../events.js';
+import type { BookCrossCheck } from './book-cross-check.js';
+import type { FeedListener, FeedStatus } from './feed-source.js';
+import type { FeedOutages } from './lost-feeds.js';
+import type { SilenceChecks } from './silence-checks.js';
 
-export interface FeedStateOptions {
+export interface FeedOptions {
+  readonly topic: StreamTopic;
+  readonly exchanges: Pick<ExchangeClient, 'watch' | 'fetch'>;
+  /** The venue has a WebSocket feed for this channel. */
+  readonly watchable: boolean;
+  /** The venue has this channel over REST. */
+  readonly pollable: boolean;
+  readonly idleTimeoutMs: Millis;
+  readonly pollIntervalMs: Millis;
+  readonly listener: FeedListener;
+  readonly log: Log;
+  /** Shared by all order books that can be checked in no other way; null: this one is not among them. */
+  readonly crossCheck: BookCrossCheck | null;
+  /** Shared by all feeds. */
+  readonly outages: FeedOutages;
+  /** Shared by all feeds of the exchange. */
+  readonly checks: SilenceChecks;
+  /** Makes the ids of all feeds of this process. */
+  readonly nextEventId: () => string;
+  readonly now: () => Millis;
+  /** The clock of durations and deadlines. */
+  readonly monotonic: () => Millis;
+  /** 0 (inclusive) to 1. */
+  readonly random: () => number;
+  readonly timers: Timers;
+}
+
+/** Channels that are silent in a quiet market from the very start, and whose items build on what came before. */
+export const isSequence = ({ channel }: StreamTopic): boolean => channel === 'trades' || channel === 'ohlcv';
+
+export class FeedTimers extends NamedTimers<
+  'first' | 'subscribed' | 'idle' | 'reconnect' | 'fallback' | 'stale' | 'hold' | 'catch-up'
+> {}
+
+interface FeedStateOptions {
   readonly now: () => Millis;
   /** The clock of durations and deadlines; nobody sets it. */
   readonly monotonic: () => Millis;
@@ -13,6 +53,7 @@ export interface FeedStateOptions {
 /** The weight of the latest gap in the usual one. */
 const LATEST_WEIGHT = 0.1;
 
+/** What a feed last told about itself, and when its venue was last heard, over REST or WebSocket. */
 export class FeedState {
   #heardAt: Millis;
   #heard = 0;

@@ -5,7 +5,7 @@ import { openWatch } from '../../../src/exchanges/ccxt/feeds/watch.js';
 import type { StreamItem, StreamTopic, WatchHandle } from '../../../src/exchanges/exchange-client.js';
 import { silentLog } from '../../../src/log/log.js';
 import type { ServedAnswer } from '../../../src/market-data/market-data-api.js';
-import { createHub } from '../../../src/streams/hub.js';
+import { createLocalHub } from '../../support/local-hub.js';
 import type { SharedEvent, Subscriber, Subscription } from '../../../src/streams/hub-api.js';
 import { systemTimers, type Timers } from '../../../src/lib/timers.js';
 import type { AppError } from '../../../src/errors.js';
@@ -107,7 +107,7 @@ export const hurried = (factor: number): Timers => ({
 export interface Rig {
   readonly sandbox: Sandbox;
   readonly client: CcxtClient;
-  readonly hub: ReturnType<typeof createHub>;
+  readonly hub: ReturnType<typeof createLocalHub>;
   watch(topic: StreamTopic): { readonly heard: WatchClient; readonly handle: WatchHandle };
   join(topic: StreamTopic): Promise<{ readonly client: StreamClient; readonly subscription: Subscription }>;
   close(): Promise<void>;
@@ -146,7 +146,7 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
     const body = Buffer.from(answer.body);
     return { body, etag: '""', cache: 'MISS', receivedAt, freshUntil: receivedAt, source, untimed };
   };
-  const hub = createHub({
+  const hub = createLocalHub({
     exchanges: client,
     marketData: () => ({ get }),
     settings: { deltaThreshold: 0, lingerMs: 50, idleTimeoutMs: options.idleTimeoutMs ?? 30_000 },

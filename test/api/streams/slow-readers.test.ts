@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MAX_SOCKET_BYTES } from '../../../src/streams/clients/limits.js';
-import { createSharedEvent } from '../../../src/streams/shared-event.js';
+import { createSharedEvent } from '../../../src/streams/events.js';
 import { tradesEvent } from '../../support/fake-hub.js';
 import { connectWs, openSse, startStreamApp, type StreamApp } from './stream-app.js';
 

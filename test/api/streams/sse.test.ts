@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AppError } from '../../../src/errors.js';
 import { problem } from '../../../src/schemas/problem.js';
-import { createSharedEvent } from '../../../src/streams/shared-event.js';
+import { createSharedEvent } from '../../../src/streams/events.js';
 import { tickerEvent } from '../../support/fake-hub.js';
 import { openSse, rawExchange, startStreamApp, type StreamApp } from './stream-app.js';
 

@@ -4,7 +4,7 @@ import { AppError } from '../../../src/errors.js';
 import { silentLog } from '../../../src/log/log.js';
 import type { Candle } from '../../../src/schemas/market.js';
 import type { MarketRequest } from '../../../src/exchanges/exchange-client.js';
-import { createHub } from '../../../src/streams/hub.js';
+import { createLocalHub } from '../../support/local-hub.js';
 import * as schemas from '../../../src/schemas/stream-protocol.js';
 import { FakeClient, FakeMarketData, FakeTime, FakeVenue, START, candle, settle } from './fakes.js';
 
@@ -37,7 +37,7 @@ const serveRows = (period: number, most = 500): void => {
 };
 
 const open = async (interval: string): Promise<void> => {
-  const hub = createHub({
+  const hub = createLocalHub({
     exchanges: venue,
     marketData: () => market,
     settings: { deltaThreshold: 0, lingerMs: 0, idleTimeoutMs: 30_000 },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { silentLog } from '../../../src/log/log.js';
 import type { Channel } from '../../../src/schemas/stream.js';
-import { createHub } from '../../../src/streams/hub.js';
+import { createLocalHub } from '../../support/local-hub.js';
 import { FakeClient, FakeMarketData, FakeTime, FakeVenue, START, tickerBody, trade } from './fakes.js';
 
 const HOUR_MS = 3_600_000;
@@ -13,7 +13,7 @@ const start = () => {
   const venue = new FakeVenue(time);
   const market = new FakeMarketData(time);
   const client = new FakeClient();
-  const hub = createHub({
+  const hub = createLocalHub({
     exchanges: venue,
     marketData: () => market,
     settings: { deltaThreshold: 0, lingerMs: 0, idleTimeoutMs: IDLE_MS },

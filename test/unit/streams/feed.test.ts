@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/errors.js';
-import { createHub } from '../../../src/streams/hub.js';
+import { createLocalHub } from '../../support/local-hub.js';
 import type { Channel } from '../../../src/schemas/stream.js';
 import { recordingLog } from '../../support/recording-log.js';
 import {
@@ -24,7 +24,7 @@ const MINUTE_MS = 60_000;
 let time: FakeTime;
 let venue: FakeVenue;
 let market: FakeMarketData;
-let hub: ReturnType<typeof createHub>;
+let hub: ReturnType<typeof createLocalHub>;
 let client: FakeClient;
 let log: ReturnType<typeof recordingLog>;
 /** What chance says of each wait, 0 to 1. */
@@ -41,7 +41,7 @@ beforeEach(() => {
   client = new FakeClient();
   log = recordingLog();
   venue.answer = tickerBody(100, START - 1000);
-  hub = createHub({
+  hub = createLocalHub({
     exchanges: venue,
     marketData: () => market,
     settings: { deltaThreshold: 0, lingerMs: 0, idleTimeoutMs: IDLE_MS },

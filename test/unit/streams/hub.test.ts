@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/errors.js';
 import * as schemas from '../../../src/schemas/stream.js';
 import { silentLog } from '../../../src/log/log.js';
-import { createHub } from '../../../src/streams/hub.js';
+import { createLocalHub } from '../../support/local-hub.js';
 import { MAX_TOPICS } from '../../../src/streams/topic-table.js';
 import type { SubscribeRequest, Subscription } from '../../../src/streams/hub-api.js';
 import {
@@ -25,10 +25,10 @@ const IDLE_MS = 30_000;
 let time: FakeTime;
 let venue: FakeVenue;
 let market: FakeMarketData;
-let hub: ReturnType<typeof createHub>;
+let hub: ReturnType<typeof createLocalHub>;
 
 const makeHub = (options: { sandbox?: boolean; lingerMs?: number } = {}) =>
-  createHub({
+  createLocalHub({
     exchanges: venue,
     marketData: () => market,
     settings: { deltaThreshold: 0.001, lingerMs: options.lingerMs ?? LINGER_MS, idleTimeoutMs: IDLE_MS },

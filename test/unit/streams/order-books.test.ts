@@ -3,8 +3,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { bookFaultOf } from '../../../src/exchanges/book-fault.js';
 import type { BookFault } from '../../../src/errors.js';
 import type { StreamItem } from '../../../src/exchanges/exchange-client.js';
-import { differingLevels, type BookSides } from '../../../src/streams/feed/book-difference.js';
-import { createHub } from '../../../src/streams/hub.js';
+import { type BookSides, differingLevels } from '../../../src/streams/feed/book-cross-check.js';
+import { createLocalHub } from '../../support/local-hub.js';
 import { silentLog } from '../../../src/log/log.js';
 import { FakeClient, FakeMarketData, FakeTime, FakeVenue, START } from './fakes.js';
 
@@ -31,7 +31,7 @@ const sides = (changed: Readonly<Record<number, number>> = {}): BookSides => {
 
 let time: FakeTime;
 let venue: FakeVenue;
-let hub: ReturnType<typeof createHub>;
+let hub: ReturnType<typeof createLocalHub>;
 let client: FakeClient;
 
 beforeEach(() => {
@@ -41,7 +41,7 @@ beforeEach(() => {
   venue.answer = { ...sides(), timestamp: START };
   const market = new FakeMarketData(time);
   market.answer = { ...sides(), timestamp: START - 1000 };
-  hub = createHub({
+  hub = createLocalHub({
     exchanges: venue,
     marketData: () => market,
     settings: { deltaThreshold: 0, lingerMs: 0, idleTimeoutMs: 3_600_000 },

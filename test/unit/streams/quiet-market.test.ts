@@ -4,7 +4,7 @@ import { AppError } from '../../../src/errors.js';
 import { silentLog } from '../../../src/log/log.js';
 import type { Channel } from '../../../src/schemas/stream.js';
 import type { MarketRequest } from '../../../src/exchanges/exchange-client.js';
-import { createHub } from '../../../src/streams/hub.js';
+import { createLocalHub } from '../../support/local-hub.js';
 import {
   FakeClient,
   FakeMarketData,
@@ -26,7 +26,7 @@ const POLLS_PER_WINDOW = 50;
 let time: FakeTime;
 let venue: FakeVenue;
 let market: FakeMarketData;
-let hub: ReturnType<typeof createHub>;
+let hub: ReturnType<typeof createLocalHub>;
 
 const BOOK = { bids: [{ price: 1, amount: 1 }], asks: [{ price: 2, amount: 1 }], timestamp: START };
 const ANSWERS: Readonly<Record<Channel, object>> = {
@@ -40,7 +40,7 @@ beforeEach(() => {
   time = new FakeTime();
   venue = new FakeVenue(time);
   market = new FakeMarketData(time);
-  hub = createHub({
+  hub = createLocalHub({
     exchanges: venue,
     marketData: () => market,
     settings: { deltaThreshold: 0, lingerMs: 0, idleTimeoutMs: IDLE_MS },

@@ -5,9 +5,8 @@ import { OrderBookState } from '../../../src/streams/channels/order-book-state.j
 import { TickerState } from '../../../src/streams/channels/ticker-state.js';
 import { TradesState } from '../../../src/streams/channels/trades-state.js';
 import { Paced } from '../../../src/lib/paced.js';
-import { hasMoved, percentMove } from '../../../src/streams/price-move.js';
 import { systemTimers } from '../../../src/lib/timers.js';
-import { createView } from '../../../src/streams/view.js';
+import { createView, hasMoved, percentMove } from '../../../src/streams/view.js';
 import { FakeTime, START, candle, tickerItem, trade } from './fakes.js';
 
 const FEED = { via: 'feed', timed: true } as const;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Writable } from 'node:stream';
 import * as ws from 'ws';
-import { createSharedEvent, textFrame } from '../../../src/streams/shared-event.js';
+import { createSharedEvent, textFrame } from '../../../src/streams/events.js';
 
 // The package exports its frame parser; its types do not know it.
 const { Receiver } = ws as unknown as { Receiver: new (options: { isServer: boolean }) => Writable };

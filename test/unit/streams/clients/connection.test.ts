@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Connection } from '../../../../src/streams/clients/connection.js';
-import { createSharedEvent } from '../../../../src/streams/shared-event.js';
+import { createSharedEvent } from '../../../../src/streams/events.js';
 import { tickerEvent } from '../../../support/fake-hub.js';
 import { connect, FakeHost, FakePeer, FakeSocket } from './fake-client.js';
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { silentLog } from '../../../../src/log/log.js';
 import { createConnections } from '../../../../src/streams/clients/connections.js';
-import { createSharedEvent } from '../../../../src/streams/shared-event.js';
+import { createSharedEvent } from '../../../../src/streams/events.js';
 import { FakePeer, FakeSocket } from './fake-client.js';
 
 beforeEach(() => vi.useFakeTimers());

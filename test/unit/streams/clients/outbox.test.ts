@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { MAX_DUE_EVENTS, MAX_ORDERED_BACKLOG } from '../../../../src/streams/clients/limits.js';
 import { TopicReader } from '../../../../src/streams/clients/connection.js';
 import { Gather, Outbox, type ClientSocket } from '../../../../src/streams/clients/outbox.js';
-import { createSharedEvent } from '../../../../src/streams/shared-event.js';
+import { createSharedEvent } from '../../../../src/streams/events.js';
 import { tickerEvent, tradesEvent } from '../../../support/fake-hub.js';
 import { ManualTurn, connect } from './fake-client.js';
 

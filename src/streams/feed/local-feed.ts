@@ -1,39 +1,36 @@
 /**
- * One topic's upstream, kept alive: CCXT's WebSocket feed where the venue has one, polling where it has none or while it
- * is broken. Whoever listens hears of every change of state, and never takes a dead feed for a quiet market:
- * a feed that is silent for too long is compared with REST.
+ * A topic's feed that this process holds: CCXT's WebSocket feed where the venue has one, polling where it has none or
+ * while it is broken. The listener hears of every change of state, and a dead feed is not taken for a quiet market: one
+ * that is silent for too long is compared with REST.
  *
- * Here is the feed's way from connecting to live to lost and back. Its parts: `silence` tells dead from quiet,
- * `fallback` polls meanwhile, `catch-up` fills the hole before the first message, `reconnect-wait` says when to retry.
+ * Here is the feed's way from connecting to live to lost and back. Its parts: `liveness` tells dead from quiet, `polling`
+ * stands in meanwhile, `catch-up` fills the hole before the first message, `lost-feeds` says when to retry.
  */
 import { AppError, type BookFault } from '../../errors.js';
 import { bookFaultOf, polledBookDetail } from '../../exchanges/book-fault.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
-import type { FeedStatus } from '../events.js';
+import type { FeedSource, FeedStatus } from './feed-source.js';
+import { type FeedOptions, FeedTimers, isSequence, FeedState } from './feed-state.js';
 import { CheckedBook } from './book-cross-check.js';
-import { BookResyncs } from './book-resyncs.js';
-import { CatchUp } from './catch-up.js';
-import { Fallback, pollingDetail } from './fallback.js';
-import { isSequence, type FeedOptions } from './feed-api.js';
-import { FeedState } from './feed-state.js';
-import { FeedTimers } from './feed-timers.js';
-import { ReconnectWait } from './reconnect-wait.js';
-import { createRestLook, isOwnRefusal } from './rest-look.js';
-import { endSession, newSession, type Session } from './session.js';
-import { Silence } from './silence.js';
+import { BookResyncs, ReconnectWait } from './lost-feeds.js';
+import { Fallback, pollingDetail } from './polling.js';
+import { createRestLook, isOwnRefusal } from './rest-items.js';
+import { endSession, newSession, type Session, Silence } from './liveness.js';
+import { CatchUp, isTimed } from './catch-up.js';
 
 const BAD_REQUEST = 400;
 /** Feeds that this server refused at once are opened anew over so long at least, not all at once. */
 const REFUSED_SPREAD_MS = 2_000;
 
-export class Feed {
+export class LocalFeed implements FeedSource {
   readonly #options: FeedOptions;
   readonly #abort = new AbortController();
   readonly #timers: FeedTimers;
   readonly #state: FeedState;
   readonly #wait: ReconnectWait;
   readonly #fallback: Fallback;
-  readonly #catchUp: CatchUp;
+  /** null: only the latest counts, and the first message is all that is wanted. */
+  readonly #catchUp: CatchUp | null;
   readonly #silence: Silence;
   readonly #resyncs: BookResyncs;
   readonly #checked: CheckedBook | null;
@@ -86,7 +83,7 @@ export class Feed {
               if (this.#session !== null) this.#lost(this.#session, error.message, error);
             },
           });
-    this.#catchUp = new CatchUp({ options, timers, look, signal });
+    this.#catchUp = isSequence(topic) ? new CatchUp({ options, timers, look, signal }) : null;
     this.#silence = new Silence({
       options,
       timers,
@@ -109,7 +106,10 @@ export class Feed {
     return this.#reconnects;
   }
 
-  /** Once. */
+  nextEventId(): string {
+    return this.#options.nextEventId();
+  }
+
   start(): void {
     if (!this.#options.watchable) {
       this.#fallback.start();
@@ -120,13 +120,12 @@ export class Feed {
     this.#connect();
   }
 
-  /** Ends the feed for good; idempotent. Nothing is heard of it afterwards. */
   close(): void {
     this.#abort.abort();
     this.#options.outages.over(this, this.#options.topic.exchange);
     this.#endCheck();
     this.#fallback.stop();
-    this.#catchUp.drop();
+    this.#catchUp?.drop();
     this.#timers.cancelAll();
     const session = this.#session;
     this.#session = null;
@@ -167,7 +166,8 @@ export class Feed {
     if (session.spokeAt === null) this.#goLive(session, `Live from ${exchange}.`);
     else if (this.status.state !== 'live') this.#state.set('live', `Live from ${exchange} again.`);
     this.#checked?.heard(item);
-    this.#catchUp.pass(item, receivedAt);
+    if (this.#catchUp?.holds(item, receivedAt) === true) return;
+    this.#options.listener.onItem(item, { via: 'feed', timed: isTimed(item), receivedAt });
   }
 
   /** The subscription was sent on an open connection, which it shares with other feeds. */
@@ -197,7 +197,7 @@ export class Feed {
     this.#silence.watch(session);
     this.#state.set('live', detail);
     // What happened between the last REST answer or the break and now is on REST only.
-    if (isSequence(this.#options.topic) && this.#options.pollable) void this.#catchUp.start();
+    if (this.#options.pollable) void this.#catchUp?.start();
   }
 
   #lost(session: Session, reason: string, error: AppError | null): void {
@@ -212,7 +212,7 @@ export class Feed {
     }
     this.#reconnects += 1;
     this.#endCheck();
-    this.#catchUp.interrupt();
+    this.#catchUp?.interrupt();
     const { monotonic, topic, outages, listener } = this.#options;
     const hopeless = error?.status === BAD_REQUEST;
     const livedFor = session.spokeAt === null ? 0 : monotonic() - session.spokeAt;

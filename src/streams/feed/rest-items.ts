@@ -1,13 +1,19 @@
-/** A feed's channel asked for over REST: the request that fits a topic, and its answer as an item of the feed. */
-import * as market from '../schemas/market.js';
-import type { Millis } from '../schemas/common.js';
-import { AppError } from '../errors.js';
-import type { MarketAnswer, MarketRequest, StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
+/** A feed's channel over REST: the request that fits a topic, its answer as an item of the feed, and one look. */
+import * as market from '../../schemas/market.js';
+import type { Millis } from '../../schemas/common.js';
+import { AppError } from '../../errors.js';
+import type {
+  MarketAnswer,
+  MarketRequest,
+  StreamItem,
+  StreamTopic,
+  ExchangeClient,
+} from '../../exchanges/exchange-client.js';
 
 /** Levels a side in an order book event. */
 export const STREAM_BOOK_LEVELS = 20;
 /** Trades in a newcomer's first event, and in one poll. */
-export const STREAM_TRADES = 100;
+const STREAM_TRADES = 100;
 /** Trades that are asked for when a feed is live (again): the most that a gap may hold for REST to close it. */
 export const CATCH_UP_TRADES = 1000;
 /** Candles in a newcomer's first event: the last closed one and the open one. */
@@ -73,3 +79,42 @@ export const itemOf = (
     }
   }
 };
+
+/** A look over REST has settled by then. */
+export const REST_DEADLINE_MS: Millis = 10_000;
+
+/** Refusals of this server itself: the venue was not asked, so that they say nothing about it. */
+const OWN_REFUSALS: ReadonlySet<string> = new Set([
+  'upstream_budget_exhausted',
+  'overloaded',
+  'shutting_down',
+]);
+export const isOwnRefusal = ({ code }: AppError): boolean => OWN_REFUSALS.has(code);
+
+/** Never rejects. One attempt: whoever looks has a back-off of his own. `trades`: how many to ask for where the channel is trades. */
+export type RestLook = (trades?: number) => Promise<RestItem | AppError>;
+
+/** What a look needs of its feed's options. */
+interface LookOptions {
+  readonly topic: StreamTopic;
+  readonly exchanges: Pick<ExchangeClient, 'fetch'>;
+  readonly monotonic: () => Millis;
+  /** How many rows to ask for; undefined: as many as always. */
+  readonly listener: { wanted(): number | undefined };
+}
+
+export const createRestLook =
+  ({ topic, exchanges, monotonic, listener }: LookOptions, signal: AbortSignal): RestLook =>
+  async (trades = STREAM_TRADES) => {
+    try {
+      const answer = await exchanges.fetch(requestOf(topic, { trades, candles: listener.wanted() }), {
+        deadline: monotonic() + REST_DEADLINE_MS,
+        signal,
+        priority: 'poll',
+        attempts: 1,
+      });
+      return itemOf(topic, answer);
+    } catch (thrown) {
+      return AppError.from(thrown);
+    }
+  };

@@ -3,15 +3,46 @@
  * knows. Only what the venue says of the market counts against a feed: that this server may not ask is no
  * evidence, and while other feeds of its connection speak, neither is it that the venue can't be asked.
  */
-import { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
-import type { RestItem } from '../rest-items.js';
-import { FALLBACK_AFTER_MS } from './fallback.js';
-import { isSequence, type FeedOptions } from './feed-api.js';
-import type { FeedState } from './feed-state.js';
-import type { FeedTimers } from './feed-timers.js';
-import { isOwnRefusal, type RestLook } from './rest-look.js';
-import type { Session } from './session.js';
+import type { WatchHandle } from '../../exchanges/exchange-client.js';
+import type { SharedSocket } from './silence-checks.js';
+import { AppError } from '../../errors.js';
+import { isOwnRefusal, type RestItem, type RestLook } from './rest-items.js';
+import { FALLBACK_AFTER_MS } from './polling.js';
+import { type FeedOptions, type FeedTimers, isSequence, type FeedState } from './feed-state.js';
+
+/** One opening of the WebSocket feed. */
+export interface Session {
+  handle: WatchHandle | null;
+  /** Since when it is known to be alive, by the clock of durations; null before. */
+  spokeAt: Millis | null;
+  /** It has brought something itself. */
+  spoke: boolean;
+  /** Polling saw something that this session should have brought. */
+  missed: boolean;
+  /** It should have spoken by now, unless nothing happens at all. */
+  overdue: boolean;
+  /** The connection that it was subscribed on; null before. */
+  socket: SharedSocket | null;
+  socketName: string | null;
+  over: boolean;
+}
+
+export const newSession = (): Session => ({
+  handle: null,
+  spokeAt: null,
+  spoke: false,
+  missed: false,
+  overdue: false,
+  socket: null,
+  socketName: null,
+  over: false,
+});
+
+export const endSession = (session: Session): void => {
+  session.over = true;
+  session.handle?.close();
+};
 
 /** A feed that has not spoken by then is looked at. Covers a first market load in its worker. */
 const FIRST_MESSAGE_TIMEOUT_MS: Millis = 10_000;

@@ -1,0 +1,72 @@
+/**
+ * The seam between a topic and its feed. The feed of this process is `local-feed.ts`; another process may hold one just as
+ * well: items, statuses and ids are plain data, and a topic keeps its channel's state up to date whoever brings the items,
+ * so that a feed of its own can go on from there when the other process is gone.
+ */
+import type { BookFault } from '../../errors.js';
+import type { ExchangeDescription, StreamItem, StreamTopic } from '../../exchanges/exchange-client.js';
+import type { Millis } from '../../schemas/common.js';
+import type { StreamState } from '../../schemas/stream.js';
+
+export interface FeedStatus {
+  readonly state: StreamState;
+  /** A sentence for people. */
+  readonly detail: string;
+  /** Since when, in milliseconds since the epoch. */
+  readonly at: Millis;
+}
+
+export interface ItemSource {
+  readonly via: 'feed' | 'rest';
+  /** false: the timestamp is the time of receipt, so that it says nothing about what is newer. */
+  readonly timed: boolean;
+  /** When it came, by the wall clock. */
+  readonly receivedAt: Millis;
+  /** A caught-up REST answer that a live feed goes on from, or what that feed said meanwhile: the two overlap. */
+  readonly seam?: boolean;
+}
+
+/** The topic, as its feed sees it. */
+export interface FeedListener {
+  /** Something is known already: what came before the feed's first message is wanted, and wanted first. */
+  readonly ready: boolean;
+  /** What of the item is new, as it is shown to clients; null: nothing is. Whoever shares the feed hands that on. */
+  onItem(item: StreamItem, source: ItemSource): StreamItem | null;
+  onStatus(status: FeedStatus): void;
+  /** The feed broke: what is known may have changed unseen. */
+  onInterrupted(): void;
+  /** The live order book is wrong, and so may be what was shown last; comes before `onInterrupted`. */
+  onBookFault(fault: BookFault): void;
+  /** Something may be missing for good; `detail` is a sentence for people. */
+  onGap(detail: string): void;
+  /** How many rows REST is to be asked for; undefined: as many as always. */
+  wanted(): number | undefined;
+  /** Whether a REST answer shows something that the feed should have brought. */
+  isNews(item: StreamItem): boolean;
+}
+
+export interface FeedSource {
+  readonly status: FeedStatus;
+  /** How often it was lost since it was started. */
+  readonly reconnects: number;
+  /** Called once; the listener hears nothing before. */
+  start(): void;
+  /** Ends the feed for good; idempotent. The listener hears nothing afterwards. */
+  close(): void;
+  /**
+   * The id of the event that is made of the item which the listener is just taking. It never repeats; where processes
+   * share a feed, an item has the same id in all of them, so that a client may resume at any.
+   */
+  nextEventId(): string;
+}
+
+export interface FeedRequest {
+  readonly topic: StreamTopic;
+  readonly description: ExchangeDescription;
+  readonly listener: FeedListener;
+}
+
+/** Where the hub gets its feeds from. */
+export interface FeedSources {
+  open(request: FeedRequest): FeedSource;
+}
