@@ -1,6 +1,6 @@
 /**
- * Builds the server from its services. `buildApp` is the one seam for tests: each service can be replaced. It neither
- * listens nor reads the environment.
+ * Builds the server from its services. Tests replace single services through the overrides of `buildApp`. This module
+ * neither listens nor reads the environment.
  */
 import { fileURLToPath } from 'node:url';
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -52,7 +52,7 @@ declare module 'fastify' {
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Serves `/metrics` on METRICS_PORT; null where it is served with everything else. Not listening yet. */
+    /** Serves `/metrics` on METRICS_PORT; null where the main port serves it. Not listening yet. */
     metricsApp: FastifyInstance | null;
   }
 }
@@ -62,17 +62,17 @@ export interface AppOverrides extends ServiceOverrides {
   readonly maxInFlight?: number;
   /** Folder of the documentation's files. */
   readonly documentation?: string;
-  /** Filled with the routes, for who documents them. */
+  /** Filled with the routes, from which the OpenAPI document is made. */
   readonly documentedRoutes?: DocumentedRoute[];
 }
 
-/** Where the build puts it; the same from src and from dist. */
+/** Where the build puts the documentation; the path is the same from src and from dist. */
 const DOCUMENTATION = fileURLToPath(new URL('../../dist/docs/', import.meta.url));
 
 interface ClientLimit {
   /** null: off. */
   readonly limiter: ClientLimiter | null;
-  /** null: this server counts for itself. */
+  /** null: counts are not shared with other servers. */
   readonly sharing: LimitSharing | null;
 }
 
@@ -119,7 +119,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
 
   const cors = { corsOrigins: config.corsOrigins, clientLimit: limiter !== null };
 
-  // The order is the order in which hooks run: everything is counted, then what may be refused is refused early.
+  // Hooks run in the order of registration: metrics count every request first, then refusals come as early as possible.
   addAnswers(app);
   addCommonHeaders(app, cors);
   addErrorAnswers(app, { log, now });
@@ -191,7 +191,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   else app.metricsApp = await buildMetricsApp(config, { metrics, requestIds, hostFault, log, now });
   await app.register(docsRoutes, { folder: overrides.documentation ?? DOCUMENTATION });
   await app.register(startRoutes, { version: VERSION });
-  // After the door is open: health checks need no venue, and the first market request finds its thread running.
+  // Started once the server listens: health checks need no venue, and the first market request finds its thread running.
   app.addHook('onListen', (listening) => {
     services.start();
     listening();

@@ -24,7 +24,7 @@ export const makeOpenApi = async (): Promise<string> => {
   return buildOpenApiDocument(routes, { version: VERSION });
 };
 
-/** Writes every document below `folder`, each with its compressed twin. */
+/** Writes every document below `folder`, each with a gzip-compressed copy. */
 export const writeDocumentation = async (folder: string): Promise<void> => {
   const contents: Readonly<Record<DocumentUrl, string | Buffer>> = {
     '/openapi.json': await makeOpenApi(),

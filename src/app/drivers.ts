@@ -18,10 +18,10 @@ import { VERSION } from '../config/version.js';
 
 const USER_AGENT = `mcp-crypto-data-server/${VERSION}`;
 
-/** Two sandboxes with the same seed tell the same story. */
+/** Two sandboxes with the same seed simulate the same prices. */
 const SANDBOX_SEED = 1;
 
-/** Remembers what is to be closed at the end. */
+/** Registers a service that is closed at the end. */
 export type Own = (name: string, close: () => Promise<void> | void) => void;
 
 /** URL of the simulated venues; null for the real ones. */
@@ -46,7 +46,7 @@ interface Base {
 interface RawClient {
   readonly client: ExchangeClient;
   readonly workers: () => readonly WorkerStats[];
-  /** Starts what else would start with the first call. */
+  /** Starts the worker threads, which otherwise start with the first call. */
   readonly start: () => void;
 }
 
@@ -98,14 +98,14 @@ const markerOf = ({ sandbox }: Config): string => {
   return sandbox === true ? `sandbox:${SANDBOX_SEED}` : 'sandbox';
 };
 
-/** A file that ends with this process. */
+/** A file in a temporary folder, deleted when this process ends. */
 const temporaryFile = (own: Own): string => {
   const folder = mkdtempSync(join(tmpdir(), 'mcp-crypto-data-server-'));
   own('temporary folder', () => rmSync(folder, { recursive: true, force: true }));
   return join(folder, 'candles.db');
 };
 
-/** How long a start waits for its store; it goes on opening behind that. */
+/** How long the start waits for the store; after that the store goes on opening in the background. */
 const STORE_OPENING_MS = 3_000;
 
 /** null: no candles are kept. Rejects with a ConfigError where simulated and real data would mix. */
@@ -124,7 +124,7 @@ export const openStore = async ({ config, log, now }: Base, own: Own): Promise<S
   };
   const handle = await open();
   const late = new Promise<void>((resolve) => setTimeout(resolve, STORE_OPENING_MS).unref());
-  // Rejected later, it has told of itself in its status.
+  // A failure after the wait is reported by the status of the store, so the rejection itself is ignored.
   handle.opened.catch(() => undefined);
   try {
     await Promise.race([handle.opened, late]);
@@ -142,7 +142,7 @@ export const createSharedTier = async ({ config, log, now, monotonic }: Base): P
   return createRedisCache({ url: config.redis.url, log, now, monotonic, admit });
 };
 
-/** scheme://host/path at the sandbox, which tells its venues apart by the first segment of the path. */
+/** scheme://host/path at the sandbox; the first segment of the path names the venue. */
 const sandboxed = (url: string, sandboxUrl: string | null): string => {
   if (sandboxUrl === null) return url;
   const { host, pathname } = new URL(url);

@@ -1,4 +1,4 @@
-/** The end of the process: a signal ends the server in order, a second one or the end of its time at once. */
+/** Shutdown: the first signal drains the server; a second signal or the end of the time limit ends the process at once. */
 import { constants } from 'node:os';
 import { EXIT } from '../lib/exit-codes.js';
 import type { Log } from '../log/log.js';
@@ -6,19 +6,19 @@ import type { Millis } from '../schemas/common.js';
 import { ENDING_SIGNALS, type EndingSignal, type ProgramProcess } from './program-process.js';
 
 export interface EndingSignalsOptions {
-  /** Where signals arrive. */
+  /** Emits the signals. */
   readonly process: Pick<ProgramProcess, 'on'>;
   readonly log: Log;
-  /** Ends the server in order. */
+  /** Drains and closes the server. */
   readonly end: () => Promise<void>;
-  /** From the first signal: the process ends whatever is left. */
+  /** Time limit from the first signal; then the process ends even if work is left. */
   readonly endAfterMs: Millis;
 }
 
 /**
- * Resolves with the exit code, at which the process ends at once: 0 after an end in order; 1 where something was left at
- * the end of the time, or could not be ended, so that a supervisor notices; 128 and the signal's number on a second
- * signal. Never rejects.
+ * Resolves with the exit code, at which the process ends at once: 0 after a complete shutdown; 1 where the time limit
+ * ended it or a service failed to close, so that a supervisor notices; 128 plus the signal's number on a second signal.
+ * Never rejects.
  */
 export const endedBySignal = ({ process, log, end, endAfterMs }: EndingSignalsOptions): Promise<number> =>
   new Promise((resolve) => {

@@ -1,4 +1,4 @@
-/** `/metrics` on a port of its own, which a firewall can keep inside; under the bounds of every other connection. */
+/** `/metrics` on a port of its own, which a firewall can block; with the same connection limits as the main port. */
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Config } from '../config/config.js';
 import { addAnswers } from '../http/answers.js';
@@ -12,7 +12,7 @@ import { addServerLimits, serverOptions } from '../http/server-limits.js';
 import type { Log } from '../log/log.js';
 import type { Metrics } from '../metrics/metrics.js';
 
-/** Scrapers are few. */
+/** Connections; only scrapers use this port. */
 const MAX_CONNECTIONS = 100;
 
 export interface MetricsAppOptions {

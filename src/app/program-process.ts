@@ -2,13 +2,13 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Variables } from '../config/config.js';
 
-/** SIGHUP: its terminal has gone. */
+/** SIGHUP: the terminal was closed. */
 export const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 export type EndingSignal = (typeof ENDING_SIGNALS)[number];
 
 export interface ProgramProcess {
-  /** The program, the script, then what the user wrote. */
+  /** As process.argv: the program, the script, then the arguments. */
   readonly argv: readonly string[];
   readonly env: Variables;
   readonly stdin: Readable;

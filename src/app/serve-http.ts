@@ -9,14 +9,14 @@ import { watchFaults } from './process-faults.js';
 import type { ProgramProcess } from './program-process.js';
 import { warnOfMisspellings } from './settings.js';
 
-/** How long answers may wait for an exchange once the door is closed. */
+/** How long answers may still wait for an exchange once no new connections are accepted. */
 const GIVE_UP_AFTER_MS = 6_000;
-/** From there: connections that are still not done are cut. */
+/** After that wait: connections that are still open are cut after this time. */
 const CUT_AFTER_MS = 1_000;
-/** From the signal and SHUTDOWN_NOTICE: the process ends whatever is left. */
+/** Time limit of the whole shutdown, after SHUTDOWN_NOTICE; then the process ends even if work is left. */
 const END_AFTER_MS = 8_700;
 
-/** What keeps a server from listening, in words for who started it. */
+/** Why a server cannot listen, by the error's code, in words for the operator. */
 const LISTEN_FAULTS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program has this port',
   EACCES: 'this user may not open this port',
@@ -24,7 +24,7 @@ const LISTEN_FAULTS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'there is no such host',
 };
 
-/** Why a server cannot listen: in words where the error's code has some, else the code or the error itself. */
+/** The words for the error's code where there are some, else the code or the error itself. */
 export const listenFault = (error: unknown): string => {
   const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
   const words = LISTEN_FAULTS[code];
@@ -32,7 +32,7 @@ export const listenFault = (error: unknown): string => {
 };
 
 /**
- * Resolves with the exit code once the process may end; everything is closed by then, or was given up.
+ * Resolves with the exit code once the process may end: by then everything is closed or has passed its time limit.
  * @throws ConfigError where the settings turn out not to be usable
  */
 export const serveHttp = async (
@@ -49,7 +49,7 @@ export const serveHttp = async (
     await delay(config.shutdownNoticeMs);
     setTimeout(() => {
       app.lifeCycle.giveUpCalls();
-      // Begun only now: however late this thread is, what was given up is answered first.
+      // Started only here: aborted requests are answered first, even when this thread is late.
       setTimeout(() => app.server.closeAllConnections(), CUT_AFTER_MS).unref();
     }, GIVE_UP_AFTER_MS).unref();
     await app.close();

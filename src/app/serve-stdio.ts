@@ -8,7 +8,7 @@ import { watchFaults } from './process-faults.js';
 import type { ProgramProcess } from './program-process.js';
 import { warnOfMisspellings } from './settings.js';
 
-/** From the signal: the process ends whatever is left. */
+/** Time limit from the signal; then the process ends even if work is left. */
 const END_AFTER_MS = 8_700;
 
 /**

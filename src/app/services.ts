@@ -1,4 +1,4 @@
-/** The part of app.ts that constructs services from the settings; apart for its length only. */
+/** Constructs the services from the settings. app.ts builds the server on them. */
 import {
   createCoinMarketCap,
   createRawClient,
@@ -35,7 +35,7 @@ import type { HubOptions, StreamHub } from '../streams/hub-api.js';
 import { createHub } from '../streams/hub.js';
 import { VERSION } from '../config/version.js';
 
-/** What stands in another's place; tests give some, the server gives its log. */
+/** Replacements of single services: tests give some, the server gives its log. */
 export interface ServiceOverrides {
   readonly log?: Log;
   /** Milliseconds since the epoch. */
@@ -43,7 +43,7 @@ export interface ServiceOverrides {
   /** The clock of durations and deadlines; default: `now` where that is given. */
   readonly monotonic?: () => number;
   readonly random?: () => number;
-  /** Rejections that nobody has handled in this process so far; for the metrics. */
+  /** Number of unhandled rejections in this process so far; for the metrics. */
   readonly unhandledRejections?: () => number;
   /** The raw client: circuit breaker and retry still wrap it. */
   readonly exchangeClient?: ExchangeClient;
@@ -73,18 +73,18 @@ export interface Services {
   readonly hub: StreamHub & LiveTickers;
   /** null: no candles are kept. */
   readonly ledger: Ledger | null;
-  /** What the ledger keeps its candles in; null as that. */
+  /** The store that the ledger uses; null without a ledger. */
   readonly store: StoreHandle | null;
   readonly connections: Connections;
   readonly gauge: LoadGauge;
   /** `inFlight`: requests being answered now. */
   metrics(inFlight: () => number): Metrics;
   readonly sandbox: boolean;
-  /** Starts the worker threads, so that the first caller need not wait for them; idempotent. */
+  /** Starts the worker threads, so that the first request does not wait for them; idempotent. */
   start(): void;
-  /** Nobody waits for an exchange (or CoinMarketCap) any longer: such calls reject with `shutting_down`. */
+  /** Aborts every call to an exchange or CoinMarketCap: it rejects with `shutting_down`. */
   giveUpCalls(): void;
-  /** In reverse order of construction: users before what they use. Never rejects. */
+  /** Closes in reverse order of construction. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -119,7 +119,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     ? await createRawClient(base)
     : { client: overrides.exchangeClient, workers: () => [], start: () => undefined };
   own('exchanges', () => raw.close());
-  // Measured inside: each attempt counts by itself, and a refusal by the circuit is none.
+  // Measured inside retry and circuit breaker: each attempt counts, a refusal by the circuit breaker does not.
   const upstream = createUpstreamMeter();
   const learning = withLearntCapabilities(upstream.measure(raw));
   const guarded = withCircuitBreaker(learning, { now, monotonic, log });
@@ -165,7 +165,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
         });
   if (ledger !== null) own('candle ledger', () => ledger.close());
 
-  // Streams ask for their first ticker over REST; REST is answered from live streams.
+  // The two depend on each other: streams get their first ticker over REST, and REST is answered from live streams.
   const hub: StreamHub & LiveTickers =
     overrides.hub ??
     createHub({

@@ -8,7 +8,7 @@ import type { Log } from '../log/log.js';
 export const readSettings = (env: Variables): Config =>
   loadConfig(env, knownExchangeNames(listExchangeIds()));
 
-/** What is likely a mistake, though the settings can be used. */
+/** Warnings: likely mistakes in settings that are valid. */
 export const warnOfMisspellings = (env: Variables, log: Log): void => {
   const misspelled = misspelledSettings(env);
   if (misspelled.length === 0) return;

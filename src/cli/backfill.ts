@@ -46,7 +46,7 @@ const dryRun = async ({ config, services, store, print }: StoreSession, asked: A
   return EXIT.ok;
 };
 
-/** Nobody else works on this file: jobs that this one holds wholly, such as those that Ctrl-C left, are not needed. */
+/** No other process works on this file, so open jobs that the new one contains (left by Ctrl-C) are cancelled. */
 const endContained = async ({ handle, store, ledger }: StoreSession, job: Job): Promise<void> => {
   if (handle.shared || !handle.status().writable || job.to === null) return;
   const title = titleOf(job);
@@ -57,7 +57,7 @@ const endContained = async ({ handle, store, ledger }: StoreSession, job: Job): 
   }
 };
 
-/** Prints how far the job is until it has ended. */
+/** Prints the progress of the job until it ends. */
 const follow = async (session: StoreSession, { id, ...series }: Job): Promise<number> => {
   const { ledger, services, program, signal } = session;
   const line = progressLine(program.stdout, { title: titleOf(series), monotonic: services.monotonic });
@@ -84,7 +84,7 @@ const fetchHistory = async (session: StoreSession, asked: Asked, wait: boolean):
     if (!wait) return EXIT.ok;
   }
   await endContained(session, job);
-  // Where the server ends before the job does, this process goes on with it.
+  // If the server ends before the job does, this process continues the job.
   ledger.startJob(job.id);
   return follow(session, job);
 };

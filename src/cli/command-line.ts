@@ -32,7 +32,7 @@ const COMMANDS: Readonly<Record<string, ListedCommand>> = {
   },
 };
 
-/** Without a name. */
+/** The command that runs when no name is given. */
 const DEFAULT_COMMAND = 'serve';
 
 const COMMON_OPTIONS = {
@@ -68,21 +68,21 @@ const unknownCommand = (name: string, known: readonly string[]): string => {
   return `There is no command ${JSON.stringify(name)}${meant}.`;
 };
 
-/** null and the fault: the arguments are not what this command takes. */
+/** The parsed arguments, or null and the fault. */
 const parse = (command: Command, args: string[]) => {
   try {
     const options = { ...command.options, ...COMMON_OPTIONS };
     const { values, positionals } = parseArgs({ args, options, allowPositionals: command.takesPositionals });
     return { values, positionals, fault: null };
   } catch (error) {
-    // The first sentence; parseArgs goes on with advice that does not fit here.
+    // The first sentence only: the advice of parseArgs that follows does not apply to this program.
     return { fault: `${String(error instanceof Error ? error.message : error).split('. ', 1)[0]}.` };
   }
 };
 
 /**
- * Runs the command that the arguments name. Resolves with the exit code, at which the process is to end; rejects with
- * what a command rejects with, except for bad settings.
+ * Runs the command that the arguments name. Resolves with the exit code of the process. Rejects with what the command
+ * rejects with; bad settings and usage errors are printed and become exit codes.
  */
 export const runCommandLine = async (
   program: ProgramProcess,

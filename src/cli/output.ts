@@ -1,18 +1,18 @@
-/** What commands print: lines, and on a terminal one line that is written over. */
+/** Output of commands: lines, and on a terminal a progress line that is overwritten in place. */
 import type { Writable } from 'node:stream';
 
-/** Resolves when it is written: a process that exits earlier may lose it. */
+/** Resolves when the text is written; a process that exits earlier may lose it. */
 export const write = (stream: Writable, text: string): Promise<void> =>
   new Promise((resolve) => stream.write(text, () => resolve()));
 
 export interface ProgressLine {
-  /** How far it is, 0 to 100, and in words; off a terminal printed where it has changed, and not too often. */
+  /** Progress, 0 to 100, and in words; off a terminal printed when it changes, at most once per LINE_EVERY_MS. */
   show(percent: number, text: string): Promise<void>;
-  /** The last word: always printed, and the line is ended. */
+  /** The final message: always printed, with the end of the line. */
   end(text: string): Promise<void>;
 }
 
-/** Off a terminal: milliseconds between two lines. */
+/** Shortest time between two progress lines off a terminal, in milliseconds. */
 const LINE_EVERY_MS = 2_000;
 const USUAL_COLUMNS = 80;
 const BAR = 24;

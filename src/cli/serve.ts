@@ -14,7 +14,7 @@ Options:
   takesPositionals: false,
   async run({ values, program }) {
     const config = readSettings(program.env);
-    // Loaded only now: bad settings are told at once.
+    // Loaded after the settings are checked, so that bad settings are reported without delay.
     if (values['stdio'] === true) {
       const { serveStdio } = await import('../app/serve-stdio.js');
       return serveStdio(config, program);

@@ -13,7 +13,7 @@ import { UsageError, type CommandInput } from './command.js';
 import { readSeries } from './series-arguments.js';
 import { withStore } from './store-session.js';
 
-/** The file has its name only when it is whole. */
+/** Written under a temporary name and renamed when it is complete. */
 const writeFile = async (
   file: string,
   content: AsyncIterable<string | Uint8Array>,

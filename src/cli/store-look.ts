@@ -15,7 +15,7 @@ const cellsOf = (series: SeriesInfo): string[] => {
   return [exchange, symbol, interval, String(generation), String(candles), instant(first), instant(last)];
 };
 
-/** Columns as wide as their widest cell. */
+/** A table whose columns are as wide as their widest cell. */
 const table = (rows: readonly (readonly string[])[]): string => {
   const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
@@ -49,7 +49,7 @@ export const check = ({ program }: CommandInput): Promise<number> =>
     return faults.length === 0 ? EXIT.ok : EXIT.failed;
   });
 
-/** Rejects where another process writes, or nobody can. */
+/** Rejects where another process owns the file or the file cannot be written. */
 export const requireWritable = ({ handle }: StoreSession): void => {
   const { writable, detail } = handle.status();
   if (!writable) throw new StoreError('read_only', detail);

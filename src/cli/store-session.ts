@@ -15,10 +15,10 @@ import { EXIT } from '../lib/exit-codes.js';
 import { createLog } from '../log/pino-log.js';
 import { write } from './output.js';
 
-/** From a signal, or the end of the work: the process ends whatever is left. */
+/** Time limit from a signal or the end of the work; then the process ends even if something is left open. */
 const CLOSE_WITHIN_MS = 5_000;
 
-/** Faults of what was asked for. */
+/** Codes of errors that the arguments caused. */
 const USAGE_FAULTS: ReadonlySet<ErrorCode> = new Set([
   'invalid_request',
   'unknown_exchange',
@@ -40,7 +40,7 @@ export interface StoreSession {
 }
 
 export interface SessionOptions {
-  /** Said where a signal ends the work. */
+  /** Printed when a signal ends the work. */
   readonly interrupted: string;
 }
 
@@ -48,7 +48,7 @@ const openSession = async (
   config: Config,
   program: ProgramProcess,
 ): Promise<Omit<StoreSession, 'signal' | 'print'>> => {
-  // Lines about the daily work are for servers.
+  // Information lines are for servers; a command prints warnings and errors only.
   const logLevel = config.logLevel === 'info' ? 'warn' : config.logLevel;
   const quiet = { ...config, logLevel, exchangeWorkers: 0, backfill: { ...config.backfill, series: [] } };
   const log = await createLog(quiet, { destination: program.stderr, pretty: false });
@@ -74,8 +74,8 @@ const failed = async (thrown: unknown, program: ProgramProcess): Promise<number>
 };
 
 /**
- * Resolves with the exit code: that of the work, 64 or 1 where it rejects with a fault in words, 128 and the number of the
- * signal that ended it.
+ * Resolves with the exit code: that of the work, 64 or 1 where it rejects with an error for the user, 128 plus the number
+ * of the signal that ended it.
  * @throws ConfigError
  */
 export const withStore = async (
@@ -89,13 +89,13 @@ export const withStore = async (
     for (const name of ENDING_SIGNALS)
       program.on(name, (signal) => {
         const code = 128 + constants.signals[signal];
-        // A second one: at once.
+        // A second signal ends the process at once.
         if (ending.signal.aborted) program.exit(code);
         ending.abort();
         resolve(code);
       });
   });
-  // What a command waits for are timers and threads that keep no process alive.
+  // The timers and threads that a command waits for are unref'd: this timer keeps the process alive.
   const awake = setInterval(() => undefined, 60_000);
   let services: Services | undefined;
   const begin = async (): Promise<number> => {

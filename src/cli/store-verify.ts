@@ -1,4 +1,4 @@
-/** `store verify`: asks the exchange again for what is known; what it has corrected is recorded as revisions. */
+/** `store verify`: fetches known candles again from the exchange; corrected candles are recorded as revisions. */
 import { AppError } from '../errors.js';
 import { traitsOf } from '../ledger/backfill/job-plan.js';
 import { locateSeries } from '../ledger/series-range.js';
@@ -21,7 +21,7 @@ interface Page {
   readonly limit: number;
 }
 
-/** One page, after as many waits for the budget as it takes. */
+/** Fetches one page, waiting for the request budget as often as necessary. */
 const askAgain = async (
   { services, ledger, signal }: StoreSession,
   name: SeriesName,

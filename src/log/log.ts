@@ -1,4 +1,4 @@
-/** The little of a logger that services need; pino's logger fits. */
+/** The part of a logger that services use; pino's logger implements it. */
 export interface Log {
   debug(details: object, message: string): void;
   info(details: object, message: string): void;
@@ -8,5 +8,5 @@ export interface Log {
 
 const discard = (): void => undefined;
 
-/** For tests and for callers who want silence. */
+/** Writes nothing. */
 export const silentLog: Log = { debug: discard, info: discard, warn: discard, error: discard };

@@ -1,13 +1,13 @@
-/** One kind of trouble, told once: a warning when it begins and a line when it is over, however often it flickers. */
+/** Logs one outage once: a warning when it begins and a line when it is over, also when it flickers. */
 import type { Millis } from '../schemas/common.js';
 import type { Log } from './log.js';
 
-/** A trouble that comes back sooner than this after its last warning is the same trouble. */
+/** An outage that returns sooner than this after its last warning counts as the same outage. */
 const QUIET_MS = 60_000;
 
 export interface Outage {
   begin(details: object): void;
-  /** `details` go with the line of recovery. */
+  /** `details` are added to the line of recovery. */
   end(details?: object): void;
   readonly active: boolean;
   /** When `active` last changed. */

@@ -1,4 +1,4 @@
-/** The concrete log: pino, JSON lines in production, readable lines on a terminal in development. */
+/** The log implementation: pino, with JSON lines in production and readable lines on a terminal in development. */
 import { pino, stdSerializers, type DestinationStream } from 'pino';
 import type { Config } from '../config/config.js';
 import type { Log } from './log.js';
@@ -17,7 +17,7 @@ const SECRET_FIELDS: ReadonlySet<string> = new Set([
   'token',
   'x-cmc_pro_api_key',
 ]);
-/** Records are flat by custom; whatever stands deeper than this is not written at all. */
+/** Deeper members of a record are not written; records are nearly always flat. */
 const MAX_DEPTH = 6;
 /** Lines are written together once they come to this many bytes, or after so many milliseconds. */
 const WRITE_BYTES = 4096;
@@ -29,8 +29,8 @@ const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !(value instanceof Error) && !Array.isArray(value);
 
 /**
- * `record` without the values of secret fields, at any depth. By hand, since pino's own redaction by wildcards costs
- * ten times the line. A record that holds none, which is nearly every one, is returned as it is.
+ * `record` without the values of secret fields, at any depth. Not pino's own redaction: with wildcards it costs ten times
+ * the line. A record without secret fields, which nearly all are, is returned unchanged.
  */
 const censored = (record: Fields, depth = 0): Fields => {
   if (depth > MAX_DEPTH) return {};
@@ -49,7 +49,7 @@ const censoredValue = (value: unknown, depth: number): unknown => {
   return kept.every((item, index) => item === value[index]) ? value : kept;
 };
 
-/** Standard output, in few writes; what is still held back is written when the process exits. */
+/** Standard output with buffered writes; the buffer is flushed when the process exits. */
 const bufferedStdout = (): DestinationStream => {
   const sink = pino.destination({
     dest: 1,
@@ -86,7 +86,7 @@ export const createLog = async (config: Config, options: LogOptions = {}): Promi
     const log: Log = pino(settings, options.destination ?? bufferedStdout());
     return log;
   }
-  // Loaded only here: readable logs are worth 50 ms on a terminal and nothing in production.
+  // Loaded on demand: pino-pretty costs 50 ms of start-up, which production does not need.
   const { PinoPretty } = await import('pino-pretty');
   const sink = PinoPretty({
     translateTime: 'SYS:HH:MM:ss.l',

@@ -1,11 +1,11 @@
-/** A worker's log lines, on their way to the serving thread's logger. */
+/** Sends a worker's log lines to the serving thread's logger. */
 import type { Log } from './log.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 type Send = (level: LogLevel, details: Readonly<Record<string, unknown>>, message: string) => void;
 
-/** Details as plain data: what structured cloning would refuse or strip becomes text. */
+/** Details as plain data: values that structured cloning refuses or strips become text. */
 const plain = (value: unknown): unknown => {
   if (value instanceof Error) return { type: value.name, message: value.message, stack: value.stack };
   if (value === null || ['string', 'number', 'boolean', 'undefined'].includes(typeof value)) return value;

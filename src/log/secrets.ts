@@ -1,6 +1,6 @@
 /**
- * Secrets of the settings, cut out of finished lines in every form that they may take on the way there: as written, URL
- * encoded by somebody's rules, escaped for JSON, or inside the Basic credentials of a proxy.
+ * Removes the secrets of the settings from finished log lines, in every form in which they can appear: as written, URL
+ * encoded, escaped for JSON, or inside the Basic credentials of a proxy.
  */
 import type { Config } from '../config/config.js';
 
@@ -52,20 +52,20 @@ const jsonEscaped = (text: string): string => JSON.stringify(text).slice(1, -1);
 const formsOf = (secret: string): string[] => {
   const plain = decoded(secret);
   const encoded = [secret, plain, encodeURIComponent(plain), encodeURI(plain)];
-  // Written into a text that is itself escaped for the line: twice.
+  // A text that is itself escaped for the line: the secret is escaped twice.
   return encoded.flatMap((form) => [form, jsonEscaped(form), jsonEscaped(jsonEscaped(form))]);
 };
 
 const escapedForPattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 
-/** Credentials in any URL, whosever they are. */
+/** Credentials in any URL, also in one that is not of the settings. */
 const URL_CREDENTIALS = /([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s/?#@"'<>]{1,512}@/gi;
 
 /** What takes `secrets` out of a line. Percent-encoding is read in either case, hence so are the secrets. */
 export const createScrubber = (secrets: readonly string[]): ((line: string) => string) => {
   const forms = [...new Set(secrets.flatMap(formsOf))]
     .filter((form) => form.length >= MIN_SECRET_LENGTH)
-    // A form may be a part of another: the longer one first.
+    // One form may contain another: longer ones are replaced first.
     .sort((a, b) => b.length - a.length);
   const pattern = forms.length === 0 ? null : new RegExp(forms.map(escapedForPattern).join('|'), 'gi');
   return (line) => {

@@ -1,11 +1,11 @@
-/** A flood of like lines becomes a few of them and a count: nobody may fill the log by asking. */
+/** Limits log lines of one sort per window and reports the number left out, so that requests cannot flood the log. */
 import type { Millis } from '../schemas/common.js';
 import type { Log } from './log.js';
 
 /** Lines of one sort per window; the rest are counted. */
 const MAX_LINES = 10;
 const WINDOW_MS = 10_000;
-/** Sorts told apart in a window: whoever names them keeps them few, so this is never reached by honest traffic. */
+/** Number of sorts counted in a window. Callers use few sorts, so normal traffic never reaches it. */
 const MAX_SORTS = 500;
 
 export interface ThrottleOptions {
@@ -16,9 +16,9 @@ export interface ThrottleOptions {
 }
 
 export interface Throttle {
-  /** May a line of this sort be written? */
+  /** true: a line of this sort may be written. */
   admits(sort: string): boolean;
-  /** Tells what was left out since the window began, and begins a new one. */
+  /** Logs how many lines were left out in this window, and begins a new one. */
   tellSuppressed(): void;
 }
 

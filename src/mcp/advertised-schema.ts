@@ -1,10 +1,10 @@
-/** A zod schema as the SDK takes it: shown to clients, converted once for the process, checked by ourselves. */
+/** A zod schema as the SDK takes it: advertised to clients and converted once a process; the tools check arguments. */
 import type { StandardSchemaWithJSON } from '@modelcontextprotocol/server';
 import type { z } from 'zod';
 
 /**
- * What every function-calling interface, grammar compiler and validator takes. Left out is the rest: regular expressions
- * that Python or RE2 refuse, references, hints for documents. The server checks what it is sent all the same.
+ * The keywords that every function-calling interface, grammar compiler and validator accepts. All others are left out:
+ * regular expressions that Python or RE2 refuse, references, annotations. The server still checks all rules.
  */
 const KEPT: ReadonlySet<string> = new Set([
   ...['type', 'description', 'properties', 'required', 'additionalProperties', 'items', 'enum', 'const'],
@@ -18,12 +18,12 @@ type Json = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Bounds that say nothing: those of every whole number. */
+/** Bounds of every safe integer, which add no information. */
 const saysNothing = (name: string, value: unknown): boolean =>
   value === undefined ||
   (['minimum', 'maximum'].includes(name) && Math.abs(Number(value)) >= Number.MAX_SAFE_INTEGER);
 
-/** `schema` in the words of KEPT alone; what it refers to by name is written out in its place. */
+/** `schema` reduced to the keywords of KEPT, with references replaced by what they refer to. */
 const plain = (schema: unknown, definitions: Json): unknown => {
   if (Array.isArray(schema)) return schema.map((one) => plain(one, definitions));
   if (!isObject(schema)) return schema;
@@ -48,7 +48,7 @@ const definitionOf = (reference: string, definitions: Json): Json => {
   return isObject(found) ? found : {};
 };
 
-/** JSON Schema of an object in plain words. */
+/** The reduced JSON Schema of an object. */
 const plainSchema = (json: Json): Record<string, unknown> => {
   const definitions = isObject(json['$defs']) ? json['$defs'] : {};
   const made = plain(json, definitions);

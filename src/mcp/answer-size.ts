@@ -1,9 +1,9 @@
 /**
  * How much a tool answers with at most. Clients hand an answer to a model whole, or refuse it: Claude Code takes 25,000
- * tokens, some 100 kB. The structured content has the larger part, the text twin the rest.
+ * tokens, some 100 kB. The structured content has the larger part, the text form the rest.
  */
 const MAX_STRUCTURED_BYTES = 70_000;
-/** Rows of the text twin: it is for reading, and no second copy of a long answer. */
+/** Most rows in the text form, which is a summary for reading rather than a second copy of a long answer. */
 export const MAX_TEXT_ROWS = 100;
 
 export const jsonBytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));

@@ -17,7 +17,7 @@ const isObject = (value: unknown): value is object =>
 
 export interface ReadArguments<T> {
   readonly args: T;
-  /** Names that were given and mean nothing to the tool. */
+  /** Arguments that the tool does not have. */
   readonly ignored: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** How the calls of one client's request ended: counted, and a bug of ours logged under an id that the client is told. */
+/** Counts the outcomes of calls, and logs an internal error under the request id that the client receives. */
 import { randomUUID } from 'node:crypto';
 import { AppError } from '../errors.js';
 import type { Log } from '../log/log.js';

@@ -1,4 +1,4 @@
-/** The tool that tells which stored history is complete. It asks no exchange. */
+/** The tool `get_candle_coverage`: which stored history is complete. It makes no upstream call. */
 import { coverageBodyOf } from '../ledger/coverage-body.js';
 import { noStore } from '../ledger/store-status.js';
 import { venueSource } from '../market-data/data-source.js';
@@ -10,7 +10,7 @@ import { candleCoverageOutput, getCandleCoverageInput } from './tool-schemas.js'
 
 const MAX_RANGES = 200;
 
-/** The first ranges, and where the others begin. */
+/** The first ranges, and `next_from` where more follow. */
 const cutRanges = (body: CoverageBody): CoverageBody & { readonly next_from?: number } => {
   const next = body.ranges[MAX_RANGES];
   return next === undefined

@@ -1,4 +1,4 @@
-/** Tools that tell what can be asked for: exchanges and their markets. */
+/** The tools `list_exchanges` and `search_markets`. */
 import { venueSource } from '../market-data/data-source.js';
 import { cursorAfter } from '../market-data/market-directory.js';
 import type { MarketsPage } from '../schemas/market.js';
@@ -33,7 +33,7 @@ export const listExchanges = (deps: McpDependencies): Tool =>
     },
   });
 
-/** The first `rows` markets of a page, and the cursor that leads on from there. */
+/** The first `rows` markets of a page, and the cursor of the next page. */
 const cutPage = (page: MarketsPage, rows: number): MarketsPage => {
   const last = page.markets[rows - 1];
   if (rows >= page.markets.length || last === undefined) return page;

@@ -1,15 +1,15 @@
-/** Resources that are listed by name, so that a client which lists before it asks finds something: the best known markets. */
+/** Resources of well-known markets, listed by name for clients that list resources before they read one. */
 import type { ListResourcesResult } from '@modelcontextprotocol/server';
 import { settleWithin } from '../lib/deadline.js';
 import { AppError } from '../errors.js';
 import type { MarketData } from '../market-data/market-data-api.js';
 
-/** Exchanges that are looked at, and bases that are listed of each. */
+/** Exchanges that are considered, and bases that are listed of each. */
 const MAX_EXCHANGES = 5;
 const BASES = ['BTC', 'ETH'];
 /** The first of these against which an exchange trades a base is listed. */
 const QUOTES = ['USDT', 'USD', 'USDC', 'EUR'];
-/** Markets of one base that are looked through. */
+/** Markets of one base that are considered. */
 const LIMIT = 1000;
 /** An exchange whose markets are not known by then is left out: a list must not wait for a venue. */
 const WAIT_MS = 2_500;

@@ -2,7 +2,7 @@
 import { ProtocolError, ProtocolErrorCode, type CallToolResult } from '@modelcontextprotocol/server';
 import { type AppError, type ErrorCode } from '../errors.js';
 
-/** What to do next, where the code alone says more than "again later" or "not again". */
+/** Advice for codes for which `retryable` alone does not say what to do. */
 const ADVICE: Partial<Record<ErrorCode, string>> = {
   invalid_request: 'Correct the named arguments and call again.',
   unknown_exchange: 'Call list_exchanges for the names that can be used.',
@@ -19,7 +19,7 @@ const NOT_AGAIN = 'The same call will fail again; use another exchange or tell t
 const adviceFor = ({ code, retryable }: AppError): string =>
   ADVICE[code] ?? (retryable ? AGAIN_LATER : NOT_AGAIN);
 
-/** `retry_after_ms` is absent where nobody knows. `requestId`: under which a bug of ours is logged. */
+/** `retry_after_ms` is absent where it is unknown. `requestId`: the id under which an internal error is logged. */
 const machineReadable = (error: AppError, requestId: string) => ({
   code: error.code,
   retryable: error.retryable,
@@ -33,7 +33,7 @@ const machineReadable = (error: AppError, requestId: string) => ({
 const inWords = (error: AppError): string =>
   [
     `${error.code}: ${error.message}`,
-    // Of refused arguments the message names them all.
+    // The message of refused arguments names all of them.
     ...(error.errors ?? [])
       .filter(({ reason }) => !error.message.includes(reason))
       .map(({ parameter, reason }) => `- ${parameter}: ${reason}`),

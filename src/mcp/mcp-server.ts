@@ -1,4 +1,4 @@
-/** The MCP server: the tools and resources of this product, in the hands of the official SDK. */
+/** The MCP server: the tools and resources of this product, registered with the official SDK. */
 import { McpServer } from '@modelcontextprotocol/server';
 import type { Log } from '../log/log.js';
 import { advertise } from './advertised-schema.js';
@@ -13,7 +13,7 @@ import { provenanceText, type McpDependencies } from './provenance.js';
 
 export interface McpServerDependencies extends McpDependencies {
   readonly log: Log;
-  /** Told of each call of a tool and each read of a resource (under its tool's name): `ok`, or the error's code. */
+  /** Called for each tool call and each read of a resource (under its tool's name) with `ok` or the error's code. */
   readonly onCall?: (tool: string, outcome: string) => void;
   /** The product's version, from package.json. */
   readonly version: string;
@@ -21,13 +21,13 @@ export interface McpServerDependencies extends McpDependencies {
 
 const INSTRUCTIONS = `Public crypto market data, live from the exchanges, read-only. Every answer says where it came from (source) and how old it is (age_ms); cache STALE means that the exchange is failing and this is its last good answer. A candle with closed=false has not ended. null means that the exchange does not say. Never take one exchange's price for another's.`;
 
-/** Elements that the arguments of one call may have; ours have at most six. */
+/** Most elements that the arguments of one call may have; the tools here have at most six. */
 const MAX_INPUT_ELEMENTS = 64;
 
-/** `subscriptions/listen` streams: no list changes and no resource is pushed, so none is held open. */
+/** Most `subscriptions/listen` streams. No list changes and no resource is pushed, so none is held open. */
 export const MAX_SUBSCRIPTIONS = 0;
 
-/** What is offered never changes while the process runs: clients may keep the lists for an hour. */
+/** The lists never change while the process runs: clients may cache them for an hour. */
 const LISTS = { ttlMs: 3_600_000, cacheScope: 'public' } as const;
 const CACHE_HINTS = {
   'tools/list': LISTS,
@@ -36,7 +36,7 @@ const CACHE_HINTS = {
   'server/discover': LISTS,
 } as const;
 
-/** What the SDK tells of the request that a server is made for; none over stdio. */
+/** What the SDK passes of the request that a server is created for; absent over stdio. */
 export interface McpServerContext {
   readonly requestInfo?: Pick<Request, 'headers'> | undefined;
 }

@@ -1,11 +1,11 @@
-/** The truth about an answer, in the words of the tools' schemas. */
+/** Source and age of an answer, as the output schemas of the tools have them. */
 import type { Millis } from '../schemas/common.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { COINMARKETCAP } from '../market-data/data-source.js';
 import type { CacheState, MarketData, ServedAnswer } from '../market-data/market-data-api.js';
 import type { Provenance } from './tool-schemas.js';
 
-/** What every tool and resource is made of. */
+/** The services that tools and resources use. */
 export interface McpDependencies {
   readonly marketData: MarketData;
   /** null: no candles are kept. */
@@ -28,7 +28,7 @@ export const provenanceOf = (
 
 const seconds = (ms: Millis): string => (ms / 1000).toFixed(1);
 
-/** The same as sentences, for those who read text. */
+/** The same as sentences, for the text form. */
 export const provenanceText = ({ source, cache, age_ms, sandbox }: Provenance): string => {
   const lines = [`Source: ${source}, ${seconds(age_ms)} s old.`];
   if (cache === 'STALE') lines.push('STALE: the exchange is failing; this is its last good answer.');

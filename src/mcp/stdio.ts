@@ -12,7 +12,7 @@ export interface StdioDependencies extends McpServerDependencies {
 }
 
 export interface StdioServer {
-  /** Resolves when the client has closed its end, or after `close()`: then nothing keeps this server alive. */
+  /** Resolves when the client has closed its end, or after `close()`. */
   readonly closed: Promise<void>;
   /** Idempotent. */
   close(): Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * What the tools take and give, made from the schemas of the HTTP contract: the same rules and limits for the same text
- * (arguments.ts turns numbers into it), and beside each answer the truth about it.
+ * Input and output schemas of the tools, made from the schemas of the HTTP contract: the same rules and limits for the
+ * same text (arguments.ts turns numbers into text). Each answer also has its source and age.
  */
 import { z } from 'zod';
 import { timestamp } from '../schemas/common.js';
@@ -23,7 +23,7 @@ const DEFAULT_LEVELS = DEFAULT_ROWS / 2;
 const limitOf = (field: { unwrap(): z.ZodType<number, string> }, rows: number, description: string) =>
   field.unwrap().default(rows).meta({ 'x-default': rows, description });
 
-/** What a long answer costs the model that reads it. */
+/** Rough size of an answer in tokens, told in the descriptions. */
 const COST =
   'One row costs about 70 tokens; what does not fit into 100 kB is cut, and the answer says how to go on.';
 

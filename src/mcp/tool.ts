@@ -1,4 +1,4 @@
-/** What a tool is here, apart from the protocol it is offered by. */
+/** A tool, independent of the MCP SDK. */
 import type { z } from 'zod';
 import type { Millis } from '../schemas/common.js';
 import { ignoredText, readArguments } from './arguments.js';
@@ -9,17 +9,17 @@ export interface ToolAnswer {
   readonly structured: Readonly<Record<string, unknown>> & Provenance;
   /** The same data as compact text; the provenance's sentences are added for all tools in one place. */
   readonly text: string;
-  /** The answer may be kept until this instant; one in the past is stale already. */
+  /** The answer may be cached until this time (ms since the epoch); a time in the past means it is stale. */
   readonly freshUntil: Millis;
 }
 
 /** Of the request that a server is made for: who sent it. The HTTP route sets it, whatever the client sent. */
 export const CLIENT_HEADER = 'x-client-key';
 
-/** What a tool is told beside its arguments. */
+/** The context of a call beside its arguments. */
 export interface ToolCall {
   readonly signal: AbortSignal;
-  /** Who asks: those who wait for a venue take turns by client. undefined: the only client (stdio). */
+  /** The client's id; calls that wait for a venue take turns by client. undefined: the only client (stdio). */
   readonly client?: string | undefined;
 }
 

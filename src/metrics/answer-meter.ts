@@ -6,7 +6,7 @@ import type { CacheState } from '../market-data/market-data-api.js';
 import { addCounter, PREFIX, type Sample } from './families.js';
 import { Latencies } from './latencies.js';
 
-/** What is counted of an answer; the HTTP room's own record has it all. */
+/** What is counted of an answer; a subset of the HTTP module's record. */
 export interface CountedAnswer {
   readonly method: string;
   /** The route's pattern, never the URL. */
@@ -40,7 +40,7 @@ const samplesBy = function* (label: string, counts: ReadonlyMap<string, number>)
 export const createAnswerMeter = (): AnswerMeter => {
   // All bounded: by our routes, the methods above, HTTP's statuses, our codes and cache states.
   const routes = new Map<string, Map<string, Map<number, number>>>();
-  // From 0 on: the increase of a series that begins with its first error is not seen.
+  // Starts at 0: Prometheus does not see the increase of a series that begins with its first error.
   const errors = new Map<string, number>(Object.keys(ERROR_CODES).map((code) => [code, 0]));
   const caches = new Map<string, number>();
   let aborted = 0;

@@ -1,4 +1,4 @@
-/** What the data path tells: answers and where they came from, the cache's tiers, CoinMarketCap. */
+/** Metrics of the data path: answers by source, the tiers of the cache, CoinMarketCap. */
 import type { Registry } from 'prom-client';
 import type { CacheHealth } from '../cache/cache-entry.js';
 import type { TieredCacheStats } from '../cache/tiered-cache.js';
@@ -55,7 +55,7 @@ export const addCache = (registry: Registry, stats: () => TieredCacheStats): voi
     help: 'Answers that the memory cache gave up for room.',
     samples: () => [[memory().evictions]],
   });
-  // Without Redis the family is there and empty.
+  // Without Redis the family exists without samples.
   addCounter(registry, {
     name: 'redis_cache_lookups_total',
     help: 'Look-ups in Redis by outcome: hit, miss, corrupt, failure.',
@@ -86,7 +86,7 @@ export const addCache = (registry: Registry, stats: () => TieredCacheStats): voi
   });
 };
 
-/** While Redis is known to be away nothing is sent, and nothing that is counted fails: its state is a gauge. */
+/** While Redis is known to be unreachable no commands are sent, so none fail; its state is a gauge. */
 export const addRedisState = (registry: Registry, health: () => CacheHealth): void => {
   addGauge(registry, {
     name: 'redis_up',

@@ -1,4 +1,4 @@
-/** Families of metrics that are read from the services' own counters when Prometheus asks, and cost nothing until then. */
+/** Metric families that are read from the services' counters at each scrape and cost nothing in between. */
 import { Counter, Gauge, type Registry } from 'prom-client';
 
 /** Before every name that is not the process's own. */
@@ -38,7 +38,7 @@ export const addGauge = (registry: Registry, { name, help, labels = [], samples 
     registers: [registry],
     collect() {
       gauge.reset();
-      // A reset leaves a series without labels at 0; what has no sample is absent.
+      // A reset leaves the series of a family without labels at 0; it is removed, so that no sample means no series.
       if (labels.length === 0) gauge.remove();
       for (const [value, of = {}] of samples()) gauge.set(of, value);
     },

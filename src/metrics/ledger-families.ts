@@ -1,4 +1,4 @@
-/** What the candle ledger tells: the store, what is written to it, and the jobs that fill it. */
+/** Metrics of the candle ledger: the store, writes, and backfill jobs. */
 import type { Registry } from 'prom-client';
 import type { LedgerStats } from '../ledger/ledger.js';
 import { STORE_CALLS, STORE_FAILURES } from '../ledger/store-times.js';
@@ -25,7 +25,7 @@ const waitingSamples = (jobs: readonly JobCount[]): Sample[] => {
   return [...reasons].map(([reason, count]): Sample => [count, { reason }]);
 };
 
-/** Without a store the families are there and empty. */
+/** Without a store the families exist without samples. */
 export const addLedger = (registry: Registry, stats: () => LedgerStats | null): void => {
   const each = (samples: (told: LedgerStats) => Sample[]) => (): Sample[] => {
     const told = stats();

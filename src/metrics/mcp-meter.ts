@@ -1,4 +1,4 @@
-/** Counts what MCP clients called, and how it ended. */
+/** Counts the calls of MCP clients by tool and outcome. */
 import type { Registry } from 'prom-client';
 import { addCounter, type Sample } from './families.js';
 

@@ -1,4 +1,4 @@
-/** Everything that Prometheus is told, gathered when it asks. The only place, with its neighbours here, that knows it. */
+/** Collects all metrics at each scrape. Only this folder depends on prom-client. */
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Millis } from '../schemas/common.js';
 import type { CacheHealth } from '../cache/cache-entry.js';
@@ -21,7 +21,7 @@ import { addExchanges, addWorkers } from './venue-families.js';
 
 /** Called at each scrape; synchronous, from memory. */
 export interface MetricsSources {
-  /** Rejections that nobody has handled in this process, outside of the workers. */
+  /** Number of unhandled rejections in this process, without the workers. */
   readonly unhandledRejections: () => number;
   /** Requests being answered. */
   readonly inFlight: () => number;
@@ -122,7 +122,7 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
     recordAnswer: (answer) => answers.record(answer),
     recordMcpCall: (tool, outcome) => mcp.record(tool, outcome),
     async text() {
-      // The process's own metrics come with observers of the event loop and the collector: not before somebody looks.
+      // Registered at the first scrape: the process metrics bring observers of the event loop and the garbage collector.
       if (!watchingProcess) collectDefaultMetrics({ register: registry });
       watchingProcess = true;
       return `${await registry.metrics()}\n${answers.text()}`;

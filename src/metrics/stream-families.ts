@@ -1,4 +1,4 @@
-/** What the streams tell: topics and their feeds, and the clients that read them. */
+/** Metrics of the streams: topics, feeds and clients. */
 import type { Registry } from 'prom-client';
 import type { ConnectionStats } from '../streams/clients/connections.js';
 import type { HubStats } from '../streams/hub-api.js';

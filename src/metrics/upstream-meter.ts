@@ -1,6 +1,6 @@
 /**
  * Counts the calls that reach the venues. It wraps the ExchangeClient inside retry and circuit, so that each attempt
- * counts by itself and a refusal that asked nobody does not.
+ * counts by itself and a refusal that sent no request does not.
  */
 import { Counter, Histogram, type Registry } from 'prom-client';
 import { AppError, type ErrorCode } from '../errors.js';

@@ -1,4 +1,4 @@
-/** What is known of the venues and of the threads that ask them. */
+/** Metrics of the exchanges and of the worker threads. */
 import type { Registry } from 'prom-client';
 import type { CircuitState, ExchangeHealth } from '../exchanges/exchange-client.js';
 import type { WorkerStats } from '../exchanges/worker/venue-worker.js';
