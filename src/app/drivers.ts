@@ -13,7 +13,7 @@ import { byExchangeId, type ExchangeNames } from '../exchanges/exchange-names.js
 import type { WorkerStats } from '../exchanges/worker/venue-worker.js';
 import type { StoreHandle } from '../ledger/store-status.js';
 import type { Log } from '../log/log.js';
-import { keyPrefix } from '../market-data/cache-keys.js';
+import { createAdmission, keyPrefix } from '../market-data/cache-keys.js';
 import { VERSION } from '../config/version.js';
 
 const USER_AGENT = `mcp-crypto-data-server/${VERSION}`;
@@ -137,7 +137,6 @@ export const openStore = async ({ config, log, now }: Base, own: Own): Promise<S
 export const createSharedTier = async ({ config, log, now, monotonic }: Base): Promise<SharedTier | null> => {
   if (!config.redis.enabled) return null;
   const { createRedisCache } = await import('../cache/redis-cache.js');
-  const { createAdmission } = await import('../market-data/shared-entries.js');
   const admit = createAdmission({ prefix: keyPrefix(config.sandbox !== false), ttl: config.ttl });
   return createRedisCache({ url: config.redis.url, log, now, monotonic, admit });
 };

@@ -10,8 +10,7 @@ import type { TieredCache } from '../cache/tiered-cache.js';
 import type { CoinMarketCapClient, CoinMarketCapQuote } from '../coinmarketcap/coinmarketcap-api.js';
 import type { OhlcvRequest } from '../exchanges/exchange-client.js';
 import { addPeriods, nextPeriodStart, parseInterval, periodEnd, type Interval } from '../lib/intervals.js';
-import { COINMARKETCAP as NAME, coinMarketCapSource } from './data-source.js';
-import type { MarketQuery } from './market-data-api.js';
+import { COINMARKETCAP as NAME, coinMarketCapSource, type MarketQuery } from './market-data-api.js';
 import { freshnessOf, type FreshnessSettings } from './freshness.js';
 
 interface FallbackAnswer {

@@ -8,30 +8,27 @@ import type { CacheEntry } from '../cache/cache-entry.js';
 import type { TieredCache } from '../cache/tiered-cache.js';
 import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
 import type { ExchangeClient, MarketRequest } from '../exchanges/exchange-client.js';
-import type { ExchangeNames } from '../exchanges/exchange-names.js';
+import type { ExchangeNames, ResolvedExchange } from '../exchanges/exchange-names.js';
 import { steadyNow } from '../lib/steady-clock.js';
 import { errorInWordsOf } from '../exchanges/named-error.js';
 import type { Log } from '../log/log.js';
-import type { ResolvedExchange } from '../exchanges/exchange-names.js';
 import type { CacheState, LiveTickers, MarketData, MarketQuery, ServedAnswer } from './market-data-api.js';
-import { createAnswerCounter, type AnswerCounts } from './answer-counts.js';
-import { createBadRequests } from './bad-requests.js';
+import {
+  type AnswerCounts,
+  createAnswerCounter,
+  createLiveAnswers,
+  createServedAnswers,
+} from './served-answers.js';
+import { createBadRequests, faultOfRange, givenUp, isVenueFault } from './request-faults.js';
+import { createSpellings, likelySymbol, createMarketDirectory } from './market-directory.js';
+import { createKnownAnswers, entryOfLedger } from './ledger-candles.js';
 import { cacheKey, keyPrefix } from './cache-keys.js';
-import { faultOfRange } from './candle-range.js';
-import { createServery } from './entries.js';
 import { createExchangeEntries } from './exchange-entries.js';
 import { createFallback } from './fallback.js';
 import type { FreshnessSettings } from './freshness.js';
-import { createLiveAnswers } from './live-answers.js';
-import { createRefreshDesk } from './refresh-desk.js';
-import { givenUp, isVenueFault } from './request-faults.js';
-import { createSharedLoads } from './shared-loads.js';
-import { createSpellings, likelySymbol } from './spellings.js';
+import { createRefreshes, createSharedLoads } from './shared-loads.js';
 import { createVenueLoad, type Loaded } from './venue-load.js';
-import { requestOf } from './venue-request.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { createKnownAnswers, entryOfLedger } from './ledger-answers.js';
-import { createMarketDirectory } from './market-directory.js';
 
 /** Part of a request's time, and the most of it, that is kept for CoinMarketCap when the venue hangs. */
 const FALLBACK_SHARE = 0.25;
@@ -77,16 +74,31 @@ interface Call {
   readonly signal: AbortSignal | undefined;
 }
 
+/** What the venue is asked: without the parts of a query that are ours alone. */
+const requestOf = (query: MarketQuery, exchange: ExchangeId, symbol: UnifiedSymbol): MarketRequest => {
+  switch (query.kind) {
+    case 'ticker':
+      return { kind: 'ticker', exchange, symbol };
+    case 'ohlcv': {
+      const { kind, interval, since, until, limit } = query;
+      return { kind, exchange, symbol, interval, since, until, limit };
+    }
+    case 'orderbook':
+    case 'trades':
+      return { kind: query.kind, exchange, symbol, limit: query.limit };
+  }
+};
+
 export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
   const { names, cache, exchanges, coinMarketCap, live, ttl, requestTimeoutMs, sandbox, log } = deps;
   const { ledger = null } = deps;
   const now = deps.now ?? Date.now;
   const monotonic = deps.monotonic ?? deps.now ?? steadyNow;
   const prefix = keyPrefix(sandbox);
-  const servery = createServery();
+  const served = createServedAnswers();
   const liveAnswers = createLiveAnswers(sandbox);
   const badRequests = createBadRequests(monotonic);
-  const desk = createRefreshDesk<Loaded>(monotonic);
+  const refreshes = createRefreshes<Loaded>(monotonic);
   const venueLoad = createVenueLoad({ cache, exchanges, ledger, ttl, sandbox, now, monotonic });
   const known = ledger === null ? null : createKnownAnswers(ledger);
   const directory = createMarketDirectory({ exchanges, requestTimeoutMs, now: monotonic });
@@ -97,7 +109,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     cache,
     prefix,
     venueLoad,
-    desk,
+    refreshes,
     badRequests,
     spellings,
     requestTimeoutMs,
@@ -108,7 +120,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
 
   const serve = (entry: CacheEntry, cacheState: CacheState, { query, as }: Pick<Call, 'query' | 'as'>) => {
     counter.answered(query.kind, cacheState);
-    return servery.serve(entry, as, { cache: cacheState, at: now() });
+    return served.serve(entry, as, { cache: cacheState, at: now() });
   };
 
   /** Asking now would only wait: the venue cools down, or its circuit is open. */
@@ -134,14 +146,14 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     }
   };
 
-  /** Nothing usable is held: the venue, with all its attempts; then whoever can stand in. */
+  /** Nothing usable is held: the venue, with all its attempts, then CoinMarketCap. */
   const loadNew = async (call: Call): Promise<ServedAnswer> => {
     const { key, request, signal } = call;
     const standsIn = fallback?.standsIn(call.query) === true;
-    if (standsIn && (desk.isFailing(key) || isHeldBack(request.exchange))) {
+    if (standsIn && (refreshes.isFailing(key) || isHeldBack(request.exchange))) {
       const quote = await viaFallback(call);
       if (quote !== undefined) {
-        desk.behind(key, loads.starter(call, { deadline: null, holdsStale: false }));
+        refreshes.inBackground(key, loads.starter(call, { deadline: null, holdsStale: false }));
         return quote;
       }
     }
@@ -163,11 +175,11 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
   const refresh = async (call: Call, stale: CacheEntry): Promise<ServedAnswer> => {
     const { key, request } = call;
     const start = loads.starter(call, { deadline: null, holdsStale: true });
-    if (desk.isFailing(key) || isHeldBack(request.exchange)) {
-      desk.behind(key, start);
+    if (refreshes.isFailing(key) || isHeldBack(request.exchange)) {
+      refreshes.inBackground(key, start);
       return serve(stale, 'STALE', call);
     }
-    const result = await desk.ask(key, start);
+    const result = await refreshes.ask(key, start);
     if (result.outcome === 'done') return serve(result.value.entry, result.value.cache, call);
     if (result.outcome === 'failed' && !isVenueFault(result.error)) throw result.error;
     return now() < stale.staleUntil ? serve(stale, 'STALE', call) : loadNew(call);
@@ -272,6 +284,6 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     resolveExchange: (name) => names.resolve(name),
     resolveStoredExchange: (name) => names.resolveKnown(name),
     stats: () => ({ ...counter.counts(), flights: loads.size }),
-    close: () => desk.close(),
+    close: () => refreshes.close(),
   };
 };

@@ -1,12 +1,39 @@
-/** Each venue's list of markets: kept, filtered, searched and handed out in pages. */
+/** Each venue's list of markets: kept, filtered, searched and handed out in pages; and symbols that callers write otherwise. */
+import { LRUCache } from 'lru-cache';
+import type { ExchangeId, UnifiedSymbol, Millis } from '../schemas/common.js';
 import { AppError } from '../errors.js';
 import { createSingleFlight } from '../lib/single-flight.js';
-import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { Market, MarketsPage } from '../schemas/market.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import type { ResolvedExchange } from '../exchanges/exchange-names.js';
 import type { MarketsFilter } from './market-data-api.js';
-import { likelySymbol } from './spellings.js';
+
+/**
+ * What a text most likely means before a list of markets is there to say it: for CoinMarketCap, and for events of a
+ * venue that can not be asked.
+ */
+export const likelySymbol = (text: string): UnifiedSymbol => {
+  const [pair = '', ...settle] = text.trim().toUpperCase().split(':');
+  return [pair.includes('/') ? pair : pair.replace(/[-_ ]/, '/'), ...settle].join(':');
+};
+
+const MAX_SPELLINGS = 10_000;
+
+export interface Spellings {
+  /** The symbol as the venue spells it, where that is known to differ; else as it came. */
+  of(exchange: ExchangeId, symbol: string): string;
+  learn(exchange: ExchangeId, symbol: string, spelling: UnifiedSymbol): void;
+}
+
+export const createSpellings = (): Spellings => {
+  const known = new LRUCache<string, UnifiedSymbol>({ max: MAX_SPELLINGS });
+  return {
+    of: (exchange, symbol) => (known.size === 0 ? symbol : (known.get(`${exchange} ${symbol}`) ?? symbol)),
+    learn: (exchange, symbol, spelling) => {
+      known.set(`${exchange} ${symbol}`, spelling);
+    },
+  };
+};
 
 /** The venue's room refreshes its markets by itself; this is how often its list is fetched from there. */
 const FRESH_MS = 60_000;

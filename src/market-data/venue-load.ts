@@ -5,11 +5,10 @@ import type { Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { CacheEntry } from '../cache/cache-entry.js';
 import type { TieredCache } from '../cache/tiered-cache.js';
 import type { ExchangeClient, MarketAnswer, MarketRequest } from '../exchanges/exchange-client.js';
-import { createCandleLoad, type LedgerForLoads } from './candle-load.js';
-import { venueSource } from './data-source.js';
-import { entryOf } from './entries.js';
+import { createCandleLoad, entryOfLedger, type LedgerForLoads } from './ledger-candles.js';
+import { venueSource } from './market-data-api.js';
+import { entryOf } from './served-answers.js';
 import type { FreshnessSettings } from './freshness.js';
-import { entryOfLedger } from './ledger-answers.js';
 
 export interface Loaded {
   readonly entry: CacheEntry;

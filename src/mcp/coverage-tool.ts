@@ -1,7 +1,7 @@
 /** The tool `get_candle_coverage`: which stored history is complete. It makes no upstream call. */
 import { coverageBodyOf } from '../ledger/coverage-body.js';
 import { noStore } from '../ledger/store-status.js';
-import { venueSource } from '../market-data/data-source.js';
+import { venueSource } from '../market-data/market-data-api.js';
 import type { CoverageBody } from '../schemas/ledger.js';
 import { provenanceOf, type McpDependencies } from './provenance.js';
 import { coverageText } from './text-twin.js';

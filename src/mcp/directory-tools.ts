@@ -1,5 +1,5 @@
 /** The tools `list_exchanges` and `search_markets`. */
-import { venueSource } from '../market-data/data-source.js';
+import { venueSource } from '../market-data/market-data-api.js';
 import { cursorAfter } from '../market-data/market-directory.js';
 import type { MarketsPage } from '../schemas/market.js';
 import { rowsThatFit } from './answer-size.js';

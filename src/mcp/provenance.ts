@@ -1,7 +1,7 @@
 /** Source and age of an answer, as the output schemas of the tools have them. */
 import type { Millis } from '../schemas/common.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { COINMARKETCAP } from '../market-data/data-source.js';
+import { COINMARKETCAP } from '../market-data/market-data-api.js';
 import type { CacheState, MarketData, ServedAnswer } from '../market-data/market-data-api.js';
 import type { Provenance } from './tool-schemas.js';
 

@@ -7,7 +7,7 @@ import type { ExchangeDescription, StreamTopic } from '../exchanges/exchange-cli
 import { errorInWordsOf } from '../exchanges/named-error.js';
 import { createSingleFlight } from '../lib/single-flight.js';
 import type { LiveTicker, LiveTickers } from '../market-data/market-data-api.js';
-import { likelySymbol } from '../market-data/spellings.js';
+import { likelySymbol } from '../market-data/market-directory.js';
 import type { ExchangeId, UnifiedSymbol } from '../schemas/common.js';
 import type { Channel } from '../schemas/stream.js';
 import { itemOf, requestOf, type RestItem } from './feed/rest-items.js';

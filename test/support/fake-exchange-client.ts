@@ -7,7 +7,7 @@ import type {
   MarketList,
   MarketRequest,
 } from '../../src/exchanges/exchange-client.js';
-import { likelySymbol } from '../../src/market-data/spellings.js';
+import { likelySymbol } from '../../src/market-data/market-directory.js';
 import { AppError } from '../../src/errors.js';
 
 export interface FakeExchangeClient extends ExchangeClient {

@@ -1,5 +1,5 @@
 /** A hub whose market is the test: it counts subscriptions and sends what it is told to. */
-import { likelySymbol } from '../../src/market-data/spellings.js';
+import { likelySymbol } from '../../src/market-data/market-directory.js';
 import type {
   HubStats,
   SharedEvent,

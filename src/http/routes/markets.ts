@@ -15,7 +15,7 @@ import {
 } from '../../schemas/market.js';
 import { marketsQuery, orderBookQuery, tickerQuery, tradesQuery } from '../../schemas/query.js';
 import { etagOf } from '../../cache/etag.js';
-import { ownSource, venueSource } from '../../market-data/data-source.js';
+import { ownSource, venueSource } from '../../market-data/market-data-api.js';
 import type { MarketData } from '../../market-data/market-data-api.js';
 
 /** How long a page of a venue's markets may be kept: listings change a few times a day. */

@@ -8,7 +8,7 @@ import { clientOf } from '../client.js';
 import { eventStreamHeaders, lastEventIdOf, openEventStream, requireEventStream } from '../sse.js';
 import { textOf, webSocketRoute, WebSocketPeer } from '../websocket.js';
 import { readInput } from '../../invalid-input.js';
-import { venueSource } from '../../market-data/data-source.js';
+import { venueSource } from '../../market-data/market-data-api.js';
 import { tickerStreamQuery } from '../../schemas/query.js';
 import { Allowance } from '../../streams/clients/allowance.js';
 import { keepAliveOf, pingReply, readObject } from '../../streams/clients/keep-alive.js';

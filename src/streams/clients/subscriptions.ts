@@ -1,7 +1,7 @@
 /** The subscriptions of one /ws client: bounded, each topic once, and closed together. */
 import { AppError } from '../../errors.js';
 import type { UnifiedSymbol } from '../../schemas/common.js';
-import { likelySymbol } from '../../market-data/spellings.js';
+import { likelySymbol } from '../../market-data/market-directory.js';
 import type { MarketData } from '../../market-data/market-data-api.js';
 import type { StreamHub, Subscription } from '../hub-api.js';
 import { type Connection, topicKey, type TopicName, TopicReader } from './connection.js';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AppError } from '../../../src/errors.js';
-import { likelySymbol } from '../../../src/market-data/spellings.js';
+import { likelySymbol } from '../../../src/market-data/market-directory.js';
 import { tickerEvent, tradesEvent } from '../../support/fake-hub.js';
 import { connectWs, startStreamApp, type StreamApp, type WsClient } from './stream-app.js';
 

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AppError, type ErrorCode } from '../../../src/errors.js';
 import type { LiveTicker, MarketQuery } from '../../../src/market-data/market-data-api.js';
-import { PATIENCE_MS } from '../../../src/market-data/refresh-desk.js';
+import { PATIENCE_MS } from '../../../src/market-data/shared-loads.js';
 import { venueAnswer } from '../../support/fake-exchange-client.js';
 import { createRig, tickerOf, type Rig, type RigOptions } from '../../support/market-data-rig.js';
 

@@ -1,6 +1,6 @@
 /** A MarketData that answers from constants, counts its calls and fails on demand. */
 import { spotMarket } from '../../support/markets.js';
-import { likelySymbol } from '../../../src/market-data/spellings.js';
+import { likelySymbol } from '../../../src/market-data/market-directory.js';
 import { EventEmitter } from 'node:events';
 import { AppError } from '../../../src/errors.js';
 import type { ExchangeEntry } from '../../../src/schemas/market.js';
