@@ -63,19 +63,31 @@ export class Principal {
   /** Of a key its public id; of a token a hash of issuer, client and subject. Stands in logs. */
   readonly id: string;
   readonly consumer: Consumer;
+  /** A token that was issued for the address of MCP, and is good for no other one. */
+  readonly mcpOnly: boolean;
+  /** From then on whoever remembers it has the credential looked at again (wall clock); null: never. */
+  readonly recheckAt: Millis | null;
   readonly usage: Usage = { requests: 0, units: 0, bytes: 0, streamSeconds: 0, refused: 0 };
   #state: PrincipalState;
   readonly #streams = new Set<OpenStream>();
   readonly #watch: StreamWatch;
 
   constructor(
-    { kind, id, consumer }: Pick<Principal, 'kind' | 'id' | 'consumer'>,
+    {
+      kind,
+      id,
+      consumer,
+      mcpOnly = false,
+      recheckAt = null,
+    }: Pick<Principal, 'kind' | 'id' | 'consumer'> & Partial<Pick<Principal, 'mcpOnly' | 'recheckAt'>>,
     state: PrincipalState,
     watch: StreamWatch = UNWATCHED,
   ) {
     this.kind = kind;
     this.id = id;
     this.consumer = consumer;
+    this.mcpOnly = mcpOnly;
+    this.recheckAt = recheckAt;
     this.#state = state;
     this.#watch = watch;
   }
@@ -123,6 +135,11 @@ export class Principal {
     if (state.revokedAt !== null) this.end('credentials_revoked');
     else this.#endWhere('insufficient_scope', ({ scope }) => !state.scopes.has(scope));
     this.#watch.changed(this);
+  }
+
+  /** From the instant `at` on it may ask no more; its streams end. */
+  revoke(at: Millis): void {
+    this.update({ ...this.#state, revokedAt: at });
   }
 
   /**
