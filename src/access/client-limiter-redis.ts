@@ -1,6 +1,6 @@
 /**
  * The counts of all servers in Redis: a number per client that expires with its window, so that Redis' clock is the
- * one that counts. A key holds the client's address for one window, no longer.
+ * one that counts. A key holds the caller's address, or the id of its key, for one window, no longer.
  */
 import { z } from 'zod';
 import type { Millis } from '../schemas/common.js';
@@ -33,13 +33,11 @@ export interface RedisCountsDeps {
   readonly url: string;
   /** In front of every key. */
   readonly prefix: string;
-  /** Part of every key: servers with different windows don't count together. */
-  readonly windowMs: Millis;
   readonly log: Log;
   readonly now: () => Millis;
 }
 
-export const createRedisCounts = ({ url, prefix, windowMs, log, now }: RedisCountsDeps): SharedCounts => {
+export const createRedisCounts = ({ url, prefix, log, now }: RedisCountsDeps): SharedCounts => {
   const connection = createRedisConnection({
     url,
     log,
@@ -50,7 +48,8 @@ export const createRedisCounts = ({ url, prefix, windowMs, log, now }: RedisCoun
   });
 
   const addSome = async (some: readonly Unshared[]): Promise<(SharedCount | undefined)[]> => {
-    const keys = some.map(({ key }) => `${prefix}:clients:${windowMs}:${key}`);
+    // Windows of different lengths don't count together.
+    const keys = some.map(({ key, windowMs }) => `${prefix}:clients:${windowMs}:${key}`);
     const values = some.flatMap(({ hits, leftMs }) => [hits, Math.max(1, Math.ceil(leftMs))]);
     try {
       const reply = await connection.run((redis) => redis.eval(ADD, keys.length, ...keys, ...values));

@@ -22,7 +22,7 @@ export interface SharedCounts {
 }
 
 export interface LimitSharingDeps {
-  readonly limiter: SharableLimiter;
+  readonly limiters: readonly SharableLimiter[];
   readonly counts: SharedCounts;
   readonly now: () => Millis;
 }
@@ -33,11 +33,13 @@ export interface LimitSharing {
 }
 
 /** Exchanges counts every ROUND_MS until it is closed. */
-export const shareClientLimit = ({ limiter, counts, now }: LimitSharingDeps): LimitSharing => {
+export const shareClientLimit = ({ limiters, counts, now }: LimitSharingDeps): LimitSharing => {
   let running = false;
   const round = async (): Promise<void> => {
     if (running || !counts.isUp) return;
-    const taken = limiter.takeUnshared(MAX_CLIENTS_A_ROUND, now());
+    const taken: Unshared[] = [];
+    for (const limiter of limiters)
+      taken.push(...limiter.takeUnshared(MAX_CLIENTS_A_ROUND - taken.length, now()));
     if (taken.length === 0) return;
     running = true;
     // What could not be told is dropped, not told again: it may have been counted, and nobody is to be charged twice.

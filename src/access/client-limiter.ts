@@ -1,5 +1,5 @@
 /**
- * How many requests a client may make: a fixed window per key, counted in memory. A plain counter, since it runs on
+ * How many requests a caller may make: a fixed window per key, counted in memory. A plain counter, since it runs on
  * every request; the window of a key starts with its first request. What it counts can be told to other servers behind
  * the requests' backs (client-limiter-sharing.ts).
  */
@@ -14,9 +14,22 @@ export interface LimitState {
   readonly resetAt: Millis;
 }
 
+export interface WindowRule {
+  /** Requests a window, 1 or more. */
+  readonly requests: number;
+  readonly windowMs: Millis;
+}
+
+export interface Charge extends WindowRule {
+  /** Default: 1. */
+  readonly count?: number;
+}
+
 export interface ClientLimiter {
-  /** Counts one request of `key` at `now`. */
-  hit(key: string, now: Millis): LimitState;
+  /** Counts one request of `key` at `now`, or as many as `charge` says; its rule is by default everybody's. */
+  hit(key: string, now: Millis, charge?: Charge): LimitState;
+  /** The same without counting one. */
+  look(key: string, now: Millis, rule?: WindowRule): LimitState;
 }
 
 /** What this server has counted for a key and not yet told the others. */
@@ -24,6 +37,8 @@ export interface Unshared {
   readonly key: string;
   /** 1 or more. */
   readonly hits: number;
+  /** Of the whole window. */
+  readonly windowMs: Millis;
   /** Until the window ends here, 1 or more. */
   readonly leftMs: Millis;
   /** Takes over what all servers together have counted, and when their common window ends. */
@@ -40,10 +55,7 @@ export interface SharableLimiter extends ClientLimiter {
   takeUnshared(max: number, now: Millis): Unshared[];
 }
 
-export interface ClientLimiterOptions {
-  /** Requests a window, 1 or more. */
-  readonly requests: number;
-  readonly windowMs: Millis;
+export interface ClientLimiterOptions extends WindowRule {
   /** true: keep what is counted for `takeUnshared`. */
   readonly shared?: boolean;
   /** Keys remembered at most; beyond it the longest known are forgotten first. */
@@ -55,14 +67,21 @@ const MAX_KEYS = 100_000;
 
 interface Window {
   readonly key: string;
+  readonly windowMs: Millis;
   /** What is known of all servers' requests, this one's included. */
   count: number;
   unshared: number;
   resetAt: Millis;
 }
 
+const stateOf = (window: Pick<Window, 'count' | 'resetAt'>, { requests }: WindowRule): LimitState => ({
+  allowed: window.count <= requests,
+  remaining: Math.max(0, requests - window.count),
+  resetAt: window.resetAt,
+});
+
 export const createClientLimiter = (options: ClientLimiterOptions): SharableLimiter => {
-  const { requests, windowMs, shared = false, maxKeys = MAX_KEYS } = options;
+  const { shared = false, maxKeys = MAX_KEYS } = options;
   // Roughly in the order of their ends: the first is, but for what other servers say, the one that ends first.
   const windows = new Map<string, Window>();
   /** Those with something unshared; a part of `windows`. */
@@ -73,24 +92,31 @@ export const createClientLimiter = (options: ClientLimiterOptions): SharableLimi
     dirty.delete(window);
   };
 
-  const open = (key: string, now: Millis): Window => {
+  const open = (key: string, now: Millis, windowMs: Millis): Window => {
     const ended = windows.get(key);
     if (ended !== undefined) forget(ended);
     for (const window of windows.values()) {
       if (window.resetAt > now && windows.size < maxKeys) break;
       forget(window);
     }
-    const window = { key, count: 0, unshared: 0, resetAt: now + windowMs };
+    const window = { key, windowMs, count: 0, unshared: 0, resetAt: now + windowMs };
     windows.set(key, window);
     return window;
   };
 
+  /** Of a rule whose window has another length, the one that runs is over. */
+  const running = (key: string, now: Millis, { windowMs }: WindowRule): Window | undefined => {
+    const known = windows.get(key);
+    return known !== undefined && known.resetAt > now && known.windowMs === windowMs ? known : undefined;
+  };
+
   const take = (window: Window, now: Millis): Unshared => {
-    const { key, unshared: hits, resetAt } = window;
+    const { key, windowMs, unshared: hits, resetAt } = window;
     window.unshared = 0;
     return {
       key,
       hits,
+      windowMs,
       leftMs: resetAt - now,
       settle({ total, leftMs }, at) {
         window.count = Math.max(window.count, total + window.unshared);
@@ -100,21 +126,19 @@ export const createClientLimiter = (options: ClientLimiterOptions): SharableLimi
   };
 
   return {
-    hit(key, now) {
-      const known = windows.get(key);
-      const window = known !== undefined && known.resetAt > now ? known : open(key, now);
+    hit(key, now, rule: Charge = options) {
+      const { count = 1 } = rule;
+      const window = running(key, now, rule) ?? open(key, now, rule.windowMs);
       // What is refused need not be told: the others refuse already, or soon.
-      if (shared && window.count < requests) {
+      if (shared && window.count < rule.requests) {
         if (window.unshared === 0) dirty.add(window);
-        window.unshared += 1;
+        window.unshared += count;
       }
-      window.count += 1;
-      return {
-        allowed: window.count <= requests,
-        remaining: Math.max(0, requests - window.count),
-        resetAt: window.resetAt,
-      };
+      window.count += count;
+      return stateOf(window, rule);
     },
+    look: (key, now, rule = options) =>
+      stateOf(running(key, now, rule) ?? { count: 0, resetAt: now + rule.windowMs }, rule),
     takeUnshared(max, now) {
       const taken: Unshared[] = [];
       for (const window of dirty) {

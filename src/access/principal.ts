@@ -2,18 +2,11 @@
  * Who asks. A principal is one live object for as long as this process knows its credential: whatever remembers it (a
  * socket, a stream) sees a revocation, a new expiry or another plan at its next look, and nothing has to be invalidated.
  */
+import { SCOPES, type Scope } from '../schemas/access.js';
 import type { Millis } from '../schemas/common.js';
 import type { Plan } from './plan.js';
 
-export const SCOPES = [
-  'market:read',
-  'stream:read',
-  'history:read',
-  'backfill:write',
-  'metrics:read',
-  'admin',
-] as const;
-export type Scope = (typeof SCOPES)[number];
+export type { Scope };
 
 /** Of a key for which none are named. */
 export const DEFAULT_SCOPES: readonly Scope[] = ['market:read', 'stream:read', 'history:read'];

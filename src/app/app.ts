@@ -88,11 +88,10 @@ const clientLimitOf = async (config: Config, services: Services): Promise<Client
   const counts = createRedisCounts({
     url: redis.url,
     prefix: keyPrefix(sandbox),
-    windowMs,
     log,
     now: monotonic,
   });
-  return { limiter, sharing: shareClientLimit({ limiter, counts, now: monotonic }) };
+  return { limiter, sharing: shareClientLimit({ limiters: [limiter], counts, now: monotonic }) };
 };
 
 /** The finished server, not listening yet. `close()` ends it and every service that it owns. */

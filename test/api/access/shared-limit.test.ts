@@ -88,10 +88,11 @@ describe('two servers over one Redis', () => {
 
 describe('what Redis says', () => {
   let counts: SharedCounts;
-  const add = (key: string) => counts.add([{ key, hits: 1, leftMs: 50_000, settle: () => undefined }]);
+  const add = (key: string) =>
+    counts.add([{ key, hits: 1, windowMs: 60_000, leftMs: 50_000, settle: () => undefined }]);
   beforeEach(async () => {
     const log = silentLog;
-    counts = createRedisCounts({ url: redis.url, prefix: 'p', windowMs: 60_000, log, now: Date.now });
+    counts = createRedisCounts({ url: redis.url, prefix: 'p', log, now: Date.now });
     await expect.poll(() => counts.isUp, PATIENT).toBe(true);
   });
   afterEach(() => counts.close());
@@ -115,6 +116,7 @@ describe('what Redis says', () => {
     const counted = clients.map((i) => ({
       key: `client ${i}`,
       hits: i + 1,
+      windowMs: 60_000,
       leftMs: 50_000.5,
       settle: () => undefined,
     }));

@@ -46,7 +46,7 @@ let fake: ReturnType<typeof fakeCounts>;
 let sharings: LimitSharing[];
 const startServer = (requests: number): SharableLimiter => {
   const limiter = createClientLimiter({ requests, windowMs: WINDOW_MS, shared: true });
-  sharings.push(shareClientLimit({ limiter, counts: fake.counts, now: Date.now }));
+  sharings.push(shareClientLimit({ limiters: [limiter], counts: fake.counts, now: Date.now }));
   return limiter;
 };
 const hits = (limiter: SharableLimiter, count: number, key = 'client'): boolean[] =>
@@ -174,4 +174,66 @@ test('an address that was forgotten for want of room is not told either', () => 
   const limiter = createClientLimiter({ requests: 10, windowMs: WINDOW_MS, shared: true, maxKeys: 2 });
   for (const key of ['a', 'b', 'c']) limiter.hit(key, START);
   expect(limiter.takeUnshared(10, START).map(({ key }) => key)).toEqual(['b', 'c']);
+});
+
+describe('a key with a rule of its own', () => {
+  const limiter = () => createClientLimiter({ requests: 1, windowMs: WINDOW_MS, shared: true });
+  const rule = { requests: 2, windowMs: 10_000 };
+
+  test('is counted by it, the others by that of all', () => {
+    const counted = limiter();
+    const own = [1, 2, 3].map(() => counted.hit('own', START, rule));
+    expect(own.map(({ allowed, remaining }) => [allowed, remaining])).toEqual([
+      [true, 1],
+      [true, 0],
+      [false, 0],
+    ]);
+    expect(own[0]?.resetAt).toBe(START + 10_000);
+    expect(hits(counted, 2, 'other')).toEqual([true, false]);
+  });
+
+  test('is allowed more at once when its rule grows, and begins anew when its window gets another length', () => {
+    const counted = limiter();
+    for (let i = 0; i < 3; i++) counted.hit('own', START, rule);
+    expect(counted.hit('own', START, { ...rule, requests: 5 })).toMatchObject({
+      allowed: true,
+      remaining: 1,
+    });
+    expect(counted.hit('own', START, { requests: 5, windowMs: 20_000 })).toMatchObject({ remaining: 4 });
+  });
+
+  test('can be looked at without being counted', () => {
+    const counted = limiter();
+    expect(counted.look('own', START, rule)).toEqual({
+      allowed: true,
+      remaining: 2,
+      resetAt: START + 10_000,
+    });
+    counted.hit('own', START, rule);
+    for (let i = 0; i < 3; i++) expect(counted.look('own', START + 1, rule)).toMatchObject({ remaining: 1 });
+    expect(counted.look('own', START + 10_000, rule)).toMatchObject({ remaining: 2 });
+  });
+});
+
+test('limiters that are shared together keep their keys and the lengths of their windows apart', async () => {
+  const limiters = [60_000, 10_000].map((windowMs) =>
+    createClientLimiter({ requests: 5, windowMs, shared: true }),
+  );
+  const told: (readonly [string, number])[] = [];
+  const counts: SharedCounts = {
+    ...fake.counts,
+    isUp: true,
+    add(counted) {
+      told.push(...counted.map(({ key, windowMs }) => [key, windowMs] as const));
+      return fake.counts.add(counted);
+    },
+  };
+  sharings.push(shareClientLimit({ limiters, counts, now: Date.now }));
+  limiters[0]?.hit('address', START);
+  limiters[1]?.hit('key', START);
+  await oneRound();
+  expect(told).toEqual([
+    ['address', 60_000],
+    ['key', 10_000],
+  ]);
 });

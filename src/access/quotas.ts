@@ -1,0 +1,242 @@
+/**
+ * What a plan allows a caller to ask for: requests a window, units a day and a month. Counted per consumer (a key and
+ * what it was rotated to), of callers without a credential per address. Runs on every request, so it only counts; who
+ * tells servers of each other's counts works behind it (client-limiter-sharing.ts for windows, metering.ts for units).
+ */
+import { AppError } from '../errors.js';
+import type { Millis } from '../schemas/common.js';
+import {
+  createClientLimiter,
+  type LimitState,
+  type SharableLimiter,
+  type WindowRule,
+} from './client-limiter.js';
+import type { Principal } from './principal.js';
+import { Units, type UsedUnits } from './units.js';
+
+/** Who is counted: `client` is the address, as client.ts of the HTTP module words it. */
+export interface Caller {
+  readonly principal: Principal;
+  readonly client: string;
+}
+
+/** One limit with its state, as RateLimit-Policy and RateLimit tell it. */
+export interface LimitEntry {
+  readonly name: 'window' | 'day' | 'month';
+  /** Requests of the window, units of the day and month. */
+  readonly quota: number;
+  readonly windowMs: Millis;
+  readonly remaining: number;
+  /** From now to the moment at which it begins anew. */
+  readonly resetMs: Millis;
+}
+
+export interface PerLimit<T> {
+  readonly window: T;
+  readonly day: T;
+  readonly month: T;
+}
+
+export interface Standing {
+  readonly used: PerLimit<number>;
+  /** ms since the epoch; null where there is no limit. */
+  readonly resets: PerLimit<Millis | null>;
+}
+
+export interface QuotasOptions {
+  /** Of callers without a credential, beside what their plan says; null: none. */
+  readonly clientRule: WindowRule | null;
+  /** Windows are told to other servers. */
+  readonly shared: boolean;
+  /** The wall clock, for days and months. */
+  readonly now: () => Millis;
+  /** The clock of windows. */
+  readonly monotonic: () => Millis;
+}
+
+export interface Quotas {
+  /**
+   * Counts one request, or `count`, against the window. Gives what refuses it, or undefined. `free`: it costs no units,
+   * and is not refused where day or month are used up.
+   */
+  take(caller: Caller, options?: { readonly free?: boolean; readonly count?: number }): AppError | undefined;
+  /** Counts units of an answer that was given. */
+  spend(caller: Caller, units: number): void;
+  /** The limits that the caller has. Counts nothing. */
+  limits(caller: Caller): readonly LimitEntry[];
+  standing(caller: Caller): Standing;
+  /** false: what the consumer used before is not known here yet, and `take` must wait for it. */
+  isKnown(principal: Principal): boolean;
+  /** Of consumers. */
+  readonly units: Units;
+  /** To be shared with other servers. */
+  readonly limiters: readonly SharableLimiter[];
+}
+
+const MONTH_MS = 31 * 86_400_000;
+const DAY_MS = 86_400_000;
+
+/** The rule that allows fewer requests for its time. */
+const stricter = (a: WindowRule | null, b: WindowRule | null): WindowRule | null => {
+  if (a === null || b === null) return a ?? b;
+  return a.requests / a.windowMs <= b.requests / b.windowMs ? a : b;
+};
+
+const tooMany = ({ requests, windowMs }: WindowRule, retryAfterMs: Millis): AppError =>
+  new AppError('client_rate_limited', `More than ${requests} requests within ${windowMs / 1000} seconds.`, {
+    retryAfterMs,
+    violatedPolicies: ['window'],
+  });
+
+export const createQuotas = ({ clientRule, shared, now, monotonic }: QuotasOptions): Quotas => {
+  // Each hit brings its own rule. Apart, so that a flood of addresses makes no key's count be forgotten.
+  const limiterOf = () => createClientLimiter({ requests: 1, windowMs: 60_000, shared });
+  const [addresses, consumers, addressUnits] = [limiterOf(), limiterOf(), limiterOf()];
+  const units = new Units({ now });
+  /** Rules of plans, so that none is made for a request. */
+  const rules = new WeakMap<object, WindowRule | null>();
+
+  const isAnonymous = ({ kind }: Principal): boolean => kind === 'anonymous';
+
+  const ruleOf = (principal: Principal): WindowRule | null => {
+    const { limits } = principal.plan;
+    const known = rules.get(limits);
+    if (known !== undefined) return known;
+    const { requests, window } = limits;
+    const own = requests === null ? null : { requests, windowMs: window * 1000 };
+    const rule = isAnonymous(principal) ? stricter(own, clientRule) : own;
+    rules.set(limits, rule);
+    return rule;
+  };
+
+  const windowOf = ({ principal, client }: Caller): readonly [SharableLimiter, string] =>
+    isAnonymous(principal) ? [addresses, client] : [consumers, `key:${principal.consumer.id}`];
+
+  /** A day and a month of an address are windows whose key says which. */
+  const addressKeys = (client: string) => {
+    const { day, month } = units.periods();
+    return { day: `day:${day}:${client}`, month: `month:${month}:${client}` };
+  };
+
+  const usedOf = ({ principal, client }: Caller): UsedUnits => {
+    if (!isAnonymous(principal)) return units.used(principal.consumer.id);
+    const { day, month } = principal.plan.limits;
+    const keys = addressKeys(client);
+    const of = (key: string, requests: number | null, windowMs: Millis): number => {
+      if (requests === null) return 0;
+      return requests - addressUnits.look(key, monotonic(), { requests, windowMs }).remaining;
+    };
+    return { day: of(keys.day, day, DAY_MS), month: of(keys.month, month, MONTH_MS) };
+  };
+
+  const exceeded = (caller: Caller): AppError | undefined => {
+    const { day, month } = caller.principal.plan.limits;
+    if (day === null && month === null) return undefined;
+    const used = usedOf(caller);
+    const isDay = day !== null && used.day >= day;
+    const isMonth = month !== null && used.month >= month;
+    if (!isDay && !isMonth) return undefined;
+    const { nextDay, nextMonth } = units.periods();
+    const detail = isMonth
+      ? `All ${month} units of this month are used up.`
+      : `All ${String(day)} units of this day are used up.`;
+    return new AppError('quota_exceeded', detail, {
+      retryAfterMs: (isMonth ? nextMonth : nextDay) - now(),
+      violatedPolicies: [...(isDay ? ['day' as const] : []), ...(isMonth ? ['month' as const] : [])],
+    });
+  };
+
+  const windowState = (caller: Caller): { readonly rule: WindowRule; readonly state: LimitState } | null => {
+    const rule = ruleOf(caller.principal);
+    if (rule === null) return null;
+    const [limiter, key] = windowOf(caller);
+    return { rule, state: limiter.look(key, monotonic(), rule) };
+  };
+
+  return {
+    units,
+    limiters: [consumers, addresses, addressUnits],
+    isKnown: (principal) => {
+      const { day, month } = principal.plan.limits;
+      if ((day === null && month === null) || isAnonymous(principal)) return true;
+      return units.isKnown(principal.consumer.id);
+    },
+    take(caller, { free = false, count = 1 } = {}) {
+      const rule = ruleOf(caller.principal);
+      if (rule !== null) {
+        const [limiter, key] = windowOf(caller);
+        const at = monotonic();
+        const { allowed, resetAt } = limiter.hit(key, at, count === 1 ? rule : { ...rule, count });
+        if (!allowed) return tooMany(rule, Math.max(0, resetAt - at));
+      }
+      return free ? undefined : exceeded(caller);
+    },
+    spend(caller, spent) {
+      const { principal, client } = caller;
+      const { day, month } = principal.plan.limits;
+      if (!isAnonymous(principal)) {
+        units.spend(principal.consumer.id, spent);
+        return;
+      }
+      const keys = addressKeys(client);
+      const at = monotonic();
+      if (day !== null) addressUnits.hit(keys.day, at, { requests: day, windowMs: DAY_MS, count: spent });
+      if (month !== null)
+        addressUnits.hit(keys.month, at, { requests: month, windowMs: MONTH_MS, count: spent });
+    },
+    limits(caller) {
+      const entries: LimitEntry[] = [];
+      const window = windowState(caller);
+      if (window !== null) {
+        const { rule, state } = window;
+        entries.push({
+          name: 'window',
+          quota: rule.requests,
+          windowMs: rule.windowMs,
+          remaining: state.remaining,
+          resetMs: Math.max(0, state.resetAt - monotonic()),
+        });
+      }
+      const { day, month } = caller.principal.plan.limits;
+      if (day === null && month === null) return entries;
+      const used = usedOf(caller);
+      const periods = units.periods();
+      const at = now();
+      if (day !== null)
+        entries.push({
+          name: 'day',
+          quota: day,
+          windowMs: DAY_MS,
+          remaining: Math.max(0, day - used.day),
+          resetMs: periods.nextDay - at,
+        });
+      if (month !== null)
+        entries.push({
+          name: 'month',
+          quota: month,
+          windowMs: periods.nextMonth - periods.month,
+          remaining: Math.max(0, month - used.month),
+          resetMs: periods.nextMonth - at,
+        });
+      return entries;
+    },
+    standing(caller) {
+      const { day, month } = caller.principal.plan.limits;
+      const window = windowState(caller);
+      const used = usedOf(caller);
+      const periods = units.periods();
+      return {
+        used: {
+          window: window === null ? 0 : window.rule.requests - window.state.remaining,
+          day: used.day,
+          month: used.month,
+        },
+        resets: {
+          window: window === null ? null : Math.round(now() + window.state.resetAt - monotonic()),
+          day: day === null ? null : periods.nextDay,
+          month: month === null ? null : periods.nextMonth,
+        },
+      };
+    },
+  };
+};
