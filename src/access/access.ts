@@ -45,6 +45,10 @@ export interface Access {
   plan(name: string): Plan | undefined;
   /** Throws `auth_unavailable` while it cannot be reached. */
   store(): AccessStore;
+  /** Makes this process know what is committed in the store. Never rejects. */
+  refresh(): Promise<void>;
+  /** The same, and tells the other servers: to be called after a change that does not go through `keys`. */
+  changed(): Promise<void>;
   /** Of keys; tokens tell of themselves. */
   health(): AccessHealth;
   /** Tells which credentials beside keys there are. */

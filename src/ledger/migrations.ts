@@ -7,9 +7,12 @@ export interface Migration {
   readonly text: string;
 }
 
-/** Those of a dialect, in order. */
-export const readMigrations = (dialect: 'sqlite' | 'postgres'): Migration[] => {
-  const folder = new URL(`./migrations/${dialect}/`, import.meta.url);
+/** Those of a dialect, in order; `all`: the folder of all dialects, default the ledger's. */
+export const readMigrations = (
+  dialect: 'sqlite' | 'postgres',
+  all = new URL('./migrations/', import.meta.url),
+): Migration[] => {
+  const folder = new URL(`${dialect}/`, all);
   return readdirSync(folder)
     .filter((name) => /^\d{3}-.*\.sql$/.test(name))
     .sort()

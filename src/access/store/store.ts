@@ -74,6 +74,11 @@ export interface Author {
 
 export type KeyChange = Partial<Pick<KeyRow, 'name' | 'scopes' | 'plan' | 'expiresAt'>>;
 
+export interface Rotation {
+  readonly next: KeyRow;
+  readonly expiresAt: Millis;
+}
+
 export interface UsageRow {
   readonly keyId: string;
   /** Start of the hour, ms since the epoch. */
@@ -112,10 +117,10 @@ export interface AccessStore {
   /** The changed row; null where there is none. */
   updateKey(id: string, change: KeyChange, author: Author): Promise<KeyRow | null>;
   /**
-   * Writes `next`, and lets the key `id` expire at `expiresAt`, or when it did before where that is sooner. null: there is
+   * Writes `to.next`, and lets the key `id` expire at `to.expiresAt`, or when it did before where that is sooner. null: there is
    * no such key, or it is revoked or rotated already.
    */
-  rotateKey(id: string, next: KeyRow, expiresAt: Millis, author: Author): Promise<KeyRow | null>;
+  rotateKey(id: string, to: Rotation, author: Author): Promise<KeyRow | null>;
   /** The row, whose `revokedAt` is the first one where it was revoked before; null where there is none. */
   revokeKey(id: string, author: Author): Promise<KeyRow | null>;
   /** false: it was marked before, or is not known. */

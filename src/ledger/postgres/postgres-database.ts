@@ -31,7 +31,7 @@ const faultOf = (thrown: unknown): StoreError => {
   return new StoreError('unavailable', `PostgreSQL did not do its work${known}.`);
 };
 
-const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
+export const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
   try {
     return await work();
   } catch (thrown) {
@@ -44,7 +44,7 @@ const { INT8, NUMERIC } = pg.types.builtins;
 const types = new pg.TypeOverrides();
 for (const oid of [INT8, NUMERIC]) types.setTypeParser(oid, Number);
 
-const sqlOf = (client: Pick<pg.ClientBase, 'query'> | pg.Pool): Sql => ({
+export const sqlOf = (client: Pick<pg.ClientBase, 'query'> | pg.Pool): Sql => ({
   all: (text, values = []) =>
     guarded(async () => (await client.query<SqlRow>({ text, values: [...values], types })).rows),
   run: (text, values = []) =>
@@ -58,7 +58,10 @@ export interface PostgresFile {
   readonly migrated: readonly { readonly name: string; readonly ms: number }[];
 }
 
-const inTransaction = async <T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
+export const inTransaction = async <T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> => {
   const client = await pool.connect();
   let broken: boolean | undefined;
   try {
@@ -115,17 +118,11 @@ const useTimescale = (pool: pg.Pool): Promise<void> =>
     );
   });
 
-/**
- * Connects and migrates. Throws StoreErrors; later faults of the connection reject the calls that meet them. A schema of a
- * newer version is left as it is.
- */
-export const openPostgres = async (
-  url: string,
-  migrations: readonly Migration[] = readMigrations('postgres'),
-): Promise<PostgresFile> => {
+/** Connects with the first call. */
+export const createPool = (url: string, connections: number): pg.Pool => {
   const pool = new pg.Pool({
     connectionString: url,
-    max: CONNECTIONS,
+    max: connections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     query_timeout: ANSWER_TIMEOUT_MS,
@@ -136,6 +133,18 @@ export const openPostgres = async (
   // that call; its event, without a listener, would end this process.
   pool.on('error', () => undefined);
   pool.on('connect', (client) => void client.on('error', () => undefined));
+  return pool;
+};
+
+/**
+ * Connects and migrates. Throws StoreErrors; later faults of the connection reject the calls that meet them. A schema of a
+ * newer version is left as it is.
+ */
+export const openPostgres = async (
+  url: string,
+  migrations: readonly Migration[] = readMigrations('postgres'),
+): Promise<PostgresFile> => {
+  const pool = createPool(url, CONNECTIONS);
   try {
     const migrated = await guarded(() => migrate(pool, migrations));
     if (migrated.readOnly === null) await guarded(() => useTimescale(pool));
