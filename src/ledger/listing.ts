@@ -1,4 +1,4 @@
-/** When a market's history begins: what lies before it is not asked for, ever again. At most three requests a search. */
+/** Searches the start of a market's history, so that earlier times are never requested again. At most three requests. */
 import type { Millis } from '../schemas/common.js';
 import { addPeriods, DAY_MS, periodStart } from '../lib/intervals.js';
 import type { CandleTraits } from '../exchanges/exchange-client.js';
@@ -17,9 +17,9 @@ export type Listing =
   | { readonly kind: 'older'; readonly than: Millis }
   | { readonly kind: 'unknown' };
 
-/** Windows of days that are looked at, newest first. */
+/** Windows of days that are searched, newest first. */
 const MAX_DAY_PAGES = 3;
-/** So long without a candle is no quiet market: it was not there yet. */
+/** A market without a candle for this long was not listed yet. */
 const NOT_LISTED_FOR_MS: Millis = 30 * DAY_MS;
 const UNKNOWN: Listing = { kind: 'unknown' };
 

@@ -1,4 +1,4 @@
-/** What is looked up in the store now and then, so that metrics and readiness are told from memory. */
+/** Figures that are read from the store at intervals, so that metrics and readiness are served from memory. */
 import type { ExchangeId, Millis } from '../schemas/common.js';
 import { missing } from './coverage.js';
 import { countIn } from './known-view.js';
@@ -10,12 +10,12 @@ import type { WantedSeries } from './upkeep.js';
 
 const LOOK_AT_WANTED_EVERY_MS: Millis = 60_000;
 
-/** Of the series of one exchange that are to be kept complete. */
+/** For the series of one exchange that BACKFILL keeps complete. */
 export interface WantedState {
   readonly exchange: ExchangeId;
-  /** Periods that nothing is known of, of all of them. */
+  /** Unknown periods of all these series together. */
   readonly unknownPeriods: number;
-  /** From the newest settled period back to the first that is unknown without a break, of the worst of them. */
+  /** Length of the unbroken unknown range that ends at the newest settled period; the longest of these series. */
   readonly behindMs: Millis;
 }
 

@@ -1,4 +1,4 @@
-/** What a page changes in what is stored: whole candles replace whole candles, and what was replaced is kept. Pure. */
+/** How a page changes the stored candles: a whole candle replaces a whole candle, the old one becomes a revision. Pure. */
 import type { Millis } from '../schemas/common.js';
 import type { CandleSource, Coverage } from './coverage.js';
 import { put } from './coverage.js';
@@ -7,7 +7,7 @@ import type { SettledPage, StoredCandle } from './settle.js';
 export interface HeldCandle extends StoredCandle {
   readonly source: CandleSource;
   readonly revised: boolean;
-  /** Went back and forth: nothing replaces it any more. */
+  /** The value went back and forth (A, B, A): it is not replaced any more. */
   readonly disputed: boolean;
 }
 
@@ -16,7 +16,7 @@ export interface Revision extends StoredCandle {
   /** Counts up from 1 for each candle. */
   readonly rev: number;
   readonly source: CandleSource;
-  /** When it was last known to be the venue's; null where nobody knows. */
+  /** When the venue last gave this value; null where that is unknown. */
   readonly seenAt: Millis | null;
   readonly replacedAt: Millis;
   readonly disputed: boolean;
@@ -37,9 +37,9 @@ export interface Changes {
   readonly inserted: number;
 }
 
-/** Back and forth within this time is a dispute among the venue's own machines, not a correction. */
+/** A value that returns within this time comes from disagreeing servers of the venue, not from a correction. */
 const DISPUTE_WITHIN_MS: Millis = 24 * 3_600_000;
-/** Smaller relative differences come of printing numbers. */
+/** Smaller relative differences come from number formatting. */
 const SAME_WITHIN = 1e-9;
 
 const sameNumber = (a: number | null, b: number | null): boolean => {
@@ -59,7 +59,7 @@ const RANK: Readonly<Record<CandleSource, number>> = { websocket: 0, rest: 1 };
 const checkOf = (coverage: readonly Coverage[], timestamp: Millis): Coverage | undefined =>
   coverage.find(({ from, to }) => from <= timestamp && timestamp < to);
 
-/** `held` covers all that the page touches. */
+/** `held` must cover the whole range of the page. */
 export const mergePage = (page: SettledPage, held: Held): Changes => {
   const upserts: HeldCandle[] = [];
   const revisions: Revision[] = [];

@@ -23,7 +23,7 @@ export const readMigrations = (
     }));
 };
 
-/** Why the store is only read: its schema is newer than this program. null: it is not. */
+/** The reason to open the store read-only: its schema is newer than this program; else null. */
 export const newerSchema = (migrations: readonly Migration[], version: number): string | null => {
   const newest = Math.max(0, ...migrations.map((migration) => migration.version));
   return version > newest

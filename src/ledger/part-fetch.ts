@@ -1,4 +1,4 @@
-/** Asks the venue for one missing part of an answer, and learns from the pages it gives. */
+/** Fetches one missing part of an answer from the venue and stores the pages. */
 import { z } from 'zod';
 import { candle } from '../schemas/market.js';
 import type { Millis } from '../schemas/common.js';

@@ -1,4 +1,4 @@
-/** Which page to ask a venue for next, so that a range becomes complete. Pure. */
+/** Chooses the next page that makes a range complete. Pure. */
 import type { Millis } from '../schemas/common.js';
 import { addPeriods, nextPeriodStart, periodStart, type Interval } from '../lib/intervals.js';
 import type { CandleTraits } from '../exchanges/exchange-client.js';
@@ -17,18 +17,18 @@ export interface PlanInput {
   readonly coverage: readonly Coverage[];
   readonly traits: CandleTraits;
   readonly now: Millis;
-  /** The last page ended here, short of what it was asked for: the rest is asked for from here on. */
+  /** The last page ended here, before the end of its request: the next request begins here. */
   readonly resumeAt?: Millis | null | undefined;
 }
 
 export interface Progress {
-  /** 0 to 100, of the periods of the span about which nothing more is to be asked. */
+  /** 0 to 100: the share of the span's periods for which no request is left to make. */
   readonly percent: number;
   /** Periods with a candle. */
   readonly candles: number;
-  /** Requests to come, where pages are full. */
+  /** Requests left, if pages are full. */
   readonly requests: number;
-  /** Time about which something is still to be asked. */
+  /** Total time for which requests are left to make, in milliseconds. */
   readonly left: Millis;
   /** Everything from here to the end of the span is settled; null where nothing is. */
   readonly reached: Millis | null;
@@ -48,7 +48,7 @@ export const nextPage = (plan: PlanInput): PageToAsk | null => {
   const { interval, span, coverage, traits, now, resumeAt } = plan;
   const newest = missing(span, clip(coverage, span), now).at(-1);
   if (newest === undefined) return null;
-  // All that such a venue has comes in one answer, and the rest of the span is known to be unavailable by it.
+  // Such a venue gives everything it has in one answer; that answer proves the rest of the span unavailable.
   if (traits.kind === 'latest') return { since: span.from, limit: traits.page };
   const whole = addPeriods(interval, newest.to, -traits.page);
   const since = Math.max(newest.from === resumeAt ? newest.from : span.from, whole);

@@ -1,11 +1,11 @@
-/** Jobs for what requests met and could not wait for. A bounded number of them is open at a time. */
+/** Backfill jobs for ranges that a request did not have the time to fetch. A bounded number is open at a time. */
 import type { ExchangeId, Millis } from '../schemas/common.js';
 import type { Log } from '../log/log.js';
 import type { Span } from './coverage.js';
 import type { SeriesName } from './settle.js';
 import type { StoreHandle } from './store-status.js';
 
-/** Beyond it what is missing stays unknown. */
+/** Most open jobs of this kind; further missing ranges stay unknown. */
 const MAX_OPEN = 100;
 
 export interface ReadJobDeps {
@@ -17,7 +17,7 @@ export interface ReadJobDeps {
   readonly now: () => Millis;
 }
 
-/** Never rejects; resolves when the job is stored, or is not wanted. */
+/** Never rejects; resolves when the job is stored or was not needed. */
 export const createReadJobs = ({ handle, enabled, onAdded, log, now }: ReadJobDeps) => {
   let last: Promise<void> = Promise.resolve();
   const add = async (name: SeriesName, span: Span): Promise<void> => {
@@ -29,7 +29,7 @@ export const createReadJobs = ({ handle, enabled, onAdded, log, now }: ReadJobDe
     onAdded();
   };
   return (name: SeriesName, span: Span): Promise<void> => {
-    // One after the other: two that count at once would both find the last free place.
+    // One after the other: two concurrent calls would both count the same free place.
     last = last
       .then(() => add(name, span))
       .catch((error: unknown) => log.debug({ err: error }, 'a job could not be queued'));

@@ -1,6 +1,6 @@
 /**
- * Answers of candles from the store: all of it where all is known, else what is missing is asked of the venue and joined.
- * What can't be had in time is named as a gap.
+ * Answers candle requests from the store. Missing parts are fetched from the venue and joined; what cannot be fetched in
+ * time becomes a gap.
  */
 import { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
@@ -16,7 +16,7 @@ import type { StoreHandle } from './store-status.js';
 import type { StoreTimes } from './store-times.js';
 import type { Writer } from './writer.js';
 
-/** A file answers in a millisecond; a database that is slow is as good as none while the venue can be asked. */
+/** A file answers within a millisecond. A database slower than this is skipped while the venue can be called. */
 export const SHARED_READ_MS: Millis = 50;
 const BUDGET_MS: Millis = 2_000;
 /** Calls to the venue for one answer. */
@@ -29,17 +29,17 @@ export interface ReaderDeps {
   readonly times: StoreTimes;
   /** How long a shared store may take while the venue can be asked instead. */
   readonly sharedReadMs: Millis;
-  /** Asks for what could not be had at once. */
+  /** Queues jobs for what could not be fetched in time. */
   readonly queueJob: (name: SeriesName, span: Span) => Promise<void>;
   readonly now: () => Millis;
 }
 
 export interface LedgerReader {
-  /** Without asking the venue; null where not all is known. */
+  /** From the store alone, without an upstream call; null where the range is not wholly known. */
   known(request: OhlcvRequest): Promise<LedgerAnswer | null>;
-  /** null: nothing is known that would help. Rejects as `ask` does where nothing of the range is known. */
+  /** null: the store knows nothing of the range. Rejects as the upstream call does. */
   load(request: OhlcvRequest, ask: AskVenue): Promise<LedgerAnswer | null>;
-  /** What is known, of an exchange that can't be asked; null: nothing. */
+  /** The known part, for an exchange that is not enabled; null: nothing is known. */
   partly(request: OhlcvRequest, unknown: GapReason): Promise<LedgerAnswer | null>;
 }
 
@@ -78,7 +78,7 @@ export const createReader = (deps: ReaderDeps): LedgerReader => {
       let asked = 0;
       let tried: Millis | null = null;
       for (let part = nextPart(view); part !== null && asked < MAX_PARTS; part = nextPart(view)) {
-        // The venue had nothing new to say about it.
+        // The venue's answer added nothing.
         if (part.from === tried) break;
         tried = part.from;
         try {
@@ -96,7 +96,7 @@ export const createReader = (deps: ReaderDeps): LedgerReader => {
         }
       }
       later(view);
-      // Another may have stored it since it was first looked for.
+      // A concurrent request may have stored the part since the first look-up.
       return asked === 0 ? storedAnswer(view, 'not_loaded_yet') : joinedAnswer(view, closesAt);
     },
   };

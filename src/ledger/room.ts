@@ -1,11 +1,11 @@
-/** Is there room for more candles: the store's own bound, and what is left on its disk. Looked at now and then. */
+/** Free space for candles: STORE_MAX_GB and STORE_MIN_FREE_MB, measured at intervals. */
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Millis } from '../schemas/common.js';
 import type { CandleStore, StoreTotals } from './store.js';
 
 const LOOK_EVERY_MS: Millis = 5_000;
-/** From here on only series that somebody wants kept are written. */
+/** Above this share of STORE_MAX_GB only series in BACKFILL or with a live feed are written. */
 const NEARLY_FULL = 0.8;
 const MB = 1024 * 1024;
 
@@ -14,20 +14,20 @@ export type Room = 'plenty' | 'scarce' | 'none';
 export interface RoomDeps {
   readonly maxBytes: number;
   readonly minFreeBytes: number;
-  /** null: the disk is not this machine's. */
+  /** null: the disk is not on this machine. */
   readonly file: string | null;
   /** The clock of durations. */
   readonly monotonic: () => Millis;
 }
 
 export interface RoomWatch {
-  /** From the latest look; starts another one where that is old. */
+  /** The latest measurement; starts a new one where it is old. */
   state(store: Pick<CandleStore, 'totals'>): Promise<Room>;
   totals(): StoreTotals | null;
   freeBytes(): number | null;
-  /** Why nothing is written; null where there is room. */
+  /** Why nothing is written; null where there is free space. */
   reason(): string | null;
-  /** Nearly full at the latest look: only series that somebody wants kept are written. */
+  /** Nearly full at the latest measurement: only series in BACKFILL or with a live feed are written. */
   isScarce(): boolean;
 }
 

@@ -1,4 +1,4 @@
-/** From a database's rows to the store's words. A value of another type is a fault of the database, not of a caller. */
+/** Converts database rows to the store's types. A value of another type is a fault of the database, not of a caller. */
 import { COVERAGE_STATES, type CandleSource, type Coverage } from './coverage.js';
 import type { HeldCandle, Revision } from './merge.js';
 import { fromMeta, type SqlRow } from './sql.js';
@@ -12,7 +12,7 @@ export const numberOf = (row: SqlRow, column: string): number => {
   if (typeof value !== 'number') throw fault(column);
   return value;
 };
-/** The row of a statement that always gives one. */
+/** The first row of a statement that always returns one. */
 export const onlyRow = (rows: readonly SqlRow[]): SqlRow => {
   const [row] = rows;
   if (row === undefined) throw fault('a row that is not there');

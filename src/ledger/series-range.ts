@@ -1,4 +1,4 @@
-/** A series under the spelling in which it is stored, and a caller's range laid on its periods. */
+/** Finds the stored series for a caller's symbol and aligns the caller's range to its periods. */
 import { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
 import { parseInterval, periodStart, type Interval } from '../lib/intervals.js';
@@ -9,7 +9,7 @@ import type { CandleStore, SeriesInfo } from './store.js';
 
 const ALL = Number.MAX_SAFE_INTEGER;
 
-/** What callers may leave out of a range: from the first known period, up to the last settled candle. */
+/** Defaults of a range: from the first known period to the last settled candle. */
 export interface AskedSpan {
   readonly from: Millis | undefined;
   readonly to: Millis | undefined;

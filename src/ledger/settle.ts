@@ -1,4 +1,4 @@
-/** What a page of a venue proves: which of its candles may be kept, and what is known of the periods without one. Pure. */
+/** What a page of a venue proves: which candles are settled, and what is known of periods without a candle. Pure. */
 import type { Candle } from '../schemas/market.js';
 import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
 import {
@@ -46,7 +46,7 @@ export interface PageEvidence extends SeriesName {
   readonly pageSize: number;
   /** The venue's clock when it was asked. */
   readonly askedAt: Millis;
-  /** Where the series' periods begin, as far as is known: for a page without a candle that would show it. */
+  /** Anchor of the series, if known; used for a page without a candle. */
   readonly anchor?: Millis | null | undefined;
   /** Sorted, each period once. */
   readonly rows: readonly Omit<Candle, 'closed'>[];
@@ -58,7 +58,7 @@ export type StoredCandle = Omit<Candle, 'closed'>;
 export interface SettledPage extends SeriesName {
   readonly marketId: string | null;
   readonly source: CandleSource;
-  /** Where periods begin: start modulo the interval's length; 0 for months; null where no candle shows it. */
+  /** Anchor: start of a period modulo the interval's length; 0 for months; null for a page without candles. */
   readonly anchor: Millis | null;
   readonly askedAt: Millis;
   readonly rows: readonly StoredCandle[];
@@ -75,7 +75,7 @@ export const anchorOf = (interval: Interval, start: Millis): Millis => {
 export const anchored = (interval: Interval, anchor: Millis): Interval =>
   interval.months > 0 ? interval : alignedTo(interval, interval.origin + anchor);
 
-/** Periods that are not as long as the interval's name says (days of 25 hours) have no place on one grid. */
+/** Periods of another length than the interval's name (days of 25 hours) do not fit a fixed grid. */
 const onGrid = (interval: Interval, rows: readonly StoredCandle[]): boolean =>
   rows.every(({ timestamp }) => periodStart(interval, timestamp) === timestamp);
 
@@ -86,7 +86,7 @@ const KEPT_LATEST = { state: 'unavailable', reason: 'older_than_exchange_keeps' 
 interface Claims {
   readonly interval: Interval;
   readonly page: PageEvidence;
-  /** Nothing is said of what is not settled. */
+  /** End of the settled time: the page proves nothing after it. */
   readonly end: Millis;
 }
 
@@ -134,7 +134,7 @@ const claimBefore = (claims: Claims, claim: Claim, first: Millis | undefined): v
       claim(from, claims.end, UNCONFIRMED);
       return;
     }
-    // So far back it keeps candles; a hole within that is another matter.
+    // The venue keeps candles back to this time; a hole after it is judged separately.
     const kept = addPeriods(interval, periodStart(interval, askedAt), 1 - pageSize);
     claim(from, Math.min(first, kept), KEPT_LATEST);
     claim(Math.max(from, kept), first, UNCONFIRMED);

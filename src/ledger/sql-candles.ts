@@ -17,7 +17,7 @@ const lockOf = ({ exchange, symbol, interval }: SeriesName): string => `${exchan
 
 interface Home {
   readonly id: number;
-  /** What the page shows of the series; null: it was known. */
+  /** Why the page begins a series; null: the series exists. */
   readonly begun: SeriesBegun | null;
 }
 
@@ -50,7 +50,7 @@ const homeAt = async (
   return { id: numberOf(onlyRow(made), 'id'), begun };
 };
 
-/** Is the symbol another market of the venue now? */
+/** true: the symbol now names another market of the venue. */
 const isRelisted = (runs: Runs, marketId: string | null): boolean => {
   const known = runs.map((row) => row['market_id']).find((id) => typeof id === 'string');
   return marketId !== null && known !== undefined && known !== marketId;
@@ -236,7 +236,7 @@ export const createSqlCandles = (database: Database): CandleCalls => {
           });
       }),
     deleteBefore: (series, before) =>
-      // Under the lock of its writers: one that has read the coverage would else put back what is forgotten here.
+      // Under the writers' lock: a writer that has read the coverage would otherwise write back the ranges deleted here.
       database.transaction(lockOf(series), async (sql) => {
         const values: SqlValue[] = [series.id, before];
         const deleted = await sql.run('DELETE FROM candles WHERE series_id = $1 AND ts < $2', values);

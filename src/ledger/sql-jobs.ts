@@ -22,7 +22,7 @@ const COLUMNS = {
 
 const isColumn = (key: string): key is keyof JobUpdate => Object.hasOwn(COLUMNS, key);
 
-/** An ended job stays ended: whoever worked on it learns that by `null`. */
+/** An ended job stays ended: `null` tells the caller that the job has ended. */
 export const updateJobIn = async (
   sql: Sql,
   id: string,
@@ -39,7 +39,7 @@ export const updateJobIn = async (
   return row === undefined ? null : jobOf(row);
 };
 
-/** Rejects with `busy` where another owner holds the lease by now; keeps it from being taken until the transaction ends. */
+/** Rejects with `busy` where another owner holds the lease; locks the lease until the transaction ends. */
 export const requireLease = async (
   sql: Sql,
   { name, owner }: { readonly name: string; readonly owner: string },

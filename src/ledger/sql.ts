@@ -1,4 +1,4 @@
-/** The little that the store needs of a database; its statements are written so that SQLite and PostgreSQL take them. */
+/** The part of a database that the store uses. Statements are written in SQL that SQLite and PostgreSQL both accept. */
 import type { HeldCandle } from './merge.js';
 
 export type SqlValue = string | number | null;
@@ -16,7 +16,7 @@ interface CandleRange {
   readonly series: number;
   readonly from: number;
   readonly to: number;
-  /** At most so many, the first ones, or the last ones with `newest`. */
+  /** At most this many: the first, or with `newest` the last. */
   readonly limit: number;
   readonly newest: boolean;
 }
@@ -35,13 +35,13 @@ interface DatabaseSize {
 }
 
 export interface Database extends Sql {
-  /** All or nothing; one after the other. `lock` names what nobody else may change meanwhile. */
+  /** A transaction; transactions run one after the other. `lock` names what no other connection may change meanwhile. */
   transaction<T>(lock: string, work: (sql: Sql) => Promise<T>): Promise<T>;
   /** Inserts, or replaces whole rows. */
   upsertCandles(sql: Sql, series: number, candles: readonly HeldCandle[]): Promise<void>;
   candlesJson(range: CandleRange): Promise<JsonCandles>;
   size(): Promise<DatabaseSize>;
-  /** Gives space back to the file system. */
+  /** Returns free pages to the file system. */
   vacuum(): Promise<void>;
   /** A sentence for each fault of the file; empty where it is sound. */
   check(): Promise<string[]>;

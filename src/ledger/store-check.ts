@@ -1,4 +1,4 @@
-/** Is a store sound: the file itself, and whether candles, counts and coverage agree. */
+/** Checks a store: the file itself, and that candles, counts and coverage agree. */
 import { DAY_MS } from '../lib/intervals.js';
 import type { Coverage, Span } from './coverage.js';
 import { seriesInterval } from './series-range.js';
@@ -35,7 +35,7 @@ const claimedBy = ({ interval }: SeriesInfo, known: readonly Span[]): number => 
   return ms >= DAY_MS ? 0 : known.reduce((sum, { from, to }) => sum + (to - from) / ms, 0);
 };
 
-/** Reads every candle; a server that writes meanwhile is no fault. `series`: as it was listed before. */
+/** Reads every candle; concurrent writes of a server are not reported. `series`: as listed before the check. */
 const seriesFaults = async (store: Readable, series: SeriesInfo): Promise<string[]> => {
   const knownIn = async (span: Span | null): Promise<Span[]> =>
     (await store.coverage(series.id, span, ALL)).filter(({ state }) => state === 'known');

@@ -1,16 +1,16 @@
-/** What can go wrong with a store, in the few kinds that are treated differently. */
+/** The kinds of store errors that are handled differently. */
 
 export type StoreFault =
-  /** The disk, or what may be used of it, is full. */
+  /** The disk is full, or STORE_MAX_GB is reached. */
   | 'full'
   | 'corrupt'
   /** Another process writes. */
   | 'busy'
   /** Written by a newer version of this program, or by another process that owns it: it is only read. */
   | 'read_only'
-  /** Simulated and real data would meet. */
+  /** Simulated and real data would share a store. */
   | 'sandbox'
-  /** Not there, or not reachable. */
+  /** Missing or not reachable. */
   | 'unavailable';
 
 export class StoreError extends Error {

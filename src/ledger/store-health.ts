@@ -1,4 +1,4 @@
-/** How the store is, with what its own handle can't know: whether there is room. Every change is told in the log. */
+/** State of the store together with its free space. Every change is logged. */
 import type { Millis } from '../schemas/common.js';
 import type { Log } from '../log/log.js';
 import type { RoomWatch } from './room.js';
@@ -13,7 +13,7 @@ export interface StoreHealthDeps {
 
 export interface StoreHealth {
   status(): StoreStatus;
-  /** To be called now and then. A store that is not open is told of by those who open it. */
+  /** Called at intervals. A store that is not open is logged by the code that opens it. */
   tell(): void;
 }
 

@@ -1,9 +1,9 @@
-/** How a store is, as /v1/health/ready tells it. */
+/** State of a store, as /v1/health/ready shows it. */
 import { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
 import type { CandleStore } from './store.js';
 
-/** What is answered where candles are asked for by what only a store knows. */
+/** Detail of the 404 for routes that need a store. */
 export const noStore = (): AppError =>
   new AppError(
     'not_found',
@@ -14,7 +14,7 @@ export interface StoreStatus {
   readonly state: 'ok' | 'degraded' | 'disabled';
   readonly detail: string;
   readonly since: Millis;
-  /** false: another process writes, or nobody can. */
+  /** false: another process owns the file, or it cannot be written. */
   readonly writable: boolean;
 }
 
@@ -24,7 +24,7 @@ export type StoreMarker = string;
 export interface StoreHandle {
   /** Other servers write to it too. */
   readonly shared: boolean;
-  /** Where it is, as may be shown; the file where it is one. */
+  /** Location without credentials; for SQLite the file. */
   readonly file: string | null;
   /** null while there is none to use. */
   store(): CandleStore | null;

@@ -1,4 +1,4 @@
-/** How often the store was called, how long that took, and what went wrong. */
+/** Counts calls of the store, their durations and errors. */
 import type { Millis } from '../schemas/common.js';
 import { StoreError, type StoreFault } from './store-error.js';
 
@@ -6,7 +6,7 @@ import { StoreError, type StoreFault } from './store-error.js';
 export const STORE_CALLS = ['read', 'write'] as const;
 export type StoreCall = (typeof STORE_CALLS)[number];
 
-/** other: a bug. */
+/** other: an internal error. */
 export const STORE_FAILURES = [
   ...['full', 'corrupt', 'busy', 'read_only', 'sandbox', 'unavailable'],
   'other',

@@ -1,4 +1,4 @@
-/** Reads what is known of a request's range from the store, within a time that does not keep the caller waiting. */
+/** Reads what the store knows of a request's range, with a short time limit. */
 import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { OhlcvRequest } from '../exchanges/exchange-client.js';
 import { settleWithin } from '../lib/deadline.js';
@@ -24,7 +24,7 @@ export interface StoreViewDeps {
 export type ReadView = (request: OhlcvRequest, ms: Millis) => Promise<KnownView | null>;
 
 export const createStoreViews = ({ handle, settleMs, times, now }: StoreViewDeps): ReadView => {
-  /** Only spellings that were found are remembered. */
+  /** Caches only spellings that were found. */
   const spellings = new Map<string, UnifiedSymbol>();
 
   const spellingOf = async (

@@ -1,4 +1,4 @@
-/** Calls of the store's interface that change something: refused where it is only read. */
+/** Calls of the store's interface that write: refused where the store is read-only. */
 import type { CandleStore } from './store.js';
 
 export const STORE_WRITES: ReadonlySet<string> = new Set<keyof CandleStore>([

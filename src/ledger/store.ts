@@ -55,7 +55,7 @@ export type JobOrigin = 'api' | 'setting' | 'read';
 
 export interface NewJob extends SeriesName {
   readonly from: Millis;
-  /** null: for ever, up to the latest settled candle. */
+  /** null: without an end, up to the latest settled candle. */
   readonly to: Millis | null;
   readonly origin: JobOrigin;
 }
@@ -96,7 +96,7 @@ interface JobWrite {
   readonly lease?: { readonly name: string; readonly owner: string } | undefined;
 }
 
-/** A stretch that is to be asked for again at a time. */
+/** A range that is due to be fetched again at a given time. */
 export interface Due extends SeriesName, Span {
   readonly at: Millis;
 }
@@ -117,7 +117,7 @@ export interface CandleStore {
   /** The newest run of a series; null where nothing is stored. */
   series(name: SeriesName): Promise<SeriesInfo | null>;
   allSeries(): Promise<SeriesInfo[]>;
-  /** The symbol as it is stored, for one that a caller spelled his way; null where nothing is stored of it. */
+  /** The stored spelling of a caller's symbol; null where nothing is stored of it. */
   spelling(exchange: string, symbol: string): Promise<string | null>;
   read(range: ReadRange): Promise<StoredRange | null>;
   /** Rows of [from, to), oldest first, at most `limit`. */
@@ -145,7 +145,7 @@ export interface CandleStore {
   openJobs(): Promise<Job[]>;
   jobCounts(): Promise<JobCount[]>;
   updateJob(id: string, update: JobUpdate, at: Millis): Promise<Job | null>;
-  /** Ended jobs beyond the newest `keep` are forgotten. */
+  /** Deletes ended jobs beyond the newest `keep`. */
   trimJobs(keep: number): Promise<void>;
 
   addDue(due: Due): Promise<void>;
@@ -162,7 +162,7 @@ export interface CandleStore {
   totals(): Promise<StoreTotals>;
   check(): Promise<string[]>;
   vacuum(): Promise<void>;
-  /** Candles, revisions and coverage before the start of a period are forgotten; gives how many candles. */
+  /** Deletes candles, revisions and coverage before the start of a period; gives the number of candles. */
   deleteBefore(series: Pick<SeriesInfo, 'id' | keyof SeriesName>, before: Millis): Promise<number>;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** What is done at regular times: series in BACKFILL are topped up, old candles are forgotten, the store is measured. */
+/** Periodic maintenance: tops up the series in BACKFILL, deletes candles past STORE_RETENTION, measures the store. */
 import type { ExchangeId, Millis } from '../schemas/common.js';
 import { periodStart } from '../lib/intervals.js';
 import type { Log } from '../log/log.js';
@@ -11,7 +11,7 @@ import type { CandleStore } from './store.js';
 const TOP_UP_EVERY_MS: Millis = 3_600_000;
 const FORGET_EVERY_MS: Millis = 3_600_000;
 const MEASURE_EVERY_MS: Millis = 10_000;
-/** Ended jobs that are remembered. */
+/** Ended jobs that are kept. */
 const KEPT_JOBS = 1_000;
 
 export interface WantedSeries extends SeriesName {
@@ -44,7 +44,7 @@ export const createUpkeep = (deps: UpkeepDeps): Upkeep => {
   let timers: NodeJS.Timeout[] = [];
 
   const writableStore = (): CandleStore | null => (handle.status().writable ? handle.store() : null);
-  /** Nothing older is kept. */
+  /** Start of the kept time. */
   const horizon = (): Millis => (retentionMs === 0 ? -Infinity : now() - retentionMs);
 
   const topUp = async (): Promise<void> => {

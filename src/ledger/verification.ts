@@ -1,6 +1,6 @@
 /**
- * Asks again for what was written of live series: a quarter of an hour later and a day later, since venues correct candles
- * after they have closed. What is due is kept in the store, by the wall clock, and is done soon after a start.
+ * Fetches newly written ranges of live series again after 15 minutes and after 24 hours, since venues correct candles after
+ * their close. Due times are wall-clock times in the store; overdue ones are done soon after a start.
  */
 import type { CandleEvidence, ExchangeClient } from '../exchanges/exchange-client.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
@@ -19,7 +19,7 @@ const ROUNDS: readonly { readonly after: Millis; readonly spacing: Millis }[] = 
 ];
 const LOOK_EVERY_MS: Millis = 10_000;
 const TIMEOUT_MS: Millis = 30_000;
-/** What could not be asked, or was under way when the process died, is tried again after so long. */
+/** A fetch that failed, or was under way when the process died, is repeated after this time. */
 const AGAIN_MS: Millis = 5 * 60_000;
 const AT_ONCE = 20;
 
@@ -67,7 +67,7 @@ export const createVerification = (deps: VerificationDeps): Verification => {
       { deadline: monotonic() + TIMEOUT_MS, priority: 'backfill', attempts: 1 },
     );
     if (answer.evidence === undefined) return;
-    // What a verification writes is verified already: it plans no other one.
+    // A verification's own writes do not schedule another verification.
     verified.add(keyOf(name));
     await record(name, answer.evidence).finally(() => verified.delete(keyOf(name)));
   };

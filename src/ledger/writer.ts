@@ -1,6 +1,6 @@
 /**
- * The way into the store: one page after the other, from a bounded queue. What is dropped is only not known, and is asked
- * for again some day.
+ * Writes pages to the store one after the other, from a bounded queue. A dropped page loses nothing but time: its range
+ * stays unknown and is fetched again when it is needed.
  */
 import type { Log } from '../log/log.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
@@ -34,7 +34,7 @@ export interface WriterDeps {
   readonly handle: StoreHandle;
   readonly room: RoomWatch;
   readonly settleMs: Millis;
-  /** Is the series to be kept even where room is scarce: in BACKFILL, or with a live feed? */
+  /** true: the series is in BACKFILL or has a live feed, so it is written also while space is short. */
   readonly isWanted: (name: SeriesName) => boolean;
   readonly onWritten: (name: SeriesName, written: Written) => void;
   readonly times: StoreTimes;
@@ -67,7 +67,7 @@ export interface Writer {
   idle(): Promise<void>;
 }
 
-/** Under which a shared store lets one server at a time work on an exchange's jobs. */
+/** Lease names: a shared store lets one server at a time work on the jobs of an exchange. */
 export const exchangeLease = (exchange: string): string => `exchange ${exchange}`;
 
 export const createWriter = (deps: WriterDeps): Writer => {
@@ -86,7 +86,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
     const left = await room.state(store);
     if (left === 'none') throw new StoreError('full', room.reason() ?? 'There is no room.');
     if (left === 'scarce' && job === undefined && !isWanted(page)) return null;
-    // Whichever clock is ahead: a candle that is open by the other one is not settled.
+    // Both clocks must agree: a candle that is open by either clock is not settled.
     const settled = settlePage({ ...page, askedAt: Math.min(page.askedAt, now()) }, settleMs);
     if (settled === null) return null;
     const lease = handle.shared ? { name: exchangeLease(page.exchange), owner } : undefined;
@@ -125,7 +125,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
     running = drain();
   };
 
-  /** Makes room by dropping what feeds said first, then what callers' pages said; false: there is nothing to drop. */
+  /** Drops a queued page of a feed, or else of a caller; false: there is none to drop. */
   const makeRoom = (): boolean => {
     const victim = [
       queue.findIndex(({ page, job }) => job === undefined && page.source === 'websocket'),

@@ -1,6 +1,6 @@
 /**
- * Works off the jobs in the store: one page at a time an exchange, within a share of its budget. Everything that has to
- * outlive this process is in the store, so that a job goes on after any death where it was.
+ * Runs the backfill jobs in the store: one page at a time per exchange, within a share of its budget. All state is in the
+ * store, so a job resumes where it was after any death of the process.
  */
 import { AppError } from '../../errors.js';
 import type { ExchangeClient } from '../../exchanges/exchange-client.js';
@@ -18,7 +18,7 @@ import { createJobPlans } from './job-plan.js';
 import { createJobSteps } from './job-step.js';
 import { createPageRequests } from './page-requests.js';
 
-/** How often the store is looked at for jobs that others have queued. */
+/** How often the store is polled for jobs of other processes. */
 const LOOK_EVERY_MS: Millis = 2_000;
 
 export interface BackfillDeps {
@@ -44,7 +44,7 @@ export interface BackfillCounts {
 }
 
 export interface Backfill {
-  /** `only`: the id of a job; others are left to other processes. */
+  /** `only`: work on this job id alone. */
   start(only?: string): void;
   /** A job may have been added. */
   wake(): void;

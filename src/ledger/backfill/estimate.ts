@@ -1,4 +1,4 @@
-/** What a backfill would take, from what is known already. Asks the exchange nothing. */
+/** Estimates the requests and time of a backfill from stored coverage. Makes no upstream call. */
 import type { ExchangeClient } from '../../exchanges/exchange-client.js';
 import type { Millis } from '../../schemas/common.js';
 import type { Span } from '../coverage.js';
@@ -10,7 +10,7 @@ import { createExchangeRest } from './exchange-rest.js';
 import { requireInterval, traitsOf } from './job-plan.js';
 
 export interface Estimate extends Span {
-  /** Where pages are full, without those that look for a listing. */
+  /** If pages are full, without the requests that search the listing date. */
   readonly requests: number;
   /** Within the share of the budget, rounded up. */
   readonly minutes: number;

@@ -1,4 +1,4 @@
-/** The jobs of one exchange, worked off one page after the other until there are no more. */
+/** Runs the jobs of one exchange, one page after the other, until none is open. */
 import { AppError, type ErrorCode } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { Log } from '../../log/log.js';
@@ -12,16 +12,16 @@ import { nameOf } from './job-plan.js';
 import type { JobSteps } from './job-step.js';
 import { createSetbacks } from './setbacks.js';
 
-/** What has to wait is looked at anew at least so often: clocks are set, and limits end early. */
+/** Longest wait before waiting jobs are looked at again: clocks change, and limits may end early. */
 const MAX_PAUSE_MS: Millis = 2_000;
 const STORE_PAUSE_MS: Millis = 5_000;
 const FULL_PAUSE_MS: Millis = 60_000;
 const ROOM_PAUSE_MS: Millis = 5_000;
 const LEASE_MS: Millis = 60_000;
-/** A wait for the budget that is over in a moment is no news. */
+/** Shorter waits for the budget are not reported as `waiting`. */
 const NEWS_FROM_MS: Millis = 1_000;
 
-/** Faults of what was asked for: asking again does not help. */
+/** Errors that the job's own range or symbol causes: the job fails without a retry. */
 const LASTING_FAULTS: ReadonlySet<ErrorCode> = new Set([
   'symbol_not_found',
   'interval_not_supported',
@@ -29,10 +29,10 @@ const LASTING_FAULTS: ReadonlySet<ErrorCode> = new Set([
   'invalid_request',
   'exchange_not_enabled',
 ]);
-/** Faults of one question, from which nothing follows for other series of the exchange. */
+/** Errors of one request that do not concern other series of the exchange. */
 const SINGLE_FAULTS: ReadonlySet<ErrorCode> = new Set(['upstream_error', 'internal_error']);
 
-/** The store itself fails: it can't be told either. */
+/** The store itself fails, so the job's state cannot be saved. */
 const STORE = 'store';
 const ORDER = ['api', 'setting', 'read'] as const;
 
@@ -105,7 +105,7 @@ export const workForExchange = async (exchange: ExchangeId, deps: ExchangeLineDe
     }
   };
 
-  /** Says of each job what it waits for; those that miss nothing need not wait. */
+  /** Sets `waiting_for` of each job; jobs that miss nothing end at once. */
   const hold = async (store: CandleStore, jobs: readonly Job[], { reason }: Wait): Promise<void> => {
     for (const job of jobs) {
       if (ended()) return;

@@ -1,4 +1,4 @@
-/** When a backfill may ask an exchange: not in a cool-down, and within a share of its budget. */
+/** When a backfill may send a request to an exchange: not in a cool-down, and within its share of the budget. */
 import type { ExchangeClient } from '../../exchanges/exchange-client.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 
@@ -9,7 +9,7 @@ export interface Wait {
 }
 
 export interface ExchangeRest {
-  /** How long the exchange has to be left alone; null: it may be asked. */
+  /** Time until the next request may leave, and the reason; null: now. */
   of(exchange: ExchangeId): Wait | null;
   /** A request has left. */
   sent(exchange: ExchangeId): void;

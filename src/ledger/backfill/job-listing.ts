@@ -13,7 +13,7 @@ export interface JobListing {
   learn(store: CandleStore, work: Work, plan: JobPlan): Promise<boolean>;
 }
 
-/** Refusals of this one question: the venue takes no start that early. */
+/** Codes with which a venue refuses a start that is too early. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['upstream_error', 'invalid_request']);
 
 const keyOf = ({ exchange, symbol, interval }: SeriesName): string => `${exchange} ${symbol} ${interval}`;

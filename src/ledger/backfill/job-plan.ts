@@ -1,4 +1,4 @@
-/** What a backfill's range looks like now: what is known of it, what is still to be asked, how far the job is. */
+/** The current state of a job's range: known parts, next request, progress. */
 import { AppError } from '../../errors.js';
 import type { CandleTraits, ExchangeClient } from '../../exchanges/exchange-client.js';
 import type { Millis } from '../../schemas/common.js';
@@ -45,7 +45,7 @@ export const requireInterval = async (
   throw new AppError('interval_not_supported', `${reason}.`, { errors: [{ parameter: 'interval', reason }] });
 };
 
-/** How the exchange gives candles of such symbols. */
+/** How the exchange pages candles of this kind of market. */
 export const traitsOf = async (
   exchanges: Pick<ExchangeClient, 'describe'>,
   { exchange, symbol }: Pick<SeriesName, 'exchange' | 'symbol'>,

@@ -1,4 +1,4 @@
-/** One step of a backfill: a page that is asked for and stored, or the end of the job. */
+/** One step of a backfill: fetches and stores a page, or ends the job. */
 import type { Millis } from '../../schemas/common.js';
 import { addPeriods, nextPeriodStart, type Interval } from '../../lib/intervals.js';
 import type { Log } from '../../log/log.js';
@@ -11,7 +11,7 @@ import type { JobListing } from './job-listing.js';
 import type { JobPlan, JobPlans, Work } from './job-plan.js';
 import type { PageRequests } from './page-requests.js';
 
-/** Pages in a row that change nothing: the venue will not say more. */
+/** Pages in a row without a change after which the job ends: the venue gives no more. */
 const MAX_IDLE_PAGES = 3;
 
 /** What is remembered of a job between two of its steps; a restart begins without. */
@@ -22,7 +22,7 @@ interface Memory {
 const NOTHING: Memory = { idlePages: 0, resumeAt: null };
 
 export interface JobSteps {
-  /** Ends the job where nothing of its range is missing; asks nobody. Rejects with AppErrors and StoreErrors. */
+  /** Ends the job where nothing of its range is missing; makes no request. Rejects with AppErrors and StoreErrors. */
   endIfComplete(store: CandleStore, job: Job): Promise<boolean>;
   /** One page, or the end. Rejects with AppErrors and StoreErrors. */
   step(store: CandleStore, job: Job): Promise<void>;

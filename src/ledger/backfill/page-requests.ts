@@ -1,4 +1,4 @@
-/** One page of candles, asked of an exchange for a backfill. */
+/** Requests one page of candles from an exchange for a backfill. */
 import { AppError } from '../../errors.js';
 import type { ExchangeClient } from '../../exchanges/exchange-client.js';
 import type { ExchangeId, Millis, UnifiedSymbol } from '../../schemas/common.js';

@@ -1,10 +1,10 @@
-/** How long to leave alone what has failed, an exchange or one job of it: longer with each failure in a row. */
+/** Back-off after failures, by exchange and by job: longer with each failure in a row. */
 import type { Millis } from '../../schemas/common.js';
 import type { Wait } from './exchange-rest.js';
 
 const FIRST_MS: Millis = 5_000;
 const MOST_MS: Millis = 60_000;
-/** So long at least, whatever the fault says. */
+/** Shortest back-off. */
 const LEAST_MS: Millis = 250;
 
 interface Setback {
@@ -22,7 +22,7 @@ export interface Setbacks {
 }
 
 export const createSetbacks = (monotonic: () => Millis): Setbacks => {
-  // Bounded by exchanges and open jobs: whoever ends is forgotten.
+  // Bounded by exchanges and open jobs: entries of ended jobs are deleted.
   const setbacks = new Map<string, Setback>();
   return {
     failed(key, reason, ms) {

@@ -1,4 +1,4 @@
-/** Where a store is copied from or to: its tables, without a server's thread or watch around them. */
+/** Source or target of a copy: the tables alone, without the store's thread and timers. */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { readMigrations } from '../migrations.js';
@@ -35,7 +35,7 @@ export const openSource = async (location: CopyLocation): Promise<CopyEnd> => {
   return { kind: 'sqlite', database, close: () => database.close() };
 };
 
-/** Made where there is none, and nobody else's until it is closed. Rejects with StoreErrors. */
+/** Created where it does not exist, and locked until it is closed. Rejects with StoreErrors. */
 export const openTarget = async (location: CopyLocation): Promise<CopyEnd> => {
   if (location.kind === 'postgres') return openPostgresEnd(location.url);
   const { file } = location;

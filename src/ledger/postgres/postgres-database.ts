@@ -11,7 +11,7 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 /** Of a connection on which nothing comes back, not even that a statement took too long. */
 const ANSWER_TIMEOUT_MS = 35_000;
 const CONNECTIONS = 6;
-/** Any number that other programs do not take for their own locks. */
+/** Key of the advisory lock; an arbitrary number. */
 const MIGRATION_LOCK = 7_263_114;
 
 const UPSERT = `INSERT INTO candles (series_id, ts, open, high, low, close, volume, meta)
@@ -129,7 +129,7 @@ export const createPool = (url: string, connections: number): pg.Pool => {
     application_name: 'mcp-crypto-data-server',
     allowExitOnIdle: true,
   });
-  // A connection that breaks while nobody uses it is replaced by the next call. One that breaks while it is used rejects
+  // An idle connection that breaks is replaced by the next call. One that breaks in use rejects
   // that call; its event, without a listener, would end this process.
   pool.on('error', () => undefined);
   pool.on('connect', (client) => void client.on('error', () => undefined));

@@ -1,4 +1,4 @@
-/** A copy of a SQLite file as it is at one moment, made beside whoever writes it. */
+/** A consistent copy of a SQLite file that another process may be writing. */
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { StoreError } from '../store-error.js';
 import { loadSqlite, sqliteFault, SqliteSession } from './driver.js';

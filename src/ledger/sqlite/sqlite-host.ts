@@ -44,7 +44,7 @@ export class SqliteHost {
   #file: SqliteFile | null = null;
   #store: CandleStore | null = null;
   #status: StoreStatus;
-  /** What stays to be told until the next start. */
+  /** Details that readiness shows until the next start. */
   #warning: string | null = null;
 
   constructor(options: SqliteHostOptions) {

@@ -1,4 +1,4 @@
-/** What the serving thread and the store's thread say to each other over birpc. */
+/** The calls between the serving thread and the store's thread, over birpc. */
 import type { LogLevel } from '../../log/port-log.js';
 import type { StoreFault } from '../store-error.js';
 import type { StoreStatus } from '../store-status.js';
