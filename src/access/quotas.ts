@@ -178,6 +178,7 @@ export const createQuotas = ({ clientRule, shared, now, monotonic }: QuotasOptio
         units.spend(principal.consumer.id, spent);
         return;
       }
+      if (day === null && month === null) return;
       const keys = addressKeys(client);
       const at = monotonic();
       if (day !== null) addressUnits.hit(keys.day, at, { requests: day, windowMs: DAY_MS, count: spent });

@@ -101,6 +101,11 @@ export class Units {
     return this.#accountOf(consumer).isKnown;
   }
 
+  /** The store does not say: what was counted here has to do. */
+  assume(consumer: string): void {
+    this.#accountOf(consumer).isKnown = true;
+  }
+
   spend(consumer: string, units: number): void {
     const account = this.#accountOf(consumer);
     account.day += units;
