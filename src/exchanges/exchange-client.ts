@@ -42,12 +42,15 @@ interface TradesRequest extends RequestBase {
 }
 export type MarketRequest = TickerRequest | OhlcvRequest | OrderBookRequest | TradesRequest;
 
+/** Whose request it is: what a client waits for, a feed that is polled, or history that is fetched ahead. */
+export type Priority = 'caller' | 'poll' | 'backfill';
+
 export interface CallOptions {
   /** Instant by which the call has settled, by the clock that nobody sets (lib/steady-clock.ts). */
   readonly deadline: Millis;
   readonly signal?: AbortSignal | undefined;
   /** Polling feeds get at most half of a venue's budget; a backfill's request leaves only where nobody waits. */
-  readonly priority: 'caller' | 'poll' | 'backfill';
+  readonly priority: Priority;
   /** Who asks, for whom nothing else is known: those who wait for a venue take turns by client. */
   readonly client?: string | undefined;
   /** Tries at most, the first one included; default MAX_RETRIES more than one. 1 where stale data is at hand. */

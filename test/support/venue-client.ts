@@ -95,7 +95,7 @@ export const venueClient = (
 ): VenueClient => {
   const client = createCcxtClient({
     exchanges: [exchange],
-    exchangeOptions: { [exchange]: { rateLimit: 1 } },
+    exchangeOptions: { [exchange]: { rateLimit: 0 } },
     budget: { requests: 10_000, windowMs: 60_000 },
     upstreamTimeoutMs: 5000,
     proxy: { https: '', http: '', no: '' },

@@ -1,17 +1,18 @@
 /**
- * What a call carries through CCXT to the pacer and the transport, where CCXT has no parameter for it: how urgent it is,
- * until when, and whether it was given up.
+ * What a call carries through CCXT to the transport, where CCXT has no parameter for it: how urgent it is, until when,
+ * whether it was given up, and CCXT's own weight of each of its requests.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Millis } from '../../schemas/common.js';
-import type { Booking } from '../rate-limit/upstream-gate.js';
+import type { Priority } from '../exchange-client.js';
+import type { Booking, Pace } from '../rate-limit/upstream-gate.js';
 
 export interface UpstreamCall {
   readonly kind: 'data' | 'markets';
-  readonly priority: 'caller' | 'poll' | 'backfill';
+  readonly priority: Priority;
   /** Who asks: those who wait for a venue take turns by client. */
   readonly client?: string | undefined;
-  /** Its requests leave by then, or are refused by whoever made them wait. */
+  /** Its requests leave by then, or the gate refuses them. */
   readonly deadline: Millis;
   /** Its requests are answered by then; default: the deadline. */
   readonly answeredBy?: Millis | undefined;
@@ -22,17 +23,30 @@ export interface UpstreamCall {
   readonly answered?: { json: unknown } | undefined;
 }
 
-const storage = new AsyncLocalStorage<UpstreamCall>();
+/** Requests that CCXT makes on its own (the token of a feed, say) have a pace and no call. */
+interface Context {
+  readonly call?: UpstreamCall | undefined;
+  readonly pace?: Pace | undefined;
+}
+
+const storage = new AsyncLocalStorage<Context>();
 
 /** Runs `work` so that every request it makes, now or later, belongs to `call`. */
 export const withUpstreamCall = <T>(call: UpstreamCall, work: () => Promise<T>): Promise<T> =>
-  storage.run(call, work);
+  storage.run({ call }, work);
 
-/** The call that the current request belongs to; undefined for requests that CCXT makes on its own (WebSocket feeds). */
-export const currentUpstreamCall = (): UpstreamCall | undefined => storage.getStore();
+/** Runs `work` so that the request it makes has this pace, in whatever call it is. */
+export const withPace = <T>(pace: Pace, work: () => Promise<T>): Promise<T> =>
+  storage.run({ call: storage.getStore()?.call, pace }, work);
 
-/** Keeps a good answer for whoever made the current call. */
+/** The call that the current request belongs to; undefined for requests that CCXT makes on its own. */
+export const currentUpstreamCall = (): UpstreamCall | undefined => storage.getStore()?.call;
+
+/** The pace of the current request; undefined where CCXT has told no weight for it. */
+export const currentPace = (): Pace | undefined => storage.getStore()?.pace;
+
+/** Keeps a good answer for the caller of the current call, who finds it in `answered`. */
 export const noteAnswer = (json: unknown): void => {
-  const answered = storage.getStore()?.answered;
+  const answered = storage.getStore()?.call?.answered;
   if (answered !== undefined) answered.json = json;
 };

@@ -7,7 +7,7 @@ import { settleWithin } from '../../lib/deadline.js';
 import { steadyNow } from '../../lib/steady-clock.js';
 import type { Log } from '../../log/log.js';
 import { CoolDownLog } from '../rate-limit/cool-down-log.js';
-import { createUpstreamGate } from '../rate-limit/exchange-gates.js';
+import { createUpstreamGate } from '../rate-limit/exchange-gate.js';
 import type { GateState, GateStates } from '../rate-limit/upstream-gate.js';
 import type {
   CallOptions,
@@ -210,6 +210,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
     health: () => [...venues.values()].map(healthOf),
     gateStates: () => exchanges.map((exchange) => gate.state(exchange)),
     close: async () => {
+      gate.close();
       await Promise.all([...venues.values()].map((venue) => venue.close()));
       coolDowns.close();
       socketAgents.close();

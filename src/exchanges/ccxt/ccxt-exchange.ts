@@ -7,6 +7,17 @@ import type { Millis } from '../../schemas/common.js';
 /** One entry of `markets`; checked where the market list is made. */
 type CcxtMarkets = Readonly<Record<string, unknown>>;
 
+/** What CCXT's `fetch2` is called with. */
+type RequestParts = readonly [
+  path: unknown,
+  api?: unknown,
+  method?: unknown,
+  params?: unknown,
+  headers?: unknown,
+  body?: unknown,
+  config?: unknown,
+];
+
 export interface CcxtExchange {
   readonly id: string;
   readonly name?: unknown;
@@ -41,6 +52,14 @@ export interface CcxtExchange {
   /** The venue's markets as CCXT parses them, before it keeps them. */
   fetchMarkets: (...args: unknown[]) => Promise<unknown>;
   throttle: (cost?: number) => Promise<void>;
+  /** CCXT's weight of a request, from its table and what is asked for. */
+  calculateRateLimiterCost(
+    api: unknown,
+    method: unknown,
+    path: unknown,
+    ...rest: readonly [params: unknown, config: unknown]
+  ): number;
+  fetch2: (...request: RequestParts) => Promise<unknown>;
   client: (url: string) => CcxtWsClient;
   handleRestResponse: (response: unknown, url: string, ...rest: unknown[]) => Promise<unknown>;
 

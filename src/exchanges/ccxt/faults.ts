@@ -6,7 +6,7 @@
  */
 import { AppError, type ErrorCode } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
-import { parseRetryAfter } from '../rate-limit/cool-down.js';
+import { parseRetryAfter } from '../rate-limit/told-wait.js';
 import { diagnosisOfAnswer, diagnosisOfCause } from '../../lib/diagnosis.js';
 import { NOT_JSON, UnreadableBodyError, type VenueResponse } from './http/response-body.js';
 import { isMaintenance, isWordedRefusal, namesPlace, saysTooFrequent } from './refusal-text.js';

@@ -6,7 +6,7 @@ import { judgeAnswers } from './answers.js';
 import type { CcxtClass, CcxtExchange } from './ccxt-exchange.js';
 import { noteAlive, timePongs } from './feeds/pong-clock.js';
 import type { SocketAgents } from './http/dispatcher.js';
-import type { Pacer } from '../rate-limit/pacer.js';
+import { withPace } from './call-context.js';
 import { inPlaceOf, tolerateEmptyLists } from './market-lists.js';
 import { toSandboxUrls } from './sandbox-urls.js';
 import { isMethod } from './tables.js';
@@ -24,8 +24,6 @@ export interface InstanceDeps {
   readonly userAgent: string;
   readonly now: () => Millis;
   readonly monotonic: () => Millis;
-  /** The venue's one pacer, whatever instance of it asks; made with CCXT's `rateLimit`. */
-  readonly pacerFor: (rateLimitMs: Millis) => Pacer;
 }
 
 export interface Instance {
@@ -107,6 +105,21 @@ const hardenSockets = (
   };
 };
 
+/**
+ * Requests wait at the gate alone, right before the socket; CCXT's throttle, which knows no deadline, only tells it the
+ * weight. CCXT asks for the cost in `fetch2` and keeps it to itself, so it is asked for here.
+ */
+const tellPace = (ccxt: CcxtExchange): void => {
+  ccxt.throttle = () => Promise.resolve();
+  const fetch = ccxt.fetch2.bind(ccxt);
+  ccxt.fetch2 = (...request) => {
+    const [path, api, method, params = {}, , , config = {}] = request;
+    const cost = ccxt.calculateRateLimiterCost(api, method, path, params, config);
+    const weight = Number.isFinite(cost) ? Math.max(0, cost) : 1;
+    return withPace({ weight, unitMs: ccxt.rateLimit }, () => fetch(...request));
+  };
+};
+
 /** While the markets are loaded, a list that fails is taken for an empty one. */
 const tolerateFailedLists = (ccxt: CcxtExchange, exchange: ExchangeId): void => {
   const { neededLists, emptyListThrows } = venueQuirks(exchange);
@@ -138,7 +151,7 @@ const correctMarkets = (ccxt: CcxtExchange, exchange: ExchangeId): void => {
 /** A new instance, which has asked nobody for anything yet. */
 export const createInstance = (Exchange: CcxtClass, deps: InstanceDeps): Instance => {
   const ccxt = new Exchange(constructorConfig(deps));
-  ccxt.throttle = deps.pacerFor(ccxt.rateLimit).wait;
+  tellPace(ccxt);
   if (deps.sandboxUrl !== null) ccxt.urls = toSandboxUrls(ccxt.urls, deps.sandboxUrl);
   let closed = false;
   hardenSockets(ccxt, deps, () => closed);

@@ -22,7 +22,7 @@ import { ohlcvBody, orderBookBody, tickerBody, tradesBody } from './answer-body.
 import { evidenceOf, marketIdOf, rememberPages } from './candle-evidence.js';
 import type { FetchPage } from './candle-plan.js';
 import { collectCandles } from './candles.js';
-import { withPagesBooked } from '../rate-limit/page-booking.js';
+import { withPagesBooked } from './page-booking.js';
 import { correctedTrades, timedBook, timedTicker } from '../venues/corrections.js';
 import { inListOrder } from './trade-order.js';
 import type { VenueQuirks } from '../venues/venue-quirks.js';

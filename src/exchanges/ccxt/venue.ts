@@ -19,7 +19,6 @@ import { coolDownError } from '../rate-limit/cool-down-log.js';
 import { loadTolerantly, tellApart } from './market-lists.js';
 import { MarketBook, RETRY_PARTIAL_MS, type LoadedMarkets, type MarketLists } from './markets.js';
 import { PageMemory } from './page-memory.js';
-import { Pacer } from '../rate-limit/pacer.js';
 import type { Transport } from './http/transport.js';
 import type { VenueClock } from './venue-clock.js';
 import { bookIntegrity } from '../venues/book-integrity.js';
@@ -85,7 +84,6 @@ export class Venue {
   readonly markets: MarketBook;
   /** What its pages of candles have shown themselves to be. */
   readonly pages = new PageMemory();
-  #pacer: Pacer | undefined;
   /** Made for its tables; taken by the first load of markets. */
   #unused: Promise<Instance> | undefined;
   #rest: Instance | undefined;
@@ -163,14 +161,12 @@ export class Venue {
   }
 
   async #create(): Promise<Instance> {
-    const { exchange, loadClass, gate, monotonic } = this.#deps;
+    const { exchange, loadClass } = this.#deps;
     // A module that can not be loaded or constructed is our fault, not the venue's.
     const Exchange = await loadClass(exchange).catch((thrown: unknown) => {
       throw AppError.from(thrown);
     });
-    const pacerFor = (rateLimitMs: Millis): Pacer =>
-      (this.#pacer ??= new Pacer({ exchange, rateLimitMs, gate, now: monotonic }));
-    return createInstance(Exchange, { ...this.#deps, pacerFor });
+    return createInstance(Exchange, this.#deps);
   }
 
   #tables(): Promise<Instance> {
@@ -330,7 +326,6 @@ export class Venue {
 
   async close(): Promise<void> {
     this.markets.close();
-    this.#pacer?.close();
     const unused = await this.#unused?.catch(() => undefined);
     for (const instance of [unused, this.#rest, this.#streams]) await instance?.close();
   }

@@ -1,5 +1,9 @@
-/** How long a venue is left alone after it said "too many requests". Pure: the gate keeps the state. */
-import type { Millis } from '../../schemas/common.js';
+/** How long one venue is left alone: its cool-down after a refusal, and the brake before one. */
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import { USED_WEIGHTS } from '../venues/used-weights.js';
+import type { Lane } from './budget.js';
+import { parseRetryAfter } from './told-wait.js';
+import type { GateState, UpstreamOutcome } from './upstream-gate.js';
 
 /** After a 429 (or the same said in a body) without a word on how long. */
 const DEFAULT_COOL_DOWN_MS = 5_000;
@@ -9,26 +13,10 @@ const DEFAULT_BAN_MS = 120_000;
 const DEFAULT_BLOCK_MS = 300_000;
 /** What a guess grows to at most when a venue keeps refusing. */
 const MAX_GUESSED_COOL_DOWN_MS = 600_000;
-/** A venue's own word is followed up to here. */
-export const MAX_COOL_DOWN_MS = 3 * 86_400_000;
 /** `Retry-After: 0` and dates that have passed still mean that the venue has had enough for now. */
 const MIN_COOL_DOWN_MS = 500;
 /** A refusal this long after the end of the last cool-down starts a new count of repetitions. */
-export const STRIKE_MEMORY_MS = 300_000;
-
-/**
- * `Retry-After` (RFC 9110: seconds or an HTTP date) as a duration; null where it is absent or makes no sense. A date is
- * measured from the answer's own `Date`, so that the venue's clock need not agree with ours. Header names in lower case.
- */
-export const parseRetryAfter = (headers: Readonly<Record<string, string>>, now: Millis): Millis | null => {
-  const text = headers['retry-after']?.trim();
-  if (text === undefined || text === '') return null;
-  if (/^\d{1,12}(\.\d+)?$/.test(text)) return Math.min(Number(text) * 1000, MAX_COOL_DOWN_MS);
-  const date = Date.parse(text);
-  if (Number.isNaN(date) || !/[a-z]/i.test(text)) return null;
-  const said = Date.parse(headers['date'] ?? '');
-  return Math.min(Math.max(date - (Number.isNaN(said) ? now : said), 0), MAX_COOL_DOWN_MS);
-};
+const STRIKE_MEMORY_MS = 300_000;
 
 const FIRST_GUESS: ReadonlyMap<number, Millis> = new Map([
   [403, DEFAULT_BLOCK_MS],
@@ -36,7 +24,7 @@ const FIRST_GUESS: ReadonlyMap<number, Millis> = new Map([
 ]);
 
 /** Length of a cool-down: the venue's word, or a guess that doubles with each repetition (`strikes` before this one). */
-export const coolDownMs = (refusal: {
+const coolDownMs = (refusal: {
   readonly retryAfterMs: Millis | null;
   readonly status: number | null;
   readonly strikes: number;
@@ -45,3 +33,140 @@ export const coolDownMs = (refusal: {
   const first = FIRST_GUESS.get(refusal.status ?? 0) ?? DEFAULT_COOL_DOWN_MS;
   return Math.min(first * 2 ** refusal.strikes, MAX_GUESSED_COOL_DOWN_MS);
 };
+
+/** Fractions of the limit from which polls, then all requests, wait for the venue's next window. */
+const POLL_BRAKE = 0.7;
+const BRAKE = 0.9;
+/** Our clock and the venue's may disagree about where a window starts. */
+const CLOCK_MARGIN_MS = 500;
+
+/** Until when requests wait because the venue's own counter is nearly full; null where it is not. */
+const brakeFor = (
+  exchange: ExchangeId,
+  headers: Readonly<Record<string, string>>,
+  wall: Millis,
+): { readonly polls: Millis; readonly callers: Millis | null } | null => {
+  const rule = USED_WEIGHTS.get(exchange);
+  const used = Number(rule === undefined ? NaN : headers[rule.header]);
+  if (rule === undefined || !(used >= rule.limit * POLL_BRAKE)) return null;
+  const next = (Math.floor(wall / rule.windowMs) + 1) * rule.windowMs + CLOCK_MARGIN_MS;
+  return { polls: next, callers: used >= rule.limit * BRAKE ? next : null };
+};
+
+type RestraintState = Pick<
+  GateState,
+  | 'coolDownUntil'
+  | 'coolDownSince'
+  | 'coolDownStatus'
+  | 'coolDownReason'
+  | 'strikes'
+  | 'struckUntil'
+  | 'brakeUntil'
+>;
+
+/** One instant on both clocks. */
+interface At {
+  readonly now: Millis;
+  /** Venues tell times of day. */
+  readonly wall: Millis;
+}
+
+/** What an answer changed. */
+export interface Heard {
+  readonly coolDown: boolean;
+  readonly brake: boolean;
+}
+
+export class VenueRestraint {
+  readonly #exchange: ExchangeId;
+  #coolDownUntil: Millis;
+  #coolDownSince: Millis;
+  #coolDownStatus: number | null;
+  #coolDownReason: string | null;
+  #strikes: number;
+  #brakeUntil: { callers: Millis; polls: Millis };
+
+  constructor(exchange: ExchangeId, restored: RestraintState | undefined) {
+    this.#exchange = exchange;
+    this.#coolDownUntil = restored?.struckUntil ?? 0;
+    this.#coolDownSince = restored?.coolDownSince ?? 0;
+    this.#coolDownStatus = restored?.coolDownStatus ?? null;
+    this.#coolDownReason = restored?.coolDownReason ?? null;
+    this.#strikes = restored?.strikes ?? 0;
+    this.#brakeUntil = { callers: 0, polls: 0, ...restored?.brakeUntil };
+  }
+
+  /** Until when not one request may leave; a time in the past means no cool-down. */
+  get coolDownUntil(): Millis {
+    return this.#coolDownUntil;
+  }
+
+  get coolDownStatus(): number | null {
+    return this.#coolDownStatus;
+  }
+
+  /** The venue's words that started it, for operators. */
+  get coolDownReason(): string | null {
+    return this.#coolDownReason;
+  }
+
+  /** Until when requests of this lane wait; a time in the past means no wait. */
+  brakeUntil({ share }: Lane): Millis {
+    return this.#brakeUntil[share < 1 ? 'polls' : 'callers'];
+  }
+
+  hear({ status, headers, bodyThrottled, toldWaitMs, reason }: UpstreamOutcome, at: At): Heard {
+    const { now, wall } = at;
+    const brake = brakeFor(this.#exchange, headers, wall);
+    if (brake !== null) {
+      this.#brakeUntil.polls = Math.max(this.#brakeUntil.polls, brake.polls - wall + now);
+      if (brake.callers !== null)
+        this.#brakeUntil.callers = Math.max(this.#brakeUntil.callers, brake.callers - wall + now);
+    }
+    const refused = status === 418 || status === 429 || bodyThrottled;
+    if (refused)
+      this.#coolDown({ status, reason, toldWaitMs: toldWaitMs ?? parseRetryAfter(headers, wall), at });
+    return { coolDown: refused, brake: brake !== null };
+  }
+
+  state(now: Millis): RestraintState {
+    const cooling = now < this.#coolDownUntil;
+    return {
+      coolDownUntil: cooling ? this.#coolDownUntil : null,
+      coolDownSince: cooling ? this.#coolDownSince : null,
+      coolDownStatus: cooling ? this.#coolDownStatus : null,
+      coolDownReason: cooling ? this.#coolDownReason : null,
+      strikes: this.#strikes,
+      struckUntil: this.#coolDownUntil,
+      brakeUntil: { ...this.#brakeUntil },
+    };
+  }
+
+  /** Refusals that come in while the venue already cools down were on their way: they count as the same one. */
+  #coolDown({
+    status,
+    reason,
+    toldWaitMs,
+    at: { now, wall },
+  }: {
+    readonly status: number | null;
+    readonly reason: string | undefined;
+    readonly toldWaitMs: Millis | null;
+    readonly at: At;
+  }): void {
+    if (now >= this.#coolDownUntil) {
+      const fresh = now - this.#coolDownUntil < STRIKE_MEMORY_MS;
+      this.#strikes = fresh ? this.#strikes + 1 : 1;
+      this.#coolDownSince = wall;
+    }
+    const length = coolDownMs({
+      retryAfterMs: toldWaitMs,
+      status,
+      strikes: this.#strikes - 1,
+    });
+    if (now + length <= this.#coolDownUntil) return;
+    this.#coolDownUntil = now + length;
+    this.#coolDownStatus = status;
+    this.#coolDownReason = reason ?? null;
+  }
+}

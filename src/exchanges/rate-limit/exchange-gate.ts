@@ -1,21 +1,29 @@
-/** One venue's gate: who may leave, who waits, who is refused. Used through upstream-gate.ts. */
+/**
+ * One venue's gate: a single queue in front of its cool-down, this server's budget and CCXT's pace. The decision is a
+ * function of these and of the lane (budget.ts); who waits is in waiting-line.ts.
+ */
 import type { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
-import { budgetExhausted, givenUpWaiting, rateLimited } from './gate-refusals.js';
-import type {
-  AdmitRequest,
-  Booking,
-  BookRequest,
-  GateState,
-  UpstreamGateOptions,
-  UpstreamOutcome,
+import { LANES, VenueBudget, VenuePace, type Ahead, type Lane } from './budget.js';
+import { VenueRestraint } from './cool-down.js';
+import {
+  budgetExhausted,
+  givenUpWaiting,
+  rateLimited,
+  type AdmitRequest,
+  type BeyondBudget,
+  type Booking,
+  type BookRequest,
+  type GateState,
+  type Pace,
+  type UpstreamGate,
+  type UpstreamGateOptions,
+  type UpstreamOutcome,
 } from './upstream-gate.js';
-import { VenueRestraint } from './venue-restraint.js';
-import { VenueSlots } from './venue-slots.js';
-import { WaitingLine, type Ahead, type Newcomer, type Place, type Settle } from './waiting-line.js';
+import { WaitingLine, type Newcomer, type Place, type Waiter } from './waiting-line.js';
 
-/** Requests of one venue that may wait for a slot or have one booked; more are refused at once. */
-const MAX_WAITING = 1000;
+/** Requests of one venue that may wait or have a slot booked; more are refused at once. */
+export const MAX_WAITING = 1000;
 
 interface ExchangeGateOptions {
   readonly exchange: ExchangeId;
@@ -26,12 +34,25 @@ interface ExchangeGateOptions {
   readonly restored: GateState | undefined;
 }
 
-export class ExchangeGate {
+/** A request that asks to leave. */
+interface Asking extends Newcomer {
+  readonly pace: Pace | undefined;
+}
+
+/** A request that waits, and when it leaves if it is the next one. */
+interface Departure {
+  readonly place: Place;
+  readonly waiter: Waiter;
+  readonly at: Millis;
+}
+
+class ExchangeGate {
   readonly #exchange: ExchangeId;
   readonly #now: () => Millis;
   readonly #wall: () => Millis;
   readonly #onChange: (state: GateState) => void;
-  readonly #slots: VenueSlots;
+  readonly #budget: VenueBudget;
+  readonly #pace: VenuePace;
   readonly #restraint: VenueRestraint;
   readonly #line = new WaitingLine();
   readonly #booked = new WeakMap<Booking, Place>();
@@ -42,80 +63,53 @@ export class ExchangeGate {
     this.#now = now;
     this.#wall = wall;
     this.#onChange = onChange;
-    this.#slots = new VenueSlots(budget, restored);
+    this.#budget = new VenueBudget(budget, restored);
+    this.#pace = new VenuePace(now());
     this.#restraint = new VenueRestraint(exchange, restored);
   }
 
-  async admit(request: AdmitRequest): Promise<void> {
-    const { kind, priority, deadline, signal, client = '' } = request;
+  async admit({ kind, priority, deadline, signal, client = '', booking, pace }: AdmitRequest): Promise<void> {
     if (signal?.aborted === true) throw givenUpWaiting(this.#exchange, signal);
     // A slot may be free whose timer is late; those who wait for it go first.
     this.#release();
-    const refusal = this.refusal(request);
-    if (refusal !== null) throw refusal;
     const now = this.#now();
-    if (this.#hasReserve(kind, now)) {
-      this.#slots.takeReserve(now);
-      return;
-    }
-    if (priority === 'backfill') {
-      // `refusal` has found room for it, and nobody who waits.
-      this.#slots.take(now, false);
-      return;
-    }
-    const booked = this.#placeOf(request.booking);
-    const poll = booked?.poll ?? priority === 'poll';
-    if (this.#slotFor(poll, now, this.#line.before({ poll, client }, booked)) <= now) {
-      this.#slots.take(now, poll);
+    const booked = this.#placeOf(booking);
+    const lane = booked?.lane ?? LANES[priority];
+    const asking = { lane, client, reserved: this.#hasReserve(kind, now), pace };
+    const refusal = this.#refusal(asking, deadline, booked);
+    if (refusal !== null) throw refusal;
+    if (this.#leavesAt(asking, now, this.#line.before(asking, booked)) <= now) {
+      this.#leave(asking, now);
       if (booked !== undefined) {
         this.#line.left(booked);
-        this.#line.served(booked);
+        this.#line.done(booked);
       }
       return;
     }
-    const place = booked ?? { poll, client, deadline, owed: 1, waiters: [] };
+    const place = booked ?? { lane, client, reserved: asking.reserved, deadline, owed: 1, waiters: [] };
     if (booked === undefined) {
       this.#makeRoom(place);
-      this.#line.join(place);
+      // A request that costs more of the venue's pace puts its client further back.
+      this.#line.join(place, pace === undefined || pace.weight === 0 ? 1 : pace.weight);
     }
-    await this.#wait(place, signal);
+    await this.#wait(place, pace, signal);
   }
 
-  refusal({
-    kind,
-    priority,
-    deadline,
-    booking,
-    client = '',
-  }: Omit<AdmitRequest, 'exchange' | 'signal'>): AppError | null {
-    const now = this.#now();
-    if (now < this.#restraint.coolDownUntil) return this.#rateLimited(this.#restraint.coolDownUntil - now);
-    if (this.#hasReserve(kind, now)) return null;
-    if (priority === 'backfill') {
-      const free = Math.max(
-        this.#slotFor(false, now, this.#line.before({ poll: false, client })),
-        this.#slotFor(true, now, this.#line.before({ poll: true, client })),
-      );
-      return free <= now && this.#line.owed === 0 ? null : this.#noSlotBefore(Math.max(free, now + 1), true);
-    }
-    const booked = this.#placeOf(booking);
-    const poll = booked?.poll ?? priority === 'poll';
-    const at = this.#slotFor(poll, now, this.#line.before({ poll, client }, booked));
-    const full = booked === undefined && this.#isFull({ poll, client });
-    return at <= now || (at <= deadline && !full) ? null : this.#noSlotBefore(at, poll);
-  }
-
-  book({ priority, deadline, requests, client = '' }: Omit<BookRequest, 'exchange'>): Booking {
+  book({ priority, deadline, requests, client = '' }: Omit<BookRequest, 'exchange'>): Booking | BeyondBudget {
     this.#release();
     const now = this.#now();
+    const lane = LANES[priority];
+    const most = this.#budget.most(lane, deadline - now);
+    if (requests > most) return { most };
     if (now < this.#restraint.coolDownUntil) throw this.#rateLimited(this.#restraint.coolDownUntil - now);
-    const poll = priority === 'poll';
-    const { all, polls } = this.#line.before({ poll, client });
-    const lastSlot = this.#slotFor(poll, now, { all: all + requests - 1, polls: polls + requests - 1 });
+    const newcomer = { lane, client, reserved: false };
+    const { all, sameLane } = this.#line.before(newcomer);
+    const last = { all: all + requests - 1, sameLane: sameLane + requests - 1, paceMs: 0 };
+    const lastSlot = this.#slotAt(newcomer, now, last);
     const full = this.#line.owed + requests > MAX_WAITING;
-    if (lastSlot > now && (lastSlot > deadline || full)) throw this.#noSlotBefore(lastSlot, poll);
-    const place: Place = { poll, client, deadline, owed: requests, waiters: [] };
-    this.#line.join(place);
+    if (lastSlot > now && (lastSlot > deadline || full)) throw this.#noSlotBefore(lastSlot, lane);
+    const place: Place = { ...newcomer, deadline, owed: requests, waiters: [] };
+    this.#line.join(place, requests);
     const booking: Booking = {
       release: () => {
         this.#line.close(place);
@@ -124,10 +118,6 @@ export class ExchangeGate {
     };
     this.#booked.set(booking, place);
     return booking;
-  }
-
-  most({ priority, deadline }: Omit<BookRequest, 'exchange' | 'requests'>): number {
-    return this.#slots.most(priority === 'poll', deadline - this.#now());
   }
 
   report(outcome: UpstreamOutcome): void {
@@ -147,12 +137,33 @@ export class ExchangeGate {
       exchange: this.#exchange,
       waiting: this.#line.waiting,
       ...this.#restraint.state(now),
-      ...this.#slots.state(now),
+      ...this.#budget.state(now),
     };
   }
 
+  close(): void {
+    const refusal = budgetExhausted(this.#exchange, 0);
+    for (const place of this.#line.places) this.#line.refuse(place, refusal);
+    this.#schedule();
+  }
+
+  /** Why a request may not even wait; null where it may leave or wait. */
+  #refusal(asking: Asking, deadline: Millis, booked: Place | undefined): AppError | null {
+    const now = this.#now();
+    const { lane } = asking;
+    if (now < this.#restraint.coolDownUntil) return this.#rateLimited(this.#restraint.coolDownUntil - now);
+    const ahead = this.#line.before(asking, booked);
+    const at = this.#leavesAt(asking, now, ahead);
+    if (at <= now) return null;
+    const slot = this.#slotAt(asking, now, ahead);
+    const inTime = at <= deadline && (lane.waitsForSlot || slot <= now);
+    if (inTime && (booked !== undefined || !this.#isFull(asking))) return null;
+    return this.#noSlotBefore(at, lane, slot <= now);
+  }
+
   #hasReserve(kind: AdmitRequest['kind'], now: Millis): boolean {
-    return kind === 'markets' && now >= this.#restraint.brakeUntil(false) && this.#slots.hasReserve(now);
+    if (kind !== 'markets' || now < this.#restraint.brakeUntil(LANES.caller)) return false;
+    return this.#budget.hasReserve(now, this.#line.reserved);
   }
 
   /** Where a request of a booking stands; undefined where it has none, or has used it up: it is a newcomer then. */
@@ -161,7 +172,7 @@ export class ExchangeGate {
     return place !== undefined && place.owed > place.waiters.length ? place : undefined;
   }
 
-  /** Full for a newcomer: nobody has more places than its client would. */
+  /** Full for a newcomer, where no client has more places than its own would. */
   #isFull(newcomer: Newcomer): boolean {
     return this.#line.owed >= MAX_WAITING && this.#line.displacedBy(newcomer) === undefined;
   }
@@ -171,72 +182,108 @@ export class ExchangeGate {
     const displaced = this.#line.displacedBy(newcomer);
     if (displaced === undefined) return;
     const now = this.#now();
-    const at = this.#slotFor(displaced.poll, now, this.#line.before(displaced));
+    const at = this.#slotAt(displaced, now, this.#line.before(displaced));
     this.#line.refuse(displaced, budgetExhausted(this.#exchange, at - now));
   }
 
-  #slotFor(poll: boolean, now: Millis, ahead: Ahead): Millis {
-    return Math.max(this.#slots.slotAt(poll, now, ahead), this.#restraint.brakeUntil(poll));
+  /** By the budget and the brake: when a request with so many before it may leave. */
+  #slotAt({ lane, reserved }: Omit<Newcomer, 'client'>, now: Millis, ahead: Ahead): Millis {
+    const slot = reserved ? now : this.#budget.slotAt(lane, now, ahead);
+    return Math.max(slot, this.#restraint.brakeUntil(reserved ? LANES.caller : lane));
   }
 
-  #wait(place: Place, signal: AbortSignal | undefined): Promise<void> {
+  /** By the venue's pace too. A request out of the reserve does not wait behind those that wait for a slot. */
+  #leavesAt({ pace, ...newcomer }: Omit<Asking, 'client'>, now: Millis, ahead: Ahead): Millis {
+    const paceMs = newcomer.reserved ? 0 : ahead.paceMs;
+    return Math.max(this.#slotAt(newcomer, now, ahead), this.#pace.freeAt(now, pace, paceMs));
+  }
+
+  #leave({ lane, reserved, pace }: Omit<Asking, 'client'>, now: Millis): void {
+    this.#pace.take(now, pace);
+    if (reserved) this.#budget.takeReserve(now);
+    else this.#budget.take(now, lane);
+  }
+
+  #wait(place: Place, pace: Pace | undefined, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
-        if (signal !== undefined) settle(givenUpWaiting(this.#exchange, signal));
+        if (signal !== undefined) waiter.settle(givenUpWaiting(this.#exchange, signal));
         this.#release();
       };
-      const settle: Settle = (error) => {
-        place.waiters.splice(place.waiters.indexOf(settle), 1);
-        if (error === null) this.#line.left(place);
-        this.#line.served(place);
-        signal?.removeEventListener('abort', onAbort);
-        if (error === null) resolve();
-        else reject(error);
+      const waiter: Waiter = {
+        pace,
+        settle: (error) => {
+          place.waiters.splice(place.waiters.indexOf(waiter), 1);
+          if (error === null) this.#line.left(place);
+          this.#line.done(place);
+          signal?.removeEventListener('abort', onAbort);
+          if (error === null) resolve();
+          else reject(error);
+        },
       };
-      place.waiters.push(settle);
+      place.waiters.push(waiter);
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#schedule();
     });
   }
 
-  /** Lets go whoever has a slot, refuses whoever has run out of time, and sleeps until the next such moment. */
+  /** Lets go what may leave, refuses what has run out of time, and sleeps until the next such moment. */
   #release(): void {
     const now = this.#now();
-    for (const place of this.#line.places) {
-      if (place.deadline >= now) continue;
-      const at = this.#slotFor(place.poll, now, this.#line.before(place));
-      this.#line.refuse(place, budgetExhausted(this.#exchange, at - now));
+    for (const { place, ahead } of this.#line.standing(
+      ({ deadline, lane }) => deadline < now || !lane.waitsForSlot,
+    )) {
+      const slot = this.#slotAt(place, now, ahead);
+      if (place.deadline < now) this.#line.refuse(place, budgetExhausted(this.#exchange, slot - now));
+      else if (slot > now) this.#line.refuse(place, this.#noSlotBefore(slot, place.lane));
     }
-    for (const poll of [false, true]) {
-      for (let next = this.#line.next(poll); next !== undefined; next = this.#line.next(poll)) {
-        if (this.#slotFor(poll, now, next.ahead) > now) break;
-        this.#slots.take(now, poll);
-        next.settle(null);
-      }
+    for (let next = this.#next(now); next !== undefined && next.at <= now; next = this.#next(now)) {
+      this.#leave({ ...next.place, pace: next.waiter.pace }, now);
+      next.waiter.settle(null);
     }
     this.#schedule();
+  }
+
+  /**
+   * The request that leaves next. Only the first of each lane can be it, or the first that leaves out of the reserve:
+   * those behind it wait for no less.
+   */
+  #next(now: Millis): Departure | undefined {
+    let next: Departure | undefined;
+    const seen = new Set<Lane | 'reserve'>();
+    const isFirst = ({ waiters, reserved, lane }: Place): boolean => {
+      const sort = reserved ? 'reserve' : lane;
+      if (waiters.length === 0 || seen.has(sort)) return false;
+      seen.add(sort);
+      return true;
+    };
+    for (const { place, ahead } of this.#line.standing(isFirst)) {
+      const [waiter] = place.waiters;
+      if (waiter === undefined) continue;
+      const at = Math.max(this.#slotAt(place, now, ahead), this.#pace.freeAt(now, waiter.pace, 0));
+      if (next === undefined || at < next.at) next = { place, waiter, at };
+      if (at <= now) return next;
+    }
+    return next;
   }
 
   #schedule(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const now = this.#now();
-    const wakeAt = this.#line.places.flatMap(({ deadline, waiters }) =>
-      waiters.length > 0 ? [deadline + 1] : [],
-    );
-    if (wakeAt.length === 0) return;
-    for (const poll of [false, true]) {
-      const next = this.#line.next(poll);
-      if (next !== undefined) wakeAt.push(this.#slotFor(poll, now, next.ahead));
-    }
-    this.#timer = setTimeout(() => this.#release(), Math.max(1, Math.min(...wakeAt) - now));
+    const next = this.#next(now);
+    if (next === undefined) return;
+    let wakeAt = next.at;
+    for (const { deadline, waiters } of this.#line.places)
+      if (waiters.length > 0) wakeAt = Math.min(wakeAt, deadline + 1);
+    this.#timer = setTimeout(() => this.#release(), Math.max(1, Math.ceil(wakeAt - now)));
     this.#timer.unref();
   }
 
-  #noSlotBefore(at: Millis, poll: boolean): AppError {
+  #noSlotBefore(at: Millis, lane: Lane, paced = false): AppError {
     const now = this.#now();
-    const braked = now < this.#restraint.brakeUntil(poll);
-    return braked ? this.#rateLimited(at - now) : budgetExhausted(this.#exchange, at - now);
+    const braked = now < this.#restraint.brakeUntil(lane);
+    return braked ? this.#rateLimited(at - now) : budgetExhausted(this.#exchange, at - now, paced);
   }
 
   #rateLimited(retryAfterMs: Millis): AppError {
@@ -244,3 +291,34 @@ export class ExchangeGate {
     return rateLimited(this.#exchange, { retryAfterMs, status, reason });
   }
 }
+
+/** The gates of all exchanges behind one interface, each made when its exchange is first asked for. */
+export const createUpstreamGate = ({
+  budget,
+  now,
+  wall = now,
+  onChange = () => undefined,
+  restored = [],
+}: UpstreamGateOptions): UpstreamGate => {
+  // Bounded by the enabled exchanges: no other is ever asked for.
+  const gates = new Map<ExchangeId, ExchangeGate>();
+  const gateOf = (exchange: ExchangeId): ExchangeGate => {
+    let gate = gates.get(exchange);
+    if (gate === undefined) {
+      const state = restored.find((candidate) => candidate.exchange === exchange);
+      gate = new ExchangeGate({ exchange, budget, now, wall, onChange, restored: state });
+      gates.set(exchange, gate);
+    }
+    return gate;
+  };
+  return {
+    admit: (request) => gateOf(request.exchange).admit(request),
+    // eslint-disable-next-line @typescript-eslint/require-await -- a gate that is shared with other servers answers later
+    book: async (request) => gateOf(request.exchange).book(request),
+    report: (exchange, outcome) => gateOf(exchange).report(outcome),
+    state: (exchange) => gateOf(exchange).state(),
+    close: () => {
+      for (const gate of gates.values()) gate.close();
+    },
+  };
+};

@@ -3,8 +3,9 @@
  * in the text of its answer only. Pure.
  */
 import type { Millis } from '../../schemas/common.js';
-import { MAX_COOL_DOWN_MS, parseRetryAfter } from './cool-down.js';
 
+/** A venue's own word is followed up to here. */
+export const MAX_COOL_DOWN_MS = 3 * 86_400_000;
 /** A refusal says it at its start; block pages may be long. */
 const SEARCHED_LENGTH = 4096;
 
@@ -29,6 +30,20 @@ const UNITS: ReadonlyMap<string, Millis> = new Map([
 /** Epoch seconds have ten digits in this century, milliseconds thirteen. */
 const EPOCH_SECONDS = 1e9;
 const EPOCH_MS = 1e12;
+
+/**
+ * `Retry-After` (RFC 9110: seconds or an HTTP date) as a duration; null where it is absent or makes no sense. A date is
+ * measured from the answer's own `Date`, so that the venue's clock need not agree with ours. Header names in lower case.
+ */
+export const parseRetryAfter = (headers: Readonly<Record<string, string>>, now: Millis): Millis | null => {
+  const text = headers['retry-after']?.trim();
+  if (text === undefined || text === '') return null;
+  if (/^\d{1,12}(\.\d+)?$/.test(text)) return Math.min(Number(text) * 1000, MAX_COOL_DOWN_MS);
+  const date = Date.parse(text);
+  if (Number.isNaN(date) || !/[a-z]/i.test(text)) return null;
+  const said = Date.parse(headers['date'] ?? '');
+  return Math.min(Math.max(date - (Number.isNaN(said) ? now : said), 0), MAX_COOL_DOWN_MS);
+};
 
 /**
  * An epoch time as the time left until it; a smaller number is a duration in `unit`. null: in the past, or no number.

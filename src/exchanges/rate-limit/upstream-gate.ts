@@ -1,22 +1,39 @@
 /**
- * The last thing before the socket: every request to a venue passes here, whatever it is for. Keeps each venue's budget,
- * its cool-down after a refusal and the brake before one. Nothing that waits may stand between `admit` and the socket.
+ * The rate limit, as its callers see it: one decision before the socket, for every request to a venue. `admit` and
+ * `book` ask, `report` tells what the venue answered. Nothing that waits may stand between `admit` and the socket.
  */
-import type { AppError } from '../../errors.js';
+import { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
-import type { WindowEntry } from './rolling-window.js';
+import type { Priority } from '../exchange-client.js';
+
+/** CCXT's weight of a request, and the time in which one weight flows back (CCXT's `rateLimit`). */
+export interface Pace {
+  readonly weight: number;
+  readonly unitMs: Millis;
+}
+
+/** Requests that left together. `at` is the last one's instant: they all leave the window with it. */
+export interface WindowEntry {
+  readonly at: Millis;
+  readonly requests: number;
+  /** How many of them were polls. */
+  readonly polls: number;
+}
 
 export interface AdmitRequest {
   readonly exchange: ExchangeId;
   /** Market lists have a small reserve of their own: without them nothing else can be asked. */
   readonly kind: 'data' | 'markets';
-  readonly priority: 'caller' | 'poll' | 'backfill';
+  /** What it may use of the budget: LANES in budget.ts. */
+  readonly priority: Priority;
   /** Who asks: those who wait take turns by client. All without one are one client. */
   readonly client?: string | undefined;
   readonly deadline: Millis;
   readonly signal?: AbortSignal | undefined;
   /** Of the call that the request belongs to; it then takes one of the booked slots while there are any. */
   readonly booking?: Booking | undefined;
+  /** Without it, the request is bounded by the budget alone. */
+  readonly pace?: Pace | undefined;
 }
 
 export interface BookRequest extends Pick<AdmitRequest, 'exchange' | 'priority' | 'client' | 'deadline'> {
@@ -28,6 +45,12 @@ export interface BookRequest extends Pick<AdmitRequest, 'exchange' | 'priority' 
 export interface Booking {
   /** Gives back those that were not used; to be called when the call has ended, however it did. Idempotent. */
   release(): void;
+}
+
+/** The whole budget has no room for so many requests before the deadline, whoever else asks. */
+export interface BeyondBudget {
+  /** How many it has room for. */
+  readonly most: number;
 }
 
 /** What a venue answered. `status` null: it did not. Header names in lower case. */
@@ -72,23 +95,19 @@ export interface UpstreamGate {
    */
   admit(request: AdmitRequest): Promise<void>;
   /**
-   * What `admit` would refuse the request with at this moment, null where it would let it pass or wait; nothing is
-   * taken. For whoever makes requests wait before they come here: there is no use in waiting for a refusal.
+   * Whether so many slots are free: keeps them for the requests of a call, so that it is not refused in the middle, its
+   * first ones spent for nothing. All or nothing: rejects as `admit` does where the last of them could not leave by the
+   * deadline, and resolves to `BeyondBudget` where that is so at any time. Spends nothing.
    */
-  refusal(request: Omit<AdmitRequest, 'signal'>): AppError | null;
-  /**
-   * Keeps slots for all requests of a call, so that it is not refused in the middle, its first ones spent for nothing.
-   * All or nothing: throws as `admit` rejects where the last of them could not leave by the deadline. Spends nothing.
-   */
-  book(request: BookRequest): Booking;
-  /** How many requests the whole budget has room for until the deadline, if nobody else asks. */
-  most(request: Omit<BookRequest, 'requests'>): number;
+  book(request: BookRequest): Promise<Booking | BeyondBudget>;
   /** To be told of every answer, and of every request that got none, before anything else is done with it. */
   report(exchange: ExchangeId, outcome: UpstreamOutcome): void;
   state(exchange: ExchangeId): GateState;
+  /** Refuses all who wait. */
+  close(): void;
 }
 
-/** Whoever holds a gate in a worker hands its states out, so that the supervisor can mirror and restore them. */
+/** A client in a worker tells the states of its gate: the supervisor mirrors them, and restores them in a new worker. */
 export interface GateStates {
   gateStates(): readonly GateState[];
 }
@@ -104,3 +123,44 @@ export interface UpstreamGateOptions {
   readonly onChange?: ((state: GateState) => void) | undefined;
   readonly restored?: readonly GateState[] | undefined;
 }
+
+const wholeMs = (ms: Millis): Millis => Math.max(1, Math.ceil(ms));
+
+/** The venue has said, or is about to say, "too many requests". `status`: what it said so with, where it did. */
+export const rateLimited = (
+  exchange: ExchangeId,
+  {
+    retryAfterMs,
+    status,
+    reason,
+  }: { readonly retryAfterMs: Millis; readonly status: number | null; readonly reason: string | null },
+): AppError =>
+  new AppError(
+    'upstream_rate_limited',
+    `${exchange} limits requests; none is sent until it allows them again.`,
+    {
+      retryAfterMs: wholeMs(retryAfterMs),
+      upstream: { exchange, status: status ?? undefined },
+      diagnosis: reason ?? undefined,
+    },
+  );
+
+/** `paced`: the budget has room, and the venue's pace has none. */
+export const budgetExhausted = (exchange: ExchangeId, retryAfterMs: Millis, paced = false): AppError => {
+  const message = paced
+    ? `Too many requests to ${exchange} wait for their turn.`
+    : `This server's own request budget for ${exchange} is used up.`;
+  return new AppError('upstream_budget_exhausted', message, {
+    retryAfterMs: wholeMs(retryAfterMs),
+    upstream: { exchange },
+  });
+};
+
+/** The call was aborted while its request waited: the abort's own reason where that is one of ours. */
+export const givenUpWaiting = (exchange: ExchangeId, signal: AbortSignal): AppError => {
+  if (signal.reason instanceof AppError) return signal.reason;
+  return new AppError('upstream_timeout', `The call to ${exchange} was given up while it waited.`, {
+    upstream: { exchange },
+    cause: signal.reason,
+  });
+};

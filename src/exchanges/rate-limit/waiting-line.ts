@@ -1,130 +1,178 @@
 /**
- * Who stands in line for a venue's budget. A place holds one request, or all those of a call that needs several: they
- * are counted before everyone who comes later, whether they have arrived or not. Callers go before polls, and callers
- * take turns by client.
+ * The one queue of a venue's requests. A place holds one request, or all those of a call that needs several: they are
+ * counted before every later one, whether they have arrived or not. Lanes go one after the other (callers before polls),
+ * and within a lane clients take turns.
  */
 import type { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
-import { Turns } from './turns.js';
+import { LANES, paceMsOf, type Ahead, type Lane } from './budget.js';
+import type { Pace } from './upstream-gate.js';
 
-/** Ends the wait of a request that has arrived; null: it may leave. */
-export type Settle = (error: AppError | null) => void;
+/** A request that has arrived and waits. */
+export interface Waiter {
+  readonly pace: Pace | undefined;
+  /** Ends its wait; null: it may leave. */
+  settle(error: AppError | null): void;
+}
 
-/** What a newcomer would be. */
+/** What a request that is not in the queue yet would be. */
 export interface Newcomer {
-  readonly poll: boolean;
+  readonly lane: Lane;
   /** Who asks: clients take turns. */
   readonly client: string;
+  /** Leaves out of the reserve for market lists, and so takes no slot of the budget. */
+  readonly reserved: boolean;
 }
 
 export interface Place extends Newcomer {
   readonly deadline: Millis;
   /** Requests that have not left yet, those that wait included. */
   owed: number;
-  readonly waiters: Settle[];
+  readonly waiters: Waiter[];
 }
 
-interface Standing {
+/** A place, and what leaves before its first request. */
+export interface Standing {
   readonly place: Place;
-  readonly start: number;
+  readonly ahead: Ahead;
 }
 
-/** Requests that leave before a given one: all of them, and the polls among them. */
-export interface Ahead {
-  readonly all: number;
-  readonly polls: number;
+interface ClientTurns {
+  /** Where the client's next request begins, in units of cost. */
+  end: number;
+  waiting: number;
 }
 
-const owedBy = (standing: readonly Standing[]): number =>
-  standing.reduce((sum, { place }) => sum + place.owed, 0);
+/**
+ * The places of one lane in the order in which they leave: start-time fair queueing by client. Each client's requests
+ * stand one behind the other; those of different clients take turns, however many each of them has.
+ */
+class LaneQueue {
+  /** The start of the latest request that has left: no newcomer begins earlier, so idle time is not saved up. */
+  #now = 0;
+  /** Only of clients that wait. */
+  readonly #clients = new Map<string, ClientTurns>();
+  readonly #starts = new Map<Place, number>();
+  readonly places: Place[] = [];
 
-class Queue {
-  readonly #turns = new Turns();
-  /** In the order in which they leave. */
-  standing: Standing[] = [];
-
-  /** Where a newcomer of `client` would stand. */
+  /** Behind all with the same or an earlier start. */
   indexFor(client: string): number {
-    const start = this.#turns.startOf(client);
-    const later = this.standing.findIndex((other) => other.start > start);
-    return later === -1 ? this.standing.length : later;
+    const start = this.#startOf(client);
+    const later = this.places.findIndex((other) => (this.#starts.get(other) ?? 0) > start);
+    return later === -1 ? this.places.length : later;
   }
 
-  join(place: Place): void {
-    const index = this.indexFor(place.client);
-    this.standing.splice(index, 0, { place, start: this.#turns.join(place.client, place.owed) });
+  join(place: Place, cost: number): void {
+    const { client } = place;
+    this.places.splice(this.indexFor(client), 0, place);
+    const start = this.#startOf(client);
+    this.#starts.set(place, start);
+    const turns = this.#clients.get(client) ?? { end: 0, waiting: 0 };
+    turns.end = start + cost;
+    turns.waiting += 1;
+    this.#clients.set(client, turns);
   }
 
-  indexOf(place: Place): number {
-    return this.standing.findIndex((other) => other.place === place);
-  }
-
-  served(place: Place): void {
-    const found = this.standing[this.indexOf(place)];
-    if (found !== undefined) this.#turns.served(found.start);
+  left(place: Place): void {
+    this.#now = Math.max(this.#now, this.#starts.get(place) ?? 0);
   }
 
   remove(place: Place): void {
-    const index = this.indexOf(place);
+    const index = this.places.indexOf(place);
     if (index === -1) return;
-    this.standing.splice(index, 1);
-    this.#turns.leave(place.client);
+    this.places.splice(index, 1);
+    this.#starts.delete(place);
+    const turns = this.#clients.get(place.client);
+    if (turns === undefined) return;
+    turns.waiting -= 1;
+    if (turns.waiting === 0) this.#clients.delete(place.client);
+  }
+
+  #startOf(client: string): number {
+    return Math.max(this.#now, this.#clients.get(client)?.end ?? 0);
   }
 }
 
-export class WaitingLine {
-  readonly #callers = new Queue();
-  readonly #polls = new Queue();
+interface Sum {
+  all: number;
+  sameLane: number;
+  paceMs: Millis;
+}
 
-  join(place: Place): void {
-    this.#queueOf(place.poll).join(place);
+const add = (sum: Sum, { reserved, waiters }: Place, requests: number): void => {
+  if (!reserved) {
+    sum.all += requests;
+    sum.sameLane += requests;
+  }
+  for (const { pace } of waiters) sum.paceMs += paceMsOf(pace);
+};
+
+export class WaitingLine {
+  readonly #queues: ReadonlyMap<Lane, LaneQueue> = new Map(
+    Object.values(LANES)
+      .sort((a, b) => a.rank - b.rank)
+      .map((lane) => [lane, new LaneQueue()]),
+  );
+
+  /** `cost`: how far the client's next request falls behind others' by this one. */
+  join(place: Place, cost: number): void {
+    this.#queues.get(place.lane)?.join(place, cost);
   }
 
   /** One request of a place is not to be waited for any more; the place goes with its last. */
-  served(place: Place): void {
+  done(place: Place): void {
     place.owed -= 1;
-    if (place.owed === 0) this.#queueOf(place.poll).remove(place);
+    if (place.owed === 0) this.#queues.get(place.lane)?.remove(place);
   }
 
-  /** A request of this place has left: newcomers begin no earlier than it did. To be told before `served`. */
+  /** A request of this place has left: newcomers begin no earlier than it did. To be told before `done`. */
   left(place: Place): void {
-    this.#queueOf(place.poll).served(place);
+    this.#queues.get(place.lane)?.left(place);
   }
 
   /** Nothing more will arrive at this place; what waits there goes on waiting. */
   close(place: Place): void {
     place.owed = place.waiters.length;
-    if (place.owed === 0) this.#queueOf(place.poll).remove(place);
+    if (place.owed === 0) this.#queues.get(place.lane)?.remove(place);
   }
 
   /** Refuses all that wait at a place and expects nothing more there. */
   refuse(place: Place, error: AppError): void {
     place.owed = place.waiters.length;
-    for (const settle of [...place.waiters]) settle(error);
-    this.#queueOf(place.poll).remove(place);
+    for (const waiter of [...place.waiters]) waiter.settle(error);
+    this.#queues.get(place.lane)?.remove(place);
   }
 
-  /** Requests before the next one to arrive at this place, or before a newcomer's. */
-  before({ poll, client }: Newcomer, place?: Place): Ahead {
-    const queue = this.#queueOf(poll);
-    const own = place === undefined ? -1 : queue.indexOf(place);
-    const earlier = owedBy(queue.standing.slice(0, own === -1 ? queue.indexFor(client) : own));
-    const waiting = own === -1 ? 0 : (place?.waiters.length ?? 0);
-    const callers = poll ? owedBy(this.#callers.standing) : 0;
-    return { all: callers + earlier + waiting, polls: poll ? earlier + waiting : 0 };
-  }
-
-  /** The first of a class that waits, and what leaves before it. */
-  next(poll: boolean): { readonly settle: Settle; readonly ahead: Ahead } | undefined {
-    let all = poll ? owedBy(this.#callers.standing) : 0;
-    let polls = 0;
-    for (const { place } of this.#queueOf(poll).standing) {
-      const [settle] = place.waiters;
-      if (settle !== undefined) return { settle, ahead: { all, polls } };
-      all += place.owed;
-      if (poll) polls += place.owed;
+  /** What leaves before the next request to arrive at this place, or before a newcomer's. */
+  before({ lane, client }: Newcomer, place?: Place): Ahead {
+    const sum: Sum = { all: 0, sameLane: 0, paceMs: 0 };
+    for (const [each, { places }] of this.#queues) {
+      if (each.rank > lane.rank) break;
+      if (each !== lane) {
+        for (const other of places) add(sum, other, other.owed);
+        continue;
+      }
+      sum.sameLane = 0;
+      const own = place === undefined ? -1 : places.indexOf(place);
+      const index = own === -1 ? (this.#queues.get(lane)?.indexFor(client) ?? 0) : own;
+      for (const other of places.slice(0, index)) add(sum, other, other.owed);
+      if (own !== -1 && place !== undefined) add(sum, place, place.waiters.length);
     }
-    return undefined;
+    return sum;
+  }
+
+  /** The places that `picks` takes, in the order in which they leave. */
+  standing(picks: (place: Place) => boolean): readonly Standing[] {
+    const standing: Standing[] = [];
+    const sum: Sum = { all: 0, sameLane: 0, paceMs: 0 };
+    for (const { places } of this.#queues.values()) {
+      sum.sameLane = 0;
+      for (const place of places) {
+        if (picks(place)) standing.push({ place, ahead: { ...sum } });
+        add(sum, place, place.owed);
+      }
+    }
+    return standing;
   }
 
   /**
@@ -140,19 +188,20 @@ export class WaitingLine {
   }
 
   get places(): readonly Place[] {
-    return [...this.#callers.standing, ...this.#polls.standing].map(({ place }) => place);
+    return [...this.#queues.values()].flatMap(({ places }) => places);
   }
 
   get waiting(): number {
     return this.places.reduce((sum, { waiters }) => sum + waiters.length, 0);
   }
 
-  /** Those who wait and those who are expected. */
+  /** Requests that wait, and those that are expected. */
   get owed(): number {
-    return owedBy(this.#callers.standing) + owedBy(this.#polls.standing);
+    return this.places.reduce((sum, { owed }) => sum + owed, 0);
   }
 
-  #queueOf(poll: boolean): Queue {
-    return poll ? this.#polls : this.#callers;
+  /** Requests that wait for the pace alone and leave out of the reserve. */
+  get reserved(): number {
+    return this.places.reduce((sum, { reserved, owed }) => sum + (reserved ? owed : 0), 0);
   }
 }

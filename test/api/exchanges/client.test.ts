@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { OpenWatch } from '../../../src/exchanges/ccxt/feeds/open-watch.js';
 import { loadFromPackage } from '../../../src/exchanges/ccxt/loader.js';
 import type { AppError } from '../../../src/errors.js';
+import { steadyNow } from '../../../src/lib/steady-clock.js';
 import { startVenues, symbolOf, VENUES } from './venue-fixture.js';
 
 describe('any exchange of CCXT', () => {
@@ -76,8 +77,8 @@ describe('the settings of an exchange', () => {
   it('reach CCXT: user agent, host name and options', async () => {
     const here = await startVenues({
       exchangeOptions: {
-        kraken: { rateLimit: 1, userAgent: 'somebody/2' },
-        binance: { rateLimit: 1, options: { fetchMarkets: { types: ['linear'] } } },
+        kraken: { rateLimit: 0, userAgent: 'somebody/2' },
+        binance: { rateLimit: 0, options: { fetchMarkets: { types: ['linear'] } } },
       },
     });
     await here.ask({ kind: 'ticker', exchange: 'kraken', symbol: 'BTC/USD' });
@@ -125,10 +126,12 @@ describe('deadlines', () => {
   });
 
   it('callers that would wait too long for their turn are refused at once, and told how long', async () => {
-    const here = await startVenues({ exchangeOptions: { kraken: { rateLimit: 5000 } } }, {});
+    // The pace needs a clock that moves.
+    const exchangeOptions = { kraken: { rateLimit: 5000 } };
+    const here = await startVenues({ exchangeOptions, monotonic: steadyNow });
     await here.venues.markets('kraken', { deadline: Infinity, priority: 'caller' });
     const request = { kind: 'ticker', exchange: 'kraken', symbol: 'BTC/USD' } as const;
-    const error = await here.refusal(request, { deadline: here.now() + 1000, priority: 'caller' });
+    const error = await here.refusal(request, { deadline: steadyNow() + 1000, priority: 'caller' });
     expect(error).toMatchObject({ code: 'upstream_budget_exhausted', upstream: { exchange: 'kraken' } });
     expect(error.retryAfterMs).toBeGreaterThan(1000);
     await here.close();

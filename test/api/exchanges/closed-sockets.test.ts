@@ -22,7 +22,6 @@ it('a socket whose turn comes after its instance closed is not dialled', async (
       userAgent: 'test',
       monotonic: Date.now,
       now: Date.now,
-      pacerFor: () => ({ wait: () => Promise.resolve() }) as never,
     });
   const url = `${sandbox.wsUrl}/stream.binance.com:9443/ws`;
   const given = await make();

@@ -4,6 +4,7 @@ import type { CcxtExchange } from '../../../src/exchanges/ccxt/ccxt-exchange.js'
 import { loadExchangeClass } from '../../../src/exchanges/ccxt/loader.js';
 import type { OpenWatch } from '../../../src/exchanges/ccxt/feeds/open-watch.js';
 import type { MarketRequest } from '../../../src/exchanges/exchange-client.js';
+import { steadyNow } from '../../../src/lib/steady-clock.js';
 import { startVenues, symbolOf, VENUES, type VenueName, type Venues } from './venue-fixture.js';
 
 const KINDS = ['ticker', 'ohlcv', 'orderbook', 'trades'] as const;
@@ -213,7 +214,7 @@ describe('0.2 frames that wait for a socket which is gone', () => {
     };
     // A frame a second, as CCXT has it for Kraken.
     const exchangeOptions = { kraken: { rateLimit: 400, options: { ws: { cost: 1 } } } };
-    const here = await start({ openWatch, exchangeOptions });
+    const here = await start({ openWatch, exchangeOptions, monotonic: steadyNow });
     const sink = { onItem: () => undefined, onEnd: () => undefined };
     here.venues.watch({ channel: 'ticker', exchange: 'kraken', symbol: 'BTC/USD' }, sink);
     const opened = () => here.sandbox.control.listSockets().length;

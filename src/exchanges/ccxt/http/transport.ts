@@ -10,7 +10,7 @@ import { diagnosisOfAnswer } from '../../../lib/diagnosis.js';
 import type { ExchangeId, Millis } from '../../../schemas/common.js';
 import { toldWait } from '../../rate-limit/told-wait.js';
 import type { UpstreamGate, UpstreamOutcome } from '../../rate-limit/upstream-gate.js';
-import { currentUpstreamCall, type UpstreamCall } from '../call-context.js';
+import { currentPace, currentUpstreamCall, type UpstreamCall } from '../call-context.js';
 import {
   codeOfAnswer,
   faultOfAnswer,
@@ -110,7 +110,7 @@ export const createTransport = (deps: TransportDeps): Transport => {
   return async (url, init) => {
     const call = callOrDefault();
     const { deadline, answeredBy = deadline, signal } = call;
-    await gate.admit({ exchange, ...call });
+    await gate.admit({ exchange, ...call, pace: currentPace() });
     const allowed = Math.min(timeoutMs, answeredBy - monotonic());
     const host = hostOf(url);
     if (allowed <= 0) throw timedOut(exchange, `no time was left to ask ${host}`);

@@ -6,8 +6,7 @@ import type { CcxtExchange } from '../../../../src/exchanges/ccxt/ccxt-exchange.
 import { createSocketAgents, NO_PROXIES } from '../../../../src/exchanges/ccxt/http/dispatcher.js';
 import { createInstance } from '../../../../src/exchanges/ccxt/instance.js';
 import { listExchangeIds, loadExchangeClass } from '../../../../src/exchanges/ccxt/loader.js';
-import { Pacer } from '../../../../src/exchanges/rate-limit/pacer.js';
-import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gates.js';
+import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gate.js';
 import { parseInterval } from '../../../../src/lib/intervals.js';
 import { silentLog } from '../../../../src/log/log.js';
 
@@ -93,12 +92,9 @@ describe.each(IDS)('%s', (id) => {
         userAgent: 'test/1',
         now: Date.now,
         monotonic: Date.now,
-        pacerFor: (rateLimitMs) => {
-          expect(rateLimitMs).toBeGreaterThan(0);
-          return new Pacer({ exchange: id, rateLimitMs, gate, now: Date.now });
-        },
       });
       const { ccxt } = instance;
+      expect(ccxt.rateLimit).toBeGreaterThan(0);
       if (ccxt.pro === true) expect(ccxt.client('wss://feeds.test/ws').hardened).toBe(true);
       if (sandboxUrl !== null) expect(JSON.stringify(ccxt.urls)).toContain(BOX);
       await instance.close();

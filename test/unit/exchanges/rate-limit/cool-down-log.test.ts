@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { CoolDownLog } from '../../../../src/exchanges/rate-limit/cool-down-log.js';
-import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gates.js';
+import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gate.js';
 import { recordingLog } from '../../../support/recording-log.js';
 
 const NOON = Date.UTC(2026, 0, 14, 12);

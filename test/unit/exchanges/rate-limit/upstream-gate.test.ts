@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
 import { AppError } from '../../../../src/errors.js';
-import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gates.js';
+import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gate.js';
 import type {
   AdmitRequest,
   GateState,
@@ -81,19 +81,52 @@ test('a line that one client has filled makes room for another client', async ()
   await settle();
 });
 
-test('a refusal is foretold as it would come, and takes nothing', async () => {
+test('a refusal takes nothing, and comes where the slot would come after the deadline', async () => {
   const gate = gateWith();
-  const request = { exchange: 'binance', kind: 'data', priority: 'caller', deadline: NOON + 20_000 } as const;
-  for (let i = 0; i < 10; i += 1) {
-    expect(gate.refusal(request)).toBeNull();
-    await ask(gate);
-  }
-  expect(gate.refusal(request)).toMatchObject({ code: 'upstream_budget_exhausted', retryAfterMs: MINUTE });
-  expect(gate.refusal({ ...request, deadline: NOON + MINUTE })).toBeNull();
-  expect(gate.refusal({ ...request, kind: 'markets' })).toBeNull();
+  for (let i = 0; i < 10; i += 1) await ask(gate);
+  await expect(ask(gate)).rejects.toMatchObject({
+    code: 'upstream_budget_exhausted',
+    retryAfterMs: MINUTE,
+  });
+  const patient = outcomeOf(ask(gate, { deadline: NOON + MINUTE }));
+  await settle();
+  expect(patient.value).toBe('waiting');
   refuse(gate);
-  expect(gate.refusal({ ...request, kind: 'markets' })).toMatchObject({ code: 'upstream_rate_limited' });
+  await expect(ask(gate, { kind: 'markets' })).rejects.toMatchObject({ code: 'upstream_rate_limited' });
   expect(gate.state('binance')).toMatchObject({ waiting: 0, reserveUsed: [], budget: { remaining: 0 } });
+});
+
+describe('a backfill', () => {
+  it('leaves where a poll could and nothing else waits for a slot, and is refused with the time elsewhere', async () => {
+    const gate = gateWith();
+    for (let i = 0; i < 5; i += 1) await ask(gate, { priority: 'backfill' });
+    for (let i = 0; i < 4; i += 1) await ask(gate, { priority: 'poll' });
+    await ask(gate, { priority: 'backfill' });
+    const refusal = { code: 'upstream_budget_exhausted', retryAfterMs: MINUTE };
+    await expect(ask(gate, { priority: 'backfill', deadline: NOON + 2 * MINUTE })).rejects.toMatchObject(
+      refusal,
+    );
+  });
+
+  it('takes nothing of the polls’ half', async () => {
+    const gate = gateWith();
+    for (let i = 0; i < 5; i += 1) await ask(gate, { priority: 'backfill' });
+    for (let i = 0; i < 5; i += 1) await ask(gate, { priority: 'poll' });
+    expect(gate.state('binance').budget.remaining).toBe(0);
+  });
+
+  it('waits for the venue’s pace behind all others, and is refused where they leave it no slot', async () => {
+    const gate = gateWith({ budget: { requests: 4, windowMs: MINUTE } });
+    const pace = { weight: 1, unitMs: 1000 };
+    await ask(gate, { pace });
+    const backfill = outcomeOf(ask(gate, { priority: 'backfill', pace }));
+    await settle();
+    expect(backfill.value).toBe('waiting');
+    const callers = [1, 2, 3].map(() => outcomeOf(ask(gate, { pace })));
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(callers.map(({ value }) => value)).toEqual(['left', 'left', 'left']);
+    expect(backfill.value).toBe('upstream_budget_exhausted');
+  });
 });
 
 describe('the budget', () => {

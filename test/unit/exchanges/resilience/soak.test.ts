@@ -6,7 +6,7 @@ import { AppError } from '../../../../src/errors.js';
 import { createSingleFlight } from '../../../../src/lib/single-flight.js';
 import { withCircuitBreaker } from '../../../../src/exchanges/resilience/circuit-breaker.js';
 import { withRetry } from '../../../../src/exchanges/resilience/retrying-client.js';
-import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gates.js';
+import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gate.js';
 import type { CallOptions, MarketAnswer } from '../../../../src/exchanges/exchange-client.js';
 import { silentLog } from '../../../../src/log/log.js';
 import { extent } from '../../../support/extent.js';

@@ -33,7 +33,6 @@ const connect = async () => {
     userAgent: 'test',
     now: Date.now,
     monotonic: () => clock.at,
-    pacerFor: () => ({ wait: () => Promise.resolve() }) as never,
   });
   const counts = { pings: 0, ends: 0 };
   const client = ccxt.client('wss://feeds.test/ws') as unknown as {

@@ -7,7 +7,7 @@ import { createDispatcher, NO_PROXIES } from '../../../../../src/exchanges/ccxt/
 import { MAX_BODY_BYTES } from '../../../../../src/exchanges/ccxt/http/response-body.js';
 import { createTransport } from '../../../../../src/exchanges/ccxt/http/transport.js';
 import { createVenueClock } from '../../../../../src/exchanges/ccxt/venue-clock.js';
-import { createUpstreamGate } from '../../../../../src/exchanges/rate-limit/exchange-gates.js';
+import { createUpstreamGate } from '../../../../../src/exchanges/rate-limit/exchange-gate.js';
 import type {
   AdmitRequest,
   UpstreamGate,
@@ -30,9 +30,8 @@ const start = async (listener: RequestListener, timeoutMs = 2000, now: () => num
       admitted.push(request);
       return real.admit(request);
     },
-    refusal: (request) => real.refusal(request),
     book: (request) => real.book(request),
-    most: (request) => real.most(request),
+    close: () => real.close(),
     report: (exchange, outcome) => {
       outcomes.push(outcome);
       real.report(exchange, outcome);

@@ -4,10 +4,10 @@
  */
 import { AppError } from '../../errors.js';
 import type { ExchangeId } from '../../schemas/common.js';
-import type { UpstreamGate } from './upstream-gate.js';
-import { currentUpstreamCall, withUpstreamCall } from '../ccxt/call-context.js';
-import type { CandlePlan } from '../ccxt/candle-plan.js';
-import { pagesOf } from '../ccxt/candles.js';
+import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
+import { currentUpstreamCall, withUpstreamCall } from './call-context.js';
+import type { CandlePlan } from './candle-plan.js';
+import { pagesOf } from './candles.js';
 
 interface Payer {
   readonly exchange: ExchangeId;
@@ -37,9 +37,8 @@ export const withPagesBooked = async <T>(
   const requests = pagesOf(plan);
   if (call === undefined || requests === 1) return work();
   const { priority, deadline, client } = call;
-  const most = gate.most({ exchange, priority, deadline });
-  if (requests > most) throw tooLong(exchange, plan, most);
-  const booking = gate.book({ exchange, priority, client, deadline, requests });
+  const booking = await gate.book({ exchange, priority, client, deadline, requests });
+  if ('most' in booking) throw tooLong(exchange, plan, booking.most);
   try {
     return await withUpstreamCall({ ...call, booking }, work);
   } finally {
