@@ -48,9 +48,9 @@ export const storeLocation = (text: string, env: Variables, sandbox: boolean): S
   const file = /^sqlite:\s*(.+)$/i.exec(text)?.[1];
   if (file !== undefined)
     return { kind: 'sqlite', file: win32.isAbsolute(file) && !isAbsolute(file) ? file : resolve(file) };
+  if (sandbox) return { kind: 'temporary' };
   const folder = dataFolder(env);
-  if (folder === null) return { kind: 'none' };
-  return sandbox ? { kind: 'temporary' } : { kind: 'sqlite', file: join(folder, 'candles.db') };
+  return folder === null ? { kind: 'none' } : { kind: 'sqlite', file: join(folder, 'candles.db') };
 };
 
 /** One series that is kept complete. */

@@ -4,9 +4,9 @@ export type StoreFault =
   /** The disk is full, or STORE_MAX_GB is reached. */
   | 'full'
   | 'corrupt'
-  /** Another process writes. */
+  /** Another one writes, or the call took too long: the same call may succeed later. */
   | 'busy'
-  /** Written by a newer version of this program, or by another process that owns it: it is only read. */
+  /** Of a newer version of this program, owned by another process, or a database that refuses writes: it is only read. */
   | 'read_only'
   /** Simulated and real data would share a store. */
   | 'sandbox'

@@ -21,14 +21,25 @@ const UPSERT = `INSERT INTO candles (series_id, ts, open, high, low, close, volu
 const RANGE =
   'SELECT ts, open, high, low, close, volume FROM candles WHERE series_id = $1 AND ts >= $2 AND ts < $3';
 
-const DISK_FULL = '53100';
+/** By PostgreSQL's codes of errors (its appendix A). Those of connections, and all others, are `unavailable`. */
+const KINDS: ReadonlyMap<unknown, readonly [StoreError['fault'], string]> = new Map(
+  (
+    [
+      [['53100'], 'full', 'The disk of PostgreSQL is full'],
+      // A lock that was waited for too long, a statement that took too long, a deadlock, a conflict of transactions.
+      [['55P03', '57014', '40P01', '40001'], 'busy', 'PostgreSQL did not do its work in time'],
+      // A standby, or a user who may only read.
+      [['25006', '42501'], 'read_only', 'PostgreSQL refuses to be written'],
+    ] as const
+  ).flatMap(([codes, fault, words]) => codes.map((code) => [code, [fault, words]] as const)),
+);
+
 const faultOf = (thrown: unknown): StoreError => {
   if (thrown instanceof StoreError) return thrown;
   const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : undefined;
-  if (code === DISK_FULL) return new StoreError('full', 'The disk of PostgreSQL is full.');
+  const [fault, words] = KINDS.get(code) ?? ['unavailable', 'PostgreSQL did not do its work'];
   // The message may repeat the address and the user; the code is enough to look it up.
-  const known = typeof code === 'string' ? ` (${code})` : '';
-  return new StoreError('unavailable', `PostgreSQL did not do its work${known}.`);
+  return new StoreError(fault, `${words}${typeof code === 'string' ? ` (${code})` : ''}.`);
 };
 
 export const guarded = async <T>(work: () => Promise<T>): Promise<T> => {

@@ -4,6 +4,7 @@ import type { Millis } from '../../schemas/common.js';
 import { createSqlStore } from '../sql-store.js';
 import type { Migration } from '../migrations.js';
 import { StoreError } from '../store-error.js';
+import { PROBE_EVERY_MS, probeStore } from '../store-probe.js';
 import { STORE_WRITES } from '../store-writes.js';
 import {
   isOtherData,
@@ -15,7 +16,6 @@ import {
 import type { CandleStore } from '../store.js';
 import { openPostgres, POSTGRES_NOW } from './postgres-database.js';
 
-const FULL = 'The disk of PostgreSQL is full: nothing is stored.';
 const RETRY_MS: Millis = 5_000;
 
 export interface PostgresStoreOptions {
@@ -39,10 +39,13 @@ class PostgresStore implements StoreHandle {
   #store: CandleStore | null = null;
   #status: StoreStatus;
   #retry: NodeJS.Timeout | undefined;
+  /** From a failure until a call has shown that it is over. */
+  #probe: NodeJS.Timeout | undefined;
   #closed = false;
   /** Why it is only read. */
   #readOnly: string | null = null;
-  #full = false;
+  /** What is wrong with it; null: nothing. */
+  #fault: StoreError | null = null;
 
   constructor(options: PostgresStoreOptions) {
     this.#options = options;
@@ -61,6 +64,7 @@ class PostgresStore implements StoreHandle {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
+    clearTimeout(this.#probe);
     this.#store = null;
     await this.#raw?.close();
     this.#raw = null;
@@ -111,8 +115,7 @@ class PostgresStore implements StoreHandle {
         if (writes && this.#readOnly !== null) throw new StoreError('read_only', this.#readOnly);
         try {
           const value = await call(...args);
-          if (writes) this.#full = false;
-          this.#tellUsual();
+          this.#succeeded(writes);
           return value;
         } catch (thrown) {
           const fault = faultOf(thrown);
@@ -129,18 +132,56 @@ class PostgresStore implements StoreHandle {
     return Object.fromEntries(calls) as CandleStore;
   }
 
-  #failed(fault: StoreError): void {
-    if (fault.fault === 'unavailable')
-      this.#tell({ state: 'degraded', detail: fault.message, writable: false });
-    if (fault.fault !== 'full') return;
-    this.#full = true;
+  /** One that is gone is back with the first answer, one that refuses writes with the first write. */
+  #succeeded(writes: boolean): void {
+    if (this.#fault === null || (this.#fault.fault !== 'unavailable' && !writes)) return;
+    this.#fault = null;
+    clearTimeout(this.#probe);
+    this.#probe = undefined;
     this.#tellUsual();
   }
 
-  /** Of a database that answers. What was full is so until something could be written. */
+  /** A call that was too late for its own reasons, such as a lock, says nothing of others: a probe tells. */
+  #failed(fault: StoreError): void {
+    const busy = fault.fault === 'busy';
+    if (!busy) {
+      this.#fault = fault;
+      this.#tellUsual();
+    }
+    this.#probeIn(busy ? 0 : PROBE_EVERY_MS);
+  }
+
+  #probeIn(ms: Millis): void {
+    if (this.#closed || this.#probe !== undefined) return;
+    const probe = setTimeout(() => void this.#look(probe), ms).unref();
+    this.#probe = probe;
+  }
+
+  /** `probe`: of this look; another call may have shown meanwhile that it is not needed any more. */
+  async #look(probe: NodeJS.Timeout): Promise<void> {
+    const raw = this.#raw;
+    if (raw === null) return;
+    try {
+      if (this.#readOnly === null) await probeStore(raw);
+      else await raw.meta(MARKER_KEY);
+      this.#succeeded(true);
+    } catch (thrown) {
+      if (this.#probe !== probe) return;
+      this.#fault = faultOf(thrown);
+      this.#tellUsual();
+    }
+    if (this.#probe !== probe) return;
+    this.#probe = undefined;
+    if (this.#fault !== null) this.#probeIn(PROBE_EVERY_MS);
+  }
+
   #tellUsual(): void {
-    if (this.#readOnly !== null) this.#tell({ state: 'degraded', detail: this.#readOnly, writable: false });
-    else if (this.#full) this.#tell({ state: 'degraded', detail: FULL, writable: true });
+    const { fault, message } = this.#fault ?? {};
+    if (fault === 'full')
+      this.#tell({ state: 'degraded', detail: `${message} Nothing is stored.`, writable: true });
+    else if (message !== undefined) this.#tell({ state: 'degraded', detail: message, writable: false });
+    else if (this.#readOnly !== null)
+      this.#tell({ state: 'degraded', detail: this.#readOnly, writable: false });
     else this.#tell({ state: 'ok', detail: 'PostgreSQL', writable: true });
   }
 

@@ -7,6 +7,7 @@ import { StoreError } from '../store-error.js';
 import { metaOf, type Database, type JsonCandles, type Sql } from '../sql.js';
 import { sqliteFault, SqliteSession, type SqliteDriver } from './driver.js';
 
+/** How long a statement waits for another process that writes. */
 const BUSY_TIMEOUT_MS = 5_000;
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024;
 /** Larger files are not read through at each start. */
@@ -35,6 +36,8 @@ const sizeOfFile = (file: string): number => {
 
 export interface SqliteFile {
   readonly session: SqliteSession;
+  /** What `work` asks for before it returns fails at once where it would wait for another process. */
+  withoutWaiting<T>(work: () => T): T;
   readonly database: Database;
   readonly readOnly: boolean;
   /** Applied migrations with the time each took. */
@@ -125,7 +128,16 @@ export const openSqliteFile = (
     session.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`);
     const migrated = owner ? migrate(session, migrations) : [];
     if (!owner) session.exec('PRAGMA query_only = 1');
-    return { session, database: createSqliteDatabase(session, file), readOnly: !owner, migrated };
+    const withoutWaiting: SqliteFile['withoutWaiting'] = (work) => {
+      session.exec('PRAGMA busy_timeout = 0');
+      try {
+        return work();
+      } finally {
+        session.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      }
+    };
+    const database = createSqliteDatabase(session, file);
+    return { session, withoutWaiting, database, readOnly: !owner, migrated };
   } catch (thrown) {
     session.close();
     throw thrown;

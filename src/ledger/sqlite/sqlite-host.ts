@@ -10,13 +10,14 @@ import type { Migration } from '../migrations.js';
 import { createSqlStore } from '../sql-store.js';
 import { StoreError } from '../store-error.js';
 import { isOtherData, MARKER_KEY, type StoreMarker, type StoreStatus } from '../store-status.js';
+import { probeStore } from '../store-probe.js';
 import { STORE_WRITES } from '../store-writes.js';
 import type { CandleStore } from '../store.js';
 import { releaseClosed, sqliteFault, type SqliteDriver } from './driver.js';
 import { takeOwnerLock, type OwnerLock } from './owner-lock.js';
 import { openSqliteFile, SQLITE_NOW, type SqliteFile } from './sqlite-database.js';
 
-/** How often a reader looks whether the owner has gone. */
+/** How often a reader looks whether the owner has gone, and an owner whether it can write again. */
 export const OWNER_CHECK_MS: Millis = 5_000;
 export const CHECKPOINT_MS: Millis = 60_000;
 
@@ -46,6 +47,8 @@ export class SqliteHost {
   #status: StoreStatus;
   /** Details that readiness shows until the next start. */
   #warning: string | null = null;
+  /** The last write has failed. */
+  #unwritten = false;
 
   constructor(options: SqliteHostOptions) {
     this.#options = options;
@@ -89,13 +92,13 @@ export class SqliteHost {
   }
 
   /**
-   * Every few seconds: a reader becomes the owner when the owner has gone, and a file that could not be opened again is
-   * tried anew. Throws StoreErrors.
+   * Every few seconds: a reader becomes the owner when the owner has gone, a file that could not be opened again is tried
+   * anew, and one that could not be written is tried with a write. Throws StoreErrors.
    */
   async look(): Promise<void> {
     const { file, driver, log } = this.#options;
     const reads = this.#file !== null;
-    if (reads && this.#lock !== null) return;
+    if (reads && this.#lock !== null) return this.#probe();
     this.#lock ??= takeOwnerLock(driver, file);
     if (reads && this.#lock === null) return;
     this.#closeFile();
@@ -103,11 +106,26 @@ export class SqliteHost {
     if (reads) log.info({}, 'the owner of the store has gone: this process owns it now');
   }
 
-  /** Every minute: the write-ahead log goes into the file, and starts anew. */
-  checkpoint(): void {
-    if (this.#lock === null || this.#file === null) return;
+  async #probe(): Promise<void> {
+    const [file, store] = [this.#file, this.#store];
+    if (!this.#unwritten || file === null || store === null) return;
     try {
-      this.#file.session.all('PRAGMA wal_checkpoint(TRUNCATE)');
+      await file.withoutWaiting(() => probeStore(store));
+      this.#wrote();
+    } catch (thrown) {
+      await this.#failed(sqliteFault(thrown), true);
+    }
+  }
+
+  /**
+   * Every minute: the write-ahead log goes into the file, and starts anew. Where another process reads (a backup may take
+   * minutes) the next one does it: waiting would hold up every answer.
+   */
+  checkpoint(): void {
+    const file = this.#file;
+    if (this.#lock === null || file === null) return;
+    try {
+      file.withoutWaiting(() => file.session.all('PRAGMA wal_checkpoint(TRUNCATE)'));
     } catch (thrown) {
       this.#options.log.debug({ err: thrown }, 'a checkpoint of the store has to wait');
     }
@@ -209,8 +227,9 @@ export class SqliteHost {
   }
 
   #wrote(): void {
-    // Room again after the disk was full.
-    if (this.#status.state === 'degraded') this.#tellUsual();
+    if (!this.#unwritten) return;
+    this.#unwritten = false;
+    this.#tellUsual();
   }
 
   async #failed(fault: StoreError, writing: boolean): Promise<void> {
@@ -220,6 +239,7 @@ export class SqliteHost {
       if (owner) await this.#openAgain(() => this.#replaceCorrupt(fault));
       else this.#tell({ state: 'degraded', detail: 'The file is corrupt.', writable: false });
     } else if (writing) {
+      this.#unwritten = true;
       const why =
         fault.fault === 'full' ? 'The disk is full' : `The file can not be written (${fault.message})`;
       this.#tell({ state: 'degraded', detail: `${why}: nothing is stored.`, writable: true });
@@ -250,5 +270,6 @@ export class SqliteHost {
     }
     this.#file = null;
     this.#store = null;
+    this.#unwritten = false;
   }
 }

@@ -1,75 +1,23 @@
 // PostgreSQL as the store of a server: gone, slow, full, of another version, of other data. The real one of this machine.
 import pg from 'pg';
-import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { readMigrations } from '../../../src/ledger/migrations.js';
 import { openPostgres } from '../../../src/ledger/postgres/postgres-database.js';
-import { openPostgresStore, type PostgresStoreOptions } from '../../../src/ledger/postgres/postgres-store.js';
-import type { StoreHandle } from '../../../src/ledger/store-status.js';
-import { recordingLog } from '../../support/recording-log.js';
-import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.js';
 import { MINUTE, NAME, T0 } from '../../unit/ledger/contract.js';
 import { write } from '../../unit/ledger/ledger-rig.js';
-import { createTestDatabase } from './postgres.js';
+import {
+  database,
+  giveBack,
+  handleOf,
+  later,
+  proxy,
+  sql,
+  storeOf,
+  takeAway,
+  useProxy,
+} from './postgres-rig.js';
 
-const found = await createTestDatabase();
-if (found === null) throw new Error('These tests need a PostgreSQL (TEST_POSTGRES_URL).');
-const database = found;
-afterAll(() => database.drop());
-
-let proxy: TcpProxy;
-let handles: StoreHandle[];
-const { port } = new URL(database.url);
-
-beforeEach(async () => {
-  proxy = await startTcpProxy(Number(port));
-  handles = [];
-});
-afterEach(async () => {
-  vi.useRealTimers();
-  proxy.delayMs = 0;
-  proxy.tamper = null;
-  for (const handle of handles) await handle.close();
-  await proxy.close();
-  await database.empty();
-});
-
-const throughProxy = (): string => {
-  const url = new URL(database.url);
-  url.port = String(proxy.port);
-  return url.href;
-};
-const handleOf = (given: Partial<PostgresStoreOptions> = {}) => {
-  const log = recordingLog();
-  const handle = openPostgresStore({ url: throughProxy(), marker: 'real', log, now: Date.now, ...given });
-  handles.push(handle);
-  return { handle, log };
-};
-const storeOf = (handle: StoreHandle) => {
-  const store = handle.store();
-  if (store === null) throw new Error('not open');
-  return store;
-};
-const sql = async (text: string, values: readonly unknown[] = []): Promise<Record<string, unknown>[]> => {
-  const client = new pg.Client({ connectionString: database.url });
-  await client.connect();
-  try {
-    return (await client.query<Record<string, unknown>>(text, [...values])).rows;
-  } finally {
-    await client.end();
-  }
-};
-/** Nobody can connect, and who is connected no more is. */
-const takeAway = async () => {
-  proxy.targetPort = 1;
-  await sql(
-    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
-  );
-};
-const giveBack = () => (proxy.targetPort = Number(port));
-const later = (version: number, text: string) => [
-  ...readMigrations('postgres'),
-  { version, name: 'later.sql', text },
-];
+useProxy();
 
 test('it opens, migrates under a lock, and serves', async () => {
   const first = handleOf();

@@ -5,6 +5,8 @@ const SERVER = process.env['TEST_POSTGRES_URL'] ?? 'postgres://postgres@127.0.0.
 
 export interface TestDatabase {
   readonly url: string;
+  /** `SET <setting> = <value>` or `RESET ALL`, of connections that are made from now on. */
+  alter(change: string): Promise<void>;
   /** Takes everything out of it. */
   empty(): Promise<void>;
   drop(): Promise<void>;
@@ -33,6 +35,7 @@ export const createTestDatabase = async (): Promise<TestDatabase | null> => {
   url.pathname = `/${name}`;
   return {
     url: url.href,
+    alter: (change) => asAdmin(`ALTER DATABASE ${name} ${change}`),
     empty: () => run(url.href, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public'),
     drop: () => asAdmin(`DROP DATABASE ${name} WITH (FORCE)`),
   };

@@ -297,6 +297,12 @@ describe('where candles are kept', () => {
     expect(location({ HOME: '/home/u', SANDBOX: 'true' })).toEqual({ kind: 'temporary' });
   });
 
+  test('without a home nothing is kept of real exchanges; a sandbox needs none', () => {
+    expect(location({})).toEqual({ kind: 'none' });
+    expect(location({ SANDBOX: 'true' })).toEqual({ kind: 'temporary' });
+    expect(location({ SANDBOX: 'http://127.0.0.1:9900' })).toEqual({ kind: 'temporary' });
+  });
+
   test.each([
     ['none', { kind: 'none' }],
     ['NONE', { kind: 'none' }],

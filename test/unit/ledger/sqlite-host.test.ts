@@ -1,69 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readMigrations } from '../../../src/ledger/migrations.js';
-import { settlePage } from '../../../src/ledger/settle.js';
-import { loadSqlite, releaseClosed } from '../../../src/ledger/sqlite/driver.js';
-import { SqliteHost } from '../../../src/ledger/sqlite/sqlite-host.js';
-import type { StoreStatus } from '../../../src/ledger/store-status.js';
-import { recordingLog } from '../../support/recording-log.js';
-import { DAY, NAME, pageOf, T0 } from './contract.js';
+import { expect, test } from 'vitest';
+import { releaseClosed } from '../../../src/ledger/sqlite/driver.js';
+import { count, file, folder, hostOf, useFile, useFolder, write } from './sqlite-host-rig.js';
 
-let folder: string;
-let file: string;
-let hosts: SqliteHost[];
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'candles-'));
-  file = join(folder, 'deep', 'candles.db');
-  hosts = [];
-});
-afterEach(() => {
-  for (const host of hosts) host.close();
-  rmSync(folder, { recursive: true });
-});
-
-/** 2023-11-03T08:26:40Z. */
-const NOW = 1_699_000_000_000;
-
-const hostOf = (given: { marker?: string; newest?: number; text?: string } = {}) => {
-  const log = recordingLog();
-  const told: StoreStatus[] = [];
-  const { newest, text = 'SELECT 1' } = given;
-  const migrations = [
-    ...readMigrations('sqlite'),
-    ...(newest === undefined ? [] : [{ version: newest, name: 'later.sql', text }]),
-  ];
-  const host = new SqliteHost({
-    file,
-    marker: given.marker ?? 'real',
-    driver: loadSqlite(),
-    migrations,
-    log,
-    now: () => NOW,
-    onStatus: (status) => told.push(status),
-  });
-  hosts.push(host);
-  return { host, log, told };
-};
-
-const write = (host: SqliteHost, first = 0) =>
-  host.call('write', [settlePage(pageOf({ first, count: 100, askedAt: T0 + 100 * DAY }), 0)]);
-const count = async (host: SqliteHost) => {
-  const range = { ...NAME, from: 0, to: T0 * 2, limit: 10_000, newest: false };
-  const found = await host.call('read', [range]);
-  return found === null ? 0 : (found as { count: number }).count;
-};
+useFolder();
 
 test('a file is made with its folder, and its migrations are logged with their time', async () => {
   const { host, log } = hostOf();
@@ -169,7 +111,7 @@ test('what a killed process left is put aside with its write-ahead log, byte by 
   await killed.open();
   await write(killed);
   const living = file;
-  file = join(folder, 'left.db');
+  useFile(join(folder, 'left.db'));
   killed.checkpoint();
   await write(killed, 500);
   const bytes = readFileSync(living);
@@ -268,23 +210,6 @@ test('a file that is no database is put aside too', async () => {
   expect(readdirSync(join(folder, 'deep')).some((name) => name.includes('.corrupt-'))).toBe(true);
 });
 
-test('a full disk stops writing and is told; reading goes on, and so does writing when there is room again', async () => {
-  const { host } = hostOf();
-  await host.open();
-  await write(host);
-  const pages = Number((await host.pragma('page_count'))[0]);
-  await host.pragma(`max_page_count = ${pages}`);
-  const writing = async () => {
-    for (let first = 1000; first < 50_000; first += 1000) await write(host, first);
-  };
-  await expect(writing()).rejects.toMatchObject({ fault: 'full' });
-  expect(host.status).toMatchObject({ state: 'degraded', detail: expect.stringContaining('full') as string });
-  expect(await count(host)).toBeGreaterThanOrEqual(100);
-  await host.pragma('max_page_count = 1000000');
-  await write(host, 100_000);
-  expect(host.status).toMatchObject({ state: 'ok', writable: true });
-});
-
 test('the lock of an owner ends with its process, however that dies', async () => {
   const { host } = hostOf();
   await host.open();
@@ -330,22 +255,6 @@ test('an owner has nothing to look for', async () => {
   expect(told).toHaveLength(1);
 });
 
-test('a write that fails for another reason is told until one succeeds', async () => {
-  const { host } = hostOf();
-  await host.open();
-  await host.pragma('query_only = 1');
-  await expect(write(host)).rejects.toMatchObject({ fault: 'read_only' });
-  expect(host.status).toMatchObject({
-    ...{ state: 'degraded', writable: true },
-    detail: expect.stringContaining('nothing is stored') as string,
-  });
-  expect(await count(host)).toBe(0);
-  expect(host.status.state).toBe('degraded');
-  await host.pragma('query_only = 0');
-  await write(host);
-  expect(host.status).toMatchObject({ state: 'ok', writable: true });
-});
-
 test('a read that fails says nothing about the file', async () => {
   const { host } = hostOf();
   await host.open();
@@ -367,51 +276,4 @@ test('a folder that can not be made is told as such, and a file that is a folder
   rmSync(`${file}-owner`);
   mkdirSync(`${file}-owner`);
   await expect(hostOf().host.open()).rejects.toMatchObject({ fault: 'unavailable' });
-});
-
-test('a reader checkpoints nothing, and a host that is not open has nothing to tell', async () => {
-  const { host } = hostOf();
-  host.checkpoint();
-  expect(await host.pragma('user_version')).toEqual([]);
-  await expect(host.call('totals', [])).rejects.toMatchObject({ fault: 'unavailable' });
-  await host.open();
-  await write(host);
-  const before = readFileSync(`${file}-wal`).length;
-  const { host: reader } = hostOf();
-  await reader.open();
-  reader.checkpoint();
-  expect(readFileSync(`${file}-wal`)).toHaveLength(before);
-  host.checkpoint();
-  expect(readFileSync(`${file}-wal`)).toHaveLength(0);
-});
-
-test('a checkpoint that another reads through has to wait', async () => {
-  const { host, log } = hostOf();
-  await host.open();
-  await write(host);
-  const other = loadSqlite().open(file);
-  other.exec('BEGIN');
-  other.prepare('SELECT COUNT(*) FROM candles').all();
-  await write(host, 500);
-  await host.pragma('busy_timeout = 0');
-  host.checkpoint();
-  expect(readFileSync(`${file}-wal`).length).toBeGreaterThan(0);
-  other.exec('COMMIT');
-  host.checkpoint();
-  expect(readFileSync(`${file}-wal`)).toHaveLength(0);
-  other.close();
-  expect(log.warnings()).toEqual([]);
-});
-
-test('room that was freed in the file is room', async () => {
-  const { host } = hostOf();
-  await host.open();
-  for (let first = 0; first < 20_000; first += 100) await write(host, first);
-  host.checkpoint();
-  const bytes = async () => ((await host.call('totals', [])) as { bytes: number }).bytes;
-  const before = await bytes();
-  await host.call('deleteBefore', [{ ...NAME, id: 1 }, T0 + 19_000 * 60_000]);
-  host.checkpoint();
-  expect(await bytes()).toBeLessThan(before / 4);
-  expect(readFileSync(file).length).toBe(before);
 });

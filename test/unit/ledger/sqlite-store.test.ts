@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect, test } from 'vitest';
 import { readMigrations } from '../../../src/ledger/migrations.js';
 import { createSqlStore } from '../../../src/ledger/sql-store.js';
 import { loadSqlite } from '../../../src/ledger/sqlite/driver.js';
@@ -21,4 +23,8 @@ storeContract('a store in a SQLite file', () => {
     rmSync(folder, { recursive: true });
   };
   return Promise.resolve({ store, end });
+});
+
+test("the driver is Node's own where Node has one, else the package", () => {
+  expect(loadSqlite().name).toBe(isBuiltin('node:sqlite') ? 'node:sqlite' : '@photostructure/sqlite');
 });
