@@ -42,7 +42,12 @@ export interface Access {
   /** What refuses a URL that holds a key, which counts as leaked from then on. */
   urlFault(url: string): AppError | undefined;
   readonly keys: Keys;
+  /** The live principal of a key; undefined: it is not known here. */
+  keyPrincipal(id: string): Principal | undefined;
+  /** undefined: it is not set. */
   plan(name: string): Plan | undefined;
+  /** A plan that may be set later: unlimited until then. */
+  planNamed(name: string): Plan;
   /** Throws `auth_unavailable` while it cannot be reached. */
   store(): AccessStore;
   /** Makes this process know what is committed in the store. Never rejects. */

@@ -101,7 +101,11 @@ export const createAdmit = (deps: AdmitDeps): ((request: AccessRequest) => Admis
   return (request) => {
     const { authorization, 'x-api-key': apiKey } = request.headers;
     const last = (request.socket as RememberingSocket)[REMEMBERED];
-    const isSame = last !== undefined && last.authorization === authorization && last.apiKey === apiKey;
+    const isSame =
+      last !== undefined &&
+      last.authorization === authorization &&
+      last.apiKey === apiKey &&
+      !last.principal.isDueAt(now());
     const found = isSame ? last.principal : find(request);
     if (found === 'ask' || found instanceof AppError || found === anonymous) return found;
     if (found.kind === 'key' && !isServing()) return unavailable();

@@ -150,6 +150,8 @@ export const openAccess = async (options: AccessOptions): Promise<Access> => {
       );
     },
     keys,
+    keyPrincipal: (id) => ring.find(id)?.principal,
+    planNamed: (name) => ring.plan(name),
     plan: (name) => (ring.hasPlan(name) ? ring.plan(name) : undefined),
     store: () => sync.store(),
     refresh: () => sync.refresh(),

@@ -121,6 +121,11 @@ export class Principal {
     return expiresAt !== null && now >= expiresAt ? 'credentials_expired' : null;
   }
 
+  /** Whether the credential must be looked at again before the principal is believed. */
+  isDueAt(now: Millis): boolean {
+    return this.recheckAt !== null && now >= this.recheckAt;
+  }
+
   /** Takes another state over, and ends the streams that it does not allow any more. */
   update(state: PrincipalState): void {
     this.#state = state;

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
 import type { Plan } from './plan.js';
-import { isScope, Principal, SCOPES, type Scope, type StreamWatch } from './principal.js';
+import { isScope, Principal, type StreamWatch } from './principal.js';
 import type { AccessStore } from './store/store.js';
 
 export const TICKET_PURPOSES = ['sse', 'ws', 'graphql'] as const;
@@ -74,7 +74,7 @@ const bearer = z.discriminatedUnion('kind', [
     id: z.string(),
     name: z.string(),
     plan: z.string(),
-    scopes: z.array(z.enum(SCOPES)),
+    scopes: z.array(z.string().refine(isScope)),
     expiresAt: z.number().nullable(),
   }),
 ]);
@@ -83,7 +83,7 @@ type Bearer = z.infer<typeof bearer>;
 const wordsOf = ({ kind, id, name, plan, scopes, expiresAt }: Principal): string => {
   const words: Bearer =
     kind === 'token'
-      ? { kind, id, name, plan: plan.name, scopes: [...scopes].filter((scope) => isScope(scope)), expiresAt }
+      ? { kind, id, name, plan: plan.name, scopes: [...scopes], expiresAt }
       : { kind: 'key', id };
   return JSON.stringify(words);
 };
@@ -114,7 +114,7 @@ export const createTickets = (options: TicketsOptions): Tickets => {
       const state = {
         name,
         plan: plan(planName),
-        scopes: new Set<Scope>(scopes),
+        scopes: new Set(scopes),
         expiresAt,
         revokedAt: null,
       };

@@ -7,13 +7,11 @@ import { AppError } from '../errors.js';
 import { accepts } from './accept.js';
 import { SSE_RETRY } from '../streams/clients/limits.js';
 import type { Peer } from '../streams/clients/connection.js';
+import { MAX_LAST_EVENT_ID_LENGTH } from '../schemas/query.js';
 import type { HeaderPair } from './common-headers.js';
 
 const EVENT_STREAM = 'text/event-stream';
 const RETRY_HINT = Buffer.from(`retry: ${SSE_RETRY}\n\n`);
-/** A browser repeats the id that the server gave it; ours are short. */
-const MAX_LAST_EVENT_ID_LENGTH = 128;
-
 /** no-transform and X-Accel-Buffering keep proxies from compressing or collecting events. */
 const STREAM_HEADERS: readonly HeaderPair[] = [
   ['content-type', EVENT_STREAM],

@@ -4,6 +4,8 @@ import { candle, priceLevel, trade } from './market.js';
 import { problem } from './problem.js';
 import { tickerStreamQuery } from './query.js';
 import {
+  authMessage,
+  authReply,
   errorEvent,
   listMessage,
   listReply,
@@ -31,6 +33,8 @@ const REQUESTS = {
   UnsubscribeMessage: 'End subscriptions; a subscription that is not there counts as ended',
   PingMessage: 'Ask for a sign of life',
   ListMessage: 'Ask for the subscriptions of this connection',
+  AuthMessage:
+    'Bring a credential: the first message where the upgrade brought none, and to renew one that expires',
 };
 const TICKER_EVENTS = {
   TickerEvent: 'The first is a snapshot; then one whenever last has moved by the threshold',
@@ -46,6 +50,7 @@ const OTHER_EVENTS = {
   SymbolReply: 'Answer to subscribe and unsubscribe, one a symbol',
   PingReply: 'Answer to ping',
   ListReply: 'Answer to list',
+  AuthReply: 'Answer to auth; a credential that is not good ends the connection',
 };
 
 const sent = {
@@ -60,6 +65,7 @@ const sent = {
   SymbolReply: symbolReply,
   PingReply: pingReply,
   ListReply: listReply,
+  AuthReply: authReply,
   Subscription: subscriptionEntry,
   Problem: problem,
   Trade: trade,
@@ -71,6 +77,7 @@ const received = {
   UnsubscribeMessage: unsubscribeMessage,
   PingMessage: pingMessage,
   ListMessage: listMessage,
+  AuthMessage: authMessage,
   SubscribeParams: subscribeParams,
   UnsubscribeParams: unsubscribeParams,
 };

@@ -175,6 +175,14 @@ export const marketsQuery = z.strictObject({
 /** A decimal number below 10 in every form in which languages print one, `1e-7` included; no sign, no hex. */
 const SMALL_NUMBER = /^\d(?:\.\d{1,24})?(?:[eE][+-]?\d{1,3})?$/;
 
+/** A browser repeats the id that the server gave it; ours are short. */
+export const MAX_LAST_EVENT_ID_LENGTH = 128;
+
+/** Judged before the query is read. */
+const ticket = z.string().max(64, 'must be a ticket of POST /v1/tickets').optional().meta({
+  description: 'Ticket of POST /v1/tickets, in the place of a credential in a header',
+});
+
 export const tickerStreamQuery = z.strictObject({
   exchange,
   symbol,
@@ -191,7 +199,19 @@ export const tickerStreamQuery = z.strictObject({
       maximum: 1,
       example: 0.001,
     }),
+  last_event_id: z
+    .string()
+    .max(MAX_LAST_EVENT_ID_LENGTH, `must be at most ${MAX_LAST_EVENT_ID_LENGTH} characters`)
+    .optional()
+    .meta({
+      description:
+        'Id of the last event that was seen, for pages that open a new EventSource with a new ticket; a Last-Event-ID header counts more',
+    }),
+  ticket,
 });
+
+/** Of the addresses that need no more than a credential. */
+export const ticketQuery = z.strictObject({ ticket });
 
 const storedSeries = { exchange, symbol, interval: interval.default('1m') };
 export const coverageQuery = z.strictObject({

@@ -76,12 +76,26 @@ export const unsubscribeMessage = z
 export const pingMessage = z.strictObject({ method: z.literal('ping'), req_id }).meta({ id: 'PingMessage' });
 export const listMessage = z.strictObject({ method: z.literal('list'), req_id }).meta({ id: 'ListMessage' });
 
+/** As long as a header may be. */
+const MAX_CREDENTIAL_LENGTH = 8192;
+
+export const authMessage = z
+  .strictObject({
+    method: z.literal('auth'),
+    params: z.strictObject({
+      token: z.string().min(1).max(MAX_CREDENTIAL_LENGTH).meta({ description: 'A key or an access token' }),
+    }),
+    req_id,
+  })
+  .meta({ id: 'AuthMessage' });
+
 /** Everything that a client may say. */
 export const clientMessage = z.discriminatedUnion('method', [
   subscribeMessage,
   unsubscribeMessage,
   pingMessage,
   listMessage,
+  authMessage,
 ]);
 export type ClientMessage = z.infer<typeof clientMessage>;
 
@@ -128,6 +142,15 @@ export const listReply = z
     subscriptions: z.array(subscriptionEntry),
   })
   .meta({ id: 'ListReply' });
+
+export const authReply = z
+  .object({
+    event_type: z.literal('reply'),
+    method: z.literal('auth'),
+    req_id,
+    success: z.literal(true),
+  })
+  .meta({ id: 'AuthReply' });
 
 /** A request that could not be read or served as a whole, or the reason of a close that follows. */
 export const errorEvent = z

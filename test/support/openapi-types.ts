@@ -603,6 +603,8 @@ export interface components {
         parameter: string;
         reason: string;
       }[];
+      required_scopes?: string[];
+      violated_policies?: ('window' | 'day' | 'month')[];
       upstream?: {
         exchange: string;
         status?: number;
@@ -4006,6 +4008,10 @@ export interface operations {
         symbol: string;
         /** @description Fraction that last must move before an event is sent; 0: every tick */
         threshold?: number;
+        /** @description Id of the last event that was seen, for pages that open a new EventSource with a new ticket; a Last-Event-ID header counts more */
+        last_event_id?: string;
+        /** @description Ticket of POST /v1/tickets, in the place of a credential in a header */
+        ticket?: string;
       };
       header?: never;
       path?: never;

@@ -109,8 +109,7 @@ export const createTokens = (options: TokensOptions): Tokens => {
       const signed = isJwt(credential);
       if (!signed && introspect === null) return null;
       const principal = remembered.get(digestOf(credential))?.principal;
-      if (principal === undefined || (principal.recheckAt !== null && at >= principal.recheckAt))
-        return 'ask';
+      if (principal === undefined || principal.isDueAt(at)) return 'ask';
       const fault = principal.faultAt(at);
       return fault === null ? principal : new AppError(fault, FAULTS[fault]);
     },

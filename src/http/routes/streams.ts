@@ -9,7 +9,7 @@ import { eventStreamHeaders, lastEventIdOf, openEventStream, requireEventStream 
 import { textOf, webSocketRoute, WebSocketPeer } from '../websocket.js';
 import { readInput } from '../../invalid-input.js';
 import { venueSource } from '../../market-data/market-data-api.js';
-import { tickerStreamQuery } from '../../schemas/query.js';
+import { ticketQuery, tickerStreamQuery } from '../../schemas/query.js';
 import { Allowance } from '../../streams/clients/allowance.js';
 import { keepAliveOf, pingReply, readObject } from '../../streams/clients/keep-alive.js';
 import { CLOSE } from '../../streams/clients/connection.js';
@@ -28,8 +28,6 @@ export interface StreamRouteOptions extends TickerStreamServices {
 }
 
 type TickerStreamQuery = z.output<typeof tickerStreamQuery>;
-
-const noQuery = z.strictObject({});
 
 const tickerStreamRoute = {
   url: '/v1/stream/ticker',
@@ -60,7 +58,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
       socket: request.raw.socket,
       client: clientOf(request),
       ...query,
-      lastEventId: lastEventIdOf(request),
+      lastEventId: lastEventIdOf(request) ?? query.last_event_id,
     });
   };
 
@@ -132,7 +130,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     ...webSocketRoute({
       sandbox: connections.sandbox,
       prepare(request) {
-        readInput(noQuery, request.query, 'query');
+        readInput(ticketQuery, request.query, 'query');
         const client = clientOf(request);
         return { client, connection: connections.admit('websocket', request.raw.socket, client) };
       },

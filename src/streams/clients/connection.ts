@@ -112,6 +112,13 @@ export class Connection {
     else this.#peer.end(code, reason);
   }
 
+  /** Ends in order for a fault of the client's: what is due, the fault as an error event, then 1008. */
+  fail({ code }: AppError, problem: object): void {
+    const json = JSON.stringify({ event_type: 'error', ...problem });
+    this.deliver(createSharedEvent({ type: 'error', json }), null);
+    this.close(CLOSE.policy, code);
+  }
+
   /** The socket is gone, or the stream never began. Idempotent. */
   abandon(): void {
     this.#outbox?.end();

@@ -17,6 +17,17 @@ import { CLOSE, type Connection } from './connection.js';
 import { keepAliveOf, pingReply, readObject } from './keep-alive.js';
 import { Subscriptions, type SubscriptionServices } from './subscriptions.js';
 
+/** Who may use a connection that is open already. */
+export interface SessionGate {
+  /** Why nothing but `auth` is served now; null: everything is. */
+  refusal(): AppError | null;
+  /** null: the credential is good. Never rejects; one at a time. */
+  authenticate(token: string): Promise<AppError | null>;
+}
+
+/** Everybody; a credential is taken without a look. */
+const OPEN_GATE: SessionGate = { refusal: () => null, authenticate: async () => Promise.resolve(null) };
+
 export interface SessionOptions extends SubscriptionServices {
   readonly connection: Connection;
   readonly now: () => Millis;
@@ -24,11 +35,17 @@ export interface SessionOptions extends SubscriptionServices {
   readonly monotonic: () => Millis;
   /** Counts so many symbols against the client's limit; throws `client_rate_limited` where they are too many. */
   readonly countSymbols?: ((symbols: number) => void) | undefined;
+  /** Default: everybody is served. */
+  readonly gate?: SessionGate | undefined;
   /** An error as this connection's clients see it. */
   readonly toProblem: (error: AppError) => Problem;
 }
 
-type TopicMessage = Extract<ClientMessage, { params: unknown }>;
+type TopicMessage = Extract<ClientMessage, { method: 'subscribe' | 'unsubscribe' }>;
+type AuthMessage = Extract<ClientMessage, { method: 'auth' }>;
+
+/** Messages kept while a credential is looked at: clients need not wait for the answer before they subscribe. */
+const MAX_KEPT_MESSAGES = 64;
 
 const envelope = z.looseObject({
   method: z.string().max(32).optional().catch(undefined),
@@ -46,6 +63,9 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #subscriptions: Subscriptions;
   readonly #allowance: Allowance;
+  readonly #gate: SessionGate;
+  /** What came while a credential is looked at; null: none is. */
+  #kept: object[] | null = null;
 
   /** Takes the connection over: its end closes every subscription. */
   constructor(options: SessionOptions) {
@@ -53,6 +73,7 @@ export class Session {
     this.#connection = options.connection;
     this.#subscriptions = new Subscriptions(options);
     this.#allowance = new Allowance(options.monotonic());
+    this.#gate = options.gate ?? OPEN_GATE;
     this.#connection.onEnd = () => {
       this.#subscriptions.closeAll();
     };
@@ -75,19 +96,58 @@ export class Session {
       this.#refuse(new AppError('invalid_request', 'A message must be a JSON object in a text frame.'), {});
       return;
     }
+    this.#takeInTurn(read);
+  }
+
+  #takeInTurn(read: object): void {
+    if (this.#kept === null) this.#take(read);
+    else if (this.#kept.length < MAX_KEPT_MESSAGES) this.#kept.push(read);
+    else
+      this.#refuse(new AppError('client_rate_limited', 'Too many messages before the answer to auth.'), {});
+  }
+
+  #take(read: object): void {
     try {
-      this.#serve(readInput(clientMessage, read, 'message'));
+      const message = readInput(clientMessage, read, 'message');
+      if (message.method === 'auth') {
+        void this.#authenticate(message);
+        return;
+      }
+      const refusal = this.#gate.refusal();
+      if (refusal !== null) throw refusal;
+      this.#serve(message);
     } catch (thrown) {
       const { method, req_id } = envelope.safeParse(read).data ?? {};
       this.#refuse(AppError.from(thrown), { method, req_id });
     }
   }
 
+  /** A credential that is not good ends the connection. Never rejects. */
+  async #authenticate({ method, params, req_id }: AuthMessage): Promise<void> {
+    this.#kept = [];
+    const refusal = await this.#gate.authenticate(params.token);
+    const kept = this.#kept;
+    this.#kept = null;
+    if (this.#connection.ended) return;
+    if (refusal !== null) {
+      const problem = this.#options.toProblem(refusal);
+      this.#connection.fail(refusal, { ...problem, method, req_id, ...sandboxMark(this.#options) });
+      return;
+    }
+    this.#reply({ method, req_id, success: true });
+    for (const message of kept) this.#takeInTurn(message);
+  }
+
   #pong(req_id: ReqId | undefined): void {
+    const refusal = this.#kept === null ? this.#gate.refusal() : null;
+    if (refusal !== null) {
+      this.#refuse(refusal, { method: 'ping', req_id });
+      return;
+    }
     this.#connection.deliver(pingReply(req_id, this.#options.now()), null);
   }
 
-  #serve(message: ClientMessage): void {
+  #serve(message: Exclude<ClientMessage, AuthMessage>): void {
     const { method, req_id } = message;
     if (method === 'ping') this.#pong(req_id);
     else if (method === 'list')
