@@ -30,6 +30,10 @@ const COMMANDS: Readonly<Record<string, ListedCommand>> = {
     summary: 'look after the candle store: info, check, verify, backup, export, vacuum, copy',
     load: async () => (await import('./store.js')).store,
   },
+  plans: {
+    summary: 'say how much keys may ask for: list, set',
+    load: async () => (await import('./plans.js')).plans,
+  },
 };
 
 /** The command that runs when no name is given. */
