@@ -9,7 +9,7 @@ export default {
     // The ledger's stores, which the app will import when they are wanted.
     'src/ledger/{postgres,sqlite}/*-store.ts',
     'scripts/*.{ts,js}',
-    'bench/floors/*.js',
+    'bench/{floors,workloads}/*.js',
     'test/**/*.test.ts',
     // Processes and probes of the end-to-end tests.
     'test/e2e/*.js',

@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- B1 B4 …] [--smoke]: every figure with its floor in the same run. Prints the table and writes
+ * npm run bench [-- B1 L2 ledger …] [--smoke]: every figure with its floor in the same run. Prints the table and writes
  * bench/results/latest.json. --smoke runs each once, checks that it counts what it claims, and judges nothing.
  */
 import { execFileSync } from 'node:child_process';
@@ -7,6 +7,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { fanout } from './figures/fanout.js';
 import { PYTHON, PYTHON_PACKAGES, cachedAnswers } from './figures/http.js';
 import { latency } from './figures/latency.js';
+import { ledger } from './figures/ledger.js';
+import { ledgerLoad } from './figures/ledger-load.js';
 import { memory } from './figures/memory.js';
 import { miss } from './figures/miss.js';
 import { scale } from './figures/scale.js';
@@ -15,7 +17,11 @@ import type { Figure, Row } from './lib/figure.js';
 import { stopAll } from './lib/processes.js';
 import { machine, table } from './lib/report.js';
 
-const FIGURES: readonly Figure[] = [cachedAnswers, fanout, memory, latency, start, miss, scale];
+const FIGURES: readonly Figure[] = [
+  ...[cachedAnswers, fanout, memory, latency, start, miss, ledger, ledgerLoad, scale],
+];
+/** Words that stand for several ids. */
+const GROUPS: ReadonlyMap<string, readonly Figure[]> = new Map([['LEDGER', [ledger, ledgerLoad]]]);
 /** A program, what proves that it is there, and Debian's packages that bring it. */
 const NEEDS = [
   ['wrk', ['--version'], 'wrk'],
@@ -36,14 +42,18 @@ const missingNeeds = (): string[] =>
     return [];
   });
 
-const arguments_ = process.argv.slice(2);
+const arguments_ = process.argv
+  .slice(2)
+  .flatMap((word) => GROUPS.get(word.toUpperCase())?.flatMap(({ ids }) => ids) ?? [word]);
 const unknown = arguments_.filter(
   (argument) =>
     argument !== '--smoke' &&
     !FIGURES.some(({ ids }) => ids.some((id) => id.toUpperCase() === argument.toUpperCase())),
 );
 if (unknown.length > 0) {
-  console.error(`usage: npm run bench [-- <id> ...]; ids: ${FIGURES.flatMap(({ ids }) => ids).join(' ')}`);
+  console.error(
+    `usage: npm run bench [-- <id> ...]; ids: ${FIGURES.flatMap(({ ids }) => ids).join(' ')}, or ledger for L1a to L4`,
+  );
   process.exit(unknown.includes('--help') ? 0 : 2);
 }
 const smoke = arguments_.includes('--smoke');
@@ -81,7 +91,9 @@ const lane = async (): Promise<void> => {
 };
 await Promise.all(Array.from({ length: LANES }, lane));
 const numberOf = ({ id }: Row): number => Number(/\d+/.exec(id)?.[0]);
-const rows = chosen.flatMap((figure) => found.get(figure) ?? []).sort((a, b) => numberOf(a) - numberOf(b));
+const rows = chosen
+  .flatMap((figure) => found.get(figure) ?? [])
+  .sort((a, b) => a.id.charCodeAt(0) - b.id.charCodeAt(0) || numberOf(a) - numberOf(b));
 for (const row of rows) if (row.counted === 0) failures.push(`${row.id}: counted nothing`);
 
 console.log(table(rows, { smoke }));

@@ -1,18 +1,16 @@
 /** B8: the venue's send to the client's receipt. B9: event-loop delay of the main thread under its worst load. */
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
 import { Fanout, clientFrame, upgradeRequest, type FanoutOptions } from '../lib/fanout.js';
 import { single, type Context, type Figure, type Row } from '../lib/figure.js';
+import { readProbe, withProbe, type LoopDelay } from '../lib/loop-delay.js';
 import { pause } from '../lib/processes.js';
 import { get, startProduct, startVenues, type Running } from '../lib/product.js';
 import { quantile, spread, type Spread } from '../lib/statistics.js';
 import { FIRST_EVENT_S, QUERY } from './fanout.js';
-
-const probe = fileURLToPath(new URL('../lib/loop-probe.js', import.meta.url));
 
 /** Venue timestamps are whole milliseconds, cut: on average the true instant lies half a millisecond later. */
 const TRUNCATION_MS = 0.5;
@@ -79,19 +77,6 @@ const delivery = async (context: Context): Promise<Row> => {
   }
 };
 
-interface LoopDelay {
-  readonly p50: number;
-  readonly p99: number;
-  readonly max: number;
-  readonly count: number;
-}
-
-const readProbe = async (product: Running, file: string): Promise<LoopDelay> => {
-  product.process.kill('SIGUSR2');
-  await pause(200);
-  return JSON.parse(readFileSync(file, 'utf8')) as LoopDelay;
-};
-
 /** Together 5,000 messages a second, and some more for the ticks that a busy machine leaves out. */
 const SYMBOLS_WATCHED = 110;
 const TICKS_WATCHED = 50;
@@ -121,7 +106,7 @@ const underLoad = async (
 ): Promise<{ delay: LoopDelay; incoming: number; delivered: number; cachedP99: number }> => {
   const file = join(mkdtempSync(join(tmpdir(), 'bench-probe-')), 'delay.json');
   const venues = await startVenues({ markets: context.smoke ? 150 : 3000, ticks: TICKS_WATCHED });
-  const env = { NODE_OPTIONS: `--import ${probe}`, BENCH_PROBE: file, EXCHANGE_WORKERS: workers };
+  const env = { ...withProbe(file), EXCHANGE_WORKERS: workers };
   const product = await startProduct(venues, env, '0,1');
   const socket = new WebSocket(`ws://127.0.0.1:${product.port}/ws`);
   try {

@@ -1,9 +1,13 @@
 /** The product and its simulated venues, started as their users start them. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { pause, startChild, untilAnswers, type Child, type ChildOptions } from './processes.js';
+import { pause, startChild, untilAnswers, untilListens, type Child, type ChildOptions } from './processes.js';
 import { freePort } from '../../test/support/free-port.js';
 
 const dist = (path: string): string => fileURLToPath(new URL(`../../dist/${path}`, import.meta.url));
+const quickCandles = fileURLToPath(new URL('../workloads/quick-candles.js', import.meta.url));
 
 export interface Running extends Child {
   readonly url: string;
@@ -39,6 +43,14 @@ export const startVenues = async ({
   return { ...child, url, port };
 };
 
+/** In front of the simulated venues, on the load's core: candles of Binance that cost next to nothing to make. */
+export const startQuickCandles = async (venues: Running): Promise<Running> => {
+  const port = await freePort();
+  const child = startChild([process.execPath, quickCandles, String(port), venues.url], { core: 1 });
+  await untilListens(port);
+  return { ...child, port, url: `http://127.0.0.1:${port}` };
+};
+
 /** The built server on its own core, with default settings but for what `env` says. */
 export const startProduct = async (
   venues: Running,
@@ -50,13 +62,14 @@ export const startProduct = async (
   return { ...child, url, port };
 };
 
-/** As `startProduct`, without waiting for the first answer. */
+/** As `startProduct`, without waiting for the first answer. Its candles are in a folder of its own, which ends with it. */
 export const launchProduct = async (
   venues: Running,
   env: Readonly<Record<string, string>> = {},
   core: ChildOptions['core'] = 0,
 ): Promise<{ child: Child; url: string; port: number }> => {
   const port = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), 'bench-store-'));
   const child = startChild([process.execPath, dist('cli.js')], {
     core,
     env: {
@@ -65,10 +78,15 @@ export const launchProduct = async (
       PORT: String(port),
       SANDBOX: venues.url,
       REDIS_ENABLED: 'false',
+      STORE_URL: `sqlite:${join(folder, 'candles.db')}`,
       ...env,
     },
   });
-  return { child, url: `http://127.0.0.1:${port}`, port };
+  const stop = async (): Promise<void> => {
+    await child.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { child: { ...child, stop }, url: `http://127.0.0.1:${port}`, port };
 };
 
 /** The answer's bytes; throws with the product's words where it is not a 200. */

@@ -1,20 +1,26 @@
 /** Stored candles as a part of the answer's JSON: numbers exactly as JSON.stringify prints them. */
-import { candleOf } from './rows.js';
-import type { StoredCandle } from './settle.js';
-import type { JsonCandles, SqlRow } from './sql.js';
+import type { JsonCandles, SqlValue } from './sql.js';
+
+/** What of a row of the table of candles is read for an answer, in this order. */
+export const CANDLE_COLUMNS = ['ts', 'open', 'high', 'low', 'close', 'volume'] as const;
+
+type CandleValues = readonly (SqlValue | undefined)[];
 
 const encoder = new TextEncoder();
 
-const candleJson = ({ timestamp, open, high, low, close, volume }: StoredCandle): string =>
-  `{"timestamp":${timestamp},"open":${open},"high":${high},"low":${low},"close":${close},"volume":${volume},"closed":true}`;
+const figure = (value: SqlValue | undefined): number | null => {
+  if (value === null || typeof value === 'number') return value;
+  throw new Error('The store holds something unexpected in candles.');
+};
+
+const candleJson = ([ts, open, high, low, close, volume]: CandleValues): string =>
+  `{"timestamp":${figure(ts)},"open":${figure(open)},"high":${figure(high)},"low":${figure(low)},` +
+  `"close":${figure(close)},"volume":${figure(volume)},"closed":true}`;
 
 /** Rows of the table of candles, oldest first. */
-export const jsonCandles = (rows: readonly SqlRow[]): JsonCandles => {
-  const candles = rows.map(candleOf);
-  return {
-    json: encoder.encode(candles.map(candleJson).join(',')),
-    count: candles.length,
-    first: candles[0]?.timestamp ?? null,
-    last: candles.at(-1)?.timestamp ?? null,
-  };
-};
+export const jsonCandles = (rows: readonly CandleValues[]): JsonCandles => ({
+  json: encoder.encode(rows.map(candleJson).join(',')),
+  count: rows.length,
+  first: figure(rows[0]?.[0] ?? null),
+  last: figure(rows.at(-1)?.[0] ?? null),
+});

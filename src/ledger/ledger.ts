@@ -72,6 +72,7 @@ export interface Ledger extends LedgerReader {
   /** Of the whole series where the range is left out; the newest first. */
   revisions(name: SeriesName, asked: AskedSpan, limit: number): Promise<readonly Revision[]>;
   exporting(name: SeriesName, asked: AskedSpan): Promise<ExportPlan>;
+  /** Without `to` up to the latest settled candle: an open job from the same start that was asked for so is extended. */
   addJob(name: SeriesName, span: { readonly from: Millis; readonly to: Millis | undefined }): Promise<Job>;
   job(id: string): Promise<Job | null>;
   jobs(limit: number): Promise<readonly Job[]>;
@@ -189,8 +190,9 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
     addJob: (name, asked) =>
       guarded(async (store) => {
         await requireInterval(exchanges, name);
-        const { name: own, span } = await locate(store, name, asked);
-        const job = await store.addJob({ ...own, ...span, origin: 'api' }, now());
+        const { name: own, span, interval } = await locate(store, name, asked);
+        const latestWithin = asked.to === undefined ? settleMs + interval.ms : undefined;
+        const job = await store.addJob({ ...own, ...span, origin: 'api', latestWithin }, now());
         backfill.wake();
         return job;
       }),

@@ -69,7 +69,8 @@ export const mergePage = (page: SettledPage, held: Held): Changes => {
     const old = held.candles.get(row.timestamp);
     if (old === undefined) {
       inserted += 1;
-      upserts.push({ ...row, source, revised: false, disputed: false });
+      const { timestamp, open, high, low, close, volume } = row;
+      upserts.push({ timestamp, open, high, low, close, volume, source, revised: false, disputed: false });
       continue;
     }
     if (old.disputed || RANK[source] < RANK[old.source]) continue;

@@ -4,7 +4,7 @@ import type { Millis } from '../schemas/common.js';
 import { jobCountOf, jobOf, numberOf, onlyRow, textOf } from './rows.js';
 import type { Database, Sql, SqlRow, SqlValue } from './sql.js';
 import { StoreError } from './store-error.js';
-import { OPEN_STATES, type CandleStore, type Due, type Job, type JobUpdate, type NewJob } from './store.js';
+import { OPEN_STATES, type CandleStore, type Due, type Job, type JobUpdate } from './store.js';
 
 const OPEN = OPEN_STATES.map((state) => `'${state}'`).join(', ');
 
@@ -18,9 +18,9 @@ const COLUMNS = {
   etaSeconds: 'eta_seconds',
   waitingFor: 'waiting_for',
   error: 'error',
-} as const satisfies Record<keyof JobUpdate, string>;
+} as const satisfies Record<Exclude<keyof JobUpdate, 'ifTo'>, string>;
 
-const isColumn = (key: string): key is keyof JobUpdate => Object.hasOwn(COLUMNS, key);
+const isColumn = (key: string): key is keyof typeof COLUMNS => Object.hasOwn(COLUMNS, key);
 
 /** An ended job stays ended: `null` tells the caller that the job has ended. */
 export const updateJobIn = async (
@@ -29,11 +29,14 @@ export const updateJobIn = async (
   { update, at }: { readonly update: JobUpdate; readonly at: Millis },
 ): Promise<Job | null> => {
   const values: SqlValue[] = [id, at];
-  const sets = Object.entries(update)
-    .filter(([key]) => isColumn(key))
-    .map(([key, value]) => `${COLUMNS[key as keyof JobUpdate]} = $${values.push(value)}`);
+  const { ifTo, ...change } = update;
+  const sets = Object.entries(change).flatMap(([key, value]) =>
+    isColumn(key) ? [`${COLUMNS[key]} = $${values.push(value)}`] : [],
+  );
+  const unless = ifTo === undefined ? '' : ` AND COALESCE(to_ts, -1) = $${values.push(ifTo ?? -1)}`;
   const [row] = await sql.all(
-    `UPDATE jobs SET ${['updated_at = $2', ...sets].join(', ')} WHERE id = $1 AND state IN (${OPEN}) RETURNING *`,
+    `UPDATE jobs SET ${['updated_at = $2', ...sets].join(', ')}
+     WHERE id = $1 AND state IN (${OPEN})${unless} RETURNING *`,
     values,
   );
   return row === undefined ? null : jobOf(row);
@@ -47,6 +50,10 @@ export const requireLease = async (
   const held = await sql.run('UPDATE leases SET fence = fence WHERE name = $1 AND owner = $2', [name, owner]);
   if (held === 0) throw new StoreError('busy', 'Another server works on this exchange now.');
 };
+
+/** Was its end the latest settled candle when it was made? Without a bound none is taken for that. */
+const isLatest = ({ to, createdAt }: Job, within: Millis | undefined): boolean =>
+  within !== undefined && to !== null && to > createdAt - within;
 
 type JobCalls = Pick<
   CandleStore,
@@ -69,16 +76,25 @@ type JobCalls = Pick<
 export const createSqlJobs = (database: Database, databaseNow: string): JobCalls => {
   const one = (rows: readonly SqlRow[]): Job | null => (rows[0] === undefined ? null : jobOf(rows[0]));
   return {
-    addJob: (job: NewJob, at) =>
+    addJob: (job, at) =>
       database.transaction('jobs', async (sql) => {
-        const { exchange, symbol, interval, from, to, origin } = job;
-        const equal = await sql.all(
+        const { exchange, symbol, interval, from, to, origin, latestWithin } = job;
+        const rows = await sql.all(
           `SELECT * FROM jobs WHERE exchange = $1 AND symbol = $2 AND "interval" = $3 AND from_ts = $4
-           AND COALESCE(to_ts, -1) = $5 AND state IN (${OPEN})`,
-          [exchange, symbol, interval, from, to ?? -1],
+           AND state IN (${OPEN}) ORDER BY number`,
+          [exchange, symbol, interval, from],
         );
-        const known = one(equal);
-        if (known !== null) return known;
+        const open = rows.map(jobOf);
+        const equal = open.find((other) => other.to === to);
+        if (equal !== undefined) return equal;
+        const shorter = open.find((other) => isLatest(other, latestWithin) && (other.to ?? 0) < (to ?? 0));
+        if (shorter !== undefined) {
+          const longer = await sql.all('UPDATE jobs SET to_ts = $2 WHERE id = $1 RETURNING *', [
+            shorter.id,
+            to,
+          ]);
+          return jobOf(onlyRow(longer));
+        }
         const last = onlyRow(await sql.all('SELECT COALESCE(MAX(number), 0) AS number FROM jobs'));
         const number = numberOf(last, 'number') + 1;
         const made = await sql.all(

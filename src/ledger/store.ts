@@ -53,7 +53,7 @@ export const OPEN_STATES: readonly JobState[] = ['queued', 'running', 'waiting']
 /** api: a caller's or the command line's; setting: BACKFILL's; read: a request met what is not known. */
 export type JobOrigin = 'api' | 'setting' | 'read';
 
-export interface NewJob extends SeriesName {
+interface NewJob extends SeriesName {
   readonly from: Millis;
   /** null: without an end, up to the latest settled candle. */
   readonly to: Millis | null;
@@ -87,7 +87,10 @@ export type JobUpdate = Partial<
     Job,
     'symbol' | 'state' | 'percent' | 'pages' | 'candles' | 'reached' | 'etaSeconds' | 'waitingFor' | 'error'
   >
->;
+> & {
+  /** The job's end as its worker knows it: where it was extended meanwhile, nothing changes. */
+  readonly ifTo?: Millis | null | undefined;
+};
 
 /** What a job's page changes of the job. */
 interface JobWrite {
@@ -137,8 +140,11 @@ export interface CandleStore {
     },
   ): Promise<void>;
 
-  /** An equal open job is given instead of a second one. */
-  addJob(job: NewJob, at: Millis): Promise<Job>;
+  /**
+   * An equal open job is given instead of a second one. `latestWithin`: `to` is the latest settled candle, and so was that
+   * of an open job whose end lies within this time before it was made; such a job is extended to `to`, and given.
+   */
+  addJob(job: NewJob & { readonly latestWithin?: Millis | undefined }, at: Millis): Promise<Job>;
   job(id: string): Promise<Job | null>;
   /** The newest first. */
   jobs(limit: number): Promise<Job[]>;

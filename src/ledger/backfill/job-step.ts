@@ -73,7 +73,8 @@ export const createJobSteps = (deps: JobStepsDeps): JobSteps => {
     memories.delete(job.id);
     const change = plans.progress(job, plan);
     const end = { state: 'done', percent: 100, etaSeconds: null, waitingFor: null, error: null } as const;
-    if ((await store.updateJob(job.id, { ...change, ...end }, now())) === null) return;
+    // One that was extended meanwhile goes on.
+    if ((await store.updateJob(job.id, { ...change, ...end, ifTo: job.to }, now())) === null) return;
     for (const { from, to, state, recheckAt } of plan.coverage)
       if (state === 'suspect' && recheckAt !== null) await store.addDue({ ...name, at: recheckAt, from, to });
     log.info({ ...name, id: job.id, candles: change.candles }, 'a backfill is done');

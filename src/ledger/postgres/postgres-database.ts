@@ -1,6 +1,6 @@
 /** PostgreSQL as a Database; TimescaleDB is used where it is there. */
 import pg from 'pg';
-import { jsonCandles } from '../candle-json.js';
+import { CANDLE_COLUMNS, jsonCandles } from '../candle-json.js';
 import { numberOf, onlyRow, textOf } from '../rows.js';
 import { newerSchema, pending, readMigrations, type Migration } from '../migrations.js';
 import { StoreError } from '../store-error.js';
@@ -199,7 +199,7 @@ const createPostgresDatabase = (pool: pg.Pool): Database => ({
     const text = `${RANGE} ORDER BY ts ${newest ? 'DESC' : 'ASC'} LIMIT $4`;
     const rows = await sqlOf(pool).all(text, [series, from, to, limit]);
     if (newest) rows.reverse();
-    return jsonCandles(rows);
+    return jsonCandles(rows.map((row) => CANDLE_COLUMNS.map((column) => row[column])));
   },
   async size() {
     const sizes = await sqlOf(pool).all(SIZE, [TABLES]);

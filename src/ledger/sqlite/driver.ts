@@ -5,9 +5,11 @@ import { runInNewContext } from 'node:vm';
 import { StoreError } from '../store-error.js';
 import type { SqlRow, SqlValue } from '../sql.js';
 
-export interface SqliteStatement {
+interface SqliteStatement {
   all(...values: SqlValue[]): unknown[];
   run(...values: SqlValue[]): { readonly changes: number | bigint };
+  /** Rows as lists instead of objects; not in every version of Node. */
+  setReturnArrays?(on: boolean): void;
 }
 
 export interface SqliteConnection {
@@ -118,10 +120,20 @@ export const sqliteFault = (thrown: unknown): StoreError => {
 
 const isRow = (value: unknown): value is SqlRow => typeof value === 'object' && value !== null;
 
+interface Prepared {
+  readonly statement: SqliteStatement;
+  /** Which value goes where. */
+  readonly order: readonly number[];
+  readonly isInOrder: boolean;
+}
+
+const bound = ({ order, isInOrder }: Prepared, values: readonly SqlValue[]): readonly SqlValue[] =>
+  isInOrder && values.length === order.length ? values : order.map((index) => values[index] ?? null);
+
 /** Statements are prepared once; `$n` may stand in a text more than once. */
 export class SqliteSession {
   readonly #connection: SqliteConnection;
-  readonly #statements = new Map<string, { readonly statement: SqliteStatement; readonly order: number[] }>();
+  readonly #statements = new Map<string, Prepared>();
 
   constructor(connection: SqliteConnection) {
     this.#connection = connection;
@@ -133,15 +145,24 @@ export class SqliteSession {
 
   all(text: string, values: readonly SqlValue[] = []): SqlRow[] {
     return this.#guard(() => {
-      const { statement, order } = this.#prepared(text);
-      return statement.all(...order.map((index) => values[index] ?? null)).filter(isRow);
+      const prepared = this.#prepared(text);
+      return prepared.statement.all(...bound(prepared, values)).filter(isRow);
+    });
+  }
+
+  /** Rows as lists of their columns, which costs half of what objects cost where the driver has it. */
+  lists(text: string, values: readonly SqlValue[]): SqlValue[][] {
+    return this.#guard(() => {
+      const prepared = this.#prepared(text, { asLists: true });
+      const rows = prepared.statement.all(...bound(prepared, values)).filter(isRow);
+      return rows.map((row) => (Array.isArray(row) ? row : Object.values(row)));
     });
   }
 
   run(text: string, values: readonly SqlValue[] = []): number {
     return this.#guard(() => {
-      const { statement, order } = this.#prepared(text);
-      return Number(statement.run(...order.map((index) => values[index] ?? null)).changes);
+      const prepared = this.#prepared(text);
+      return Number(prepared.statement.run(...bound(prepared, values)).changes);
     });
   }
 
@@ -150,16 +171,19 @@ export class SqliteSession {
     this.#connection.close();
   }
 
-  #prepared(text: string) {
-    let known = this.#statements.get(text);
+  #prepared(text: string, { asLists } = { asLists: false }): Prepared {
+    const key = asLists ? `lists ${text}` : text;
+    let known = this.#statements.get(key);
     if (known === undefined) {
       const order: number[] = [];
       const plain = text.replace(/\$(\d+)/g, (_match, number: string) => {
         order.push(Number(number) - 1);
         return '?';
       });
-      known = { statement: this.#connection.prepare(plain), order };
-      this.#statements.set(text, known);
+      const isInOrder = order.every((place, index) => place === index);
+      known = { statement: this.#connection.prepare(plain), order, isInOrder };
+      if (asLists) known.statement.setReturnArrays?.(true);
+      this.#statements.set(key, known);
     }
     return known;
   }

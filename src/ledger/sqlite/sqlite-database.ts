@@ -1,6 +1,6 @@
 /** One SQLite file as a Database. Synchronous underneath: it belongs into a thread of its own. */
 import { statSync } from 'node:fs';
-import { jsonCandles } from '../candle-json.js';
+import { CANDLE_COLUMNS, jsonCandles } from '../candle-json.js';
 import { numberOf, onlyRow, textOf } from '../rows.js';
 import { newerSchema, pending, type Migration } from '../migrations.js';
 import { StoreError } from '../store-error.js';
@@ -18,8 +18,7 @@ const UPSERT = `INSERT INTO candles (series_id, ts, open, high, low, close, volu
     close = excluded.close, volume = excluded.volume, meta = excluded.meta`;
 /** The same for numbers that a driver would bind as whole ones. */
 const UPSERT_TEXT = UPSERT.replace(/\$([3-7])/g, 'CAST($$$1 AS REAL)');
-const RANGE =
-  'SELECT ts, open, high, low, close, volume FROM candles WHERE series_id = $1 AND ts >= $2 AND ts < $3';
+const RANGE = `SELECT ${CANDLE_COLUMNS.join(', ')} FROM candles WHERE series_id = $1 AND ts >= $2 AND ts < $3`;
 
 /** @photostructure/sqlite binds what is within 2.2e-16 of a whole number as that number: 1e-20 would become 0. */
 const looksWhole = (value: number | null): boolean =>
@@ -177,16 +176,16 @@ const createSqliteDatabase = (session: SqliteSession, file: string): Database =>
       settled(() => {
         for (const row of candles) {
           const { timestamp, open, high, low, close, volume } = row;
-          const figures = [open, high, low, close, volume];
-          if (figures.some(looksWhole))
-            session.run(UPSERT_TEXT, [series, timestamp, ...figures.map(asText), metaOf(row)]);
-          else session.run(UPSERT, [series, timestamp, open, high, low, close, volume, metaOf(row)]);
+          if ([open, high, low, close, volume].some(looksWhole)) {
+            const texts = [open, high, low, close, volume].map(asText);
+            session.run(UPSERT_TEXT, [series, timestamp, ...texts, metaOf(row)]);
+          } else session.run(UPSERT, [series, timestamp, open, high, low, close, volume, metaOf(row)]);
         }
       }),
     candlesJson: ({ series, from, to, limit, newest }) =>
       settled((): JsonCandles => {
         const order = newest ? 'DESC' : 'ASC';
-        const rows = session.all(`${RANGE} ORDER BY ts ${order} LIMIT $4`, [series, from, to, limit]);
+        const rows = session.lists(`${RANGE} ORDER BY ts ${order} LIMIT $4`, [series, from, to, limit]);
         return jsonCandles(newest ? rows.reverse() : rows);
       }),
     size: () =>

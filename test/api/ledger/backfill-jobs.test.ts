@@ -55,6 +55,28 @@ test('an equal open job is given again, an ended one is not', async () => {
   expect((await backfill(app, asked)).id).not.toBe(first.id);
 });
 
+test('without an end, asked for again a minute later: the same open job, up to the latest candle of then', async () => {
+  const app = await rig.app();
+  rig.sandbox.control.setFault({ match: 'ohlcv', fault: { type: 'status', status: 503 } });
+  const { exchange, symbol, interval, from } = minutes(rig, 100);
+  const asked = { exchange, symbol, interval, from };
+  const first = await backfill(app, asked);
+  rig.ahead = 2 * MINUTE;
+  const again = await backfill(app, asked);
+  expect(again.id).toBe(first.id);
+  expect(again.to).toBeGreaterThanOrEqual(first.to + 2 * MINUTE);
+  expect((await backfill(app, { ...asked, from: from - MINUTE })).id).not.toBe(first.id);
+  rig.sandbox.control.clearFaults();
+  rig.ahead = 70_000 + 2 * MINUTE;
+  await backfill(app, minutes(rig, 1));
+  expect(await done(app, first.id)).toMatchObject({
+    ...{ state: 'done', percent: 100, to: again.to },
+    candles: (again.to - from) / MINUTE,
+  });
+  // An ended one is not begun again.
+  expect((await backfill(app, asked)).id).not.toBe(first.id);
+});
+
 test('where nothing is missing the job is done without a request, also in a cool-down', async () => {
   const app = await rig.app();
   const asked = minutes(rig, 100);

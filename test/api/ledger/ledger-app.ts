@@ -16,6 +16,7 @@ export const DAY = 1440 * MINUTE;
 
 export interface Backfill {
   readonly id: string;
+  readonly to: number;
   readonly state: string;
   readonly percent: number;
   readonly pages: number;

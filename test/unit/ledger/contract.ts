@@ -289,6 +289,34 @@ export const storeContract = (
       expect((await store.jobs(1))[0]).toMatchObject({ state: 'queued', createdAt: 6 });
     });
 
+    test('jobs up to the latest candle: an open one is extended, and does not end at the end it had before', async () => {
+      const symbol = 'LAT/EST';
+      const at = T0 + DAY;
+      const add = (to: number, postedAt: number, latestWithin?: number) =>
+        store.addJob({ ...NAME, symbol, from: T0, to, origin: 'api', latestWithin }, postedAt);
+      const job = await add(at, at + 20_000, 70_000);
+      const later = await add(at + MINUTE, at + 80_000, 70_000);
+      expect(later).toMatchObject({ id: job.id, to: at + MINUTE, state: 'queued' });
+      expect((await add(at + MINUTE, at + 90_000, 70_000)).id).toBe(job.id);
+      // Its worker knew the end of before.
+      expect(await store.updateJob(job.id, { state: 'done', ifTo: at }, at + 90_000)).toBeNull();
+      expect(await store.job(job.id)).toMatchObject({ state: 'queued' });
+      // Other ranges stay jobs of their own: one that ends long ago, one with an end of its own, one that reaches further.
+      const ended = await add(at - DAY / 2, at + 100_000);
+      expect(ended.id).not.toBe(job.id);
+      const explicit = await add(at + 2 * MINUTE, at + 140_000);
+      expect(explicit.id).not.toBe(job.id);
+      const next = await add(at + 3 * MINUTE, at + 200_000, 70_000);
+      expect(next).toMatchObject({ id: job.id, to: at + 3 * MINUTE });
+      expect(await store.job(ended.id)).toMatchObject({ to: at - DAY / 2 });
+      expect(
+        await store.updateJob(job.id, { state: 'done', ifTo: at + 3 * MINUTE }, at + 210_000),
+      ).toMatchObject({
+        state: 'done',
+      });
+      expect((await add(at + 4 * MINUTE, at + 260_000, 70_000)).id).not.toBe(job.id);
+    });
+
     test('a page and the progress of its job are written together', async () => {
       const job = await store.addJob({ ...NAME, symbol: 'JO/B', from: 0, to: null, origin: 'setting' }, 1);
       const settled = settlePage(pageOf({ symbol: 'JO/B' }), 0);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readMigrations } from '../../../src/ledger/migrations.js';
 import { createSqlStore } from '../../../src/ledger/sql-store.js';
-import { loadSqlite } from '../../../src/ledger/sqlite/driver.js';
+import { loadSqlite, SqliteSession } from '../../../src/ledger/sqlite/driver.js';
 import { openSqliteFile, SQLITE_NOW } from '../../../src/ledger/sqlite/sqlite-database.js';
 import { storeContract } from './contract.js';
 
@@ -27,4 +27,31 @@ storeContract('a store in a SQLite file', () => {
 
 test("the driver is Node's own where Node has one, else the package", () => {
   expect(loadSqlite().name).toBe(isBuiltin('node:sqlite') ? 'node:sqlite' : '@photostructure/sqlite');
+});
+
+test('rows are lists of their columns, also of a driver that gives objects only', () => {
+  const connection = loadSqlite().open(':memory:');
+  const objectsOnly = {
+    exec: (text: string) => connection.exec(text),
+    close: () => connection.close(),
+    prepare: (text: string) => {
+      const statement = connection.prepare(text);
+      return {
+        all: (...values: (string | number | null)[]) => statement.all(...values),
+        run: (...values: (string | number | null)[]) => statement.run(...values),
+      };
+    },
+  };
+  const text = 'SELECT $2 AS second, $1 AS first, $2 AS again, NULL AS none';
+  for (const driver of [connection, objectsOnly]) {
+    const session = new SqliteSession(driver);
+    expect(session.lists(text, [1.5, 'x'])).toEqual([['x', 1.5, 'x', null]]);
+    expect({ ...session.all(text, [1.5, 'x'])[0] }).toEqual({
+      second: 'x',
+      first: 1.5,
+      again: 'x',
+      none: null,
+    });
+  }
+  connection.close();
 });
