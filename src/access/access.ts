@@ -37,8 +37,8 @@ export interface Access {
   ask(request: AccessRequest): Promise<Principal | AppError>;
   /** Counts a refusal of a credential that came from `client`; gives the refusal to answer with. */
   failed(refusal: AppError, client: string): AppError;
-  /** Whether `client` has failed so often that no new credential of it is looked at. */
-  isBarred(client: string): boolean;
+  /** Refuses a client that has failed so often that no new credential of it is looked at; null: it has not. */
+  barred(client: string): AppError | null;
   /** What refuses a URL that holds a key, which counts as leaked from then on. */
   urlFault(url: string): AppError | undefined;
   readonly keys: Keys;

@@ -15,7 +15,8 @@ interface Window {
 export interface FailedAttempts {
   /** Counts one failure of `client`; gives what refuses it where there were too many. */
   add(client: string): AppError | null;
-  isBarred(client: string): boolean;
+  /** The same without counting. */
+  barred(client: string): AppError | null;
 }
 
 /** `now`: the clock of durations. */
@@ -36,18 +37,22 @@ export const createFailedAttempts = (now: () => Millis): FailedAttempts => {
     const window = windows.get(client);
     return window !== undefined && window.endsAt > at ? window : undefined;
   };
+  const refusalOf = ({ count, endsAt }: Window, at: Millis): AppError | null => {
+    if (count <= MAX_FAILURES) return null;
+    const detail = `More than ${MAX_FAILURES} requests with wrong credentials within ${WINDOW_MS / 1000} seconds.`;
+    return new AppError('too_many_auth_failures', detail, { retryAfterMs: endsAt - at });
+  };
   return {
     add(client) {
       const at = now();
       const window = running(client, at) ?? open(client, at);
       window.count += 1;
-      if (window.count <= MAX_FAILURES) return null;
-      return new AppError(
-        'too_many_auth_failures',
-        `More than ${MAX_FAILURES} requests with wrong credentials within ${WINDOW_MS / 1000} seconds.`,
-        { retryAfterMs: window.endsAt - at },
-      );
+      return refusalOf(window, at);
     },
-    isBarred: (client) => (running(client, now())?.count ?? 0) > MAX_FAILURES,
+    barred(client) {
+      const at = now();
+      const window = running(client, at);
+      return window === undefined ? null : refusalOf(window, at);
+    },
   };
 };

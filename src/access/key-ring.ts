@@ -3,7 +3,8 @@
  * About 1 kB a key.
  */
 import type { Changes, KeyRow, PlanRow } from './store/store.js';
-import { limitsOf, planMembers, UNLIMITED, type Plan } from './plan.js';
+import { UNLIMITED, type Plan } from './plan.js';
+import { limitsOfText } from './plan-limits.js';
 import { Principal, type PrincipalState, type StreamWatch } from './principal.js';
 
 export interface RingKey {
@@ -43,7 +44,7 @@ export const createKeyRing = ({
 
   const setPlan = ({ name, limits }: PlanRow): void => {
     known.add(name);
-    plan(name).limits = limitsOf(planMembers.parse(JSON.parse(limits)));
+    plan(name).limits = limitsOfText(limits);
   };
 
   const stateOf = ({ name, scopes, plan: planName, expiresAt, revokedAt }: KeyRow): PrincipalState => ({

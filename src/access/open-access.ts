@@ -139,7 +139,7 @@ export const openAccess = async (options: AccessOptions): Promise<Access> => {
     failed(refusal, client) {
       return refusal.code === 'invalid_credentials' ? (failures.add(client) ?? refusal) : refusal;
     },
-    isBarred: (client) => failures.isBarred(client),
+    barred: (client) => failures.barred(client),
     urlFault(url) {
       const key = keyInUrl(url);
       if (key === null) return undefined;

@@ -1,5 +1,4 @@
 /** What a plan limits. A plan is one object that every caller of it holds: a change of it acts at once. */
-import { z } from 'zod';
 
 /** null: unlimited. */
 export interface PlanLimits {
@@ -47,34 +46,3 @@ export interface Plan {
 
 /** Everybody's plan where nothing else is said; unlimited until it is set. */
 export const DEFAULT_PLAN = 'default';
-
-const count = z.int().min(1).max(1_000_000_000_000).nullish();
-
-/** As the store, the admin API and the command line have a plan; what is absent is unlimited. */
-export const planMembers = z.strictObject({
-  requests: count,
-  window: z.int().min(1).max(86_400).nullish(),
-  day: count,
-  month: count,
-  streams: count,
-  subscriptions: count,
-  symbols: count,
-  exchanges: z.array(z.string().min(1).max(64)).min(1).max(500).nullish(),
-  ohlcv_max: count,
-  backfill: z.boolean().nullish(),
-  graphql_cost: count,
-});
-
-export const limitsOf = (members: z.output<typeof planMembers>): PlanLimits => ({
-  requests: members.requests ?? null,
-  window: members.window ?? UNLIMITED.window,
-  day: members.day ?? null,
-  month: members.month ?? null,
-  streams: members.streams ?? null,
-  subscriptions: members.subscriptions ?? null,
-  symbols: members.symbols ?? null,
-  exchanges: members.exchanges ?? null,
-  ohlcvMax: members.ohlcv_max ?? null,
-  backfill: members.backfill ?? true,
-  graphqlCost: members.graphql_cost ?? null,
-});

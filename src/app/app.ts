@@ -7,6 +7,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { buildServices, type ServiceOverrides, type Services } from './services.js';
 import { buildMetricsApp } from './metrics-app.js';
 import type { Config } from '../config/config.js';
+import { addAccess } from '../http/access.js';
 import { addAccessLog } from '../http/access-log.js';
 import { addAnswers } from '../http/answers.js';
 import { addClientLimit } from '../http/client-limit.js';
@@ -110,13 +111,18 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     gauge,
     ledger,
     sandbox,
+    access,
   } = services;
   const { limiter, sharing } = await clientLimitOf(config, services);
   const startedAt = performance.now();
   const requestIds = createRequestIds();
   const app = Fastify(serverOptions(config, requestIds));
 
-  const cors = { corsOrigins: config.corsOrigins, clientLimit: limiter !== null };
+  const cors = {
+    corsOrigins: config.corsOrigins,
+    clientLimit: limiter !== null,
+    access: access !== null,
+  };
 
   // Hooks run in the order of registration: metrics count every request first, then refusals come as early as possible.
   addAnswers(app);
@@ -140,6 +146,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   const maxConnections = config.stream.maxConnections + SPARE_CONNECTIONS;
   addServerLimits(app, { maxConnections, requestId: requestIds, hostFault });
   if (limiter !== null && config.trustProxy === false) addProxyWarning(app, { log });
+  addAccess(app, { access, metricsAuth: config.access.metricsAuth });
   addClientLimit(app, { limiter, ...config.clientRateLimit, now: monotonic });
   addOverloadProtection(app, { gauge, maxInFlight: overrides.maxInFlight });
   const metrics = services.metrics(() => app.inFlight());

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError, type Config } from '../config/config.js';
+import type { Access } from '../access/access.js';
 import type { SharedTier } from '../cache/shared-tier.js';
 import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
@@ -132,6 +133,25 @@ export const openStore = async ({ config, log, now }: Base, own: Own): Promise<S
     throw new ConfigError([`STORE_URL: ${thrown instanceof Error ? thrown.message : String(thrown)}`]);
   }
   return handle;
+};
+
+/** null: AUTH_MODE=off. Whatever the store's state: it is opened later where it cannot be now. */
+export const createAccess = async (
+  { config, log, now, monotonic }: Pick<Base, 'config' | 'log' | 'now' | 'monotonic'>,
+  own: Own,
+): Promise<Access | null> => {
+  const { mode, store: location } = config.access;
+  if (mode === 'off' || location.kind === 'none') return null;
+  const { openAccess } = await import('../access/open-access.js');
+  const access = await openAccess({
+    ...config.access,
+    ...{ mode, location, log, now, monotonic },
+    redis: config.redis.enabled
+      ? { url: config.redis.url, prefix: keyPrefix(config.sandbox !== false) }
+      : null,
+  });
+  own('access', () => access.close());
+  return access;
 };
 
 export const createSharedTier = async ({ config, log, now, monotonic }: Base): Promise<SharedTier | null> => {

@@ -1,5 +1,6 @@
 /** Constructs the services from the settings. app.ts builds the server on them. */
 import {
+  createAccess,
   createCoinMarketCap,
   createRawClient,
   createSharedTier,
@@ -7,6 +8,7 @@ import {
   startSandbox,
   type Own,
 } from './drivers.js';
+import type { Access } from '../access/access.js';
 import type { Config } from '../config/config.js';
 import { createMemoryCache } from '../cache/memory-cache.js';
 import type { SharedTier } from '../cache/shared-tier.js';
@@ -58,6 +60,8 @@ export interface ServiceOverrides {
   readonly loadGauge?: LoadGauge;
   /** The candle store, instead of the one of the settings; null: none. */
   readonly store?: StoreHandle | null;
+  /** Who may ask, instead of what the settings say; null: everybody. */
+  readonly access?: Access | null;
   /** How long a read of a shared store may take, in milliseconds; default 50. */
   readonly storeReadMs?: number;
 }
@@ -75,6 +79,8 @@ export interface Services {
   readonly ledger: Ledger | null;
   /** The store that the ledger uses; null without a ledger. */
   readonly store: StoreHandle | null;
+  /** null: everybody may ask everything. */
+  readonly access: Access | null;
   readonly connections: Connections;
   readonly gauge: LoadGauge;
   /** `inFlight`: requests being answered now. */
@@ -142,6 +148,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     overrides.coinMarketCap === undefined ? await createCoinMarketCap(base) : overrides.coinMarketCap;
   own('CoinMarketCap', () => coinMarketCap?.close());
 
+  const access = overrides.access === undefined ? await createAccess(base, own) : overrides.access;
   const handle = overrides.store === undefined ? await openStore(base, own) : overrides.store;
   const ledger =
     handle === null
@@ -255,6 +262,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     hub,
     ledger,
     store: handle,
+    access,
     connections,
     gauge,
     metrics,

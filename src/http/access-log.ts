@@ -26,6 +26,9 @@ const fieldsOf = (answer: AnswerRecord) => ({
   ...(answer.cache === null ? {} : { cache: answer.cache }),
   ...(answer.exchange === null ? {} : { exchange: answer.exchange }),
   ...(answer.errorCode === null ? {} : { code: answer.errorCode }),
+  ...(answer.principal?.kind === 'key' || answer.principal?.kind === 'token'
+    ? { key: answer.principal.id }
+    : {}),
   ...(answer.aborted ? { aborted: true } : {}),
   ...answer.refusal,
 });

@@ -3,6 +3,7 @@
  * reply, hijacked by the hot path, or as a long-lived stream.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Principal } from '../access/principal.js';
 import type { CacheState } from '../market-data/market-data-api.js';
 import type { ErrorCode, ParameterFault } from '../errors.js';
 import { createPipelines, type Pipelines, type Unfinished } from './pipelines.js';
@@ -18,6 +19,8 @@ export interface AnswerRecord {
   /** CCXT id of the venue the answer is about, where known. */
   readonly exchange: string | null;
   readonly errorCode: ErrorCode | null;
+  /** Who asked; absent where nobody is asked who he is, or the request was refused before. */
+  readonly principal?: Principal | null | undefined;
   /** The client left before it had the whole answer. Never set of streams, which end when their client leaves. */
   readonly aborted: boolean;
   /** SSE and WebSocket: the duration is the connection's life, not a wait. */
@@ -121,6 +124,7 @@ export const addAnswers = (app: FastifyInstance): void => {
         cache: request.cacheState,
         exchange: request.exchangeId,
         errorCode: request.errorCode,
+        principal: request.principal,
         refusal: request.refusal,
         aborted: !longLived && aborted,
         longLived,

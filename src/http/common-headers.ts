@@ -43,16 +43,21 @@ const EXPOSED_OF_LIMIT = [
   'X-RateLimit-Reset',
 ];
 
+/** Sent where access is on. */
+const EXPOSED_OF_ACCESS = ['WWW-Authenticate'];
+
 export interface CommonHeadersOptions {
   /** true: every origin. */
   readonly corsOrigins: true | readonly string[];
   /** Answers carry the state of a client limit. */
   readonly clientLimit?: boolean;
+  /** Answers may ask for a credential. */
+  readonly access?: boolean;
 }
 
-const exposedOf = (clientLimit: boolean): HeaderPair => [
+const exposedOf = ({ clientLimit = false, access = false }: CommonHeadersOptions): HeaderPair => [
   'access-control-expose-headers',
-  [...EXPOSED, ...(clientLimit ? EXPOSED_OF_LIMIT : [])].join(', '),
+  [...EXPOSED, ...(clientLimit ? EXPOSED_OF_LIMIT : []), ...(access ? EXPOSED_OF_ACCESS : [])].join(', '),
 ];
 const VARY_ORIGIN: HeaderPair = ['vary', 'Origin'];
 
@@ -84,11 +89,11 @@ const anyOrigin = (expose: HeaderPair): readonly HeaderPair[] => [
 ];
 
 /** CORS headers by the request's Origin. */
-const createCors = ({
-  corsOrigins,
-  clientLimit = false,
-}: CommonHeadersOptions): ((origin: string | undefined) => readonly HeaderPair[]) => {
-  const expose = exposedOf(clientLimit);
+const createCors = (
+  options: CommonHeadersOptions,
+): ((origin: string | undefined) => readonly HeaderPair[]) => {
+  const { corsOrigins } = options;
+  const expose = exposedOf(options);
   if (corsOrigins === true) {
     const all = anyOrigin(expose);
     return () => all;
@@ -104,11 +109,9 @@ const createCors = ({
 };
 
 /** What every answer carries whoever asks; null where it depends on the request's Origin. */
-export const steadyHeadersOf = ({
-  corsOrigins,
-  clientLimit = false,
-}: CommonHeadersOptions): readonly HeaderPair[] | null => {
-  if (corsOrigins === true) return [...SECURITY_HEADERS, ...anyOrigin(exposedOf(clientLimit))];
+export const steadyHeadersOf = (options: CommonHeadersOptions): readonly HeaderPair[] | null => {
+  const { corsOrigins } = options;
+  if (corsOrigins === true) return [...SECURITY_HEADERS, ...anyOrigin(exposedOf(options))];
   return corsOrigins.length === 0 ? SECURITY_HEADERS : null;
 };
 

@@ -19,7 +19,7 @@ declare module 'fastify' {
 }
 
 /** Refusals of a client rather than of what it asked for. */
-const CLIENT_REFUSALS: ReadonlySet<ErrorCode> = new Set(['client_rate_limited']);
+const CLIENT_REFUSALS: ReadonlySet<ErrorCode> = new Set(['client_rate_limited', 'too_many_auth_failures']);
 /** Longer ones are no symbols. */
 const MAX_SYMBOL_IN_LOG = 64;
 
@@ -36,6 +36,10 @@ const refusalOf = (request: FastifyRequest, { code, diagnosis, upstream, errors 
   client: CLIENT_REFUSALS.has(code) ? request.ip : undefined,
 });
 
+/** A URL that was refused for what stands in it is not repeated. */
+const urlOf = ({ raw }: FastifyRequest, { code }: AppError): string =>
+  code === 'credential_in_url' ? '/' : (raw.url ?? '/');
+
 /** Sends `error` as the answer to `request`. */
 export const sendProblem = (request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply => {
   request.errorCode = error.code;
@@ -47,7 +51,7 @@ export const sendProblem = (request: FastifyRequest, reply: FastifyReply, error:
     .header('content-type', PROBLEM_CONTENT_TYPE)
     .header('cache-control', 'no-store')
     .removeHeader('etag')
-    .send(JSON.stringify(toProblem(error, { url: request.raw.url ?? '/', requestId: request.id })));
+    .send(JSON.stringify(toProblem(error, { url: urlOf(request, error), requestId: request.id })));
 };
 
 /** Paths (none of ours has parameters) and the methods they take: what a 405 and an OPTIONS answer tell. */
@@ -77,7 +81,7 @@ const MAX_SORT_LENGTH = 120;
 const PREFLIGHT_HEADERS = [
   ...['Accept', 'Authorization', 'Cache-Control', 'Content-Type', 'If-None-Match', 'Last-Event-ID'],
   ...['Mcp-Method', 'Mcp-Name', 'Mcp-Protocol-Version', 'Mcp-Session-Id', 'Pragma', 'Traceparent'],
-  ...['Tracestate', 'X-Request-Id', 'X-Requested-With'],
+  ...['Tracestate', 'X-API-Key', 'X-Request-Id', 'X-Requested-With'],
 ].join(', ');
 /** Seconds for which a browser may remember a preflight's answer. */
 const PREFLIGHT_MAX_AGE = '86400';

@@ -9,12 +9,15 @@ const MAX_INSTANCE_LENGTH = 256;
 
 export { PROBLEM_CONTENT_TYPE };
 
+/** A key never comes back, whether or not somebody asks for one here. */
+const KEY_IN_PATH = /cd[kt]_[0-9A-Za-z_%]{20,}/g;
+
 /** Where the code is explained; a URI reference on this server. */
 const problemType = (code: ErrorCode): string => `/docs/errors#${code}`;
 
 /** The path of a request target without its query, bounded. */
 export const instanceOf = (url: string): string => {
-  const path = url.split('?', 1)[0] ?? '';
+  const path = (url.split('?', 1)[0] ?? '').replace(KEY_IN_PATH, '…');
   return path.length > MAX_INSTANCE_LENGTH ? `${path.slice(0, MAX_INSTANCE_LENGTH)}…` : path;
 };
 

@@ -16,6 +16,7 @@ const SECRET_FIELDS: ReadonlySet<string> = new Set([
   'secret',
   'token',
   'x-cmc_pro_api_key',
+  'x-api-key',
 ]);
 /** Deeper members of a record are not written; records are nearly always flat. */
 const MAX_DEPTH = 6;

@@ -9,7 +9,7 @@ export const CENSOR = '[redacted]';
 const MIN_SECRET_LENGTH = 6;
 
 /** Where keys and passwords stand in the settings. */
-type SecretSettings = Pick<Config, 'coinMarketCap' | 'redis' | 'proxy' | 'store'>;
+type SecretSettings = Pick<Config, 'coinMarketCap' | 'redis' | 'proxy' | 'store' | 'access'>;
 
 interface Credentials {
   /** Percent-encoded, as the setting has them. */
@@ -34,9 +34,10 @@ const decoded = (text: string): string => {
 };
 
 /** The keys and passwords of the settings; Basic credentials as they stand in a Proxy-Authorization header too. */
-export const secretsOf = ({ coinMarketCap, redis, proxy, store }: SecretSettings): string[] => {
-  const secrets = [coinMarketCap.apiKey];
-  const database = store.location.kind === 'postgres' ? [store.location.url] : [];
+export const secretsOf = ({ coinMarketCap, redis, proxy, store, access }: SecretSettings): string[] => {
+  const { introspection } = access.oauth;
+  const secrets = [coinMarketCap.apiKey, introspection?.clientSecret ?? ''];
+  const database = [store.location, access.store].flatMap((at) => (at.kind === 'postgres' ? [at.url] : []));
   for (const url of [redis.url, proxy.https, proxy.http, ...database]) {
     const credentials = credentialsOf(url);
     if (credentials === null) continue;
@@ -61,6 +62,9 @@ const escapedForPattern = (text: string): string => text.replace(/[\\^$.*+?()[\]
 /** Credentials in any URL, also in one that is not of the settings. */
 const URL_CREDENTIALS = /([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s/?#@"'<>]{1,512}@/gi;
 
+/** Keys and tickets of this server, and JSON Web Tokens, whosever they are. */
+const CREDENTIALS = /cd[kt]_[0-9A-Za-z_-]{16,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g;
+
 /** What takes `secrets` out of a line. Percent-encoding is read in either case, hence so are the secrets. */
 export const createScrubber = (secrets: readonly string[]): ((line: string) => string) => {
   const forms = [...new Set(secrets.flatMap(formsOf))]
@@ -69,7 +73,8 @@ export const createScrubber = (secrets: readonly string[]): ((line: string) => s
     .sort((a, b) => b.length - a.length);
   const pattern = forms.length === 0 ? null : new RegExp(forms.map(escapedForPattern).join('|'), 'gi');
   return (line) => {
-    const cut = pattern === null ? line : line.replace(pattern, CENSOR);
+    const named = pattern === null ? line : line.replace(pattern, CENSOR);
+    const cut = /cd[kt]_|eyJ/.test(named) ? named.replace(CREDENTIALS, CENSOR) : named;
     return cut.includes('://') && cut.includes('@') ? cut.replace(URL_CREDENTIALS, `$1${CENSOR}@`) : cut;
   };
 };

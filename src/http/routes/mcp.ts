@@ -66,10 +66,18 @@ const toWebRequest = (request: FastifyRequest, signal: AbortSignal): Request => 
   return new Request('http://localhost/mcp', { method: request.method, headers, signal, ...body });
 };
 
-/** Aborts when the client has gone before it was answered, which ends its upstream call as well. */
-const clientGone = (reply: FastifyReply): AbortSignal => {
+/**
+ * Aborts when the client has gone before it was answered, which ends its upstream call as well; likewise when its
+ * credential is revoked or expires, which ends a stream of notifications too.
+ */
+const clientGone = ({ principal }: FastifyRequest, reply: FastifyReply): AbortSignal => {
   const gone = new AbortController();
+  const forget = principal?.onEnd('market:read', () => {
+    gone.abort();
+    reply.raw.destroy();
+  });
   reply.raw.once('close', () => {
+    forget?.();
     if (!reply.raw.writableFinished) gone.abort();
   });
   return gone.signal;
@@ -120,7 +128,7 @@ export const mcpRoutes: FastifyPluginCallback<McpRouteOptions> = (app: FastifyIn
     const batch = batchIn(request.body);
     options.countMore(request, (batch ?? 1) - 1);
     const { fetch } = await endpoint();
-    const response = await fetch(toWebRequest(request, clientGone(reply)));
+    const response = await fetch(toWebRequest(request, clientGone(request, reply)));
     return reply.send(await inMcpForm(response, { form, isBatch: batch !== null }));
   });
   done();

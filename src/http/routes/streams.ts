@@ -6,13 +6,14 @@ import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
 import { toProblem } from '../problem-answer.js';
 import { clientOf } from '../client.js';
 import { eventStreamHeaders, lastEventIdOf, openEventStream, requireEventStream } from '../sse.js';
+import { endWithPrincipal } from '../stream-ends.js';
 import { textOf, webSocketRoute, WebSocketPeer } from '../websocket.js';
 import { readInput } from '../../invalid-input.js';
 import { venueSource } from '../../market-data/market-data-api.js';
 import { ticketQuery, tickerStreamQuery } from '../../schemas/query.js';
 import { Allowance } from '../../streams/clients/allowance.js';
 import { keepAliveOf, pingReply, readObject } from '../../streams/clients/keep-alive.js';
-import { CLOSE } from '../../streams/clients/connection.js';
+import { CLOSE, type Connection } from '../../streams/clients/connection.js';
 import { createSubscriptionPlaces } from '../../streams/clients/subscriptions.js';
 import { Session } from '../../streams/clients/session.js';
 import {
@@ -62,6 +63,16 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     });
   };
 
+  /** To be called once the stream has begun: its end must reach the client. */
+  const endWithCaller = (request: FastifyRequest, connection: Connection): void =>
+    endWithPrincipal(request.principal, {
+      connection,
+      socket: request.raw.socket,
+      context: { url: request.raw.url ?? '/', requestId: request.id },
+      sandbox: connections.sandbox,
+      now,
+    });
+
   app.route<{ Querystring: TickerStreamQuery }>({
     method: 'GET',
     exposeHeadRoute: false,
@@ -70,6 +81,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
       requireEventStream(request);
       const stream = await openTicker('sse', request, request.query);
       stream.start(() => openEventStream(request, reply, sourceOf(stream)));
+      endWithCaller(request, stream.connection);
       return reply.hijack();
     },
   });
@@ -97,7 +109,9 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
       // A page cannot read the answer to a refused upgrade: what is wrong with its request is told after it.
       async prepare(request) {
         try {
-          return await openTicker('websocket', request, readInput(tickerStreamQuery, request.query, 'query'));
+          const query = readInput(tickerStreamQuery, request.query, 'query');
+          const stream = await openTicker('websocket', request, query);
+          return { ...stream, endWithCaller: () => endWithCaller(request, stream.connection) };
         } catch (thrown) {
           const error = AppError.from(thrown);
           if (error.status !== 400) throw error;
@@ -119,6 +133,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
             connection.close(CLOSE.policy, 'This stream takes no messages; /ws does.');
         });
         start(() => new WebSocketPeer(socket));
+        stream.endWithCaller();
       },
     }),
   });
@@ -132,9 +147,10 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
       prepare(request) {
         readInput(ticketQuery, request.query, 'query');
         const client = clientOf(request);
-        return { client, connection: connections.admit('websocket', request.raw.socket, client) };
+        const connection = connections.admit('websocket', request.raw.socket, client);
+        return { client, connection, endWithCaller: () => endWithCaller(request, connection) };
       },
-      begin(socket, { client, connection }, context) {
+      begin(socket, { client, connection, endWithCaller: endWith }, context) {
         const { sandbox } = connections;
         const problemOf = (error: Parameters<typeof toProblem>[0]) => toProblem(error, context);
         const session = new Session({
@@ -152,6 +168,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
         socket.on('pong', () => connection.pong());
         socket.on('message', (data, isBinary) => session.receive(textOf(data, isBinary)));
         connection.attach(() => new WebSocketPeer(socket));
+        endWith();
       },
     }),
   });

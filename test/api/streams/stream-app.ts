@@ -5,6 +5,7 @@ import net, { type AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { WebSocket } from 'ws';
 import { AppError } from '../../../src/errors.js';
+import { addAccess } from '../../../src/http/access.js';
 import { addAnswers, type AnswerRecord } from '../../../src/http/answers.js';
 import { addCommonHeaders } from '../../../src/http/common-headers.js';
 import { addClientLimit } from '../../../src/http/client-limit.js';
@@ -43,6 +44,7 @@ export const startStreamApp = async ({
   addAnswers(app);
   app.onAnswer((answer) => answers.push(answer));
   addCommonHeaders(app, { corsOrigins: true });
+  addAccess(app, { access: null, metricsAuth: false });
   addClientLimit(app, { limiter: null, requests: 0, windowMs: 1, now });
   addErrorAnswers(app, { log: silentLog, now });
   addValidation(app);

@@ -1,0 +1,48 @@
+/** Ends what is open when the credential that it was opened with is revoked, expires, or loses its scope. */
+import { AppError } from '../errors.js';
+import type { EndReason, Principal, Scope } from '../access/principal.js';
+import { createSharedEvent } from '../streams/events.js';
+import type { Connection } from '../streams/clients/connection.js';
+import { CLOSE } from '../streams/clients/connection.js';
+import { lacksScope } from './access.js';
+import { toProblem, type ProblemContext } from './problem-answer.js';
+
+const SCOPE: Scope = 'stream:read';
+
+export const endFault = (reason: EndReason, scope: Scope): AppError => {
+  if (reason === 'insufficient_scope') return lacksScope(scope);
+  return new AppError(
+    reason,
+    reason === 'credentials_expired' ? 'The credential has expired.' : 'The credential was revoked.',
+  );
+};
+
+interface ClosingSocket {
+  once(event: 'close', listener: () => void): unknown;
+}
+
+export interface StreamToEnd {
+  readonly connection: Pick<Connection, 'deliver' | 'close'>;
+  /** What the connection lives on. */
+  readonly socket: ClosingSocket;
+  readonly context: ProblemContext;
+  readonly sandbox: boolean;
+  readonly now: () => number;
+}
+
+/** The stream's last words are an error event; on WebSocket 1008 follows. Nothing where nobody is asked who he is. */
+export const endWithPrincipal = (principal: Principal | null, stream: StreamToEnd): void => {
+  if (principal === null) return;
+  const { connection, socket, context, sandbox, now } = stream;
+  const end = (reason: EndReason): void => {
+    const fault = endFault(reason, SCOPE);
+    const mark = sandbox ? { sandbox } : {};
+    const json = JSON.stringify({ event_type: 'error', ...toProblem(fault, context), ...mark });
+    connection.deliver(createSharedEvent({ type: 'error', json }), null);
+    connection.close(CLOSE.policy, fault.title);
+  };
+  // It may have ended while the stream was being opened.
+  const ended = principal.faultAt(now());
+  if (ended === null) socket.once('close', principal.onEnd(SCOPE, end));
+  else end(ended);
+};
