@@ -103,9 +103,11 @@ export class TopicTable {
     });
   }
 
+  /** Idempotent. */
   end(entry: Entry): void {
+    if (this.#entries.get(entry.key) !== entry) return;
+    this.#entries.delete(entry.key);
     this.keep(entry);
-    if (this.#entries.get(entry.key) === entry) this.#entries.delete(entry.key);
     this.#pastReconnects += entry.topic.reconnects;
     entry.topic.close();
   }

@@ -68,8 +68,8 @@ export class Topic implements FeedListener {
   #lastId: string;
   #source: ItemSource | null = null;
   #members = 0;
-  #firstItem: (() => void) | null = null;
-  #firstFault: (() => void) | null = null;
+  /** Those who wait for the feed's first item or fault. Several openings may lead to one topic, each with its own wait. */
+  readonly #firstWaits = new Set<(brought: boolean) => void>();
 
   constructor(options: TopicOptions) {
     this.#options = options;
@@ -120,20 +120,20 @@ export class Topic implements FeedListener {
     this.#books.close();
     this.#firstStatus.close();
     this.#views.clear();
-    this.#firstFault?.();
+    this.#endFirstWaits(false);
   }
 
   /** Settles once with whether the feed brought something (true) or failed before (false). */
   firstItem(): Promise<boolean> {
     if (this.reconnects > 0) return Promise.resolve(false);
     return new Promise((resolve) => {
-      this.#firstItem = () => {
-        resolve(true);
-      };
-      this.#firstFault = () => {
-        resolve(false);
-      };
+      this.#firstWaits.add(resolve);
     });
+  }
+
+  #endFirstWaits(brought: boolean): void {
+    for (const resolve of this.#firstWaits) resolve(brought);
+    this.#firstWaits.clear();
   }
 
   /** Registers a member and hands it its first event, unless it has seen that, and the feed's state. */
@@ -181,7 +181,7 @@ export class Topic implements FeedListener {
       if (judgement.channel === 'orderbook') this.#books.push(judgement);
       else this.#publish(judgement);
     }
-    this.#firstItem?.();
+    this.#endFirstWaits(true);
     this.#tellLosses();
     return judgement === 'repeated' ? null : judgement;
   }
@@ -191,14 +191,14 @@ export class Topic implements FeedListener {
   }
 
   onStatus(status: FeedStatus): void {
-    if (status.state === 'reconnecting' || status.state === 'stale') this.#firstFault?.();
+    if (status.state === 'reconnecting' || status.state === 'stale') this.#endFirstWaits(false);
     const told = this.#firstStatus.end();
     this.#tellAll((source) => statusEventOf(source, status), told);
   }
 
   onInterrupted(): void {
     this.#state.interrupted();
-    this.#firstFault?.();
+    this.#endFirstWaits(false);
   }
 
   onBookFault(fault: BookFault): void {

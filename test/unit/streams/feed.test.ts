@@ -386,6 +386,36 @@ describe('a feed that falls silent', () => {
     expect(client.states).toEqual(['live', 'stale', 'live']);
   });
 
+  it('is opened anew only after failures in a row: a good answer in between begins the count afresh', async () => {
+    await open();
+    venue.tick(101);
+    venue.answer = unavailable();
+    await time.advance(IDLE_MS + 5_000);
+    venue.answer = tickerBody(101, START);
+    await time.advance(5_000);
+    expect(client.states).toEqual(['live', 'stale', 'live']);
+    venue.answer = unavailable();
+    await time.advance(IDLE_MS + 5_000);
+    expect(venue.watches).toHaveLength(1);
+    expect(venue.open.closed).toBe(false);
+    await time.advance(5_000);
+    expect(venue.watches[0]?.closed).toBe(true);
+  });
+
+  it('is not opened anew for the failures that the one before it met', async () => {
+    await open();
+    venue.tick(101);
+    venue.answer = unavailable();
+    await time.advance(IDLE_MS + 5_000);
+    expect(venue.requests).toHaveLength(2);
+    venue.break();
+    await time.advance(500);
+    venue.tick(102);
+    await time.advance(IDLE_MS + 5_000);
+    expect(venue.watches).toHaveLength(2);
+    expect(venue.open.closed).toBe(false);
+  });
+
   it('is heard while REST is being asked about it', async () => {
     await open();
     venue.tick(101);

@@ -515,7 +515,7 @@ describe('topics', () => {
     expect(venue.open.closed).toBe(false);
   });
 
-  it('end when nobody takes what was opened for them', async () => {
+  it('end at once with their last client where there is no linger', async () => {
     hub = makeHub({ lingerMs: 0 });
     const { subscription, client } = await join();
     venue.tick(150);
@@ -723,5 +723,63 @@ describe('a client that leaves before its subscription has begun', () => {
     stays!.abort();
     expect(seen[1]?.aborted).toBe(true);
     expect(venue.watches).toEqual([]);
+  });
+
+  it('leaves a feed that nobody joins running for the linger only', async () => {
+    market.answer = new AppError('upstream_timeout', 'binance did not answer in time.');
+    const gone = new AbortController();
+    const left = hub.subscribe(ticker({ signal: gone.signal }), new FakeClient());
+    await settle();
+    gone.abort();
+    await expect(left).rejects.toMatchObject({ code: 'invalid_request' });
+    venue.tick(101);
+    await time.advance(LINGER_MS - 1);
+    expect(venue.open.closed).toBe(false);
+    await time.advance(1);
+    expect(venue.watches.map(({ closed }) => closed)).toEqual([true]);
+    expect(hub.stats()).toMatchObject({ topics: 0, subscribers: 0 });
+  });
+
+  it('keeps neither the next client nor the end of the hub waiting', async () => {
+    market.answer = new AppError('upstream_timeout', 'binance did not answer in time.');
+    const gone = new AbortController();
+    hub.subscribe(ticker({ signal: gone.signal }), new FakeClient()).catch(() => undefined);
+    await settle();
+    gone.abort();
+    const stays = new FakeClient();
+    const joining = hub.subscribe(ticker(), stays);
+    await settle();
+    venue.tick(101);
+    await joining;
+    expect(stays.prices).toEqual([101]);
+    expect(venue.watches).toHaveLength(1);
+    await hub.close();
+  });
+});
+
+describe('clients who spell one symbol differently while only the feed can answer', () => {
+  const both = async () => {
+    market.answer = new AppError('upstream_timeout', 'binance did not answer in time.');
+    const clients = [new FakeClient(), new FakeClient()];
+    const joining = ['BTC/USDT', 'btc-usdt'].map((symbol, i) =>
+      hub.subscribe(ticker({ topic: { channel: 'ticker', exchange: 'binance', symbol } }), clients[i]!),
+    );
+    await settle();
+    return { clients, joining: Promise.allSettled(joining) };
+  };
+
+  it('are both answered by its first message', async () => {
+    const { clients, joining } = await both();
+    venue.tick(101);
+    expect((await joining).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
+    expect(clients.map(({ prices }) => prices)).toEqual([[101], [101]]);
+    expect(venue.watches).toHaveLength(1);
+  });
+
+  it('are both refused when it fails, and its one loss is counted once', async () => {
+    const { joining } = await both();
+    venue.break();
+    expect((await joining).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(hub.stats()).toMatchObject({ topics: 0, reconnects: 1 });
   });
 });
