@@ -3,7 +3,13 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { withCircuitBreaker } from '../../../src/exchanges/resilience/circuit-breaker.js';
 import { silentLog } from '../../../src/log/log.js';
 import { steadyNow } from '../../../src/lib/steady-clock.js';
-import { reply, startFakeVenue, type Asked, type FakeVenue } from '../../support/fake-venue.js';
+import {
+  reply,
+  startFakeVenue,
+  type Asked,
+  type FakeVenue,
+  type FakeVenueOptions,
+} from '../../support/fake-venue.js';
 import { venueClient, type VenueClient } from '../../support/venue-client.js';
 
 let venue: FakeVenue | undefined;
@@ -16,9 +22,9 @@ afterEach(async () => {
 const on = async (
   exchange: string,
   answer: (asked: Asked) => unknown,
-  now?: () => number,
+  { now, ...feeds }: { now?: () => number } & Pick<FakeVenueOptions, 'onFrame'> = {},
 ): Promise<VenueClient> => {
-  venue = await startFakeVenue({ answer });
+  venue = await startFakeVenue({ answer, ...feeds });
   client = venueClient(exchange, venue, { now });
   return client;
 };
@@ -273,7 +279,7 @@ describe('a list that has changed', () => {
           ? { symbol: 'NEWUSDT', lastPrice: '7', closeTime: now() }
           : undefined;
       },
-      now,
+      { now },
     );
     const ticker = { kind: 'ticker', exchange: 'binance', symbol: 'NEW/USDT' } as const;
     expect(await here.refusal(ticker)).toMatchObject({ code: 'symbol_not_found' });
@@ -285,6 +291,40 @@ describe('a list that has changed', () => {
     expect(await here.ask(ticker)).toMatchObject({ symbol: 'NEW/USDT', last: 7 });
     const listed = await here.client.markets('binance', { deadline: now() + 20_000, priority: 'caller' });
     expect(listed.markets.find(({ id }) => id === 'OLDUSDT')).toMatchObject({ active: false });
+  });
+
+  it('a new listing has a feed as well, beside feeds that were open before', async () => {
+    let ahead = 0;
+    const now = (): number => Date.now() + ahead;
+    let ids = ['AAA'];
+    const pair = (id: string) => ({
+      ...{ altname: `${id}USD`, wsname: `${id}/USD`, base: id, quote: 'ZUSD', status: 'online' },
+      ...{ pair_decimals: 5, lot_decimals: 8 },
+    });
+    const here = await on(
+      'kraken',
+      ({ path }) => ({
+        error: [],
+        result: Object.fromEntries(
+          path.endsWith('/Assets')
+            ? [...ids, 'ZUSD'].map((id) => [id, { altname: id.replace(/^Z/, ''), decimals: 8 }])
+            : ids.map((id) => [`${id}USD`, pair(id)]),
+        ),
+      }),
+      {
+        now,
+        onFrame: (frame, socket) => {
+          const { params } = frame as { params: { symbol: string[] } };
+          for (const symbol of params.symbol)
+            socket.send(JSON.stringify({ channel: 'ticker', type: 'snapshot', data: [{ symbol, last: 7 }] }));
+        },
+      },
+    );
+    const watch = (symbol: string) => here.watch({ channel: 'ticker', exchange: 'kraken', symbol });
+    expect(await watch('AAA/USD').item(1)).toMatchObject({ last: 7 });
+    ids = ['AAA', 'NEW'];
+    ahead += 60_000;
+    expect(await watch('NEW/USD').item(1)).toMatchObject({ last: 7 });
   });
 });
 
