@@ -11,14 +11,10 @@ import type { GateState } from '../rate-limit/upstream-gate.js';
 import type { CallOptions, ExchangeHealth, StreamTopic, WatchHandle, WatchSink } from '../exchange-client.js';
 import { Connection, type WorkerLike, type WorkerRpc } from './connection.js';
 import { mirroredHealth } from './mirrored-health.js';
-import { MAX_MISSED, SUSPECT_AFTER, VitalSigns, hasMarkets } from './vital-signs.js';
+import { RestartBackoff, VitalSigns, hasMarkets } from './vital-signs.js';
 import { unwrapReply, type Reply, type WireOptions, type WorkerData, type WorkerReport } from './protocol.js';
-import { RestartBackoff } from './restart-backoff.js';
-import { Spare } from './spare.js';
 
 export const HEARTBEAT_MS = 250;
-/** By so much a spare was started before it is needed: a back-off that is no longer has been waited for already. */
-const SPARE_HEAD_START_MS = (MAX_MISSED - SUSPECT_AFTER) * HEARTBEAT_MS;
 /** Gate states ride on every fourth heartbeat; a cool-down is told at once. */
 const GATES_EVERY = 4;
 /** Calls in flight in one worker. */
@@ -60,7 +56,6 @@ export class VenueWorker {
   readonly #options: VenueWorkerOptions;
   readonly #backoff = new RestartBackoff();
   readonly #gates = new Map<ExchangeId, GateState>();
-  readonly #spare: Spare;
   /** Exchanges whose markets some predecessor had: a successor loads them at once. */
   readonly #used = new Set<ExchangeId>();
   #connection: Connection | null = null;
@@ -79,7 +74,6 @@ export class VenueWorker {
   constructor(options: VenueWorkerOptions) {
     this.#options = options;
     this.#stateSince = options.now();
-    this.#spare = new Spare((onDeath) => this.#start(onDeath), options.monotonic);
   }
 
   /** Starts the thread if none was started yet; its restarts are its own affair. */
@@ -192,7 +186,6 @@ export class VenueWorker {
       () => undefined,
     );
     connection.end(shutDown);
-    this.#spare.dismiss();
     this.#connection = null;
   }
 
@@ -212,7 +205,7 @@ export class VenueWorker {
   }
 
   /** A thread that begins where its predecessor was; throws where none can be started. */
-  #start(onDeath: () => void): Connection {
+  #start(): Connection {
     const { exchanges, clientOptions, spawn, log, index } = this.#options;
     const data = {
       clientOptions: { ...clientOptions, exchanges },
@@ -225,17 +218,16 @@ export class VenueWorker {
       onLog: (level, details, message) => log[level]({ ...details, worker: index }, message),
       onDeath: (reason) => {
         if (this.#connection === connection) this.#replace(reason);
-        else onDeath();
       },
     });
     if (this.#used.size > 0) connection.send('warm', [...this.#used]);
     return connection;
   }
 
-  #spawn(ready: Connection | null = null): void {
+  #spawn(): void {
     this.#vitals = new VitalSigns();
     try {
-      this.#connection = ready ?? this.#start(() => undefined);
+      this.#connection = this.#start();
     } catch (thrown) {
       this.#replace(thrown instanceof Error ? thrown.message : 'it could not be started');
     }
@@ -255,10 +247,8 @@ export class VenueWorker {
     this.#to('restarting');
     log.warn({ worker: index, exchanges, reason, waitMs: wait }, 'a worker is replaced');
     const lost = this.#lost(exchanges.join(', '), wait > 0 ? wait : undefined);
-    if (wait > SPARE_HEAD_START_MS) this.#spare.dismiss();
-    const spare = this.#spare.take();
     // The successor comes first: what is lost with its predecessor goes there at once.
-    if (wait === 0 || spare !== null) this.#spawn(spare);
+    if (wait === 0) this.#spawn();
     else {
       this.#vitals = new VitalSigns();
       this.#restart = setTimeout(() => this.#spawn(), wait);
@@ -273,7 +263,6 @@ export class VenueWorker {
     const isWaitedFor = this.#inFlight > 0 || connection.watchCount > 0;
     const verdict = this.#vitals.beat(isWaitedFor);
     if (verdict === 'hung') this.#replace('it hangs');
-    if (verdict === 'suspect') this.#spare.prepare();
     if (verdict !== 'ask') return;
     const withGates = this.#beats % GATES_EVERY === 0;
     this.#beats += 1;
@@ -287,7 +276,6 @@ export class VenueWorker {
 
   #take(report: WorkerReport): void {
     const verdict = this.#vitals.answered(report);
-    this.#spare.dismiss();
     for (const gate of report.gates) this.#gates.set(gate.exchange, gate);
     for (const { exchange, markets } of report.health) if (hasMarkets(markets)) this.#used.add(exchange);
     if (this.#state !== 'running') {

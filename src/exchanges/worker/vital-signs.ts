@@ -1,11 +1,10 @@
-/** Whether a worker thread lives, by its heartbeats and by what it says of its memory. Counts beats, reads no clock. */
+/** Whether a worker thread lives, by its heartbeats and its memory, and when one that died gets its successor. Reads no clock. */
+import type { Millis } from '../../schemas/common.js';
 import type { MarketsState } from '../exchange-client.js';
 import type { WorkerReport } from './protocol.js';
 
 /** Unanswered heartbeats after which a thread counts as hung. Beats, not wall time: a stall of ours is no fault of its. */
 export const MAX_MISSED = 6;
-/** Unanswered heartbeats after which a successor is made ready, in case. */
-export const SUSPECT_AFTER = 2;
 /** The same while it starts or loads markets, which blocks it for as long as a slow machine takes. */
 export const MAX_MISSED_LOADING = 60;
 /** Memory (heap and external) over which a worker is replaced, when two reports in a row say so. */
@@ -24,13 +23,11 @@ export class VitalSigns {
     return this.#report;
   }
 
-  /** At each beat: ask for a report, wait for the one that was asked for, doubt that it comes, or give the thread up. */
-  beat(isWaitedFor: boolean): 'ask' | 'wait' | 'suspect' | 'hung' {
-    const isLoading = this.#isLoading(isWaitedFor);
-    if (this.#missed >= (isLoading ? MAX_MISSED_LOADING : MAX_MISSED)) return 'hung';
+  /** At each beat: ask for a report, wait for the one that was asked for, or give the thread up. */
+  beat(isWaitedFor: boolean): 'ask' | 'wait' | 'hung' {
+    if (this.#missed >= (this.#isLoading(isWaitedFor) ? MAX_MISSED_LOADING : MAX_MISSED)) return 'hung';
     this.#missed += 1;
-    if (this.#missed === 1) return 'ask';
-    return this.#missed > SUSPECT_AFTER && !isLoading ? 'suspect' : 'wait';
+    return this.#missed === 1 ? 'ask' : 'wait';
   }
 
   answered(report: WorkerReport): 'well' | 'outgrown' {
@@ -47,5 +44,29 @@ export class VitalSigns {
       ({ markets, marketsLoading }) =>
         markets === 'loading' || marketsLoading === true || (isWaitedFor && !HAS_MARKETS.has(markets)),
     );
+  }
+}
+
+const FIRST_WAIT_MS = 100;
+export const MAX_WAIT_MS = 30_000;
+/** A worker that ran this long died of something new. */
+export const STABLE_AFTER_MS = 20_000;
+
+/** The wait before a successor starts: none the first time, ever longer where they keep dying. */
+export class RestartBackoff {
+  #deaths = 0;
+  #runningSince: Millis | null = null;
+
+  started(now: Millis): void {
+    this.#runningSince = now;
+  }
+
+  /** The wait before the next start, in ms. */
+  next(now: Millis): Millis {
+    if (this.#runningSince !== null && now - this.#runningSince >= STABLE_AFTER_MS) this.#deaths = 0;
+    this.#runningSince = null;
+    const wait = this.#deaths === 0 ? 0 : Math.min(FIRST_WAIT_MS * 2 ** (this.#deaths - 1), MAX_WAIT_MS);
+    this.#deaths += 1;
+    return wait;
   }
 }
