@@ -79,6 +79,15 @@ export interface CandlePage {
   readonly askedAt: Millis;
   /** Six numbers a candle: start, open, high, low, close, volume; NaN for what it did not give. Sorted, unique. */
   readonly rows: Float64Array;
+  /** The venue refused the page, which begins before what it keeps; there are no rows. */
+  readonly refused?: PageTooOld | undefined;
+}
+
+export interface PageTooOld {
+  /** No start before this is taken. */
+  readonly to: Millis;
+  /** The venue said so; else no more is known than that it does not take the page's own start. */
+  readonly told: boolean;
 }
 
 export interface CandleEvidence {

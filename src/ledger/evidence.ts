@@ -35,6 +35,7 @@ export const pagesOf = (name: SeriesName, { marketId, traits, pages }: CandleEvi
     limit: page.limit,
     pageSize: traits.page,
     askedAt: page.askedAt,
+    refused: page.refused,
     rows: rowsOf(page),
   }));
 

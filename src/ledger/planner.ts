@@ -19,6 +19,8 @@ export interface PlanInput {
   readonly now: Millis;
   /** The last page ended here, before the end of its request: the next request begins here. */
   readonly resumeAt?: Millis | null | undefined;
+  /** Starts before this are refused as too old; from where on they are taken is to be found out. */
+  readonly refusedTo?: Millis | null | undefined;
 }
 
 export interface Progress {
@@ -45,13 +47,18 @@ export const alignedSpan = (interval: Interval, { from, to }: Span): Span => ({
 
 /** The newest missing stretch first, as a whole page that may reach back over what is known; null: nothing is missing. */
 export const nextPage = (plan: PlanInput): PageToAsk | null => {
-  const { interval, span, coverage, traits, now, resumeAt } = plan;
-  const newest = missing(span, clip(coverage, span), now).at(-1);
+  const { interval, span, coverage, traits, now, resumeAt, refusedTo } = plan;
+  const inside = clip(coverage, span);
+  const newest = missing(span, inside, now).at(-1);
   if (newest === undefined) return null;
   // Such a venue gives everything it has in one answer; that answer proves the rest of the span unavailable.
   if (traits.kind === 'latest') return { since: span.from, limit: traits.page };
   const whole = addPeriods(interval, newest.to, -traits.page);
-  const since = Math.max(newest.from === resumeAt ? newest.from : span.from, whole);
+  // A start that lies in what the venue does not give may be refused.
+  const given = inside.findLast(({ state, to }) => state === 'unavailable' && to <= newest.from)?.to;
+  const least = newest.from === resumeAt ? newest.from : (given ?? span.from);
+  const halved = newest.from === refusedTo ? periodStart(interval, (newest.from + newest.to) / 2) : least;
+  const since = Math.max(least, halved, whole);
   return {
     since,
     limit: Math.min(traits.page, Math.max(1, periodsIn(interval, { from: since, to: newest.to }))),

@@ -48,6 +48,11 @@ export interface PageEvidence extends SeriesName {
   readonly askedAt: Millis;
   /** Anchor of the series, if known; used for a page without a candle. */
   readonly anchor?: Millis | null | undefined;
+  /**
+   * The venue refused the page as too old: nothing that starts before `to` is to be had. `told`: the venue said so; else no
+   * more is known than that it does not take the page's own start.
+   */
+  readonly refused?: { readonly to: Millis; readonly told: boolean } | undefined;
   /** Sorted, each period once. */
   readonly rows: readonly Omit<Candle, 'closed'>[];
 }
@@ -129,6 +134,10 @@ const claimBefore = (claims: Claims, claim: Claim, first: Millis | undefined): v
   if (since === null) return;
   const from = nextPeriodStart(interval, since);
   const windowEnd = addPeriods(interval, from, limit);
+  if (page.refused !== undefined) {
+    claim(from, page.refused.to, KEPT_LATEST);
+    return;
+  }
   if (kind === 'latest') {
     if (first === undefined) {
       claim(from, claims.end, UNCONFIRMED);

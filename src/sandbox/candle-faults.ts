@@ -19,10 +19,13 @@ export type CandleFault =
   | ({ readonly type: 'candles_hole' } & Stretch)
   /** Rows that start within the stretch have twice their volume: the venue corrected them. */
   | ({ readonly type: 'candles_corrected' } & Stretch)
+  /** A page that would begin before `before` is refused with a 400 and this message: the venue does not go back so far. */
+  | { readonly type: 'candles_too_old'; readonly before: Millis; readonly message: string }
   /** Periods begin `ms` later (negative: earlier) than they did. */
   | { readonly type: 'candles_moved'; readonly ms: Millis };
 
 type Row = readonly unknown[];
+type RowFault = Exclude<CandleFault, { readonly type: 'candles_too_old' }>;
 
 const VOLUME_DECIMALS = 8;
 
@@ -31,7 +34,7 @@ const doubled = (volume: unknown): unknown =>
 
 function faultyRows(
   rows: readonly Row[],
-  { fault, shape, now }: { fault: CandleFault; shape: CandleShape; now: Millis },
+  { fault, shape, now }: { fault: RowFault; shape: CandleShape; now: Millis },
 ): Row[] {
   const startOf = (row: Row): Millis => Number(row[0]) * shape.unitMs;
   const isWithin = (row: Row, { from = -Infinity, to = Infinity }: Stretch): boolean =>
@@ -72,5 +75,11 @@ export function faultyCandles(
   const body: unknown = JSON.parse(reply.body);
   const rows = shape.rows(body);
   if (rows === undefined) return reply;
+  if (fault.type === 'candles_too_old') {
+    const isTooOld = rows.some((row) => Number(row[0]) * shape.unitMs < fault.before);
+    // In the members in which one or the other venue tells what is wrong.
+    const refusal = { code: -1100, msg: fault.message, message: fault.message };
+    return isTooOld ? { status: 400, body: JSON.stringify(refusal) } : reply;
+  }
   return { ...reply, body: JSON.stringify(shape.withRows(body, faultyRows(rows, { fault, shape, now }))) };
 }

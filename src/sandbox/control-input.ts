@@ -75,6 +75,7 @@ const FAULT_FIELDS: Readonly<Record<Fault['type'], readonly string[]>> = {
   candles_hole: ['from', 'to'],
   candles_corrected: ['from', 'to'],
   candles_moved: ['ms'],
+  candles_too_old: ['before', 'message'],
   ws_close: ['ms', 'code'],
   ws_terminate: ['ms'],
   ws_silent: [],
@@ -95,6 +96,10 @@ function parseFault(value: unknown): Fault {
   for (const bound of ['from', 'to'])
     if (FAULT_FIELDS[type].includes(bound) && fault[bound] !== undefined)
       number(fault, bound, [0, LATEST_MS]);
+  if (type === 'candles_too_old') {
+    number(fault, 'before', [0, LATEST_MS]);
+    text(fault, 'message');
+  }
   if (type === 'status') number(fault, 'status', [200, 599]);
   if (type === 'ws_close') closeCode(fault);
   if (type === 'ws_garbage' && fault['frame'] !== undefined) text(fault, 'frame');

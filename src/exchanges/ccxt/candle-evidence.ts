@@ -1,9 +1,11 @@
 /** The pages of an answer as the venue gave them, for who keeps candles: plain data that crosses a message port. */
-import type { CandleEvidence, CandlePage, CandleTraits } from '../exchange-client.js';
+import type { CandleEvidence, CandlePage, CandleTraits, PageTooOld } from '../exchange-client.js';
 import type { CandleRow } from '../normalizer.js';
 import type { VenueQuirks } from '../venues/venue-quirks.js';
 import type { Millis } from '../../schemas/common.js';
 import type { FetchPage } from './candle-plan.js';
+import { periodEnd, type Interval } from '../../lib/intervals.js';
+import { oldestKept, refusalOf } from './out-of-history.js';
 import { member } from './tables.js';
 
 const FIGURES = 6;
@@ -31,19 +33,41 @@ export const marketIdOf = (markets: unknown, symbol: string): string | null => {
   return typeof id === 'string' ? id : null;
 };
 
-/** `fetchPage`, whose pages are remembered. `now`: the venue's clock. */
+/** null: the page failed for another reason than its age. */
+const tooOld = (
+  thrown: unknown,
+  since: Millis,
+  { interval, now }: { readonly interval: Interval; readonly now: Millis },
+): PageTooOld | null => {
+  const refusal = refusalOf(thrown);
+  if (refusal?.kind !== 'too_old') return null;
+  const { count, unit } = refusal;
+  const next = periodEnd(interval, since);
+  if (count === null) return { to: next, told: false };
+  return { to: Math.max(next, oldestKept({ count, unit }, interval, now)), told: true };
+};
+
+/** `fetchPage`, whose pages are remembered, those too that were refused as too old. `now`: the venue's clock. */
 export const rememberPages = (
   fetchPage: FetchPage,
-  now: () => Millis,
+  { interval, now }: { readonly interval: Interval; readonly now: () => Millis },
 ): { readonly fetchPage: FetchPage; readonly pages: readonly CandlePage[] } => {
   const pages: CandlePage[] = [];
   return {
     pages,
     fetchPage: async (page) => {
       const askedAt = now();
-      const rows = await fetchPage(page);
-      pages.push({ since: page.since ?? null, limit: page.limit, askedAt, rows: packed(rows) });
-      return rows;
+      const asked = { since: page.since ?? null, limit: page.limit, askedAt };
+      try {
+        const rows = await fetchPage(page);
+        pages.push({ ...asked, rows: packed(rows) });
+        return rows;
+      } catch (thrown) {
+        const refused =
+          page.since === undefined ? null : tooOld(thrown, page.since, { interval, now: askedAt });
+        if (refused !== null) pages.push({ ...asked, rows: packed([]), refused });
+        throw thrown;
+      }
     },
   };
 };

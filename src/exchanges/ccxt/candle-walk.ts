@@ -5,11 +5,10 @@
 import type { Candle } from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';
 import { addPeriods, nextPeriodStart, periodEnd, periodStart, type Interval } from '../../lib/intervals.js';
-import { AppError } from '../../errors.js';
 import type { CandlePlan, FetchPage } from './candle-plan.js';
 import { CandleStore } from './candle-store.js';
 import type { PageTraits } from './page-memory.js';
-import { oldestKept, PageRefusedError, searchBorder, type PageRefusal } from './out-of-history.js';
+import { oldestKept, refusalOf, searchBorder, type PageRefusal } from './out-of-history.js';
 import { learnInterval } from '../../lib/venue-periods.js';
 
 /** Fewer rows than these don't show how long the venue's periods are. */
@@ -41,9 +40,6 @@ export interface Walked {
   /** What was proven of the venue's pages. */
   readonly traits: PageTraits;
 }
-
-const refusalOf = (thrown: unknown): PageRefusal | null =>
-  thrown instanceof AppError && thrown.cause instanceof PageRefusedError ? thrown.cause.refusal : null;
 
 type Asked = readonly Candle[] | PageRefusal;
 const isRefusal = (asked: Asked): asked is PageRefusal => 'kind' in asked;

@@ -66,14 +66,18 @@ const answerCandles = async (asked: Asked<OhlcvRequest>): Promise<MarketAnswer> 
   const series = { symbol, interval: text };
   const asPromised = { interval, since, until, limit, quirks, now: () => clock.now() };
   const plan = venue.pages.refine(series, asPromised);
-  const remembered = request.evidence === true ? rememberPages(askVenue, () => clock.now()) : null;
+  const remembered =
+    request.evidence === true ? rememberPages(askVenue, { interval, now: () => clock.now() }) : null;
   const fetchPage = remembered?.fetchPage ?? askVenue;
   const evidence = (): CandleEvidence | undefined =>
     remembered === null
       ? undefined
       : evidenceOf(plan.quirks, marketIdOf(ready.ccxt.markets, symbol), remembered.pages);
   if (request.onePage === true) {
-    await fetchPage({ since, limit: Math.min(limit, plan.quirks.candlePage) });
+    await fetchPage({ since, limit: Math.min(limit, plan.quirks.candlePage) }).catch((thrown: unknown) => {
+      // A refusal is evidence too: of what the venue does not keep.
+      if (remembered?.pages.at(-1)?.refused === undefined) throw thrown;
+    });
     return { body: NO_BODY, symbol, receivedAt: receivedAt(), closesAt: null, evidence: evidence() };
   }
   const collected = await withPagesBooked(venue, plan, () => collectCandles(plan, fetchPage));

@@ -1,4 +1,5 @@
 /** Refusals of a page of candles that tell how a next one would be taken. Pure. */
+import { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
 import {
   addPeriods,
@@ -94,3 +95,7 @@ export class PageRefusedError extends Error {
     this.refusal = refusal;
   }
 }
+
+/** null: it failed for some other reason. */
+export const refusalOf = (thrown: unknown): PageRefusal | null =>
+  thrown instanceof AppError && thrown.cause instanceof PageRefusedError ? thrown.cause.refusal : null;

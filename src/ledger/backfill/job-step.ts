@@ -18,8 +18,9 @@ const MAX_IDLE_PAGES = 3;
 interface Memory {
   readonly idlePages: number;
   readonly resumeAt: Millis | null;
+  readonly refusedTo: Millis | null;
 }
-const NOTHING: Memory = { idlePages: 0, resumeAt: null };
+const NOTHING: Memory = { idlePages: 0, resumeAt: null, refusedTo: null };
 
 export interface JobSteps {
   /** Ends the job where nothing of its range is missing; makes no request. Rejects with AppErrors and StoreErrors. */
@@ -117,12 +118,17 @@ export const createJobSteps = (deps: JobStepsDeps): JobSteps => {
       let { work, plan } = await planOf(store, job);
       if (nextPage(plan) !== null && (await listing.learn(store, work, plan)))
         ({ work, plan } = await planOf(store, job));
-      const ask = nextPage({ ...plan, resumeAt: memory.resumeAt });
+      const ask = nextPage({ ...plan, ...memory });
       if (ask === null) return conclude(store, { work, plan });
       if (memory.idlePages >= MAX_IDLE_PAGES)
         return fail(store, job, 'The exchange gives nothing more for this range.');
       const asked = await requests.ask(work.name, ask);
-      const page = { ...withoutHead(asked, plan.interval), anchor: plan.series?.anchor };
+      const page = {
+        ...withoutHead(asked, plan.interval),
+        // Nor is anything that starts earlier.
+        ...(asked.refused === undefined ? {} : { since: plan.span.from }),
+        anchor: plan.series?.anchor,
+      };
       await storePage(page, job, plan);
       const latest = await store.job(job.id);
       if (latest === null) return;
@@ -134,6 +140,7 @@ export const createJobSteps = (deps: JobStepsDeps): JobSteps => {
       memories.set(job.id, {
         idlePages: moved ? 0 : memory.idlePages + 1,
         resumeAt: restOf(ask, after.plan),
+        refusedTo: page.refused === undefined ? memory.refusedTo : page.refused.told ? null : page.refused.to,
       });
       if (nextPage(after.plan) === null) await conclude(store, after);
     },

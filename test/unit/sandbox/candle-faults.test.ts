@@ -5,6 +5,7 @@ import { type Sandbox } from '../../../src/sandbox/sandbox.js';
 import { NOON, sandboxAt } from './ccxt-clients.js';
 
 const MINUTE = 60_000;
+const DAY = 1440 * MINUTE;
 /** Ten seconds into a minute. */
 const NOW = Math.floor(NOON / MINUTE) * MINUTE + 10_000;
 const M = NOW - 10_000;
@@ -91,6 +92,15 @@ describe.each(NAMES)('of %s', (name) => {
 
   test('periods begin elsewhere', async () => {
     expect(await withFault({ type: 'candles_moved', ms: -20_000 })).toEqual(ten.map((at) => at - 20_000));
+  });
+
+  test('a page that would begin too early is refused, a later one is not', async () => {
+    const refusal = { type: 'candles_too_old', message: 'too long ago' } as const;
+    sandbox.control.setFault({ venue: name, fault: { ...refusal, before: SINCE + 1 }, times: 1 });
+    const response = await fetch(`${sandbox.url}/${VENUES[name].path}`);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ message: 'too long ago' });
+    expect(await withFault({ ...refusal, before: SINCE - DAY })).toEqual(ten);
   });
 
   test('requests for anything else meet no such fault', async () => {

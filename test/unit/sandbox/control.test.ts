@@ -62,6 +62,8 @@ describe('the control API', () => {
     ['sockets', { action: 'close', code: 2000 }, 'code must be one'],
     ['faults', { fault: { type: 'ws_close', ms: 1, code: 1000.5 } }, 'code must be one'],
     ['faults', { fault: { type: 'candles_moved', ms: 1e12 } }, 'ms must be a number from -2678400000'],
+    ['faults', { fault: { type: 'candles_too_old', before: -1 } }, 'before must be a number from 0'],
+    ['faults', { fault: { type: 'candles_too_old', before: 1 } }, 'message must be a string'],
     ['faults', { fault: { type: 'reset', at: 'noon' } }, 'at must be one of headers, body'],
     ['faults', { fault: { type: 'status', status: 503, body: 7 } }, 'body must be a string'],
     ['faults', { fault: { type: 'status', status: 503, headers: ['x'] } }, 'headers must be an object'],
