@@ -4,7 +4,13 @@
  */
 import { accessFaults, accessSettings, type AccessSettings } from './access-settings.js';
 import { environment, type Environment } from './environment.js';
-import { storeLocation, type BackfillEntry, type StoreLocation, type Variables } from './store-settings.js';
+import {
+  backfillEntries,
+  storeLocation,
+  type BackfillEntry,
+  type StoreLocation,
+  type Variables,
+} from './store-settings.js';
 import {
   exchangeIds,
   exchangeOptionsByExchange,
@@ -226,6 +232,7 @@ const unknownExchangeFaults = (
   const named = {
     ENABLED_EXCHANGES: exchangeIds.safeParse(given['ENABLED_EXCHANGES']).data ?? [],
     EXCHANGE_OPTIONS: Object.keys(exchangeOptionsByExchange.safeParse(given['EXCHANGE_OPTIONS']).data ?? {}),
+    BACKFILL: (backfillEntries.safeParse(given['BACKFILL']).data ?? []).map(({ exchange }) => exchange),
   };
   return Object.entries(named).flatMap(([setting, ids]) =>
     ids

@@ -69,7 +69,9 @@ const WORDS = 'must be entries such as binance:BTC/USDT:1m:2023-01-01, separated
 
 const instantOf = (text: string): number => {
   if (/^-?\d+$/.test(text)) return Number(text);
-  return Date.parse(/T.*\d$/.test(text) ? `${text}Z` : text);
+  const at = Date.parse(/T.*\d$/.test(text) ? `${text}Z` : text);
+  // Date.parse takes 30 February for 2 March.
+  return Number.isNaN(at) || new Date(at).toISOString().slice(0, 10) !== text.slice(0, 10) ? NaN : at;
 };
 
 const entryOf = (text: string): BackfillEntry | undefined => {

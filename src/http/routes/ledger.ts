@@ -1,7 +1,7 @@
 /** The candle ledger: what is known of a series, what was corrected, exports, and backfills. */
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { AppError } from '../../errors.js';
 import { csvOf } from '../../ledger/export/csv.js';
@@ -147,9 +147,12 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
     if (options.ledger !== null) return options.ledger;
     throw noStore();
   };
-  const requireApi = (): void => {
-    if (!backfillApi)
-      throw new AppError('feature_disabled', 'Backfills are started here only where BACKFILL_API=true.');
+  /** Before the request is read: what is turned off is said to be so, however the request is written. */
+  const requireApi: onRequestHookHandler = (_request, _reply, next) => {
+    const off = new AppError('feature_disabled', 'Backfills are started here only where BACKFILL_API=true.');
+    if (options.ledger === null) next(noStore());
+    else if (backfillApi) next();
+    else next(off);
   };
   const sourceOf = (exchange: string): string => (sandbox ? 'sandbox; via=store' : `${exchange}; via=store`);
   const seriesOf = (
@@ -218,9 +221,8 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
     send(request, reply, jobBodyOf(found(await ledgerOf().job(request.params.id)))),
   );
 
-  app.post('/v1/backfills', { schema: SCHEMAS.add }, async (request, reply) => {
+  app.post('/v1/backfills', { schema: SCHEMAS.add, onRequest: requireApi }, async (request, reply) => {
     const ledger = ledgerOf();
-    requireApi();
     const { exchange: asked, symbol, interval, from, to } = request.body;
     const { exchange } = marketData.resolveExchange(asked);
     request.exchangeId = exchange;
@@ -237,10 +239,13 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
       .send(JSON.stringify(jobBodyOf(job)));
   });
 
-  app.delete('/v1/backfills/:id', { schema: SCHEMAS.cancel }, async (request, reply) => {
-    const ledger = ledgerOf();
-    requireApi();
-    return send(request, reply, jobBodyOf(found(await ledger.cancelJob(request.params.id))));
-  });
+  app.delete(
+    '/v1/backfills/:id',
+    { schema: SCHEMAS.cancel, onRequest: requireApi },
+    async (request, reply) => {
+      const ledger = ledgerOf();
+      return send(request, reply, jobBodyOf(found(await ledger.cancelJob(request.params.id))));
+    },
+  );
   done();
 };

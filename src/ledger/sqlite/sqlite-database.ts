@@ -195,7 +195,12 @@ const createSqliteDatabase = (session: SqliteSession, file: string): Database =>
         const free = pragma('freelist_count') * pragma('page_size');
         return { bytes: sizeOfFile(file) - free, walBytes: sizeOfFile(`${file}-wal`) };
       }),
-    vacuum: () => settled(() => session.exec('VACUUM')),
+    vacuum: () =>
+      settled(() => {
+        session.exec('VACUUM');
+        // The smaller file stands in the write-ahead log until then.
+        session.all('PRAGMA wal_checkpoint(TRUNCATE)');
+      }),
     check: () =>
       settled(() => {
         const rows = session.all('PRAGMA integrity_check(20)');

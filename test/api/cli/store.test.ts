@@ -263,6 +263,10 @@ describe('backup', () => {
 
 test('vacuum gives free space back', async () => {
   await fill(minutes(rig, 10_000));
+  const [, before, now] =
+    /^(\d+\.\d) MB before, (\d+\.\d) MB now\n$/.exec((await store('vacuum')).stdout) ?? [];
+  expect(Number(now)).toBeGreaterThan(0);
+  expect(Number(now)).toBeLessThanOrEqual(Number(before));
   await edit('DELETE FROM candles');
   const { code, stdout } = await store('vacuum');
   expect(code).toBe(0);

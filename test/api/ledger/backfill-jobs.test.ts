@@ -121,6 +121,8 @@ test('without BACKFILL_API nobody starts or cancels one, and everybody may look'
   const app = await rig.app({ BACKFILL_API: 'false' });
   const started = await app.inject({ method: 'POST', url: '/v1/backfills', payload: minutes(rig, 10) });
   expect(started.json()).toMatchObject({ status: 403, code: 'feature_disabled' });
+  const nothing = await app.inject({ method: 'POST', url: '/v1/backfills', payload: {} });
+  expect(nothing.json()).toMatchObject({ status: 403, code: 'feature_disabled' });
   const cancelled = await app.inject({ method: 'DELETE', url: '/v1/backfills/x' });
   expect(cancelled.json()).toMatchObject({ status: 403, code: 'feature_disabled' });
   expect((await app.inject('/v1/backfills')).json()).toEqual({ backfills: [] });

@@ -325,10 +325,22 @@ describe('where candles are kept', () => {
     { BACKFILL: 'binance:BTC/USDT:1m' },
     { BACKFILL: 'binance:BTC/USDT:1m:soon' },
     { BACKFILL: 'binance:BTC/USDT:1m:2023-13-45' },
+    { BACKFILL: 'binance:BTC/USDT:1m:2023-02-30' },
+    { BACKFILL: 'binance:BTC/USDT:1m:2023-02-30T10:00:00Z' },
     { BACKFILL_API: 'maybe' },
     { STORE_MAX_GB: '0' },
   ])('%j is refused by its name', (env) => {
     expect(() => loadConfig(env)).toThrow(Object.keys(env)[0]);
+  });
+
+  test('a series of an exchange that does not exist is refused like any other name', () => {
+    const known = new Set(['binance', 'kraken', 'coinbasepro']);
+    expect(() => loadConfig({ BACKFILL: 'krakn:BTC/USD:1m:2023-01-01' }, known)).toThrow(
+      'BACKFILL: krakn is not an exchange that CCXT knows; did you mean kraken?',
+    );
+    expect(loadConfig({ BACKFILL: 'Kraken:BTC/USD:1m:2023-01-01' }, known)).toMatchObject({
+      backfill: { series: [{ exchange: 'kraken' }] },
+    });
   });
 
   test('series that are kept complete', () => {
