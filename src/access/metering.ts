@@ -28,7 +28,7 @@ export interface Metering {
   /** A request has come. */
   asked(principal: Principal, count?: number): void;
   /** It was answered; `units` count against day and month. */
-  answered(caller: Caller, answer: MeteredAnswer): void;
+  answered(caller: Caller<Principal>, answer: MeteredAnswer): void;
   /** A stream is open until what is returned is called; `bytes`: written to it so far. */
   opened(principal: Principal, bytes: () => number): () => void;
   /** Resolves when it is known what the consumer used before, or cannot be told in time. Never rejects. */

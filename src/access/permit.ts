@@ -8,6 +8,8 @@ export interface Permit {
   requireExchange(exchange: string): void;
   /** How many candles the caller gets who asked for `limit`; `fallback` without one. Throws `plan_forbids`. */
   candles(limit: number | undefined, fallback: number): number;
+  /** Whether the very answer that others got may be given: of `exchange`, and of `candles` where it holds some. */
+  allows(exchange: string, candles: number | null): boolean;
   /** Throws `plan_forbids`. */
   requireBackfill(): void;
   /** Whether history may be fetched for this caller behind its answers. */
@@ -18,6 +20,7 @@ export interface Permit {
 export const PERMITS_ALL: Permit = {
   requireExchange: () => undefined,
   candles: (limit, fallback) => limit ?? fallback,
+  allows: () => true,
   requireBackfill: () => undefined,
   mayBackfill: true,
 };
@@ -49,11 +52,14 @@ export const createPermits = (
     return ids;
   };
 
+  const includes = (limits: PlanLimits, exchange: string): boolean =>
+    limits.exchanges === null || exchangesOf(limits, limits.exchanges).has(exchange);
+
   // The plan is read anew at each question: it may change while a connection is open.
-  return (principal) => ({
+  const made = new WeakMap<object, Permit>();
+  const permitOf = (principal: Pick<Principal, 'plan'>): Permit => ({
     requireExchange(exchange) {
-      const { limits } = principal.plan;
-      if (limits.exchanges === null || exchangesOf(limits, limits.exchanges).has(exchange)) return;
+      if (includes(principal.plan.limits, exchange)) return;
       throw forbidden(`The plan does not include the exchange ${exchange}.`);
     },
     candles(limit, fallback) {
@@ -63,6 +69,10 @@ export const createPermits = (
       if (limit > ohlcvMax) throw forbidden(`The plan allows at most ${ohlcvMax} candles a call.`, 'limit');
       return limit;
     },
+    allows: (exchange, candles) => {
+      const { limits } = principal.plan;
+      return includes(limits, exchange) && (candles ?? 0) <= (limits.ohlcvMax ?? Infinity);
+    },
     requireBackfill() {
       if (!principal.plan.limits.backfill) throw forbidden('The plan does not include backfills.');
     },
@@ -70,4 +80,11 @@ export const createPermits = (
       return principal.plan.limits.backfill;
     },
   });
+  return (principal) => {
+    const known = made.get(principal);
+    if (known !== undefined) return known;
+    const permit = permitOf(principal);
+    made.set(principal, permit);
+    return permit;
+  };
 };

@@ -11,12 +11,16 @@ import {
   type SharableLimiter,
   type WindowRule,
 } from './client-limiter.js';
+import type { PlanLimits } from './plan.js';
 import type { Principal } from './principal.js';
 import { Units, type UsedUnits } from './units.js';
 
+/** What of a principal decides how it is counted. */
+export type Counted = Pick<Principal, 'kind' | 'plan' | 'consumer'>;
+
 /** Who is counted: `client` is the address, as client.ts of the HTTP module words it. */
-export interface Caller {
-  readonly principal: Principal;
+export interface Caller<P extends Counted = Counted> {
+  readonly principal: P;
   readonly client: string;
 }
 
@@ -66,7 +70,7 @@ export interface Quotas {
   limits(caller: Caller): readonly LimitEntry[];
   standing(caller: Caller): Standing;
   /** false: what the consumer used before is not known here yet, and `take` must wait for it. */
-  isKnown(principal: Principal): boolean;
+  isKnown(principal: Counted): boolean;
   /** Of consumers. */
   readonly units: Units;
   /** To be shared with other servers. */
@@ -93,13 +97,17 @@ export const createQuotas = ({ clientRule, shared, now, monotonic }: QuotasOptio
   const limiterOf = () => createClientLimiter({ requests: 1, windowMs: 60_000, shared });
   const [addresses, consumers, addressUnits] = [limiterOf(), limiterOf(), limiterOf()];
   const units = new Units({ now });
-  /** Rules of plans, so that none is made for a request. */
-  const rules = new WeakMap<object, WindowRule | null>();
+  /** Rules of plans, so that none is made for a request; apart, since the client limit is part of the former. */
+  const [anonymousRules, ownRules] = [
+    new WeakMap<PlanLimits, WindowRule | null>(),
+    new WeakMap<PlanLimits, WindowRule | null>(),
+  ];
 
-  const isAnonymous = ({ kind }: Principal): boolean => kind === 'anonymous';
+  const isAnonymous = ({ kind }: Counted): boolean => kind === 'anonymous';
 
-  const ruleOf = (principal: Principal): WindowRule | null => {
+  const ruleOf = (principal: Counted): WindowRule | null => {
     const { limits } = principal.plan;
+    const rules = isAnonymous(principal) ? anonymousRules : ownRules;
     const known = rules.get(limits);
     if (known !== undefined) return known;
     const { requests, window } = limits;

@@ -4,7 +4,9 @@
  */
 import { fileURLToPath } from 'node:url';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { buildServices, type ServiceOverrides, type Services } from './services.js';
+import { buildServices, type ServiceOverrides } from './services.js';
+import { addAccessRoutes } from './access-routes.js';
+import { openCallerLimits } from './caller-limits.js';
 import { buildMetricsApp } from './metrics-app.js';
 import type { Config } from '../config/config.js';
 import { addAccess } from '../http/access.js';
@@ -36,9 +38,6 @@ import { mcpRoutes } from '../http/routes/mcp.js';
 import { metricsRoutes } from '../http/routes/metrics.js';
 import { startRoutes } from '../http/routes/start.js';
 import { streamRoutes } from '../http/routes/streams.js';
-import { createClientLimiter, type ClientLimiter } from '../access/client-limiter.js';
-import { shareClientLimit, type LimitSharing } from '../access/client-limiter-sharing.js';
-import { keyPrefix } from '../market-data/cache-keys.js';
 import { addProxyWarning } from '../http/proxy-warning.js';
 import { createReadiness } from '../http/readiness.js';
 import type { StdioDependencies } from '../mcp/stdio.js';
@@ -70,31 +69,6 @@ export interface AppOverrides extends ServiceOverrides {
 /** Where the build puts the documentation; the path is the same from src and from dist. */
 const DOCUMENTATION = fileURLToPath(new URL('../../dist/docs/', import.meta.url));
 
-interface ClientLimit {
-  /** null: off. */
-  readonly limiter: ClientLimiter | null;
-  /** null: counts are not shared with other servers. */
-  readonly sharing: LimitSharing | null;
-}
-
-/** Counted together with the other servers where Redis is enabled. */
-const clientLimitOf = async (config: Config, services: Services): Promise<ClientLimit> => {
-  const { clientRateLimit, redis } = config;
-  const { requests, windowMs } = clientRateLimit;
-  if (requests === 0) return { limiter: null, sharing: null };
-  const limiter = createClientLimiter({ requests, windowMs, shared: redis.enabled });
-  if (!redis.enabled) return { limiter, sharing: null };
-  const { log, monotonic, sandbox } = services;
-  const { createRedisCounts } = await import('../access/client-limiter-redis.js');
-  const counts = createRedisCounts({
-    url: redis.url,
-    prefix: keyPrefix(sandbox),
-    log,
-    now: monotonic,
-  });
-  return { limiter, sharing: shareClientLimit({ limiters: [limiter], counts, now: monotonic }) };
-};
-
 /** The finished server, not listening yet. `close()` ends it and every service that it owns. */
 export const buildApp = async (config: Config, overrides: AppOverrides = {}): Promise<FastifyInstance> => {
   const services = await buildServices(config, overrides);
@@ -113,14 +87,15 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     sandbox,
     access,
   } = services;
-  const { limiter, sharing } = await clientLimitOf(config, services);
+  const limits = await openCallerLimits(config, services);
+  const { quotas, metering, permits } = limits;
   const startedAt = performance.now();
   const requestIds = createRequestIds();
   const app = Fastify(serverOptions(config, requestIds));
 
   const cors = {
     corsOrigins: config.corsOrigins,
-    clientLimit: limiter !== null,
+    clientLimit: quotas !== null,
     access: access !== null,
   };
 
@@ -138,16 +113,16 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     async close() {
       await app.metricsApp?.close();
       await listening.close();
-      await sharing?.close();
+      await limits.close();
       await services.close();
     },
   });
   const hostFault = createHostCheck(config.allowedHosts);
   const maxConnections = config.stream.maxConnections + SPARE_CONNECTIONS;
   addServerLimits(app, { maxConnections, requestId: requestIds, hostFault });
-  if (limiter !== null && config.trustProxy === false) addProxyWarning(app, { log });
+  if (quotas !== null && config.trustProxy === false) addProxyWarning(app, { log });
   addAccess(app, { access, metricsAuth: config.access.metricsAuth });
-  addClientLimit(app, { limiter, ...config.clientRateLimit, now: monotonic });
+  addClientLimit(app, { quotas, metering, permits, windowName: access === null ? 'default' : 'window' });
   addOverloadProtection(app, { gauge, maxInFlight: overrides.maxInFlight });
   const metrics = services.metrics(() => app.inFlight());
   app.onAnswer((answer) => {
@@ -174,13 +149,13 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   const hotAnswers = createHotAnswers(app, { now, steadyHeaders });
   // A client limit counts addresses, which Fastify finds behind proxies: then the front door stays shut.
   const isOpen = () => !app.lifeCycle.draining && !app.isOverloaded();
-  if (limiter === null && steadyHeaders !== null)
+  if (quotas === null && steadyHeaders !== null)
     addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, requestId: requestIds.of, hostFault });
   boundPipelines(app.server, app.pipelines);
   await app.register(marketRoutes, { marketData, hotAnswers, sandbox, now });
   await app.register(candleRoutes, { marketData, hotAnswers, now });
   await app.register(ledgerRoutes, { marketData, ledger, backfillApi: config.backfill.api, sandbox });
-  await app.register(streamRoutes, { hub, marketData, connections, now, monotonic });
+  await app.register(streamRoutes, { hub, marketData, connections, limits: limits.streams, now, monotonic });
   await app.register(mcpRoutes, {
     marketData,
     ledger,
@@ -189,9 +164,11 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     corsOrigins: config.corsOrigins,
     countMore: (request, more) => app.countMore(request, more),
     onCall: (tool, outcome) => metrics.recordMcpCall(tool, outcome),
+    isPrivate: access !== null,
     log,
     now,
   });
+  await addAccessRoutes(app, { config, services, limits });
   app.decorate('metricsApp', null);
   if (config.metricsPort === null) await app.register(metricsRoutes, { metrics });
   else app.metricsApp = await buildMetricsApp(config, { metrics, requestIds, hostFault, log, now });

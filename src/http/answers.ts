@@ -2,10 +2,12 @@
  * One record per answer, for the access log and the metrics, whichever way the answer went out: through Fastify's
  * reply, hijacked by the hot path, or as a long-lived stream.
  */
+import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Principal } from '../access/principal.js';
 import type { CacheState } from '../market-data/market-data-api.js';
 import type { ErrorCode, ParameterFault } from '../errors.js';
+import { clientOf } from './client.js';
 import { createPipelines, type Pipelines, type Unfinished } from './pipelines.js';
 
 export interface AnswerRecord {
@@ -21,6 +23,12 @@ export interface AnswerRecord {
   readonly errorCode: ErrorCode | null;
   /** Who asked; absent where nobody is asked who he is, or the request was refused before. */
   readonly principal?: Principal | null | undefined;
+  /** The address of such a caller. */
+  readonly client?: string | undefined;
+  /** What it costs that caller where it is a good one; null where it was refused before it was counted. */
+  readonly units?: number | null | undefined;
+  /** What was written to its connection since the answer before. */
+  readonly bytes?: number | undefined;
   /** The client left before it had the whole answer. Never set of streams, which end when their client leaves. */
   readonly aborted: boolean;
   /** SSE and WebSocket: the duration is the connection's life, not a wait. */
@@ -72,10 +80,29 @@ declare module 'fastify' {
   }
 }
 
+/** On a socket: what was written to it when it was last asked for. */
+const WRITTEN = Symbol('written');
+type CountedSocket = Partial<Pick<Socket, 'bytesWritten'>> & { [WRITTEN]?: number };
+
+/** Bytes that were written to `socket` since the last call for it. */
+export const takeWritten = (socket: CountedSocket): number => {
+  const written = socket.bytesWritten ?? 0;
+  const before = socket[WRITTEN] ?? 0;
+  socket[WRITTEN] = written;
+  return written - before;
+};
+
 const nothing = (): void => undefined;
 
 const routeOf = (request: FastifyRequest): string =>
   request.is404 ? 'unmatched' : request.routeOptions.config.url;
+
+const meterOf = (request: FastifyRequest): Pick<AnswerRecord, 'principal' | 'client' | 'units' | 'bytes'> => {
+  const { principal, units } = request;
+  // Absent where no one is asked; typed as present, since the hook of access declares it.
+  if (principal === null || (principal as unknown) === undefined) return {};
+  return { principal, units, client: clientOf(request), bytes: takeWritten(request.raw.socket) };
+};
 
 /** Installed on the root instance, before any other hook, so that refused requests are counted too. */
 export const addAnswers = (app: FastifyInstance): void => {
@@ -124,7 +151,7 @@ export const addAnswers = (app: FastifyInstance): void => {
         cache: request.cacheState,
         exchange: request.exchangeId,
         errorCode: request.errorCode,
-        principal: request.principal,
+        ...meterOf(request),
         refusal: request.refusal,
         aborted: !longLived && aborted,
         longLived,

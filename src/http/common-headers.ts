@@ -12,6 +12,8 @@ declare module 'fastify' {
     commonHeaders(request: FastifyRequest): HeaderPair[];
     /** Those of them that are the same for every request from the same origin: neither id nor client limit. */
     steadyHeaders(request: FastifyRequest): HeaderPair[];
+    /** Who asks decides what is answered: no cache that several callers share may keep it. */
+    readonly answersArePrivate: boolean;
   }
   interface FastifyRequest {
     /** RateLimit fields of this answer; null while the client limit is off. */
@@ -60,6 +62,8 @@ const exposedOf = ({ clientLimit = false, access = false }: CommonHeadersOptions
   [...EXPOSED, ...(clientLimit ? EXPOSED_OF_LIMIT : []), ...(access ? EXPOSED_OF_ACCESS : [])].join(', '),
 ];
 const VARY_ORIGIN: HeaderPair = ['vary', 'Origin'];
+/** A cache that several callers share must tell them apart, X-API-Key included, which HTTP knows nothing of. */
+const VARY_CREDENTIAL = 'Authorization, X-API-Key';
 
 /** Adds `name` to what an answer varies by, beside what it varies by already. */
 const varyBy = (vary: string | undefined, name: string): string =>
@@ -89,7 +93,7 @@ const anyOrigin = (expose: HeaderPair): readonly HeaderPair[] => [
 ];
 
 /** CORS headers by the request's Origin. */
-const createCors = (
+const createOriginHeaders = (
   options: CommonHeadersOptions,
 ): ((origin: string | undefined) => readonly HeaderPair[]) => {
   const { corsOrigins } = options;
@@ -98,27 +102,45 @@ const createCors = (
     const all = anyOrigin(expose);
     return () => all;
   }
-  if (corsOrigins.length === 0) return () => [];
+  const none: readonly HeaderPair[] = [];
+  if (corsOrigins.length === 0) return () => none;
+  const elsewhere: readonly HeaderPair[] = [VARY_ORIGIN];
   const allowed = new Map(
     corsOrigins.map((origin) => [
       origin,
       [['access-control-allow-origin', origin], expose, VARY_ORIGIN] as const,
     ]),
   );
-  return (origin) => (origin === undefined ? undefined : allowed.get(origin)) ?? [VARY_ORIGIN];
+  return (origin) => (origin === undefined ? undefined : allowed.get(origin)) ?? elsewhere;
+};
+
+/** CORS headers, and by what else than the request's Origin every answer varies. */
+const createCors = (
+  options: CommonHeadersOptions,
+): ((origin: string | undefined) => readonly HeaderPair[]) => {
+  const byOrigin = createOriginHeaders(options);
+  if (options.access !== true) return byOrigin;
+  const made = new WeakMap<readonly HeaderPair[], readonly HeaderPair[]>();
+  return (origin) => {
+    const pairs = byOrigin(origin);
+    const varying = made.get(pairs) ?? withVary(pairs, VARY_CREDENTIAL);
+    made.set(pairs, varying);
+    return varying;
+  };
 };
 
 /** What every answer carries whoever asks; null where it depends on the request's Origin. */
 export const steadyHeadersOf = (options: CommonHeadersOptions): readonly HeaderPair[] | null => {
   const { corsOrigins } = options;
-  if (corsOrigins === true) return [...SECURITY_HEADERS, ...anyOrigin(exposedOf(options))];
-  return corsOrigins.length === 0 ? SECURITY_HEADERS : null;
+  if (corsOrigins !== true && corsOrigins.length > 0) return null;
+  return [...SECURITY_HEADERS, ...createCors(options)(undefined)];
 };
 
 /** Installed on the root instance, before any route. */
 export const addCommonHeaders = (app: FastifyInstance, options: CommonHeadersOptions): void => {
   const cors = createCors(options);
   app.decorateRequest('limitHeaders', null);
+  app.decorate('answersArePrivate', options.access === true);
   app.decorate('steadyHeaders', (request: FastifyRequest): HeaderPair[] => [
     ...SECURITY_HEADERS,
     ...cors(request.headers.origin),

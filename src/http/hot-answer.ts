@@ -24,6 +24,10 @@ export interface Remembered {
   readonly isLive?: () => boolean;
   /** How the address that it is kept for shows it; default: as JSON. */
   readonly presentation?: Presentation;
+  /** Candles that were asked for; default: it holds none. */
+  readonly candles?: number;
+  /** What it costs; default 1. */
+  readonly units?: number;
 }
 
 export interface OwnHeaders {
@@ -97,6 +101,9 @@ export class HotAnswer {
   readonly route: string;
   readonly answer: ServedAnswer;
   readonly presentation: Presentation;
+  /** Candles that were asked for; null: it holds none. */
+  readonly candles: number | null;
+  readonly units: number;
   readonly #isLive: (() => boolean) | undefined;
   /** By the form's name; made on first use, for `#steady`. */
   readonly #forms = new Map<RepresentationKey, Form>();
@@ -110,11 +117,13 @@ export class HotAnswer {
   #freshnessUntil = 0;
 
   constructor(
-    { answer, exchange, isLive, presentation = JSON_ONLY }: Remembered,
+    { answer, exchange, isLive, presentation = JSON_ONLY, candles, units = 1 }: Remembered,
     { route, at }: { route: string; at: number },
   ) {
     this.answer = answer;
     this.presentation = presentation;
+    this.candles = candles ?? null;
+    this.units = units;
     this.keptAt = at;
     this.exchange = exchange;
     this.route = route;
@@ -126,13 +135,13 @@ export class HotAnswer {
   }
 
   /** Makes true for the instant `at` what the head says of freshness. */
-  freshen(at: number, steady: readonly HeaderPair[]): void {
+  freshen(at: number, steady: readonly HeaderPair[], isPrivate: boolean): void {
     if (steady !== this.#steady) {
       this.#steady = steady;
       this.#forms.clear();
     }
     if (at < this.#freshnessUntil) return;
-    this.#freshness = freshnessHeaders(this.answer, at);
+    this.#freshness = freshnessHeaders(this.answer, at, isPrivate);
     this.#freshnessLines = headerLines(this.#freshness);
     this.#freshnessUntil = nextSecond(this.answer, at);
   }

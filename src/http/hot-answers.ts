@@ -75,7 +75,7 @@ export const createHotAnswers = (app: FastifyInstance, options: HotAnswersOption
       return undefined;
     }
     if ((method !== 'GET' && method !== 'HEAD') || entry.standsAside) return undefined;
-    entry.freshen(at, steady);
+    entry.freshen(at, steady, app.answersArePrivate);
     return entry;
   };
 
@@ -107,10 +107,13 @@ export const createHotAnswers = (app: FastifyInstance, options: HotAnswersOption
     hook: (request, reply, done) => {
       const entry = find(request.raw, steadyHeaders ?? app.steadyHeaders(request));
       const media = entry?.presentation.formFor(request.headers.accept) ?? null;
-      if (entry === undefined || media === null) {
+      // What the plan does not allow is refused by the route, which says why.
+      const isAllowed = entry !== undefined && app.permitOf(request).allows(entry.exchange, entry.candles);
+      if (entry === undefined || media === null || !isAllowed) {
         done();
         return;
       }
+      if (request.units !== null) request.units = entry.units;
       request.cacheState = 'HIT';
       request.exchangeId = entry.exchange;
       reply.hijack();

@@ -17,17 +17,19 @@ const wholeSeconds = (ms: number): number => Math.max(0, Math.floor(ms / 1000));
 
 /**
  * True for the instant `at` (ms since the epoch), to the second. A cache takes Age from max-age (RFC 9111, 4.2): max-age
- * is the answer's whole life, so that the cache arrives at what is left of it. 0 where nothing is left.
+ * is the answer's whole life, so that the cache arrives at what is left of it. 0 where nothing is left. `isPrivate`: no
+ * cache that several callers share may keep it.
  */
 export const freshnessHeaders = (
   { receivedAt, freshUntil }: Pick<ServedAnswer, 'receivedAt' | 'freshUntil'>,
   at: number,
+  isPrivate = false,
 ): readonly [HeaderPair, HeaderPair] => {
   const left = freshUntil - at;
   const age = wholeSeconds(at - receivedAt);
   const life = left > 0 ? wholeSeconds(left) + age : 0;
   return [
-    ['cache-control', `public, max-age=${life}`],
+    ['cache-control', `${isPrivate ? 'private' : 'public'}, max-age=${life}`],
     ['age', String(age)],
   ];
 };
@@ -80,7 +82,8 @@ export const sendAnswer = (
   { answer, at, form = 'json', presentation = JSON_ONLY }: AnswerToSend,
 ): FastifyReply => {
   request.cacheState = answer.cache;
-  for (const [name, value] of freshnessHeaders(answer, at)) reply.header(name, value);
+  for (const [name, value] of freshnessHeaders(answer, at, request.server.answersArePrivate))
+    reply.header(name, value);
   reply.header('x-cache', answer.cache).header('data-source', answer.source);
   if (presentation.varies) addVary(reply, VARY_ACCEPT);
   return sendForm(request, reply, {

@@ -1,6 +1,7 @@
 /** From a market query to its answer, which is kept for the next request with the same URL. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { MarketData, MarketQuery } from '../market-data/market-data-api.js';
+import { candleUnits } from '../access/permit.js';
 import { clientOf } from './client.js';
 import type { HotAnswers } from './hot-answers.js';
 import { sendAnswer } from './json-answer.js';
@@ -17,6 +18,8 @@ interface Asked {
   /** Default: JSON. */
   readonly form?: MediaForm;
   readonly presentation?: Presentation;
+  /** false: the answer is not what others get from the same URL. Default true. */
+  readonly isCommon?: boolean;
 }
 
 export type AnswerMarket = (
@@ -28,17 +31,22 @@ export type AnswerMarket = (
 /** Rejects with an AppError. */
 export const createMarketAnswers =
   ({ marketData, hotAnswers, now }: MarketAnswersDeps): AnswerMarket =>
-  async (request, reply, { query, form = 'json', presentation = JSON_ONLY }) => {
+  async (request, reply, { query, form = 'json', presentation = JSON_ONLY, isCommon = true }) => {
     // Of an exchange that is not enabled there may be candles in the ledger.
     const { exchange } =
       query.kind === 'ohlcv'
         ? marketData.resolveStoredExchange(query.exchange)
         : marketData.resolveExchange(query.exchange);
     request.exchangeId = exchange;
+    const permit = request.server.permitOf(request);
+    permit.requireExchange(exchange);
+    const candles = query.kind === 'ohlcv' ? { candles: query.limit, units: candleUnits(query.limit) } : null;
+    if (candles !== null && request.units !== null) request.units = candles.units;
     const answer = await marketData.get({ ...query, client: clientOf(request) }, request.signal);
-    hotAnswers.remember(request, {
-      ...{ answer, exchange, presentation },
-      ...(query.kind === 'ticker' ? { isLive: marketData.livenessOf(query) } : {}),
-    });
+    if (isCommon)
+      hotAnswers.remember(request, {
+        ...{ answer, exchange, presentation, ...candles },
+        ...(query.kind === 'ticker' ? { isLive: marketData.livenessOf(query) } : {}),
+      });
     return sendAnswer(request, reply, { answer, at: now(), form, presentation });
   };

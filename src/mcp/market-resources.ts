@@ -12,7 +12,7 @@ import { MARKET_KINDS, type MarketKind } from '../schemas/market.js';
 import type { CallOutcomes } from './call-outcomes.js';
 import { listKnownMarkets } from './known-markets.js';
 import { resourceError } from './mcp-error.js';
-import type { McpDependencies } from './provenance.js';
+import { cacheScopeOf, type McpDependencies } from './provenance.js';
 import type { Tool } from './tool.js';
 
 /** Suggestions for a half-typed variable at most; the protocol allows no more than 100. */
@@ -84,7 +84,7 @@ export const registerMarketResources = (
       return {
         contents: [{ uri: uri.href, mimeType: 'application/json', text: JSON.stringify(structured) }],
         ttlMs: Math.max(0, Math.floor(freshUntil - deps.now())),
-        cacheScope: 'public',
+        cacheScope: cacheScopeOf(deps),
       } satisfies ReadResourceResult;
     } catch (thrown) {
       const { error, requestId } = outcomes.failed(tools[kind].name, thrown);

@@ -9,7 +9,7 @@ import { createMarketTools } from './market-tools.js';
 import { registerMarketResources } from './market-resources.js';
 import { toolError } from './mcp-error.js';
 import { CLIENT_HEADER } from './tool.js';
-import { provenanceText, type McpDependencies } from './provenance.js';
+import { cacheScopeOf, provenanceText, type McpDependencies } from './provenance.js';
 
 export interface McpServerDependencies extends McpDependencies {
   readonly log: Log;
@@ -28,13 +28,16 @@ const MAX_INPUT_ELEMENTS = 64;
 export const MAX_SUBSCRIPTIONS = 0;
 
 /** The lists never change while the process runs: clients may cache them for an hour. */
-const LISTS = { ttlMs: 3_600_000, cacheScope: 'public' } as const;
-const CACHE_HINTS = {
-  'tools/list': LISTS,
-  'resources/list': LISTS,
-  'resources/templates/list': LISTS,
-  'server/discover': LISTS,
-} as const;
+const LISTS_TTL_MS = 3_600_000;
+const cacheHints = (cacheScope: 'public' | 'private') => {
+  const lists = { ttlMs: LISTS_TTL_MS, cacheScope };
+  return {
+    'tools/list': lists,
+    'resources/list': lists,
+    'resources/templates/list': lists,
+    'server/discover': lists,
+  };
+};
 
 /** What the SDK passes of the request that a server is created for; absent over stdio. */
 export interface McpServerContext {
@@ -46,6 +49,7 @@ export const createMcpServerFactory = (
   deps: McpServerDependencies,
 ): ((context?: McpServerContext) => McpServer) => {
   const market = createMarketTools(deps);
+  const hints = cacheHints(cacheScopeOf(deps));
   const tools = [
     listExchanges(deps),
     searchMarkets(deps),
@@ -69,7 +73,7 @@ export const createMcpServerFactory = (
       {
         instructions: INSTRUCTIONS,
         maxToolInputElements: MAX_INPUT_ELEMENTS,
-        cacheHints: CACHE_HINTS,
+        cacheHints: hints,
         capabilities: { tools: { listChanged: false }, resources: { listChanged: false } },
       },
     );

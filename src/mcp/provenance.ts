@@ -13,7 +13,12 @@ export interface McpDependencies {
   readonly now: () => Millis;
   /** true while simulated venues stand in for the real ones. */
   readonly sandbox: boolean;
+  /** Callers are asked who they are: a cache that several of them share keeps nothing. */
+  readonly isPrivate?: boolean;
 }
+
+export const cacheScopeOf = ({ isPrivate }: Pick<McpDependencies, 'isPrivate'>): 'public' | 'private' =>
+  isPrivate === true ? 'private' : 'public';
 
 export const provenanceOf = (
   answer: Pick<ServedAnswer, 'source' | 'receivedAt'> & { readonly cache?: CacheState },

@@ -59,7 +59,7 @@ export const planLimits = z
   .meta({ id: 'PlanLimits', description: 'What is absent is unlimited' });
 export type PlanLimitsBody = z.output<typeof planLimits>;
 
-const planRecord = z
+export const planRecord = z
   .object({ name: planName, ...planLimits.shape })
   .meta({ id: 'Plan', description: 'What is absent is unlimited' });
 export type PlanRecord = z.output<typeof planRecord>;

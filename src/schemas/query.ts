@@ -133,16 +133,21 @@ export const tickerQuery = z.strictObject({
     example: 'USD',
   }),
 });
+/** Candles of an answer where no limit is given. */
+export const DEFAULT_CANDLES = 500;
+
 export const ohlcvQuery = z.strictObject({
   exchange,
   symbol,
   interval: interval.default('1m'),
   since: urlInstant.optional().meta({ description: SINCE, example: '1699000000000' }),
   until: urlInstant.optional().meta({ description: UNTIL, example: '2026-01-31T12:00:00Z' }),
-  limit: atMost(2000, 500),
+  limit: atMost(2000, DEFAULT_CANDLES),
 });
 /** Candles over HTTP, which leave in two forms. */
 export const candlesQuery = ohlcvQuery.extend({
+  // Without a default: a plan may have a lower one.
+  limit: urlInteger(1, 2000).optional().meta({ 'x-default': DEFAULT_CANDLES }),
   format: z.enum(['json', 'csv'], 'must be json or csv').optional().meta({
     description: 'Default: CSV where Accept prefers text/csv, else JSON',
   }),

@@ -165,7 +165,7 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
       'You asked more often than `CLIENT_RATE_LIMIT_REQUESTS` allows, or sent too many messages on `/ws`',
     detail: 'More than 600 requests within 60 seconds.',
     advice: 'Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling.',
-    details: { retryAfterMs: 17_000 },
+    details: { retryAfterMs: 17_000, violatedPolicies: ['window'] },
   },
   quota_exceeded: {
     meaning: 'The units of the day or the month are used up; `violated_policies` says which',

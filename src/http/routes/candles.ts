@@ -3,7 +3,7 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { AppError } from '../../errors.js';
 import { ohlcv } from '../../schemas/market.js';
-import { candlesQuery } from '../../schemas/query.js';
+import { candlesQuery, DEFAULT_CANDLES } from '../../schemas/query.js';
 import { createMarketAnswers, type MarketAnswersDeps } from '../market-answers.js';
 import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
 import { candlePresentation, fileStem } from '../presentation.js';
@@ -25,13 +25,15 @@ export const candleRoutes: FastifyPluginCallbackZod<MarketAnswersDeps> = (app, o
   const answer = createMarketAnswers(options);
   app.addHook('onRequest', options.hotAnswers.hook);
   app.get('/v1/markets/ohlcv', { schema: SCHEMA }, (request, reply) => {
-    const { format, download, ...query } = request.query;
+    const { format, download, limit: asked, ...range } = request.query;
+    const query = { ...range, limit: app.permitOf(request).candles(asked, DEFAULT_CANDLES) };
+    const isCommon = query.limit === (asked ?? DEFAULT_CANDLES);
     const stem = download ? fileStem(query.exchange, query.symbol, query.interval) : null;
     const presentation = candlePresentation({ format, fileStem: stem });
     const form = presentation.formFor(request.headers.accept);
     if (form === null)
       throw new AppError('not_acceptable', 'This address answers with application/json or text/csv only.');
-    return answer(request, reply, { query: { kind: 'ohlcv', ...query }, form, presentation });
+    return answer(request, reply, { query: { kind: 'ohlcv', ...query }, form, presentation, isCommon });
   });
   done();
 };

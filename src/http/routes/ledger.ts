@@ -4,8 +4,10 @@ import { z } from 'zod';
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { AppError } from '../../errors.js';
+import { candleUnits } from '../../access/permit.js';
 import { csvOf } from '../../ledger/export/csv.js';
 import { coverageBodyOf } from '../../ledger/coverage-body.js';
+import type { ExportPlan } from '../../ledger/export/export-plan.js';
 import type { Ledger } from '../../ledger/ledger.js';
 import type { Revision } from '../../ledger/merge.js';
 import type { SeriesName } from '../../ledger/settle.js';
@@ -140,6 +142,19 @@ const jobBodyOf = (job: Job): BackfillBody => {
   };
 };
 
+/** The same pages; the request costs what the candles do that it was given. */
+async function* charging(
+  request: FastifyRequest,
+  pages: ReturnType<ExportPlan['pages']>,
+): ReturnType<ExportPlan['pages']> {
+  let candles = 0;
+  for await (const page of pages) {
+    candles += page.length;
+    if (request.units !== null) request.units = candleUnits(candles);
+    yield page;
+  }
+}
+
 export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app, options, done) => {
   const { marketData, backfillApi, sandbox } = options;
 
@@ -161,6 +176,7 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
   ): { readonly as: ResolvedExchange; readonly name: SeriesName } => {
     const as = marketData.resolveStoredExchange(query.exchange);
     request.exchangeId = as.exchange;
+    app.permitOf(request).requireExchange(as.exchange);
     return { as, name: { exchange: as.exchange, symbol: query.symbol, interval: query.interval } };
   };
   const send = (request: FastifyRequest, reply: FastifyReply, value: object): FastifyReply => {
@@ -201,15 +217,16 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
       .header('cache-control', 'no-store')
       .header('data-source', sourceOf(as.exchange))
       .header(...attachment(`${stem}.${format}`));
+    const pages = () => charging(request, plan.pages());
     const gaps = dataGapsHeader(plan.gaps);
     if (gaps !== null) reply.header('data-gaps', gaps);
     if (format === 'csv') {
       reply.header('content-type', CSV_CONTENT_TYPE);
-      return reply.send(Readable.from(csvOf(plan.pages()), { objectMode: false }));
+      return reply.send(Readable.from(csvOf(pages()), { objectMode: false }));
     }
     const { parquetOf } = await import('../../ledger/export/parquet.js');
     reply.header('content-type', 'application/vnd.apache.parquet');
-    return reply.send(Readable.from(parquetOf(plan, as.exchange), { objectMode: false }));
+    return reply.send(Readable.from(parquetOf({ ...plan, pages }, as.exchange), { objectMode: false }));
   });
 
   app.get('/v1/backfills', { schema: SCHEMAS.list }, async (request, reply) => {
@@ -226,6 +243,9 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
     const { exchange: asked, symbol, interval, from, to } = request.body;
     const { exchange } = marketData.resolveExchange(asked);
     request.exchangeId = exchange;
+    const permit = app.permitOf(request);
+    permit.requireExchange(exchange);
+    permit.requireBackfill();
     if (to !== undefined && from >= to)
       throw new AppError('invalid_request', 'from: must lie before to.', {
         errors: [{ parameter: 'from', reason: 'must lie before to' }],

@@ -112,6 +112,7 @@ export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app,
   app.get('/v1/markets', { schema: SCHEMAS.listMarkets }, async (request, reply) => {
     const { exchange } = marketData.resolveExchange(request.query.exchange);
     request.exchangeId = exchange;
+    app.permitOf(request).requireExchange(exchange);
     const askedAt = now();
     const { page, loadedAt } = await marketData.markets(request.query, request.signal);
     const at = now();
@@ -133,7 +134,12 @@ export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app,
     const exchanges = await marketData.exchanges();
     const whole = exchanges.every(({ capabilities }) => capabilities !== null);
     reply
-      .header('cache-control', whole ? `public, max-age=${EXCHANGES_MAX_AGE_S}` : 'no-cache')
+      .header(
+        'cache-control',
+        whole
+          ? `${app.answersArePrivate ? 'private' : 'public'}, max-age=${EXCHANGES_MAX_AGE_S}`
+          : 'no-cache',
+      )
       .header('data-source', ownSource(sandbox));
     return sendJson(request, reply, finishedExchanges(exchanges));
   });

@@ -123,7 +123,7 @@ export const mcpRoutes: FastifyPluginCallback<McpRouteOptions> = (app: FastifyIn
   app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: BODY_LIMIT }, (_request, body, parsed) => {
     parsed(null, body);
   });
-  app.post('/mcp', { schema: { hide: true } }, async (request, reply) => {
+  app.post('/mcp', { schema: { hide: true }, config: { units: 0 } }, async (request, reply) => {
     const form = mcpFormFor(request.headers.accept);
     const batch = batchIn(request.body);
     options.countMore(request, (batch ?? 1) - 1);

@@ -6,6 +6,7 @@ import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
 import { toProblem } from '../problem-answer.js';
 import { clientOf } from '../client.js';
 import { eventStreamHeaders, lastEventIdOf, openEventStream, requireEventStream } from '../sse.js';
+import type { LimitedStream, StreamLimits } from '../stream-limits.js';
 import { endWithPrincipal } from '../stream-ends.js';
 import { textOf, webSocketRoute, WebSocketPeer } from '../websocket.js';
 import { readInput } from '../../invalid-input.js';
@@ -23,6 +24,7 @@ import {
 } from '../../streams/clients/ticker-stream.js';
 
 export interface StreamRouteOptions extends TickerStreamServices {
+  readonly limits: StreamLimits;
   readonly now: () => number;
   /** The clock of durations; nobody sets it. */
   readonly monotonic: () => number;
@@ -32,7 +34,7 @@ type TickerStreamQuery = z.output<typeof tickerStreamQuery>;
 
 const tickerStreamRoute = {
   url: '/v1/stream/ticker',
-  config: { longLived: true },
+  config: { longLived: true, units: 0 },
   schema: {
     tags: ['streams'],
     operationId: 'streamTicker',
@@ -47,20 +49,34 @@ status event whenever the feed's state changes. \`/asyncapi.json\` describes the
 };
 
 export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, options, done) => {
-  const { hub, marketData, connections, now, monotonic } = options;
+  const { hub, marketData, connections, limits, now, monotonic } = options;
   const places = createSubscriptionPlaces();
   const sourceOf = ({ exchange, via }: Pick<TickerStream, 'exchange' | 'via'>): string =>
     venueSource(exchange, via, connections.sandbox);
 
-  const openTicker = (kind: 'sse' | 'websocket', request: FastifyRequest, query: TickerStreamQuery) => {
-    request.exchangeId = marketData.resolveExchange(query.exchange).exchange;
-    return openTickerStream(options, {
-      kind,
-      socket: request.raw.socket,
-      client: clientOf(request),
-      ...query,
-      lastEventId: lastEventIdOf(request) ?? query.last_event_id,
-    });
+  const openTicker = async (
+    kind: 'sse' | 'websocket',
+    request: FastifyRequest,
+    query: TickerStreamQuery,
+  ): Promise<TickerStream & { readonly limited: LimitedStream }> => {
+    const { exchange } = marketData.resolveExchange(query.exchange);
+    request.exchangeId = exchange;
+    const limited = limits.open(request, request.principal);
+    try {
+      const began = limited.openTopic(exchange, query.symbol);
+      const stream = await openTickerStream(options, {
+        kind,
+        socket: request.raw.socket,
+        client: clientOf(request),
+        ...query,
+        lastEventId: lastEventIdOf(request) ?? query.last_event_id,
+      });
+      began();
+      return { ...stream, limited };
+    } catch (error) {
+      limited.end();
+      throw error;
+    }
   };
 
   /** To be called once the stream has begun: its end must reach the client. */
@@ -82,6 +98,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
       const stream = await openTicker('sse', request, request.query);
       stream.start(() => openEventStream(request, reply, sourceOf(stream)));
       endWithCaller(request, stream.connection);
+      reply.raw.once('close', () => stream.limited.end());
       return reply.hijack();
     },
   });
@@ -90,12 +107,13 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     method: 'HEAD',
     ...tickerStreamRoute,
     schema: { querystring: tickerStreamQuery, hide: true },
-    config: {},
+    config: { units: 0 },
     // Everything that GET does but the stream: what GET would refuse is refused here, for the same reason.
     handler: async (request, reply) => {
       requireEventStream(request);
       const stream = await openTicker('sse', request, request.query);
       stream.connection.abandon();
+      stream.limited.end();
       return reply.headers(Object.fromEntries(eventStreamHeaders(request, sourceOf(stream)))).send();
     },
   });
@@ -103,7 +121,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
   app.route({
     url: '/ws/ticker',
     schema: { hide: true },
-    config: { longLived: true, webSocket: true },
+    config: { longLived: true, units: 0, webSocket: true },
     ...webSocketRoute({
       sandbox: connections.sandbox,
       // A page cannot read the answer to a refused upgrade: what is wrong with its request is told after it.
@@ -141,23 +159,32 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
   app.route({
     url: '/ws',
     schema: { hide: true },
-    config: { longLived: true, webSocket: true },
+    config: { longLived: true, units: 0, webSocket: true },
     ...webSocketRoute({
       sandbox: connections.sandbox,
       prepare(request) {
         readInput(ticketQuery, request.query, 'query');
         const client = clientOf(request);
+        const caller = app.callerOf(request);
+        const limited = limits.open(request, request.principal);
         const connection = connections.admit('websocket', request.raw.socket, client);
-        return { client, connection, endWithCaller: () => endWithCaller(request, connection) };
+        return {
+          client,
+          caller,
+          limited,
+          connection,
+          endWithCaller: () => endWithCaller(request, connection),
+        };
       },
-      begin(socket, { client, connection, endWithCaller: endWith }, context) {
+      begin(socket, { client, caller, limited, connection, endWithCaller: endWith }, context) {
         const { sandbox } = connections;
         const problemOf = (error: Parameters<typeof toProblem>[0]) => toProblem(error, context);
         const session = new Session({
           connection,
           client,
           places,
-          countSymbols: (symbols) => app.countFor(client, symbols),
+          countSymbols: (symbols) => app.countFor(caller, symbols),
+          admitTopic: (exchange, topic) => limited.admitTopic(exchange, topic),
           hub,
           marketData,
           sandbox,

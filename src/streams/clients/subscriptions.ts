@@ -1,6 +1,6 @@
 /** The subscriptions of one /ws client: bounded, each topic once, and closed together. */
 import { AppError } from '../../errors.js';
-import type { UnifiedSymbol } from '../../schemas/common.js';
+import type { ExchangeId, UnifiedSymbol } from '../../schemas/common.js';
 import { likelySymbol } from '../../market-data/market-directory.js';
 import type { MarketData } from '../../market-data/market-data-api.js';
 import type { StreamHub, Subscription } from '../hub-api.js';
@@ -15,8 +15,17 @@ export interface SubscriptionServices {
   readonly client?: string | undefined;
   /** All subscriptions of the server. */
   readonly places?: SubscriptionPlaces | undefined;
+  /** What else a subscription takes up; throws what refuses it. `exchange` is a CCXT id. */
+  readonly admitTopic?: ((exchange: ExchangeId, topic: TopicName) => AdmittedTopic) | undefined;
   /** Whether events say that they come from the sandbox. */
   readonly sandbox: boolean;
+}
+
+export interface AdmittedTopic {
+  /** The subscription has begun. */
+  readonly began: () => void;
+  /** It is over, or never began. */
+  readonly end: () => void;
 }
 
 export interface SubscriptionPlaces {
@@ -57,6 +66,8 @@ interface Entry {
   readonly threshold: number | undefined;
   /** Gives up the opening, where nobody else waits for it. */
   readonly abort: AbortController;
+  /** What it takes up. */
+  readonly place: AdmittedTopic;
   /** Settles once the hub has answered. */
   readonly opening: Promise<Subscription>;
   /** null until then. */
@@ -102,14 +113,15 @@ export class Subscriptions {
     if (present !== undefined) this.remove(topic);
     if (this.#entries.size >= MAX_SUBSCRIPTIONS)
       throw new AppError('invalid_request', `A connection has at most ${MAX_SUBSCRIPTIONS} subscriptions.`);
-    const { connection, sandbox, places } = this.#services;
-    places?.take(this.#client);
+    const { connection, sandbox } = this.#services;
+    const place = this.#takePlace(topic);
     const reader = new TopicReader(connection, topic, { sandbox });
     const abort = new AbortController();
     const entry: Entry = {
       topic,
       threshold,
       abort,
+      place,
       opening: this.#open(topic, { threshold, signal: abort.signal }, reader),
       subscription: null,
     };
@@ -119,7 +131,7 @@ export class Subscriptions {
     } catch (error) {
       if (this.#entries.get(key) === entry) {
         this.#entries.delete(key);
-        places?.giveBack(this.#client);
+        place.end();
       }
       throw error;
     }
@@ -163,8 +175,33 @@ export class Subscriptions {
     return this.#services.client ?? '';
   }
 
-  #end({ subscription, abort }: Entry): void {
-    this.#services.places?.giveBack(this.#client);
+  /** Throws what refuses the subscription. */
+  #takePlace(topic: TopicName): AdmittedTopic {
+    const { places, admitTopic, marketData } = this.#services;
+    const admitted = admitTopic?.(marketData.resolveExchange(topic.exchange).exchange, {
+      ...topic,
+      symbol: likelySymbol(topic.symbol),
+    });
+    try {
+      places?.take(this.#client);
+    } catch (error) {
+      admitted?.end();
+      throw error;
+    }
+    let isHeld = true;
+    return {
+      began: () => admitted?.began(),
+      end: () => {
+        if (!isHeld) return;
+        isHeld = false;
+        places?.giveBack(this.#client);
+        admitted?.end();
+      },
+    };
+  }
+
+  #end({ subscription, abort, place }: Entry): void {
+    place.end();
     abort.abort();
     subscription?.close();
   }
@@ -192,6 +229,7 @@ export class Subscriptions {
     }
     reader.spell(subscription.symbol);
     const isNew = this.#settle(key, entry, subscription);
+    if (isNew) entry.place.began();
     began(subscription.symbol);
     if (isNew) reader.release();
   }
@@ -206,9 +244,11 @@ export class Subscriptions {
       this.#spellings.set(key, own);
       if (present !== undefined && present.threshold === entry.threshold) {
         subscription.close();
+        entry.place.end();
         return false;
       }
       present?.subscription?.close();
+      present?.place.end();
       this.#entries.set(own, entry);
     }
     entry.subscription = subscription;

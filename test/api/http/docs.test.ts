@@ -89,7 +89,13 @@ describe('the OpenAPI document', () => {
         if (['429', '503'].includes(status)) expect(response.headers).toHaveProperty('Retry-After');
       }
     }
+    const ofAccess = [
+      ...['credential_in_url', 'unauthenticated', 'invalid_credentials', 'credentials_expired'],
+      ...['credentials_revoked', 'ticket_invalid', 'insufficient_scope', 'plan_forbids'],
+      ...['quota_exceeded', 'too_many_auth_failures', 'auth_unavailable'],
+    ];
     const elsewhere = [
+      ...ofAccess,
       'origin_not_allowed',
       'feature_disabled',
       'method_not_allowed',

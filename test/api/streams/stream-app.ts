@@ -12,6 +12,8 @@ import { addClientLimit } from '../../../src/http/client-limit.js';
 import { addErrorAnswers } from '../../../src/http/errors.js';
 import { addValidation } from '../../../src/http/validation.js';
 import { addWebSockets } from '../../../src/http/websocket.js';
+import { createStreamLimits } from '../../../src/http/stream-limits.js';
+import { PERMITS_ALL } from '../../../src/access/permit.js';
 import { streamRoutes } from '../../../src/http/routes/streams.js';
 import { silentLog } from '../../../src/log/log.js';
 import { createConnections, type Connections } from '../../../src/streams/clients/connections.js';
@@ -45,7 +47,7 @@ export const startStreamApp = async ({
   app.onAnswer((answer) => answers.push(answer));
   addCommonHeaders(app, { corsOrigins: true });
   addAccess(app, { access: null, metricsAuth: false });
-  addClientLimit(app, { limiter: null, requests: 0, windowMs: 1, now });
+  addClientLimit(app, { quotas: null, metering: null, permits: () => PERMITS_ALL, windowName: 'default' });
   addErrorAnswers(app, { log: silentLog, now });
   addValidation(app);
   await addWebSockets(app, { connections, requestId: () => 'refused' });
@@ -54,6 +56,7 @@ export const startStreamApp = async ({
     hub,
     marketData: { resolveExchange },
     connections,
+    limits: createStreamLimits(null),
     now,
     monotonic: now,
   });

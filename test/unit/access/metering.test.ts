@@ -37,7 +37,7 @@ const fakeStore = () => {
   return { store, rows, state };
 };
 
-const callerOf = (id = 'k', limits: PlanLimitsBody = {}, consumer = `of-${id}`): Caller => ({
+const callerOf = (id = 'k', limits: PlanLimitsBody = {}, consumer = `of-${id}`): Caller<Principal> => ({
   principal: new Principal(
     { kind: 'key', id, consumer: { id: consumer } },
     {

@@ -56,6 +56,15 @@ describe('requests a window', () => {
     expect(taken(it, callerOf({}), 50)).toEqual(Array(50).fill('ok'));
   });
 
+  test('of a plan that callers without a key have too are not limited by the client limit', () => {
+    const it = rig({ requests: 1, windowMs: 60_000 });
+    const anonymous = callerOf({}, { kind: 'anonymous' });
+    const keyed = callerOf({});
+    keyed.plan.limits = anonymous.plan.limits;
+    expect(taken(it, anonymous, 2)).toEqual(['ok', 'client_rate_limited']);
+    expect(taken(it, keyed, 5)).toEqual(Array(5).fill('ok'));
+  });
+
   test('of callers without a key are counted by address, those of keys by consumer', () => {
     const it = rig({ requests: 1, windowMs: 60_000 });
     const anonymous = callerOf({}, { kind: 'anonymous' });

@@ -1,6 +1,9 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, expect, test } from 'vitest';
 import { addAnswers } from '../../../src/http/answers.js';
+import { addAccess } from '../../../src/http/access.js';
+import { addClientLimit } from '../../../src/http/client-limit.js';
+import { PERMITS_ALL } from '../../../src/access/permit.js';
 import { addCommonHeaders, steadyHeadersOf } from '../../../src/http/common-headers.js';
 import { createHotAnswers, type HotAnswers } from '../../../src/http/hot-answers.js';
 import { sendAnswer } from '../../../src/http/json-answer.js';
@@ -30,6 +33,8 @@ const rig = (options: { maxUrls?: number; maxBytes?: number } = {}) => {
   app = Fastify({ logger: false });
   addAnswers(app);
   addCommonHeaders(app, { corsOrigins: true });
+  addAccess(app, { access: null, metricsAuth: false });
+  addClientLimit(app, { quotas: null, metering: null, permits: () => PERMITS_ALL, windowName: 'default' });
   const hot: HotAnswers = createHotAnswers(app, {
     now,
     steadyHeaders: steadyHeadersOf({ corsOrigins: true }),
