@@ -41,6 +41,8 @@ const EXTENSIBLE = [
     'stalled-readers',
     'streams',
   ].map((name) => `test/e2e/${name}.test.ts`),
+  // On PostgreSQL.
+  'test/api/ledger/{age,backfill-faults,backfill-jobs,backfill-pages,backfill-restart,export,mcp-coverage,venue-faults}.test.ts',
   'test/api/http/hostile-queries.test.ts',
   'test/unit/exchanges/{resilience,worker}/soak.test.ts',
 ];

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.js';
+import { TEST_STORES, type TestStore } from './test-stores.js';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const MINUTE = 60_000;
@@ -15,6 +16,7 @@ const COUNT = PAGES * 1_000;
 
 let sandbox: Sandbox;
 let folder: string;
+let store: TestStore | undefined;
 const children: ChildProcess[] = [];
 beforeEach(async () => {
   sandbox = await startSandbox({ weightLimit: Infinity });
@@ -22,6 +24,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
+  await store?.close();
   await sandbox.close();
   rmSync(folder, { recursive: true });
 });
@@ -32,13 +35,13 @@ const candleRequests = (): number =>
 const to = Math.floor(Date.now() / MINUTE) * MINUTE - 120 * MINUTE;
 const from = to - COUNT * MINUTE;
 
-const backfill = () => {
+const backfill = (storeUrl: string) => {
   const args = ['binance', 'BTC/USDT', '--interval', '1m', '--from', String(from), '--to', String(to)];
   const child = spawn(process.execPath, [PROGRAM, 'backfill', ...args], {
     env: {
       PATH: process.env['PATH'],
       SANDBOX: sandbox.url,
-      STORE_URL: `sqlite:${join(folder, 'candles.db')}`,
+      STORE_URL: storeUrl,
       RATE_LIMIT_REQUESTS: '100000',
       EXCHANGE_OPTIONS: '{"binance":{"rateLimit":50}}',
     },
@@ -55,22 +58,28 @@ const backfill = () => {
 const untilSent = (count: number) =>
   vi.waitFor(() => expect(candleRequests()).toBeGreaterThanOrEqual(count), { timeout: 20_000, interval: 2 });
 
-test('Ctrl-C pauses it, kill -9 ends it, and the same command goes on each time', async () => {
-  const paused = backfill();
-  await untilSent(2);
-  paused.child.kill('SIGINT');
-  expect(await paused.ended).toBe(130);
-  expect(paused.text()).toContain('Paused: the same command goes on where it stopped.');
+test.each(TEST_STORES)(
+  '$kind: Ctrl-C pauses it, kill -9 ends it, and the same command goes on each time',
+  async ({ open }) => {
+    const own = await open(folder);
+    store = own;
+    const paused = backfill(own.url);
+    await untilSent(2);
+    paused.child.kill('SIGINT');
+    expect(await paused.ended).toBe(130);
+    expect(paused.text()).toContain('Paused: the same command goes on where it stopped.');
 
-  const killed = backfill();
-  await untilSent(5);
-  killed.child.kill('SIGKILL');
-  expect(await killed.ended).toBe('SIGKILL');
+    const killed = backfill(own.url);
+    await untilSent(5);
+    killed.child.kill('SIGKILL');
+    expect(await killed.ended).toBe('SIGKILL');
+    await own.bury();
 
-  const last = backfill();
-  expect(await last.ended).toBe(0);
-  expect(last.text()).toContain(`${COUNT} candles.\n`);
-  expect(last.text()).not.toContain('\u001B');
-  // Each of the two ends costs a page at most; one request finds out when the symbol was listed.
-  expect(candleRequests()).toBeLessThanOrEqual(PAGES + 2 + 1);
-});
+    const last = backfill(own.url);
+    expect(await last.ended).toBe(0);
+    expect(last.text()).toContain(`${COUNT} candles.\n`);
+    expect(last.text()).not.toContain('\u001B');
+    // Each of the two ends costs a page at most; one request finds out when the symbol was listed.
+    expect(candleRequests()).toBeLessThanOrEqual(PAGES + 2 + 1);
+  },
+);

@@ -1,4 +1,7 @@
-/** The app in this process over simulated venues, with candles in a temporary file (or a PostgreSQL). */
+/**
+ * The app in this process over simulated venues, with candles in a temporary file; in `npm run test:slow` in a database of
+ * their own on a PostgreSQL, where a test names no store.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,8 +13,12 @@ import { steadyNow } from '../../../src/lib/steady-clock.js';
 import { silentLog } from '../../../src/log/log.js';
 import { startSandbox, type Sandbox } from '../../../src/sandbox/sandbox.js';
 import { calmGauge } from '../../support/app.js';
+import { extent } from '../../support/extent.js';
+import { createTestDatabase, type TestDatabase } from './postgres.js';
 
 export const MINUTE = 60_000;
+const ON_POSTGRES = extent({ short: false, long: true });
+
 export const DAY = 1440 * MINUTE;
 
 export interface Backfill {
@@ -36,19 +43,24 @@ export class LedgerRig {
   readonly sandbox: Sandbox;
   readonly folder = mkdtempSync(join(tmpdir(), 'candles-'));
   readonly storeUrl: string;
+  readonly #database: TestDatabase | null;
   /** Added to the clock of the app and of the venues. */
   ahead = 0;
   #apps: FastifyInstance[] = [];
 
-  private constructor(sandbox: Sandbox, storeUrl: string | undefined) {
+  private constructor(sandbox: Sandbox, storeUrl: string | undefined, database: TestDatabase | null) {
     this.sandbox = sandbox;
-    this.storeUrl = storeUrl ?? `sqlite:${join(this.folder, 'candles.db')}`;
+    this.storeUrl = storeUrl ?? database?.url ?? `sqlite:${join(this.folder, 'candles.db')}`;
+    this.#database = database;
   }
 
   static async start(storeUrl?: string): Promise<LedgerRig> {
     const clock = { now: Date.now };
     const sandbox = await startSandbox({ weightLimit: Infinity, now: () => clock.now() });
-    const rig = new LedgerRig(sandbox, storeUrl);
+    const database = storeUrl === undefined && ON_POSTGRES ? await createTestDatabase() : null;
+    if (ON_POSTGRES && storeUrl === undefined && database === null)
+      throw new Error('This test needs a PostgreSQL (TEST_POSTGRES_URL).');
+    const rig = new LedgerRig(sandbox, storeUrl, database);
     clock.now = rig.now;
     return rig;
   }
@@ -95,6 +107,7 @@ export class LedgerRig {
   async close(): Promise<void> {
     for (const app of this.#apps.splice(0)) await app.close();
     await this.sandbox.close();
+    await this.#database?.drop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
