@@ -35,7 +35,8 @@ describe('a snapshot that fails', () => {
     const fault = { type: 'hang' } as const;
     rig.sandbox.control.setFault({ venue: 'binance', match: SNAPSHOT, fault, times: 1 });
     const first = rig.watch(BOOK_OF('BTC/USDT'));
-    await eventually(() => snapshotsOf('BTCUSDT') === 1);
+    await eventually(() => snapshotsOf('BTCUSDT') === 1 || first.heard.ended !== null);
+    expect(first.heard.ended).toBeNull();
     first.handle.close();
     const second = rig.watch(BOOK_OF('BTC/USDT'));
     await Promise.race([second.heard.more(15), second.heard.end()]);

@@ -1,6 +1,7 @@
 /** The hub over the real CCXT client and the sandbox, in this process; a client that can be waited for. */
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../../src/sandbox/sandbox.js';
 import { createCcxtClient, type CcxtClient } from '../../../src/exchanges/ccxt/ccxt-client.js';
+import { loadExchangeClass } from '../../../src/exchanges/ccxt/loader.js';
 import { openWatch } from '../../../src/exchanges/ccxt/feeds/watch.js';
 import type { StreamItem, StreamTopic, WatchHandle } from '../../../src/exchanges/exchange-client.js';
 import { silentLog } from '../../../src/log/log.js';
@@ -127,6 +128,8 @@ export interface RigOptions {
 export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
   const sandbox = await startSandbox({ ticksPerSecond: 20, ...options.sandbox });
   const exchanges = VENUES.map(({ exchange }) => exchange);
+  // A feed's opening has three requests' time, in which a busy machine does not import CCXT's modules as well.
+  await Promise.all(exchanges.map((exchange) => loadExchangeClass(exchange)));
   const { rateLimit = 1 } = options;
   const client = createCcxtClient({
     exchanges,
