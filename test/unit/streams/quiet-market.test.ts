@@ -1,32 +1,15 @@
 /** Markets in which nothing happens for long: no feed of theirs may be called dead, however many there are. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/errors.js';
-import { silentLog } from '../../../src/log/log.js';
 import type { Channel } from '../../../src/schemas/stream.js';
 import type { MarketRequest } from '../../../src/exchanges/exchange-client.js';
-import { createLocalHub } from '../../support/local-hub.js';
-import {
-  FakeClient,
-  FakeMarketData,
-  FakeTime,
-  FakeVenue,
-  START,
-  candle,
-  tickerBody,
-  tickerItem,
-  trade,
-} from './fakes.js';
+import { FakeClient, START, candle, tickerBody, tickerItem, trade } from './fakes.js';
+import { IDLE_MS, hub, market, startHub, time, venue } from './rig.js';
 
-const IDLE_MS = 30_000;
 const SPACING_MS = 6_000;
 const TEN_MINUTES = 600_000;
 const WINDOW_MS = 60_000;
 const POLLS_PER_WINDOW = 50;
-
-let time: FakeTime;
-let venue: FakeVenue;
-let market: FakeMarketData;
-let hub: ReturnType<typeof createLocalHub>;
 
 const BOOK = { bids: [{ price: 1, amount: 1 }], asks: [{ price: 2, amount: 1 }], timestamp: START };
 const ANSWERS: Readonly<Record<Channel, object>> = {
@@ -37,21 +20,7 @@ const ANSWERS: Readonly<Record<Channel, object>> = {
 };
 
 beforeEach(() => {
-  time = new FakeTime();
-  venue = new FakeVenue(time);
-  market = new FakeMarketData(time);
-  hub = createLocalHub({
-    exchanges: venue,
-    marketData: () => market,
-    settings: { deltaThreshold: 0, lingerMs: 0, idleTimeoutMs: IDLE_MS },
-    checkSpacingMs: SPACING_MS,
-    sandbox: false,
-    log: silentLog,
-    now: time.now,
-    monotonic: time.monotonic,
-    random: () => 0.5,
-    timers: time,
-  });
+  startHub({ checkSpacingMs: SPACING_MS });
 });
 
 /** The gate as it is for polls: so many a minute, the rest refused by this server itself. */
