@@ -30,6 +30,10 @@ const COMMANDS: Readonly<Record<string, ListedCommand>> = {
     summary: 'look after the candle store: info, check, verify, backup, export, vacuum, copy',
     load: async () => (await import('./store.js')).store,
   },
+  keys: {
+    summary: 'make and look after keys: create, list, show, rotate, revoke, verify',
+    load: async () => (await import('./keys.js')).keys,
+  },
   plans: {
     summary: 'say how much keys may ask for: list, set',
     load: async () => (await import('./plans.js')).plans,
