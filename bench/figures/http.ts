@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { abba } from '../lib/abba.js';
 import type { Context, Figure, Row } from '../lib/figure.js';
-import { startChild, untilAnswers, type Child } from '../lib/processes.js';
+import { pause, startChild, untilAnswers, type Child } from '../lib/processes.js';
 import { freePort } from '../../test/support/free-port.js';
-import { get, startProduct, startVenues, type Running } from '../lib/product.js';
+import { get, makeKey, startProduct, startVenues, type Running } from '../lib/product.js';
 import { wrkSlice, type WrkOptions } from '../lib/wrk.js';
 
 const here = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -36,12 +36,17 @@ interface Case {
   readonly env?: Readonly<Record<string, string>>;
   /** Ask with the answer's own ETag, so that every answer is a 304. */
   readonly conditional?: boolean;
+  /** Asked with a key, of a server that serves nobody without one. */
+  readonly keyed?: boolean;
   /** FastAPI with the same ticker instead of bare node:http. */
   readonly peer?: boolean;
 }
 
 /** Long enough that a conditional request keeps matching through a whole comparison. */
 const LONG_TTL = { TICKER_CACHE_TTL: '600', ORDERBOOK_CACHE_TTL: '600' };
+
+/** Keys of the benchmark's own. */
+const KEYED = { AUTH_MODE: 'required', AUTH_STORE: `sqlite:${join(scratch, 'access.db')}` };
 
 /** Cases with the same settings follow each other: they share a server. */
 const CASES: readonly Case[] = [
@@ -55,7 +60,11 @@ const CASES: readonly Case[] = [
       what: 'the same as B1 with a client limit, which is off by default',
       path: TICKER,
     },
-    ...{ goal: Number.NaN, env: { CLIENT_RATE_LIMIT_REQUESTS: '10000000' } },
+    ...{ goal: 0.75, env: { CLIENT_RATE_LIMIT_REQUESTS: '10000000' } },
+  },
+  {
+    ...{ id: 'B1 keyed', what: 'the same as B1 with a key, AUTH_MODE=required', path: TICKER },
+    ...{ goal: 0.7, keyed: true, env: KEYED },
   },
   { id: 'B3', what: '304 on a matching ETag', goal: 0.65, path: TICKER, conditional: true, env: LONG_TTL },
 ];
@@ -99,9 +108,22 @@ const compare = async (
   return { comparison, counted };
 };
 
+/** Servers know of a new key within AUTH_SYNC_INTERVAL. */
+const askedWith = async (url: string, headers: Record<string, string>): ReturnType<typeof get> => {
+  for (let tries = 0; ; tries += 1)
+    try {
+      return await get(url, headers);
+    } catch (error) {
+      if (tries === 10) throw error;
+      await pause(500);
+    }
+};
+
 const cachedCase = async (context: Context, product: Running, test: Case): Promise<Row> => {
   context.progress(`${test.id} ${test.what}`);
-  const { body, headers } = await get(`${product.url}${test.path}`);
+  const credential = test.keyed ? { 'x-api-key': makeKey(KEYED) } : undefined;
+  const url = `${product.url}${test.path}`;
+  const { body, headers } = await (credential === undefined ? get(url) : askedWith(url, credential));
   const floor = test.peer ? await startFastapi() : await startFloor(body, test.conditional ? ['304'] : []);
   try {
     const { comparison, counted } = await compare(
@@ -111,6 +133,7 @@ const cachedCase = async (context: Context, product: Running, test: Case): Promi
         product: `${product.url}${test.path}`,
         ...(test.peer ? { floorPath: TICKER } : {}),
         ...(test.conditional ? { wrk: { headers: [`If-None-Match: ${headers.get('etag') ?? ''}`] } } : {}),
+        ...(credential === undefined ? {} : { wrk: { headers: [`X-API-Key: ${credential['x-api-key']}`] } }),
       },
     );
     const { ratio: figure, control, ...rest } = comparison;

@@ -1,4 +1,5 @@
 /** The product and its simulated venues, started as their users start them. */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -89,9 +90,20 @@ export const launchProduct = async (
   return { child: { ...child, stop }, url: `http://127.0.0.1:${port}`, port };
 };
 
+/** A new key of a store, made on the command line. */
+export const makeKey = (env: Readonly<Record<string, string>>): string =>
+  execFileSync(process.execPath, [dist('cli.js'), 'keys', 'create', '--name', 'bench'], {
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  }).trim();
+
 /** The answer's bytes; throws with the product's words where it is not a 200. */
-export const get = async (url: string): Promise<{ body: Buffer; headers: Headers }> => {
-  const response = await fetch(url);
+export const get = async (
+  url: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<{ body: Buffer; headers: Headers }> => {
+  const response = await fetch(url, { headers });
   const body = Buffer.from(await response.arrayBuffer());
   if (response.status !== 200) throw new Error(`${url}: ${response.status} ${body.toString().slice(0, 300)}`);
   return { body, headers: response.headers };

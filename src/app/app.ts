@@ -16,6 +16,8 @@ import { addClientLimit } from '../http/client-limit.js';
 import { addCommonHeaders, steadyHeadersOf } from '../http/common-headers.js';
 import { addErrorAnswers } from '../http/errors.js';
 import { addFrontDoor } from '../http/front-door.js';
+import { createClientAddress } from '../http/client-address.js';
+import { createShortWay } from '../http/short-way.js';
 import { createHostCheck } from '../http/host-check.js';
 import { createHotAnswers } from '../http/hot-answers.js';
 import { createListening } from '../http/listening.js';
@@ -147,10 +149,14 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   });
   const steadyHeaders = steadyHeadersOf(cors);
   const hotAnswers = createHotAnswers(app, { now, steadyHeaders });
-  // A client limit counts addresses, which Fastify finds behind proxies: then the front door stays shut.
   const isOpen = () => !app.lifeCycle.draining && !app.isOverloaded();
-  if (quotas === null && steadyHeaders !== null)
-    addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, requestId: requestIds.of, hostFault });
+  const admit = createShortWay({
+    access,
+    addressOf: createClientAddress(config.trustProxy),
+    count: (caller, kept) => app.countAtOnce(caller, kept),
+  });
+  if (steadyHeaders !== null)
+    addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, requestId: requestIds.of, hostFault, admit });
   boundPipelines(app.server, app.pipelines);
   await app.register(marketRoutes, { marketData, hotAnswers, sandbox, now });
   await app.register(candleRoutes, { marketData, hotAnswers, now });

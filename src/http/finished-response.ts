@@ -43,6 +43,13 @@ export const canSendFinished = (request: IncomingMessage, response: ServerRespon
   );
 };
 
+/** The same without a look at what stands in them: for pairs made of our own words and numbers. */
+export const linesOf = (pairs: readonly HeaderPair[]): string => {
+  let lines = '';
+  for (const [name, value] of pairs) lines += `${name}: ${value}${END_OF_LINE}`;
+  return lines;
+};
+
 let dateSecond = -1;
 let dateLine = '';
 

@@ -1,14 +1,16 @@
 /**
- * Answers from the cache before Fastify handles the request. Used only without a client limit, with the same headers for
- * every origin, and while the server neither shuts down nor is overloaded. Its answers are reported as all others are;
- * every other request goes on to Fastify unchanged.
+ * Answers from the cache before Fastify handles the request: where the headers are the same for every origin, and while
+ * the server neither shuts down nor is overloaded. Who asks, and how often, is asked as Fastify's hooks ask it
+ * (short-way.ts). Its answers are reported as all others are; every other request goes on to Fastify unchanged.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { takeWritten } from './answers.js';
 import type { HeaderPair } from './common-headers.js';
 import type { HotAnswers } from './hot-answers.js';
 import type { HostFault } from './host-check.js';
 import { requestFault } from './server-limits.js';
+import type { ShortWay } from './short-way.js';
 
 export interface FrontDoorOptions {
   readonly hotAnswers: HotAnswers;
@@ -16,6 +18,8 @@ export interface FrontDoorOptions {
   /** False while this server refuses requests, or closes connections behind its answers. */
   readonly isOpen: () => boolean;
   readonly hostFault: HostFault;
+  /** The last question: it counts the request. */
+  readonly admit: ShortWay;
   /** The id of a request, as Fastify gives it. */
   readonly requestId: (request: IncomingMessage) => string;
 }
@@ -24,7 +28,7 @@ type Listener = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** Stands in front of Fastify's own listener on the app's server. */
 export const addFrontDoor = (app: FastifyInstance, options: FrontDoorOptions): void => {
-  const { hotAnswers, steadyHeaders, isOpen, requestId: idOf, hostFault } = options;
+  const { hotAnswers, steadyHeaders, isOpen, requestId: idOf, hostFault, admit } = options;
   const { server } = app;
 
   const answered = (request: IncomingMessage, response: ServerResponse): boolean => {
@@ -36,9 +40,11 @@ export const addFrontDoor = (app: FastifyInstance, options: FrontDoorOptions): v
     const media = entry.presentation.formFor(request.headers.accept);
     if (media === null) return false;
     const arrivedAt = performance.now();
+    const admitted = admit(request, entry);
+    if (admitted === null) return false;
     const requestId = idOf(request);
     const { keepAliveTimeout: keepAliveTimeoutMs } = server;
-    entry.send(response, request, { media, requestId, more: null, keepAliveTimeoutMs });
+    entry.send(response, request, { media, requestId, more: admitted.limitHeaders, keepAliveTimeoutMs });
     app.reportAnswer({
       requestId,
       method: request.method ?? 'GET',
@@ -48,6 +54,14 @@ export const addFrontDoor = (app: FastifyInstance, options: FrontDoorOptions): v
       cache: 'HIT',
       exchange: entry.exchange,
       errorCode: null,
+      ...(admitted.principal === null
+        ? {}
+        : {
+            principal: admitted.principal,
+            client: admitted.client,
+            units: entry.units,
+            bytes: takeWritten(request.socket),
+          }),
       aborted: false,
       longLived: false,
     });

@@ -2,9 +2,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServedAnswer } from '../market-data/market-data-api.js';
 import { withVary, type HeaderPair } from './common-headers.js';
-import { canSendFinished, headerLines, sendFinished } from './finished-response.js';
+import { canSendFinished, headerLines, linesOf, sendFinished } from './finished-response.js';
 import { freshnessHeaders, isNotModified } from './json-answer.js';
 import { JSON_ONLY, type MediaForm, type Presentation } from './presentation.js';
+import type { RouteAccess } from './route-access.js';
 import {
   representationFor,
   VARY_ACCEPT,
@@ -34,7 +35,7 @@ export interface OwnHeaders {
   readonly media: MediaForm;
   /** Of the charset that request-id.ts accepts. */
   readonly requestId: string;
-  /** Headers of this request alone. */
+  /** Headers of this request alone: names and values of ours, which need no check. */
   readonly more: readonly HeaderPair[] | null;
   /** http.Server's. */
   readonly keepAliveTimeoutMs: number;
@@ -99,6 +100,8 @@ export class HotAnswer {
   readonly exchange: string;
   /** The route's pattern. */
   readonly route: string;
+  /** What the route asks of callers. */
+  readonly access: RouteAccess | undefined;
   readonly answer: ServedAnswer;
   readonly presentation: Presentation;
   /** Candles that were asked for; null: it holds none. */
@@ -118,7 +121,7 @@ export class HotAnswer {
 
   constructor(
     { answer, exchange, isLive, presentation = JSON_ONLY, candles, units = 1 }: Remembered,
-    { route, at }: { route: string; at: number },
+    { route, access, at }: { route: string; access?: RouteAccess | undefined; at: number },
   ) {
     this.answer = answer;
     this.presentation = presentation;
@@ -127,6 +130,7 @@ export class HotAnswer {
     this.keptAt = at;
     this.exchange = exchange;
     this.route = route;
+    this.access = access;
     this.#isLive = isLive;
   }
 
@@ -164,7 +168,7 @@ export class HotAnswer {
     const form = this.#formFor(media, request.headers['accept-encoding']);
     const known = isNotModified(request.headers['if-none-match'], form.etag);
     if (canSendFinished(request, response)) {
-      const ownLines = `x-request-id: ${requestId}\r\n${this.#freshnessLines}${more === null ? '' : headerLines(more)}`;
+      const ownLines = `x-request-id: ${requestId}\r\n${this.#freshnessLines}${more === null ? '' : linesOf(more)}`;
       sendFinished(response, {
         status: known ? 304 : 200,
         lines: ownLines + (known ? form.shortLines : form.lines),

@@ -89,7 +89,13 @@ export const createHotAnswers = (app: FastifyInstance, options: HotAnswersOption
       if (answer.freshUntil <= at || answer.body.length + ANSWER_OVERHEAD_BYTES > maxBytes) return;
       const replaced = entries.get(url);
       if (replaced !== undefined) forget(url, replaced);
-      const entry = shared(new HotAnswer(kept, { route: request.routeOptions.config.url, at }));
+      const entry = shared(
+        new HotAnswer(kept, {
+          route: request.routeOptions.config.url,
+          access: request.routeOptions.config.access,
+          at,
+        }),
+      );
       if (entry.urls >= MAX_SPELLINGS) return;
       if (entry.urls === 0) {
         byAnswer.set(keyOf(entry), entry);

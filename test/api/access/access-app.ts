@@ -16,7 +16,7 @@ export interface AccessRig extends TestApp {
   readonly access: Access;
   readonly port: number;
   /** Gives the key. */
-  issue(members?: Partial<NewKey>): Promise<{ readonly id: string; readonly key: string }>;
+  readonly issue: (members?: Partial<NewKey>) => Promise<{ readonly id: string; readonly key: string }>;
 }
 
 export interface TestFolder {
@@ -58,6 +58,8 @@ export const startAccessApp = async (
   overrides: AppOverrides = {},
 ): Promise<AccessRig> => {
   const rig = await startTestApp({ AUTH_MODE: 'required', ...env }, { now: Date.now, ...overrides });
+  // The venue's answers are of now, as the server's clock has it.
+  rig.clock.now = Date.now();
   const app: FastifyInstance = rig.app;
   await app.listen({ port: 0, host: '127.0.0.1' });
   const { port } = app.server.address() as AddressInfo;
