@@ -10,7 +10,7 @@ import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js'
 import type { ExchangeClient, MarketRequest } from '../exchanges/exchange-client.js';
 import type { ExchangeNames, ResolvedExchange } from '../exchanges/exchange-names.js';
 import { steadyNow } from '../lib/steady-clock.js';
-import { errorInWordsOf } from '../exchanges/named-error.js';
+import { errorInWordsOf } from '../exchanges/refusals.js';
 import type { Log } from '../log/log.js';
 import type { CacheState, LiveTickers, MarketData, MarketQuery, ServedAnswer } from './market-data-api.js';
 import {

@@ -4,7 +4,7 @@ import type { FeedStatus } from './feed/feed-source.js';
 import type { BookIntegrity } from '../schemas/market.js';
 import type { Millis } from '../schemas/common.js';
 import type { StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
-import { inWordsOf } from '../exchanges/named-error.js';
+import { inWordsOf } from '../exchanges/refusals.js';
 import type { Gap } from './channels/channel-state.js';
 
 export interface SharedEventParts {

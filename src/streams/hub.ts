@@ -4,7 +4,7 @@
  */
 import { AppError } from '../errors.js';
 import type { ExchangeDescription, StreamTopic } from '../exchanges/exchange-client.js';
-import { errorInWordsOf } from '../exchanges/named-error.js';
+import { errorInWordsOf } from '../exchanges/refusals.js';
 import { createSingleFlight } from '../lib/single-flight.js';
 import type { LiveTicker, LiveTickers } from '../market-data/market-data-api.js';
 import { likelySymbol } from '../market-data/market-directory.js';

@@ -5,9 +5,7 @@
 import type { Candle } from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';
 import { addPeriods, nextPeriodStart, periodEnd, periodStart, type Interval } from '../../lib/intervals.js';
-import type { CandlePlan, FetchPage } from './candle-plan.js';
-import { CandleStore } from './candle-store.js';
-import type { PageTraits } from './page-memory.js';
+import { CandleStore, type CandlePlan, type FetchPage, type PageTraits } from './candle-pages.js';
 import { oldestKept, refusalOf, searchBorder, type PageRefusal } from './out-of-history.js';
 import { learnInterval } from '../../lib/venue-periods.js';
 

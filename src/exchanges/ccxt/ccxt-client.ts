@@ -6,7 +6,7 @@ import { allowDistantAddresses } from '../../lib/address-families.js';
 import { settleWithin } from '../../lib/deadline.js';
 import { steadyNow } from '../../lib/steady-clock.js';
 import type { Log } from '../../log/log.js';
-import { CoolDownLog } from '../rate-limit/cool-down-log.js';
+import { CoolDownLog } from '../rate-limit/cool-down.js';
 import { createUpstreamGate } from '../rate-limit/exchange-gate.js';
 import type { GateState, GateStates } from '../rate-limit/upstream-gate.js';
 import type {
@@ -21,11 +21,9 @@ import { createDispatcher, createSocketAgents, NO_PROXIES, type ProxySettings } 
 import { faultOfCcxt, timedOut } from './faults.js';
 import { loadExchangeClass } from './loader.js';
 import { answerRequest } from './market-requests.js';
-import type { OpenWatch } from './feeds/open-watch.js';
-import { createTransport } from './http/transport.js';
-import { createVenueClock } from './venue-clock.js';
+import { type OpenWatch, openVenueWatch } from './feeds/venue-watch.js';
+import { createTransport, createVenueClock } from './http/transport.js';
 import { Venue } from './venue.js';
-import { openVenueWatch } from './feeds/venue-watch.js';
 import { openWatch as openCcxtWatch } from './feeds/watch.js';
 import { withUpstreamCall } from './call-context.js';
 import { venueQuirks } from '../venues/venue-quirks.js';

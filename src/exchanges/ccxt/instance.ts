@@ -2,17 +2,46 @@
 import type { ExchangeOptions } from '../../config/config.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
-import { judgeAnswers } from './answers.js';
-import type { CcxtClass, CcxtExchange } from './ccxt-exchange.js';
-import { noteAlive, timePongs } from './feeds/pong-clock.js';
-import type { SocketAgents } from './http/dispatcher.js';
-import { withPace } from './call-context.js';
-import { inPlaceOf, tolerateEmptyLists } from './market-lists.js';
-import { toSandboxUrls } from './sandbox-urls.js';
-import { isMethod } from './tables.js';
-import type { Transport } from './http/transport.js';
 import { correctedMarkets } from '../venues/corrections.js';
 import { venueQuirks } from '../venues/venue-quirks.js';
+import { judgeAnswers } from './answers.js';
+import { withPace } from './call-context.js';
+import { type CcxtClass, type CcxtExchange, isMethod } from './ccxt-exchange.js';
+import { noteAlive, timePongs } from './feeds/connections.js';
+import type { SocketAgents } from './http/dispatcher.js';
+import type { Transport } from './http/transport.js';
+import { inPlaceOf, tolerateEmptyLists } from './market-lists.js';
+
+/** A URL table of CCXT's may be this deep; they are two or three deep. */
+const MAX_DEPTH = 6;
+
+const rewriteUrl = (url: string, sandbox: URL): string => {
+  // Hosts may hold CCXT's placeholders (`https://api.{hostname}`), which are no valid URLs: text is cut, not parsed.
+  const match = /^(https?|wss?):\/\/([^/]+)(\/.*)?$/.exec(url);
+  if (match === null) return url;
+  const [, scheme = '', host = '', path = ''] = match;
+  const secure = sandbox.protocol === 'https:';
+  const protocol = scheme.startsWith('ws') ? (secure ? 'wss:' : 'ws:') : sandbox.protocol;
+  return `${protocol}//${sandbox.host}/${host}${path}`;
+};
+
+const rewrite = (value: unknown, sandbox: URL, depth = 0): unknown => {
+  if (typeof value === 'string') return rewriteUrl(value, sandbox);
+  if (typeof value !== 'object' || value === null || depth >= MAX_DEPTH) return value;
+  if (Array.isArray(value)) return value.map((item) => rewrite(item, sandbox, depth + 1));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, rewrite(item, sandbox, depth + 1)]),
+  );
+};
+
+/** A copy of CCXT's `urls` whose every URL leads to the sandbox; nothing of it reaches a real venue. */
+export const toSandboxUrls = (
+  urls: Readonly<Record<string, unknown>>,
+  sandboxUrl: string,
+): Record<string, unknown> => {
+  const sandbox = new URL(sandboxUrl);
+  return Object.fromEntries(Object.entries(urls).map(([key, value]) => [key, rewrite(value, sandbox)]));
+};
 
 export interface InstanceDeps {
   readonly exchange: ExchangeId;

@@ -6,8 +6,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { AppError } from '../../errors.js';
 import type { ExchangeId } from '../../schemas/common.js';
-import type { CcxtClass } from './ccxt-exchange.js';
-import { isTable, member } from './tables.js';
+import { type CcxtClass, isTable, member } from './ccxt-exchange.js';
 
 const MODULE_NAME = /^([a-z][a-z0-9]{1,31})\.js$/;
 

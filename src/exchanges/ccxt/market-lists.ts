@@ -4,9 +4,8 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { AppError } from '../../errors.js';
-import type { CcxtExchange } from './ccxt-exchange.js';
+import { type CcxtExchange, type Table, isMethod, isTable, member } from './ccxt-exchange.js';
 import type { AmbiguousSymbols } from './symbol-search.js';
-import { isMethod, isTable, member, type Table } from './tables.js';
 
 /** What went wrong in one load, while the rest of it went on. */
 interface Load {

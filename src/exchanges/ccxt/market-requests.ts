@@ -1,14 +1,7 @@
 /** One request of the contract, asked of a venue through CCXT and answered as finished JSON. */
-import type { Millis } from '../../schemas/common.js';
-import {
-  begunCandles,
-  normalizeCandles,
-  normalizeOrderBook,
-  normalizeTicker,
-  normalizeTrades,
-  senselessAnswer,
-  type Receipt,
-} from '../normalizer.js';
+import type { ExchangeId, Millis, UnifiedSymbol } from '../../schemas/common.js';
+import type { Candle, Gap, Trade } from '../../schemas/market.js';
+import { hasBookSides } from '../answer-shapes.js';
 import type {
   CallOptions,
   CandleEvidence,
@@ -16,18 +9,106 @@ import type {
   MarketRequest,
   OhlcvRequest,
 } from '../exchange-client.js';
-import { hasBookSides } from '../answer-shapes.js';
-import { currentUpstreamCall } from './call-context.js';
-import { ohlcvBody, orderBookBody, tickerBody, tradesBody } from './answer-body.js';
-import { evidenceOf, marketIdOf, rememberPages } from './candle-evidence.js';
-import type { FetchPage } from './candle-plan.js';
-import { collectCandles } from './candles.js';
-import { withPagesBooked } from './page-booking.js';
+import {
+  type BookFigures,
+  type Receipt,
+  type TickerFigures,
+  begunCandles,
+  normalizeCandles,
+  normalizeOrderBook,
+  normalizeTicker,
+  normalizeTrades,
+  senselessAnswer,
+} from '../normalizer.js';
 import { correctedTrades, timedBook, timedTicker } from '../venues/corrections.js';
-import { inListOrder } from './trade-order.js';
 import type { VenueQuirks } from '../venues/venue-quirks.js';
 import { askedDepth } from '../venues/venue-sizes.js';
+import { currentUpstreamCall } from './call-context.js';
+import { type FetchPage, evidenceOf, marketIdOf, rememberPages } from './candle-pages.js';
+import { collectCandles, withPagesBooked } from './candles.js';
+import { isTable, member } from './ccxt-exchange.js';
 import type { ReadyVenue, Venue } from './venue.js';
+
+/** The first members of every answer. The serving thread swaps an alias in without parsing, so `exchange` comes first. */
+interface AnswerHead {
+  readonly exchange: ExchangeId;
+  readonly symbol: UnifiedSymbol;
+}
+
+const encoder = new TextEncoder();
+const finished = (value: Readonly<Record<string, unknown>>): Uint8Array =>
+  encoder.encode(JSON.stringify(value));
+
+const tickerBody = (
+  { exchange, symbol }: AnswerHead,
+  { bid, ask, last, timestamp, raw }: TickerFigures,
+): Uint8Array => finished({ exchange, symbol, bid, ask, last, timestamp, raw });
+
+const orderBookBody = (
+  { exchange, symbol }: AnswerHead,
+  { bids, asks, timestamp }: BookFigures,
+): Uint8Array => finished({ exchange, symbol, bids, asks, timestamp });
+
+const tradesBody = ({ exchange, symbol }: AnswerHead, trades: readonly Trade[]): Uint8Array =>
+  finished({ exchange, symbol, trades });
+
+/** `gaps` and `next_since` are left out where there is none. */
+const ohlcvBody = (
+  { exchange, symbol, interval }: AnswerHead & { readonly interval: string },
+  {
+    candles,
+    gaps,
+    nextSince,
+  }: {
+    readonly candles: readonly Candle[];
+    readonly gaps: readonly Gap[];
+    readonly nextSince: Millis | null;
+  },
+): Uint8Array =>
+  finished({
+    exchange,
+    symbol,
+    interval,
+    candles,
+    ...(gaps.length > 0 ? { gaps } : undefined),
+    ...(nextSince === null ? undefined : { next_since: nextSince }),
+  });
+
+/** Envelopes around a venue's list. */
+const MAX_DEPTH = 4;
+
+/** The list in an answer that holds this very row. */
+const listWith = (row: unknown, json: unknown, depth = 0): readonly unknown[] | undefined => {
+  if (Array.isArray(json)) return json.includes(row) ? (json as readonly unknown[]) : undefined;
+  if (!isTable(json) || depth >= MAX_DEPTH) return undefined;
+  for (const value of Object.values(json)) {
+    const found = listWith(row, value, depth + 1);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+};
+
+/**
+ * CCXT sorts trades by time and id, whose order says nothing where there are no ids or random ones: within a millisecond the
+ * row's place in the venue's list does, read from whichever end is the older one.
+ *
+ * CCXT's trades in the order of the venue's list, oldest first; as they came where their rows are not in the answer.
+ */
+const inListOrder = (trades: unknown, answer: unknown): unknown => {
+  if (!Array.isArray(trades) || trades.length < 2) return trades;
+  const rows = listWith(member(trades[0], 'info'), answer);
+  if (rows === undefined) return trades;
+  const places = new Map(rows.map((row, index) => [row, index]));
+  const placed = Array.from(trades, (trade: unknown) => ({
+    trade,
+    place: places.get(member(trade, 'info')) ?? -1,
+  }));
+  if (placed.some(({ place }) => place < 0)) return trades;
+  const sorted = placed.sort((a, b) => a.place - b.place).map(({ trade }) => trade);
+  const [first, last] = [member(sorted[0], 'timestamp'), member(sorted.at(-1), 'timestamp')];
+  const oldestFirst = typeof first === 'number' && typeof last === 'number' && first < last;
+  return oldestFirst ? sorted : sorted.reverse();
+};
 
 interface AskOptions extends CallOptions {
   /** Clock of the receipt. */

@@ -1,4 +1,5 @@
 /** Finding a venue's symbol: as written, in any case, and the nearest ones to what it does not have. */
+import type { ExchangeId } from '../../schemas/common.js';
 import type { Market } from '../../schemas/market.js';
 import { editDistance } from '../../lib/edit-distance.js';
 
@@ -160,4 +161,21 @@ export const createSymbolIndex = (
       return [];
     },
   };
+};
+
+/** What a message repeats of a symbol, and how many symbols it names. */
+const TOLD_LENGTH = 64;
+const TOLD_SYMBOLS = 5;
+/** Invisible characters could make a message read as something else. */
+const printable = (text: string): string => text.replaceAll(/\p{C}/gu, '?');
+const didYouMean = (symbols: readonly string[]): string =>
+  symbols.length > 0 ? ` Did you mean ${symbols.join(', ')}?` : '';
+
+/** Why `text` names no market of an exchange, or more than one, with the symbols that may be meant. */
+export const whyUnresolved = (exchange: ExchangeId, text: string, index: SymbolIndex): string => {
+  const { symbols } = index.resolve(text);
+  const told = printable(text.trim()).slice(0, TOLD_LENGTH);
+  return symbols.length === 0
+    ? `${exchange} has no ${told}.${didYouMean(index.nearest(text))}`
+    : `${told} is ambiguous on ${exchange}.${didYouMean(symbols.slice(0, TOLD_SYMBOLS))}`;
 };

@@ -12,15 +12,14 @@ import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
 import type { CallOptions, ExchangeDescription, VenueError } from '../exchange-client.js';
 import type { CcxtClass, CcxtExchange } from './ccxt-exchange.js';
 import type { SocketAgents } from './http/dispatcher.js';
-import { candleTraitsOf } from './candle-evidence.js';
+import { PageMemory, candleTraitsOf } from './candle-pages.js';
 import { faultOfCcxt } from './faults.js';
+import { whyUnresolved } from './symbol-search.js';
 import { createInstance, type Instance } from './instance.js';
-import { coolDownError } from '../rate-limit/cool-down-log.js';
+import { coolDownError } from '../rate-limit/cool-down.js';
 import { loadTolerantly, tellApart } from './market-lists.js';
 import { MarketBook, RETRY_PARTIAL_MS, type LoadedMarkets, type MarketLists } from './markets.js';
-import { PageMemory } from './page-memory.js';
-import type { Transport } from './http/transport.js';
-import type { VenueClock } from './venue-clock.js';
+import type { Transport, VenueClock } from './http/transport.js';
 import { bookIntegrity } from '../venues/book-integrity.js';
 import { venueQuirks, type VenueQuirks } from '../venues/venue-quirks.js';
 
@@ -64,14 +63,6 @@ const OWN_REFUSALS: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 const isVenueFault = ({ status, code }: AppError): boolean => status >= 429 && !OWN_REFUSALS.has(code);
-
-/** What a message repeats of a symbol, and how many symbols it names. */
-const TOLD_LENGTH = 64;
-const TOLD_SYMBOLS = 5;
-/** Invisible characters could make a message read as something else. */
-const printable = (text: string): string => text.replaceAll(/\p{C}/gu, '?');
-const didYouMean = (symbols: readonly string[]): string =>
-  symbols.length > 0 ? ` Did you mean ${symbols.join(', ')}?` : '';
 
 /** A venue as a caller may use it: with its markets, on the instance that loaded them. */
 export interface ReadyVenue {
@@ -145,7 +136,7 @@ export class Venue {
     const { code, diagnosis, upstream } = error;
     const details = { exchange, code, status: upstream?.status, cause: diagnosis };
     log.debug(details, 'a call to an exchange failed');
-    // A cool-down has lines of its own (cool-down-log.ts).
+    // A cool-down has lines of its own (rate-limit/cool-down.ts).
     if (code !== 'upstream_rate_limited') this.#outage.begin(details);
   }
 
@@ -297,11 +288,7 @@ export class Venue {
         retryAfterMs: RETRY_PARTIAL_MS,
         cause: missing,
       });
-    const told = printable(text.trim()).slice(0, TOLD_LENGTH);
-    const reason =
-      symbol === undefined
-        ? `${this.exchange} has no ${told}.${didYouMean(symbols.nearest(text))}`
-        : `${told} is ambiguous on ${this.exchange}.${didYouMean([symbol, ...others].slice(0, TOLD_SYMBOLS))}`;
+    const reason = whyUnresolved(this.exchange, text, symbols);
     throw new AppError('symbol_not_found', reason, { errors: [{ parameter: 'symbol', reason }] });
   }
 

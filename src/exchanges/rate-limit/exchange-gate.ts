@@ -92,7 +92,12 @@ class ExchangeGate {
       // A request that costs more of the venue's pace puts its client further back.
       this.#line.join(place, pace === undefined || pace.weight === 0 ? 1 : pace.weight);
     }
-    await this.#wait(place, pace, signal);
+    const wait = this.#line.wait(place, pace, signal, (aborted, settle) => {
+      settle(givenUpWaiting(this.#exchange, aborted));
+      this.#release();
+    });
+    this.#schedule();
+    await wait;
   }
 
   book({ priority, deadline, requests, client = '' }: Omit<BookRequest, 'exchange'>): Booking | BeyondBudget {
@@ -202,29 +207,6 @@ class ExchangeGate {
     this.#pace.take(now, pace);
     if (reserved) this.#budget.takeReserve(now);
     else this.#budget.take(now, lane);
-  }
-
-  #wait(place: Place, pace: Pace | undefined, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        if (signal !== undefined) waiter.settle(givenUpWaiting(this.#exchange, signal));
-        this.#release();
-      };
-      const waiter: Waiter = {
-        pace,
-        settle: (error) => {
-          place.waiters.splice(place.waiters.indexOf(waiter), 1);
-          if (error === null) this.#line.left(place);
-          this.#line.done(place);
-          signal?.removeEventListener('abort', onAbort);
-          if (error === null) resolve();
-          else reject(error);
-        },
-      };
-      place.waiters.push(waiter);
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.#schedule();
-    });
   }
 
   /** Lets go what may leave, refuses what has run out of time, and sleeps until the next such moment. */

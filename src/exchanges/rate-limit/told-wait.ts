@@ -5,7 +5,7 @@
 import type { Millis } from '../../schemas/common.js';
 
 /** A venue's own word is followed up to here. */
-export const MAX_COOL_DOWN_MS = 3 * 86_400_000;
+const MAX_COOL_DOWN_MS = 3 * 86_400_000;
 /** A refusal says it at its start; block pages may be long. */
 const SEARCHED_LENGTH = 4096;
 

@@ -12,7 +12,7 @@ import type { Pace } from './upstream-gate.js';
 export interface Waiter {
   readonly pace: Pace | undefined;
   /** Ends its wait; null: it may leave. */
-  settle(error: AppError | null): void;
+  readonly settle: (error: AppError | null) => void;
 }
 
 /** What a request that is not in the queue yet would be. */
@@ -117,6 +117,35 @@ export class WaitingLine {
   /** `cost`: how far the client's next request falls behind others' by this one. */
   join(place: Place, cost: number): void {
     this.#queues.get(place.lane)?.join(place, cost);
+  }
+
+  /** Waits at a place that stands in line until it is settled, by `onAbort` where the signal aborts. */
+  wait(
+    place: Place,
+    pace: Pace | undefined,
+    ...[signal, onAbort]: readonly [
+      AbortSignal | undefined,
+      (signal: AbortSignal, settle: Waiter['settle']) => void,
+    ]
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abandon = (): void => {
+        if (signal !== undefined) onAbort(signal, waiter.settle);
+      };
+      const waiter: Waiter = {
+        pace,
+        settle: (error) => {
+          place.waiters.splice(place.waiters.indexOf(waiter), 1);
+          if (error === null) this.left(place);
+          this.done(place);
+          signal?.removeEventListener('abort', abandon);
+          if (error === null) resolve();
+          else reject(error);
+        },
+      };
+      place.waiters.push(waiter);
+      signal?.addEventListener('abort', abandon, { once: true });
+    });
   }
 
   /** One request of a place is not to be waited for any more; the place goes with its last. */

@@ -3,7 +3,7 @@
  * looks at them. Each entry names the venue's documentation of the member it reads.
  */
 import type { ExchangeId } from '../../schemas/common.js';
-import { isTable, member, type Table } from '../ccxt/tables.js';
+import { type Table, isTable, member } from '../ccxt/ccxt-exchange.js';
 
 /** Members that replace CCXT's; `raw` is the venue's own object. */
 type Correct = (result: Table, raw: unknown) => Table;

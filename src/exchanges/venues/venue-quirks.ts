@@ -4,7 +4,7 @@
  */
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { DAY_MS } from '../../lib/intervals.js';
-import { member } from '../ccxt/tables.js';
+import { member } from '../ccxt/ccxt-exchange.js';
 import type { RefusalWords } from '../ccxt/faults.js';
 import { CAUTIOUS_SIZES, callSizes, candlePageOf, type CallSizes } from './venue-sizes.js';
 

@@ -3,7 +3,7 @@
  * venues' documentation and the comments in CCXT's classes; venues that are not here are asked cautiously.
  */
 import type { ExchangeId } from '../../schemas/common.js';
-import { member } from '../ccxt/tables.js';
+import { member } from '../ccxt/ccxt-exchange.js';
 
 export interface CallSizes {
   /**

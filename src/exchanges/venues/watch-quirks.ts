@@ -1,10 +1,9 @@
 /** What has to be known of single venues' feeds; the only place in the watch code that names venues. */
 import type { ExchangeId } from '../../schemas/common.js';
-import type { CcxtExchange } from '../ccxt/ccxt-exchange.js';
+import { type CcxtExchange, member, wrapMethod } from '../ccxt/ccxt-exchange.js';
 import { BookGuard } from '../ccxt/feeds/book-guard.js';
 import { nameMarkets, type FeedNameOf } from '../ccxt/feeds/feed-names.js';
-import { giveOutPlaces, type Places } from '../ccxt/feeds/watch-places.js';
-import { member, wrapMethod } from '../ccxt/tables.js';
+import { type Places, giveOutPlaces } from '../ccxt/feeds/watch-subscriptions.js';
 import { bookRecord } from './book-integrity.js';
 import { noteOfMessage } from './corrections.js';
 

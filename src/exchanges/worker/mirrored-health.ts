@@ -1,6 +1,6 @@
 /** What is known of a venue on this side of the port. Pure. */
 import type { ExchangeId, Millis } from '../../schemas/common.js';
-import { coolDownError } from '../rate-limit/cool-down-log.js';
+import { coolDownError } from '../rate-limit/cool-down.js';
 import type { GateState } from '../rate-limit/upstream-gate.js';
 import type { ExchangeHealth } from '../exchange-client.js';
 

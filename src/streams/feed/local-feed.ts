@@ -7,7 +7,7 @@
  * stands in meanwhile, `catch-up` fills the hole before the first message, `lost-feeds` says when to retry.
  */
 import { AppError, type BookFault } from '../../errors.js';
-import { bookFaultOf, polledBookDetail } from '../../exchanges/book-fault.js';
+import { bookFaultOf, polledBookDetail } from '../../exchanges/refusals.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import type { FeedSource, FeedStatus } from './feed-source.js';
 import { type FeedOptions, FeedTimers, isSequence, FeedState } from './feed-state.js';

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import type { OpenWatch } from '../../../src/exchanges/ccxt/feeds/open-watch.js';
+import type { OpenWatch } from '../../../src/exchanges/ccxt/feeds/venue-watch.js';
 import { loadFromPackage } from '../../../src/exchanges/ccxt/loader.js';
 import type { AppError } from '../../../src/errors.js';
 import { steadyNow } from '../../../src/lib/steady-clock.js';

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CcxtExchange } from '../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { loadExchangeClass } from '../../../src/exchanges/ccxt/loader.js';
-import type { OpenWatch } from '../../../src/exchanges/ccxt/feeds/open-watch.js';
+import type { OpenWatch } from '../../../src/exchanges/ccxt/feeds/venue-watch.js';
 import type { MarketRequest } from '../../../src/exchanges/exchange-client.js';
 import { steadyNow } from '../../../src/lib/steady-clock.js';
 import { startVenues, symbolOf, VENUES, type VenueName, type Venues } from './venue-fixture.js';

@@ -1,6 +1,6 @@
 // Live order books that turn out to be wrong: what their readers see, how often they are tried, and what REST says of them.
 import { beforeEach, describe, expect, it } from 'vitest';
-import { bookFaultOf } from '../../../src/exchanges/book-fault.js';
+import { bookFaultOf } from '../../../src/exchanges/refusals.js';
 import type { BookFault } from '../../../src/errors.js';
 import type { StreamItem } from '../../../src/exchanges/exchange-client.js';
 import { type BookSides, differingLevels } from '../../../src/streams/feed/book-cross-check.js';

@@ -6,9 +6,8 @@
  */
 import type { BookFault } from '../../../errors.js';
 import type { UnifiedSymbol } from '../../../schemas/common.js';
-import type { CcxtExchange } from '../ccxt-exchange.js';
+import { type CcxtExchange, type Method, member, wrapMethod } from '../ccxt-exchange.js';
 import { isNonceFault } from '../faults.js';
-import { member, wrapMethod, type Method } from '../tables.js';
 import { BookChain, type BookPlace, type ChangeNumber } from './book-chain.js';
 
 /** One order book that a message is about. */

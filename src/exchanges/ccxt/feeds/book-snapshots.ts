@@ -10,8 +10,7 @@
  */
 import type { Millis, UnifiedSymbol } from '../../../schemas/common.js';
 import { withUpstreamCall } from '../call-context.js';
-import type { CcxtExchange } from '../ccxt-exchange.js';
-import { isMethod, isTable } from '../tables.js';
+import { type CcxtExchange, isMethod, isTable } from '../ccxt-exchange.js';
 
 /** The feed of an order book that waits for its snapshot. */
 export interface SnapshotTaker {

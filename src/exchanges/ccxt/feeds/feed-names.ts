@@ -5,8 +5,7 @@
  */
 import { AppError } from '../../../errors.js';
 import type { UnifiedSymbol } from '../../../schemas/common.js';
-import type { CcxtExchange } from '../ccxt-exchange.js';
-import { isTable, member, wrapMethod, type Table } from '../tables.js';
+import { type CcxtExchange, type Table, isTable, member, wrapMethod } from '../ccxt-exchange.js';
 
 /** The name that a market has in the venue's feeds; undefined: the unified one. */
 export type FeedNameOf = (market: unknown) => string | undefined;

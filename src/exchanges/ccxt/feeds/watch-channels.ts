@@ -13,10 +13,9 @@ import {
   type BookFigures,
 } from '../../normalizer.js';
 import type { StreamItem, StreamTopic } from '../../exchange-client.js';
-import { bookFaultOf } from '../../book-fault.js';
-import type { CcxtExchange } from '../ccxt-exchange.js';
-import type { WatchDeps } from './open-watch.js';
-import { isTable, member } from '../tables.js';
+import { bookFaultOf } from '../../refusals.js';
+import { type CcxtExchange, isTable, member } from '../ccxt-exchange.js';
+import type { WatchDeps } from './venue-watch.js';
 import { correctedTicker, correctedTrades } from '../../venues/corrections.js';
 import { watchQuirks } from '../../venues/watch-quirks.js';
 import { rowAsSent } from './feed-names.js';

@@ -4,9 +4,10 @@
  * `watch` and `watchMultiple` is noted with the frame that it sends; the frame that undoes it follows from that.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { AppError } from '../../../errors.js';
+import type { ExchangeId } from '../../../schemas/common.js';
 import type { StreamTopic } from '../../exchange-client.js';
-import type { CcxtExchange } from '../ccxt-exchange.js';
-import { isMethod, type Method } from '../tables.js';
+import { type CcxtExchange, type Method, isMethod } from '../ccxt-exchange.js';
 
 /** One subscription of one feed on one socket. */
 interface Subscribed {
@@ -89,7 +90,7 @@ export const prepareInstance = (instance: CcxtExchange): void => {
 };
 
 /** The feed in whose name CCXT's present call runs, through all that it awaits. */
-export const feedOfCall = (): FeedSubscriptions | undefined => current.getStore();
+const feedOfCall = (): FeedSubscriptions | undefined => current.getStore();
 
 /** Runs one call of CCXT's so that what it subscribes is noted as the feed's. */
 export const asFeed = <T>(feed: FeedSubscriptions, work: () => Promise<T>): Promise<T> =>
@@ -167,4 +168,49 @@ const releaseOne = (
   for (const hash of hashes)
     if (isTable(futures) && Object.hasOwn(futures, hash) && isMethod(reject))
       reject.call(client, reason, hash);
+};
+
+export interface Places {
+  readonly sockets: number;
+  /** Subscriptions that one socket takes. */
+  readonly each: number;
+}
+
+/**
+ * For venues whose sockets take so many subscriptions each. CCXT's Binance spreads what it subscribes over sockets by
+ * number, but counts what ever was subscribed, puts all candles on one socket, and beyond its limit goes on after one
+ * error. Here a feed takes a place on the emptiest socket and gives it back with its end.
+ *
+ * Once per instance. CCXT's `stream` answers with the socket's number, which becomes the end of its URL; it throws
+ * `not_supported_by_exchange` where all places are taken.
+ */
+export const giveOutPlaces = (
+  instance: CcxtExchange,
+  { exchange, sockets, each }: Places & { readonly exchange: ExchangeId },
+): void => {
+  const original: unknown = Reflect.get(instance, 'stream');
+  if (!isMethod(original)) return;
+  const taken = Array.from({ length: sockets }, () => 0);
+  const placeOf = new WeakMap<FeedSubscriptions, number>();
+
+  const take = (feed: FeedSubscriptions): number => {
+    if (feed.released) throw new Error('The feed was closed before it took a place.');
+    const emptiest = taken.indexOf(Math.min(...taken));
+    const count = taken[emptiest] ?? 0;
+    if (count >= each)
+      throw new AppError(
+        'not_supported_by_exchange',
+        `${exchange} takes ${sockets * each} live feeds, which are all taken.`,
+      );
+    taken[emptiest] = count + 1;
+    placeOf.set(feed, emptiest);
+    feed.onRelease.push(() => (taken[emptiest] = (taken[emptiest] ?? 1) - 1));
+    return emptiest;
+  };
+
+  Reflect.set(instance, 'stream', (...args: unknown[]) => {
+    const feed = feedOfCall();
+    if (feed === undefined) return original.apply(instance, args);
+    return String(placeOf.get(feed) ?? take(feed));
+  });
 };

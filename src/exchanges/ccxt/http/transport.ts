@@ -4,23 +4,62 @@
  * AppErrors here; answers that a venue words in JSON go on to CCXT, which knows its codes.
  */
 import { EventEmitter } from 'node:events';
-import { request, type Dispatcher } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import { AppError } from '../../../errors.js';
 import { diagnosisOfAnswer } from '../../../lib/diagnosis.js';
 import type { ExchangeId, Millis } from '../../../schemas/common.js';
 import { toldWait } from '../../rate-limit/told-wait.js';
 import type { UpstreamGate, UpstreamOutcome } from '../../rate-limit/upstream-gate.js';
-import { currentPace, currentUpstreamCall, type UpstreamCall } from '../call-context.js';
+import { type UpstreamCall, currentPace, currentUpstreamCall } from '../call-context.js';
 import {
+  type FaultCode,
+  type RefusalWords,
   codeOfAnswer,
   faultOfAnswer,
   faultOfConnection,
   timedOut,
-  type FaultCode,
-  type RefusalWords,
 } from '../faults.js';
-import { parseBody, readText, type VenueResponse } from './response-body.js';
-import type { VenueClock } from '../venue-clock.js';
+import { type VenueResponse, parseBody, readText } from './response-body.js';
+
+/** `Date` has whole seconds and is written before the answer travels: smaller differences mean nothing. */
+export const TOLERATED_SKEW_MS: Millis = 2500;
+
+/**
+ * A venue's clock, as far as its answers' `Date` tells: whether a candle's period has ended is the venue's to say, and a
+ * machine whose clock is minutes off would call open candles closed.
+ */
+export interface VenueClock {
+  /** The venue's time. */
+  now(): Millis;
+  /** From the venue's time to ours. */
+  toLocal(at: Millis): Millis;
+  /** An answer's headers, names in lower case, and our time when they arrived. */
+  observe(headers: Readonly<Record<string, string>>, receivedAt: Millis): void;
+}
+
+/**
+ * Between two answers it runs on by the clock of durations: a wall clock that is set in between does not close the open
+ * candle, after which its updates would be dropped. Before the first answer it is the wall clock.
+ */
+export const createVenueClock = (now: () => Millis, monotonic: () => Millis): VenueClock => {
+  /** The venue's time less the clock of durations. */
+  let ahead: Millis | null = null;
+  // Whole milliseconds: it stamps what is stored and sent.
+  const venueNow = (): Millis => (ahead === null ? now() : Math.floor(monotonic() + ahead));
+  return {
+    now: venueNow,
+    toLocal: (at) => at - (venueNow() - now()),
+    observe: (headers, receivedAt) => {
+      // An answer out of a cache between us carries the time when it was written, and in `Age` how long ago that was.
+      const age = Number(headers['age'] ?? 0);
+      const said = Date.parse(headers['date'] ?? '') + age * 1000;
+      if (Number.isNaN(said)) return;
+      const difference = said + 500 - receivedAt;
+      const skew = Math.abs(difference) > TOLERATED_SKEW_MS ? difference : 0;
+      ahead = now() + skew - monotonic();
+    },
+  };
+};
 
 export interface TransportDeps {
   readonly exchange: ExchangeId;

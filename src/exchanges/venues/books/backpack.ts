@@ -1,5 +1,5 @@
 /** `U` to `u` (docs.backpack.exchange, "Streams", "Depth"). */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, symbolOf, UNDOCUMENTED, type VenueBooks } from './reading.js';
 
 export const backpack: VenueBooks = {

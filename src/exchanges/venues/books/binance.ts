@@ -1,6 +1,6 @@
 /** Spot: `U` to `u`. Contracts: other ids pass between two messages, and `pu` names the message before. CCXT checks too. */
 import type { BookContext } from '../../ccxt/feeds/book-guard.js';
-import { member, type Method } from '../../ccxt/tables.js';
+import { type Method, member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, symbolOf, type VenueBooks } from './reading.js';
 
 /** CCXT tells the markets of one id apart by the socket's URL. */

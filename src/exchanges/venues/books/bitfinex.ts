@@ -1,5 +1,5 @@
 /** CCXT checks the CRC32 (`cs`). It takes the first message for the whole book, so that a later one replaces it here. */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, entryAt, symbolOf, type VenueBooks } from './reading.js';
 
 export const bitfinex: VenueBooks = {

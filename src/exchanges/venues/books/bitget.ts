@@ -3,7 +3,7 @@
  * unified account's feeds lack it, and CCXT quotes whole books with 0. CCXT's own check believes the first one.
  */
 import { crc32 } from 'node:zlib';
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, entryAt, symbolOf, textIn, type VenueBooks } from './reading.js';
 
 const CHECKED_LEVELS = 25;

@@ -1,5 +1,5 @@
 /** `nonce` of updates and of the snapshot that CCXT asks for beside them (docs.bitvavo.com, "Book subscription"). */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, counted, countIn, symbolOf, UNDOCUMENTED, type VenueBooks } from './reading.js';
 
 const DASHED = { delimiter: '-' };

@@ -1,5 +1,5 @@
 /** Each message has the next `u` (bybit-exchange.github.io/docs/v5/websocket/public/orderbook). */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, counted, countIn, symbolOf, urlOf, type VenueBooks } from './reading.js';
 
 export const bybit: VenueBooks = {

@@ -1,5 +1,5 @@
 /** `sequence_num` counts the messages of a socket: a missing one may have been about any of its books. */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, symbolOf, UNDOCUMENTED, type VenueBooks } from './reading.js';
 
 export const coinbase: VenueBooks = {

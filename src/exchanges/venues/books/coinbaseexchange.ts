@@ -1,5 +1,5 @@
 /** Nothing is numbered. CCXT throws for an update before the whole book, for the whole socket. */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, symbolOf, type VenueBooks } from './reading.js';
 
 export const coinbaseexchange: VenueBooks = {

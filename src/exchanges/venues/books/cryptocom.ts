@@ -1,5 +1,5 @@
 /** `pu` to `u` (exchange-docs.crypto.com, "book.{instrument_name}.{depth}"). CCXT throws on a hole, for the whole socket. */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, entryAt, symbolOf, type VenueBooks } from './reading.js';
 
 export const cryptocom: VenueBooks = {

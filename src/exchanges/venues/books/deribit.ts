@@ -1,5 +1,5 @@
 /** `prev_change_id` to `change_id` (docs.deribit.com, "book.{instrument_name}.{interval}"). */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, symbolOf, type VenueBooks } from './reading.js';
 
 export const deribit: VenueBooks = {

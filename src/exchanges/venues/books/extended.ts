@@ -1,5 +1,5 @@
 /** Each message has the next `seq` (api.docs.extended.exchange, "Order book stream"). */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, counted, countIn, symbolOf, type VenueBooks } from './reading.js';
 
 export const extended: VenueBooks = {

@@ -1,5 +1,5 @@
 /** `U` to `u` (www.gate.com/docs/developers/apiv4/ws, "Changed order book levels", "Order Book V2"). */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, symbolOf, textIn, type VenueBooks } from './reading.js';
 
 export const gate: VenueBooks = {

@@ -1,5 +1,5 @@
 /** `sequence_number` (api-docs.grvt.io, "Orderbook Delta"). Whole books have the number 0, whatever follows them. */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, counted, countIn, symbolOf, textIn, type VenueBooks } from './reading.js';
 
 export const grvt: VenueBooks = {

@@ -1,5 +1,5 @@
 /** Spot: `prevSeqNum` to `seqNum`. Contracts: each message has the next `version`, and the feed begins with a whole book. */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, counted, countIn, symbolOf, textIn, type VenueBooks } from './reading.js';
 
 export const htx: VenueBooks = {

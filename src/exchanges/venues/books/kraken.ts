@@ -3,7 +3,7 @@
  * docs/ccxt.md#feeds): a lost update would go unnoticed for good. https://docs.kraken.com/api/docs/guides/spot-ws-book-v2
  */
 import { crc32 } from 'node:zlib';
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, entryAt, type VenueBooks } from './reading.js';
 
 const CHECKED_LEVELS = 10;

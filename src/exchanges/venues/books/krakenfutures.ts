@@ -1,6 +1,6 @@
 /** `seq` (docs.kraken.com/api/docs/futures-api/websocket/book). */
 import type { BookReader } from '../../ccxt/feeds/book-guard.js';
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, counted, countIn, symbolOf, UNDOCUMENTED, type VenueBooks } from './reading.js';
 
 const read =

@@ -1,5 +1,5 @@
 /** Spot: `sequenceStart` to `sequenceEnd`. Contracts: `sequence`. On the unified feeds: `O` to `C`. */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, symbolOf, textIn, type VenueBooks } from './reading.js';
 
 export const kucoin: VenueBooks = {

@@ -1,5 +1,5 @@
 /** Each message has the next `sequence` (www.luno.com/en/developers/api, "Market Stream"). */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, counted, countIn, subscribedSymbol, type VenueBooks } from './reading.js';
 
 export const luno: VenueBooks = {

@@ -1,5 +1,5 @@
 /** Spot: `fromVersion` to `toVersion`. Contracts: each message has the next `version`. */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, symbolOf, type VenueBooks } from './reading.js';
 
 export const mexc: VenueBooks = {

@@ -2,7 +2,7 @@
  * `prevSeqId` to `seqId`, which may also stay the same or fall (www.okx.com/docs-v5, "Order book channel"). `checksum` is
  * not read: it is 0 since 23 June 2026 (OKX, "Order Book Channels Checksum Field Deprecation").
  */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, symbolOf, type VenueBooks } from './reading.js';
 
 export const okx: VenueBooks = {

@@ -3,7 +3,7 @@ import type { UnifiedSymbol } from '../../../schemas/common.js';
 import type { BookIntegrity } from '../../../schemas/market.js';
 import type { ChangeNumber } from '../../ccxt/feeds/book-chain.js';
 import type { BookContext, BookMessage, BookRecord } from '../../ccxt/feeds/book-guard.js';
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 
 /** How a venue's live books are checked; null: nothing in its messages is judged here. */
 export interface VenueBooks {

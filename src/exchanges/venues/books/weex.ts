@@ -1,5 +1,5 @@
 /** `U` to `u`, as CCXT quotes the messages. */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, symbolOf, UNDOCUMENTED, urlOf, type VenueBooks } from './reading.js';
 
 export const weex: VenueBooks = {

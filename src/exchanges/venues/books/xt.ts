@@ -1,5 +1,5 @@
 /** Contracts: `pu`, `fu` to `u`. Spot: `fi` to `i` (doc.xt.com, "Incremental Depth"). */
-import { member } from '../../ccxt/tables.js';
+import { member } from '../../ccxt/ccxt-exchange.js';
 import { book, countIn, symbolOf, type VenueBooks } from './reading.js';
 
 export const xt: VenueBooks = {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseInterval, type Interval } from '../../../../src/lib/intervals.js';
-import type { CandlePlan, FetchPage } from '../../../../src/exchanges/ccxt/candle-plan.js';
+import type { CandlePlan, FetchPage } from '../../../../src/exchanges/ccxt/candle-pages.js';
 import { collectCandles } from '../../../../src/exchanges/ccxt/candles.js';
 import { venueQuirks, type VenueQuirks } from '../../../../src/exchanges/venues/venue-quirks.js';
 

@@ -1,12 +1,12 @@
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { describe, expect, it } from 'vitest';
 import { createSocketAgents, NO_PROXIES } from '../../../../src/exchanges/ccxt/http/dispatcher.js';
-import { toSandboxUrls } from '../../../../src/exchanges/ccxt/sandbox-urls.js';
+import { toSandboxUrls } from '../../../../src/exchanges/ccxt/instance.js';
 import fc from 'fast-check';
 import { spotMarket } from '../../../support/markets.js';
 import { createSymbolIndex } from '../../../../src/exchanges/ccxt/symbol-search.js';
 import { editDistance } from '../../../../src/lib/edit-distance.js';
-import { createVenueClock, TOLERATED_SKEW_MS } from '../../../../src/exchanges/ccxt/venue-clock.js';
+import { TOLERATED_SKEW_MS, createVenueClock } from '../../../../src/exchanges/ccxt/http/transport.js';
 import { isHollow, venueQuirks } from '../../../../src/exchanges/venues/venue-quirks.js';
 
 const market = (symbol: string) => spotMarket(symbol);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { CoolDownLog } from '../../../../src/exchanges/rate-limit/cool-down-log.js';
+import { CoolDownLog } from '../../../../src/exchanges/rate-limit/cool-down.js';
 import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gate.js';
 import { recordingLog } from '../../../support/recording-log.js';
 

@@ -4,8 +4,6 @@ import {
   FIRST_OPEN_MS,
   MAX_OPEN_MS,
   OPEN_AFTER_FAILURES,
-} from '../../../../src/exchanges/resilience/circuit.js';
-import {
   isCircuitRefusal,
   withCircuitBreaker,
 } from '../../../../src/exchanges/resilience/circuit-breaker.js';

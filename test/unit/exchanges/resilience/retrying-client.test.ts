@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../../../src/errors.js';
-import { OPEN_AFTER_FAILURES } from '../../../../src/exchanges/resilience/circuit.js';
 import {
+  OPEN_AFTER_FAILURES,
   isCircuitRefusal,
   withCircuitBreaker,
 } from '../../../../src/exchanges/resilience/circuit-breaker.js';

@@ -1,9 +1,8 @@
 /** One venue's order book feed, and a socket of it: CCXT's own handlers, guarded as in production. */
 import type { BookFault } from '../../../../src/errors.js';
-import type { CcxtExchange } from '../../../../src/exchanges/ccxt/ccxt-exchange.js';
+import { type CcxtExchange, type Method, member } from '../../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { BookGuard } from '../../../../src/exchanges/ccxt/feeds/book-guard.js';
 import { loadExchangeClass } from '../../../../src/exchanges/ccxt/loader.js';
-import { member, type Method } from '../../../../src/exchanges/ccxt/tables.js';
 import { bookRecord } from '../../../../src/exchanges/venues/book-integrity.js';
 
 export type Level = readonly [price: string, amount: string];

@@ -1,10 +1,9 @@
 // Kraken's book channel, in the form of https://docs.kraken.com/api/docs/guides/spot-ws-book-v2, through CCXT's handler.
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { BookFault } from '../../../../src/errors.js';
-import type { CcxtExchange } from '../../../../src/exchanges/ccxt/ccxt-exchange.js';
+import { type CcxtExchange, isMethod, member } from '../../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { BookGuard } from '../../../../src/exchanges/ccxt/feeds/book-guard.js';
 import { loadExchangeClass } from '../../../../src/exchanges/ccxt/loader.js';
-import { isMethod, member } from '../../../../src/exchanges/ccxt/tables.js';
 import { bookChecksum, krakenChecksum } from '../../../../src/exchanges/venues/books/kraken.js';
 import { bookRecord } from '../../../../src/exchanges/venues/book-integrity.js';
 

@@ -1,8 +1,7 @@
 // What single venues' feeds need, put on CCXT's own classes.
 import { describe, expect, it } from 'vitest';
-import type { CcxtExchange } from '../../../../src/exchanges/ccxt/ccxt-exchange.js';
+import type { CcxtExchange, Method } from '../../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { loadExchangeClass } from '../../../../src/exchanges/ccxt/loader.js';
-import type { Method } from '../../../../src/exchanges/ccxt/tables.js';
 import { correctedTicker } from '../../../../src/exchanges/venues/corrections.js';
 import { applyWatchQuirks, watchQuirks } from '../../../../src/exchanges/venues/watch-quirks.js';
 

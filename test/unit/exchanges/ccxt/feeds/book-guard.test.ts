@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { BookGuard } from '../../../../../src/exchanges/ccxt/feeds/book-guard.js';
 import { loadExchangeClass } from '../../../../../src/exchanges/ccxt/loader.js';
-import { member } from '../../../../../src/exchanges/ccxt/tables.js';
+import { member } from '../../../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { BookSocket, spot, type BookFeed } from '../../venues/book-feed.js';
 import { FEEDS } from '../../venues/book-feeds.js';
 

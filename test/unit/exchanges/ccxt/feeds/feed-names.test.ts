@@ -1,9 +1,8 @@
 // CCXT's renamed currencies: the venue's own names go out over its feeds and come back, through CCXT's Kraken class.
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { CcxtExchange } from '../../../../../src/exchanges/ccxt/ccxt-exchange.js';
+import { type CcxtExchange, type Method, member } from '../../../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { nameMarkets, refuseRenamed, rowAsSent } from '../../../../../src/exchanges/ccxt/feeds/feed-names.js';
 import { loadExchangeClass } from '../../../../../src/exchanges/ccxt/loader.js';
-import { member, type Method } from '../../../../../src/exchanges/ccxt/tables.js';
 
 let instance: CcxtExchange;
 let sent: unknown[][];

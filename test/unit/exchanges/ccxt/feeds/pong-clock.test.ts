@@ -1,7 +1,7 @@
 /** CCXT's own connections under a wall clock that is set. */
 import { expect, it, vi } from 'vitest';
 import { createSocketAgents, NO_PROXIES } from '../../../../../src/exchanges/ccxt/http/dispatcher.js';
-import { lastPongAt } from '../../../../../src/exchanges/ccxt/feeds/pong-clock.js';
+import { lastPongAt } from '../../../../../src/exchanges/ccxt/feeds/connections.js';
 import { createInstance } from '../../../../../src/exchanges/ccxt/instance.js';
 import { loadExchangeClass } from '../../../../../src/exchanges/ccxt/loader.js';
 

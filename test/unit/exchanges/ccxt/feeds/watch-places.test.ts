@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { CcxtExchange } from '../../../../../src/exchanges/ccxt/ccxt-exchange.js';
-import { giveOutPlaces } from '../../../../../src/exchanges/ccxt/feeds/watch-places.js';
 import {
-  asFeed,
-  release,
   type FeedSubscriptions,
+  asFeed,
+  giveOutPlaces,
+  release,
 } from '../../../../../src/exchanges/ccxt/feeds/watch-subscriptions.js';
 
 /** CCXT's own method, which knows no feeds. */

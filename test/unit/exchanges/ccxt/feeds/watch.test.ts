@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../../../src/errors.js';
 import type { CcxtExchange } from '../../../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { venueQuirks } from '../../../../../src/exchanges/venues/venue-quirks.js';
-import { noteAlive } from '../../../../../src/exchanges/ccxt/feeds/pong-clock.js';
+import { noteAlive } from '../../../../../src/exchanges/ccxt/feeds/connections.js';
 import { createOpenWatch } from '../../../../../src/exchanges/ccxt/feeds/watch.js';
 import { undoing } from '../../../../../src/exchanges/ccxt/feeds/watch-subscriptions.js';
 import type { StreamItem, StreamTopic } from '../../../../../src/exchanges/exchange-client.js';

@@ -5,8 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { withUpstreamCall, type UpstreamCall } from '../../../../../src/exchanges/ccxt/call-context.js';
 import { createDispatcher, NO_PROXIES } from '../../../../../src/exchanges/ccxt/http/dispatcher.js';
 import { MAX_BODY_BYTES } from '../../../../../src/exchanges/ccxt/http/response-body.js';
-import { createTransport } from '../../../../../src/exchanges/ccxt/http/transport.js';
-import { createVenueClock } from '../../../../../src/exchanges/ccxt/venue-clock.js';
+import { createTransport, createVenueClock } from '../../../../../src/exchanges/ccxt/http/transport.js';
 import { createUpstreamGate } from '../../../../../src/exchanges/rate-limit/exchange-gate.js';
 import type {
   AdmitRequest,

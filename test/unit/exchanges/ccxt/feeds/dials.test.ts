@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { forgetDials, paceDials } from '../../../../../src/exchanges/ccxt/feeds/watch-dials.js';
+import { forgetDials, paceDials } from '../../../../../src/exchanges/ccxt/feeds/connections.js';
 import { loadExchangeClass } from '../../../../../src/exchanges/ccxt/loader.js';
 import type { CcxtExchange } from '../../../../../src/exchanges/ccxt/ccxt-exchange.js';
 
