@@ -33,6 +33,7 @@ const EXTENSIBLE = [
   ...[
     'abuse',
     'backfill-kills',
+    'backfill-venues',
     'redis-trouble',
     'hostile',
     'outage',

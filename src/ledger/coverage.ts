@@ -57,11 +57,15 @@ export const subtract = (span: Span, covered: readonly Span[]): Span[] => {
   return left;
 };
 
+/** The range from `from` to `to`; itself where it has these bounds: a thin market has ten thousand ranges a month. */
+const cutTo = <T extends Span>(range: T, from: Millis, to: Millis): T =>
+  range.from === from && range.to === to ? range : { ...range, from, to };
+
 /** The parts of `ranges` (sorted) that lie in `span`, cut to it. */
 export const clip = <T extends Span>(ranges: readonly T[], { from, to }: Span): T[] =>
   ranges
     .filter((range) => range.to > from && range.from < to)
-    .map((range) => ({ ...range, from: Math.max(range.from, from), to: Math.min(range.to, to) }));
+    .map((range) => cutTo(range, Math.max(range.from, from), Math.min(range.to, to)));
 
 /** Sorted, neighbours and overlaps joined. */
 export const union = (spans: readonly Span[]): Span[] => {
@@ -142,8 +146,8 @@ export const put = (known: readonly Coverage[], learnt: readonly Coverage[]): Co
     const before = old !== undefined && old.from <= from ? old : undefined;
     const after = fresh !== undefined && fresh.from <= from ? fresh : undefined;
     if (before !== undefined && after !== undefined) ranges.push({ ...judge(before, after), from, to });
-    else if (before !== undefined) ranges.push({ ...before, from, to });
-    else if (after !== undefined) ranges.push({ ...after, from, to });
+    else if (before !== undefined) ranges.push(cutTo(before, from, to));
+    else if (after !== undefined) ranges.push(cutTo(after, from, to));
   }
   return coalesce(ranges);
 };

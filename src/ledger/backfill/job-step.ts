@@ -2,7 +2,7 @@
 import type { Millis } from '../../schemas/common.js';
 import { addPeriods, nextPeriodStart, type Interval } from '../../lib/intervals.js';
 import type { Log } from '../../log/log.js';
-import { clip, missing, put, type Coverage } from '../coverage.js';
+import { clip, missing, put } from '../coverage.js';
 import { nextPage, progressOf, type PageToAsk } from '../planner.js';
 import { settlePage, type PageEvidence } from '../settle.js';
 import type { CandleStore, Job } from '../store.js';
@@ -91,8 +91,7 @@ export const createJobSteps = (deps: JobStepsDeps): JobSteps => {
   };
 
   const storePage = async (page: PageEvidence, job: Job, plan: JobPlan): Promise<void> => {
-    const learnt: readonly Coverage[] = settlePage(page, settleMs)?.coverage ?? [];
-    const coverage = learnt.reduce<readonly Coverage[]>((all, range) => put(all, [range]), plan.coverage);
+    const coverage = put(plan.coverage, settlePage(page, settleMs)?.coverage ?? []);
     const progress = plans.progress(job, { ...plan, coverage: clip(coverage, plan.span), now: now() });
     const running = { state: 'running', waitingFor: null, error: null } as const;
     const update = { ...progress, ...running, symbol: page.symbol, pages: job.pages + 1 };
