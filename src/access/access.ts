@@ -5,6 +5,7 @@ import type { Millis } from '../schemas/common.js';
 import type { Keys } from './keys.js';
 import type { Plan } from './plan.js';
 import type { Principal } from './principal.js';
+import type { Tickets } from './tickets.js';
 import type { AccessStore } from './store/store.js';
 
 /** What is read of a request; its socket remembers the last credential that came over it. */
@@ -25,6 +26,8 @@ export interface OtherCredentials {
   find(credential: string, now: Millis): Principal | AppError | 'ask' | null;
   /** Never rejects. */
   verify(credential: string): Promise<Principal | AppError>;
+  /** Whether it can be told whose they are. */
+  health(): AccessHealth;
 }
 
 export interface Access {
@@ -42,6 +45,7 @@ export interface Access {
   /** What refuses a URL that holds a key, which counts as leaked from then on. */
   urlFault(url: string): AppError | undefined;
   readonly keys: Keys;
+  readonly tickets: Tickets;
   /** The live principal of a key; undefined: it is not known here. */
   keyPrincipal(id: string): Principal | undefined;
   /** undefined: it is not set. */
@@ -54,7 +58,7 @@ export interface Access {
   refresh(): Promise<void>;
   /** The same, and tells the other servers: to be called after a change that does not go through `keys`. */
   changed(): Promise<void>;
-  /** Of keys; tokens tell of themselves. */
+  /** Of keys first, then of what else there is. */
   health(): AccessHealth;
   /** Tells which credentials beside keys there are. */
   use(others: OtherCredentials): void;

@@ -16,6 +16,7 @@ import { DEFAULT_SCOPES, Principal } from './principal.js';
 import { ACCESS_CHANNEL } from './store/channel.js';
 import type { AccessStore } from './store/store.js';
 import { createSync } from './sync.js';
+import { createTickets } from './tickets.js';
 
 export type AccessLocation =
   { readonly kind: 'sqlite'; readonly file: string } | { readonly kind: 'postgres'; readonly url: string };
@@ -27,6 +28,7 @@ export interface AccessOptions {
   readonly anonymousPlan: string | null;
   readonly syncIntervalMs: Millis;
   readonly maxStaleMs: Millis;
+  readonly ticketTtlMs: Millis;
   /** null: Redis is not enabled. */
   readonly redis: { readonly url: string; readonly prefix: string } | null;
   readonly log: Log;
@@ -75,7 +77,8 @@ const openNotices = async (
 
 /** Never rejects: what cannot be opened is opened later, and refuses meanwhile. */
 export const openAccess = async (options: AccessOptions): Promise<Access> => {
-  const { mode, location, anonymousPlan, syncIntervalMs, maxStaleMs, log, now, monotonic } = options;
+  const { mode, location, anonymousPlan, syncIntervalMs, maxStaleMs, ticketTtlMs, log, now, monotonic } =
+    options;
   const watch = createExpiryWatch(now);
   const ring = createKeyRing({ watch, now });
   const sync = createSync({
@@ -159,7 +162,17 @@ export const openAccess = async (options: AccessOptions): Promise<Access> => {
       await sync.refresh();
       void confirmations.tellOthers();
     },
-    health: () => sync.health(),
+    tickets: createTickets({
+      store: () => sync.store(),
+      refresh: () => sync.refresh(),
+      keyPrincipal: (id) => ring.find(id)?.principal,
+      plan: (name) => ring.plan(name),
+      ...{ ttlMs: ticketTtlMs, now, watch },
+    }),
+    health() {
+      const own = sync.health();
+      return own.state === 'ok' ? (others?.health() ?? own) : own;
+    },
     use(more) {
       others = more;
     },

@@ -20,7 +20,7 @@ const RANDOM_BYTES = 32;
 const MAX_OPEN = 20;
 const FORM = /^cdt_[\w-]{43}$/;
 
-export interface IssuedTicket {
+interface IssuedTicket {
   readonly ticket: string;
   readonly purpose: TicketPurpose;
   readonly expiresAt: Millis;

@@ -19,6 +19,11 @@ export const addAccessRoutes = async (
   if (access === null || quotas === null || metering === null) return;
   const { meRoutes } = await import('../http/routes/me.js');
   await app.register(meRoutes, { quotas, metering });
+  const { publicUrl, oauth } = config.access;
+  if (publicUrl !== null && oauth.issuers.length > 0) {
+    const { wellKnownRoutes } = await import('../http/routes/well-known.js');
+    await app.register(wellKnownRoutes, { publicUrl, issuers: oauth.issuers });
+  }
   if (!config.access.adminApi) return;
   const { adminRoutes } = await import('../http/routes/admin.js');
   await app.register(adminRoutes, {

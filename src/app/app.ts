@@ -39,6 +39,7 @@ import { marketRoutes } from '../http/routes/markets.js';
 import { mcpRoutes } from '../http/routes/mcp.js';
 import { metricsRoutes } from '../http/routes/metrics.js';
 import { startRoutes } from '../http/routes/start.js';
+import { ticketRoutes } from '../http/routes/tickets.js';
 import { streamRoutes } from '../http/routes/streams.js';
 import { addProxyWarning } from '../http/proxy-warning.js';
 import { createReadiness } from '../http/readiness.js';
@@ -123,7 +124,9 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   const maxConnections = config.stream.maxConnections + SPARE_CONNECTIONS;
   addServerLimits(app, { maxConnections, requestId: requestIds, hostFault });
   if (quotas !== null && config.trustProxy === false) addProxyWarning(app, { log });
-  addAccess(app, { access, metricsAuth: config.access.metricsAuth });
+  const { metricsAuth, publicUrl } = config.access;
+  const { issuers } = config.access.oauth;
+  addAccess(app, { access, metricsAuth, publicUrl, issuers });
   addClientLimit(app, { quotas, metering, permits, windowName: access === null ? 'default' : 'window' });
   addOverloadProtection(app, { gauge, maxInFlight: overrides.maxInFlight });
   const metrics = services.metrics(() => app.inFlight());
@@ -162,6 +165,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   await app.register(candleRoutes, { marketData, hotAnswers, now });
   await app.register(ledgerRoutes, { marketData, ledger, backfillApi: config.backfill.api, sandbox });
   await app.register(streamRoutes, { hub, marketData, connections, limits: limits.streams, now, monotonic });
+  await app.register(ticketRoutes);
   await app.register(mcpRoutes, {
     marketData,
     ledger,

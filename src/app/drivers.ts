@@ -13,6 +13,7 @@ import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import { byExchangeId, type ExchangeNames } from '../exchanges/exchange-names.js';
 import type { WorkerStats } from '../exchanges/worker/venue-worker.js';
 import type { StoreHandle } from '../ledger/store-status.js';
+import { systemTimers } from '../lib/timers.js';
 import type { Log } from '../log/log.js';
 import { createAdmission, keyPrefix } from '../market-data/cache-keys.js';
 import { VERSION } from '../config/version.js';
@@ -137,7 +138,7 @@ export const openStore = async ({ config, log, now }: Base, own: Own): Promise<S
 
 /** null: AUTH_MODE=off. Whatever the store's state: it is opened later where it cannot be now. */
 export const createAccess = async (
-  { config, log, now, monotonic }: Pick<Base, 'config' | 'log' | 'now' | 'monotonic'>,
+  { config, log, now, monotonic }: AccessBase,
   own: Own,
 ): Promise<Access | null> => {
   const { mode, store: location } = config.access;
@@ -151,7 +152,30 @@ export const createAccess = async (
       : null,
   });
   own('access', () => access.close());
+  await addTokens({ config, log, now, monotonic }, access, own);
   return access;
+};
+
+type AccessBase = Pick<Base, 'config' | 'log' | 'now' | 'monotonic'>;
+
+/** Access tokens of the issuers that the settings name. */
+const addTokens = async (
+  { config, log, now, monotonic }: AccessBase,
+  access: Access,
+  own: Own,
+): Promise<void> => {
+  const { oauth, publicUrl } = config.access;
+  if (oauth.issuers.length === 0 && oauth.introspection === null) return;
+  const { createOAuth } = await import('../access/oauth/oauth.js');
+  const tokens = createOAuth({
+    settings: { ...oauth, publicUrl },
+    plan: (name) => access.plan(name),
+    defaultPlan: access.planNamed(oauth.defaultPlan),
+    ...{ proxy: config.proxy, userAgent: USER_AGENT, log, now, monotonic, timers: systemTimers },
+  });
+  own('tokens', () => tokens.close());
+  access.use(tokens.credentials);
+  tokens.start();
 };
 
 export const createSharedTier = async ({ config, log, now, monotonic }: Base): Promise<SharedTier | null> => {

@@ -1,9 +1,7 @@
 /** Ends what is open when the credential that it was opened with is revoked, expires, or loses its scope. */
 import { AppError } from '../errors.js';
 import type { EndReason, Principal, Scope } from '../access/principal.js';
-import { createSharedEvent } from '../streams/events.js';
 import type { Connection } from '../streams/clients/connection.js';
-import { CLOSE } from '../streams/clients/connection.js';
 import { lacksScope } from './access.js';
 import { toProblem, type ProblemContext } from './problem-answer.js';
 
@@ -22,7 +20,7 @@ interface ClosingSocket {
 }
 
 export interface StreamToEnd {
-  readonly connection: Pick<Connection, 'deliver' | 'close'>;
+  readonly connection: Pick<Connection, 'fail'>;
   /** What the connection lives on. */
   readonly socket: ClosingSocket;
   readonly context: ProblemContext;
@@ -30,19 +28,25 @@ export interface StreamToEnd {
   readonly now: () => number;
 }
 
-/** The stream's last words are an error event; on WebSocket 1008 follows. Nothing where nobody is asked who he is. */
-export const endWithPrincipal = (principal: Principal | null, stream: StreamToEnd): void => {
-  if (principal === null) return;
+/**
+ * The stream's last words are an error event; on WebSocket 1008 follows. Nothing where nobody is asked who he is. Call what
+ * is returned where the stream becomes another principal's.
+ */
+export const endWithPrincipal = (principal: Principal | null, stream: StreamToEnd): (() => void) => {
+  if (principal === null) return () => undefined;
   const { connection, socket, context, sandbox, now } = stream;
   const end = (reason: EndReason): void => {
     const fault = endFault(reason, SCOPE);
     const mark = sandbox ? { sandbox } : {};
-    const json = JSON.stringify({ event_type: 'error', ...toProblem(fault, context), ...mark });
-    connection.deliver(createSharedEvent({ type: 'error', json }), null);
-    connection.close(CLOSE.policy, fault.title);
+    connection.fail(fault, { ...toProblem(fault, context), ...mark });
   };
   // It may have ended while the stream was being opened.
   const ended = principal.faultAt(now());
-  if (ended === null) socket.once('close', principal.onEnd(SCOPE, end));
-  else end(ended);
+  if (ended !== null) {
+    end(ended);
+    return () => undefined;
+  }
+  const forget = principal.onEnd(SCOPE, end);
+  socket.once('close', forget);
+  return forget;
 };

@@ -2,7 +2,7 @@
  * What a plan allows a caller to have open, at the connection and at each subscription; and what is metered of it. A
  * place is given back when its socket closes.
  */
-import type { FastifyRequest } from 'fastify';
+import type { Socket } from 'node:net';
 import type { LiveLimits } from '../access/live-limits.js';
 import type { Metering } from '../access/metering.js';
 import type { Permit } from '../access/permit.js';
@@ -10,7 +10,6 @@ import type { Principal } from '../access/principal.js';
 import type { Caller } from '../access/quotas.js';
 import type { TopicName } from '../streams/clients/connection.js';
 import type { AdmittedTopic } from '../streams/clients/subscriptions.js';
-import { clientOf } from './client.js';
 
 /** null: nobody is asked who he is. */
 export type StreamLimitsDeps = {
@@ -39,18 +38,23 @@ const UNLIMITED_STREAM: LimitedStream = {
 /** What a topic costs. */
 const TOPIC = { units: 1, bytes: 0, isRefused: false } as const;
 
+/** Where a connection comes from: its client's address, and what it lives on. */
+interface StreamPlace {
+  readonly client: string;
+  readonly socket: Socket;
+}
+
 export interface StreamLimits {
-  /** A connection of `request`, whose caller is `principal`; throws `stream_limit_reached`. */
-  open(request: FastifyRequest, principal: Principal | null): LimitedStream;
+  /** A connection over `socket`, whose caller is `principal`; throws `stream_limit_reached`. */
+  open(at: StreamPlace, principal: Principal | null): LimitedStream;
 }
 
 export const createStreamLimits = (deps: StreamLimitsDeps): StreamLimits => ({
-  open(request, principal) {
+  open({ client, socket }, principal) {
     if (deps === null || principal === null) return UNLIMITED_STREAM;
     const { live, metering, permits } = deps;
-    const caller: Caller<Principal> = { principal, client: clientOf(request) };
+    const caller: Caller<Principal> = { principal, client };
     const permit = permits(principal);
-    const { socket } = request.raw;
     const ends = [live.openStream(caller), metering.opened(principal, () => socket.bytesWritten)];
     const end = (): void => {
       socket.off('close', end);

@@ -295,6 +295,28 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/v1/tickets': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Take a ticket for one stream
+     * @description A ticket stands for the credential of this request: once, within AUTH_TICKET_TTL seconds, for one purpose, from
+     *     the same Origin. It goes into the query parameter `ticket` of `/v1/stream/ticker` (purpose `sse`) or `/ws` and
+     *     `/ws/ticker` (`ws`). 404 where AUTH_MODE=off.
+     */
+    post: operations['createTicket'];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -700,6 +722,32 @@ export interface components {
       timestamp: number;
       /** @description The venue's own object for this symbol, untouched */
       raw: unknown;
+    };
+    Ticket: {
+      /**
+       * @description Goes into the query parameter `ticket`
+       * @example cdt_…
+       */
+      ticket: string;
+      /**
+       * @description What it opens: an event stream, a WebSocket, or a GraphQL subscription
+       * @example sse
+       * @enum {string}
+       */
+      purpose: 'sse' | 'ws' | 'graphql';
+      /**
+       * @description When it can be used no more, ms since the epoch
+       * @example 1699000000000
+       */
+      expires_at: number;
+    };
+    TicketRequestInput: {
+      /**
+       * @description What it opens: an event stream, a WebSocket, or a GraphQL subscription
+       * @example sse
+       * @enum {string}
+       */
+      purpose: 'sse' | 'ws' | 'graphql';
     };
     Trade: {
       /** @description The exchange's own id, the same over REST and feeds; null where it gives none */
@@ -4221,6 +4269,266 @@ export interface operations {
        *     `upstream_timeout`: Ask again after Retry-After, or raise UPSTREAM_TIMEOUT and REQUEST_TIMEOUT.
        *
        *     `upstream_maintenance`: Ask again after Retry-After; see the exchange's status page.
+       *
+       *     `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
+       *
+       *     `shutting_down`: Ask again: a balancer sends you to another server.
+       */
+      503: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+    };
+  };
+  createTicket: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        'application/json': components['schemas']['TicketRequestInput'];
+      };
+    };
+    responses: {
+      /** @description Take a ticket for one stream */
+      201: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Ticket'];
+        };
+      };
+      /** @description `invalid_request`: Correct the parameters named in errors. */
+      400: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `unauthenticated`: Send a key or a token in a header.
+       *
+       *     `invalid_credentials`: Check the key or the token, and the header that it stands in.
+       */
+      401: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `insufficient_scope`: Use a credential that has the scope. */
+      403: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_found`: See /docs for the addresses there are. */
+      404: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
+      406: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `uri_too_long`: Shorten the query. */
+      414: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling. */
+      429: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
+      431: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
+      500: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `auth_unavailable`: Try again after Retry-After.
        *
        *     `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
        *

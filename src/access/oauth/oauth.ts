@@ -2,13 +2,14 @@
 import type { Timers } from '../../lib/timers.js';
 import type { Log } from '../../log/log.js';
 import type { Millis } from '../../schemas/common.js';
+import type { AccessHealth, OtherCredentials } from '../access.js';
+import { createExpiryWatch } from '../expiry-watch.js';
 import type { Plan } from '../plan.js';
-import type { StreamWatch } from '../principal.js';
 import { createIntrospection } from './introspection.js';
 import { createIssuerHttp, type IssuerHttpOptions } from './issuer-http.js';
-import { IssuerKeys, type IssuerHealth } from './issuer-keys.js';
+import { IssuerKeys } from './issuer-keys.js';
 import { createJwtVerifier, type JwtSettings } from './jwt.js';
-import { createTokens, type Tokens } from './tokens.js';
+import { createTokens } from './tokens.js';
 
 export interface OAuthOptions extends Pick<IssuerHttpOptions, 'proxy' | 'userAgent'> {
   readonly settings: JwtSettings & {
@@ -23,7 +24,6 @@ export interface OAuthOptions extends Pick<IssuerHttpOptions, 'proxy' | 'userAge
   readonly plan: (name: string) => Plan | undefined;
   /** Of tokens that name no plan. */
   readonly defaultPlan: Plan;
-  readonly watch?: StreamWatch | undefined;
   readonly log: Log;
   readonly now: () => Millis;
   readonly monotonic: () => Millis;
@@ -31,10 +31,9 @@ export interface OAuthOptions extends Pick<IssuerHttpOptions, 'proxy' | 'userAge
 }
 
 export interface OAuth {
-  readonly tokens: Tokens;
+  readonly credentials: OtherCredentials;
   /** Loads the issuers' keys, and keeps them fresh. */
   start(): void;
-  health(): readonly IssuerHealth[];
   close(): Promise<void>;
 }
 
@@ -47,6 +46,8 @@ const foreignAudiences = ({ audiences, publicUrl }: JwtSettings): readonly strin
 export const createOAuth = (options: OAuthOptions): OAuth => {
   const { settings, proxy, userAgent, log, now, monotonic, timers } = options;
   const http = createIssuerHttp({ proxy, userAgent });
+  const watch = createExpiryWatch(now);
+  const startedAt = now();
   const foreign = foreignAudiences(settings);
   if (foreign.length > 0)
     log.warn(
@@ -68,18 +69,26 @@ export const createOAuth = (options: OAuthOptions): OAuth => {
         : createIntrospection({ endpoint, settings, issuers: settings.issuers, http, log, now, monotonic }),
     plan: options.plan,
     defaultPlan: options.defaultPlan,
-    watch: options.watch,
+    watch,
     clockSkewMs: settings.clockSkewMs,
     log,
     now,
   });
+  const health = (): AccessHealth => {
+    const all = [...issuers.values()].map((keys) => keys.health());
+    const since = Math.max(startedAt, ...all.map((issuer) => issuer.since));
+    const ill = all.filter(({ state }) => state !== 'ok');
+    if (ill.length === 0) return { state: 'ok', since, detail: 'The keys of all issuers are known.' };
+    const names = ill.map(({ issuer, state }) => `${issuer} (${state})`).join(', ');
+    return { state: 'degraded', since, detail: `Keys of issuers cannot be loaded: ${names}.` };
+  };
   return {
-    tokens,
+    credentials: { find: tokens.find, verify: tokens.verify, health },
     start() {
       for (const keys of issuers.values()) keys.start();
     },
-    health: () => [...issuers.values()].map((keys) => keys.health()),
     async close() {
+      watch.close();
       for (const keys of issuers.values()) keys.close();
       await http.close();
     },

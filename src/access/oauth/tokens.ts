@@ -52,7 +52,7 @@ const digestOf = (token: string): string => hash('sha256', token, 'base64');
 const idOf = ({ issuer, client, subject }: TokenBearer): string =>
   hash('sha256', JSON.stringify([issuer, client, subject]), 'base64url').slice(0, 22);
 
-export interface Tokens extends OtherCredentials {
+export interface Tokens extends Pick<OtherCredentials, 'find' | 'verify'> {
   /** Forgets what was signed by these keys of an issuer; open streams of such tokens end. */
   keysGone(issuer: string, kids: readonly string[]): void;
 }

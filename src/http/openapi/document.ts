@@ -41,6 +41,7 @@ const TAGS = [
   { name: 'markets', description: 'Tickers, candles, order books and trades, and what can be asked for' },
   { name: 'ledger', description: 'Candles that stay: what is known, what was corrected, exports, backfills' },
   { name: 'streams', description: 'Live data; /asyncapi.json describes the events' },
+  { name: 'access', description: 'Who asks, and what it may: keys, tickets, plans' },
   { name: 'health', description: 'Is the server alive, and can it do its work' },
 ];
 

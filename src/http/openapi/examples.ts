@@ -162,6 +162,11 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
     eta_seconds: null,
   },
   cancelBackfill: { ...BACKFILL, state: 'cancelled', eta_seconds: null },
+  createTicket: {
+    ticket: 'cdt_3q2-7wR0bX9nVtJ5uYc1hZkLfPaSdGmQeOiTrWxNvBs',
+    purpose: 'sse',
+    expires_at: timestamp + 30_000,
+  },
   streamTicker:
     'id: 1\ndata: {"event_type":"ticker","exchange":"binance","symbol":"BTC/USDT","bid":42500,"ask":42510,"last":42505,"timestamp":1699000000000,"price_change_percent":0}\n\n',
 };

@@ -11,6 +11,8 @@ import type {
   onRequestHookHandler,
 } from 'fastify';
 import type {} from '@fastify/swagger';
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import type { Principal } from '../../access/principal.js';
 import { AppError } from '../../errors.js';
 import { untilLoaded } from '../../lib/once.js';
 import type { McpServerDependencies } from '../../mcp/mcp-server.js';
@@ -53,11 +55,22 @@ const originCheck = (corsOrigins: McpRouteOptions['corsOrigins']): onRequestHook
   };
 };
 
+/** What the SDK and what is behind it do not see: credentials. */
+const CREDENTIALS: ReadonlySet<string> = new Set(['authorization', 'x-api-key', 'cookie']);
+
+/** Who asks, in the SDK's words; its token is no credential but the principal's id. */
+const authInfoOf = ({ id, scopes, expiresAt }: Principal): AuthInfo => ({
+  token: id,
+  clientId: id,
+  scopes: [...scopes],
+  ...(expiresAt === null ? {} : { expiresAt: Math.floor(expiresAt / 1000) }),
+});
+
 /** Fastify's request as the SDK's handler takes it; the URL says nothing that the handler reads. */
 const toWebRequest = (request: FastifyRequest, signal: AbortSignal): Request => {
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers))
-    for (const item of [value ?? []].flat()) headers.append(name, item);
+    if (!CREDENTIALS.has(name)) for (const item of [value ?? []].flat()) headers.append(name, item);
   headers.set('accept', SDK_ACCEPT);
   headers.set('x-request-id', request.id);
   headers.set(CLIENT_HEADER, clientOf(request));
@@ -128,7 +141,9 @@ export const mcpRoutes: FastifyPluginCallback<McpRouteOptions> = (app: FastifyIn
     const batch = batchIn(request.body);
     options.countMore(request, (batch ?? 1) - 1);
     const { fetch } = await endpoint();
-    const response = await fetch(toWebRequest(request, clientGone(request, reply)));
+    const { principal } = request;
+    const authInfo = principal === null ? {} : { authInfo: authInfoOf(principal) };
+    const response = await fetch(toWebRequest(request, clientGone(request, reply)), authInfo);
     return reply.send(await inMcpForm(response, { form, isBatch: batch !== null }));
   });
   done();

@@ -1,11 +1,13 @@
 /** Live streams: SSE and WebSocket. */
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
+import type { Principal } from '../../access/principal.js';
 import { z } from 'zod';
 import { AppError } from '../../errors.js';
 import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
 import { toProblem } from '../problem-answer.js';
 import { clientOf } from '../client.js';
 import { eventStreamHeaders, lastEventIdOf, openEventStream, requireEventStream } from '../sse.js';
+import { createSocketGates } from '../socket-gate.js';
 import type { LimitedStream, StreamLimits } from '../stream-limits.js';
 import { endWithPrincipal } from '../stream-ends.js';
 import { textOf, webSocketRoute, WebSocketPeer } from '../websocket.js';
@@ -28,13 +30,15 @@ export interface StreamRouteOptions extends TickerStreamServices {
   readonly now: () => number;
   /** The clock of durations; nobody sets it. */
   readonly monotonic: () => number;
+  /** From the upgrade of /ws to its credential, in milliseconds; default 5,000. */
+  readonly authWithinMs?: number | undefined;
 }
 
 type TickerStreamQuery = z.output<typeof tickerStreamQuery>;
 
 const tickerStreamRoute = {
   url: '/v1/stream/ticker',
-  config: { longLived: true, units: 0 },
+  config: { longLived: true, units: 0, ticket: 'sse' as const },
   schema: {
     tags: ['streams'],
     operationId: 'streamTicker',
@@ -51,6 +55,7 @@ status event whenever the feed's state changes. \`/asyncapi.json\` describes the
 export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, options, done) => {
   const { hub, marketData, connections, limits, now, monotonic } = options;
   const places = createSubscriptionPlaces();
+  const gates = app.access === null ? null : createSocketGates(app.access, options.authWithinMs);
   const sourceOf = ({ exchange, via }: Pick<TickerStream, 'exchange' | 'via'>): string =>
     venueSource(exchange, via, connections.sandbox);
 
@@ -61,7 +66,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
   ): Promise<TickerStream & { readonly limited: LimitedStream }> => {
     const { exchange } = marketData.resolveExchange(query.exchange);
     request.exchangeId = exchange;
-    const limited = limits.open(request, request.principal);
+    const limited = limits.open({ client: clientOf(request), socket: request.raw.socket }, request.principal);
     try {
       const began = limited.openTopic(exchange, query.symbol);
       const stream = await openTickerStream(options, {
@@ -80,7 +85,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
   };
 
   /** To be called once the stream has begun: its end must reach the client. */
-  const endWithCaller = (request: FastifyRequest, connection: Connection): void =>
+  const endWithCaller = (request: FastifyRequest, connection: Connection): void => {
     endWithPrincipal(request.principal, {
       connection,
       socket: request.raw.socket,
@@ -88,6 +93,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
       sandbox: connections.sandbox,
       now,
     });
+  };
 
   app.route<{ Querystring: TickerStreamQuery }>({
     method: 'GET',
@@ -107,7 +113,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     method: 'HEAD',
     ...tickerStreamRoute,
     schema: { querystring: tickerStreamQuery, hide: true },
-    config: { units: 0 },
+    config: { units: 0, ticket: 'sse' },
     // Everything that GET does but the stream: what GET would refuse is refused here, for the same reason.
     handler: async (request, reply) => {
       requireEventStream(request);
@@ -121,7 +127,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
   app.route({
     url: '/ws/ticker',
     schema: { hide: true },
-    config: { longLived: true, units: 0, webSocket: true },
+    config: { longLived: true, units: 0, webSocket: true, ticket: 'ws' },
     ...webSocketRoute({
       sandbox: connections.sandbox,
       // A page cannot read the answer to a refused upgrade: what is wrong with its request is told after it.
@@ -159,28 +165,41 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
   app.route({
     url: '/ws',
     schema: { hide: true },
-    config: { longLived: true, units: 0, webSocket: true },
+    config: { longLived: true, units: 0, webSocket: true, ticket: 'ws', credentialLater: true },
     ...webSocketRoute({
       sandbox: connections.sandbox,
       prepare(request) {
         readInput(ticketQuery, request.query, 'query');
         const client = clientOf(request);
-        const caller = app.callerOf(request);
-        const limited = limits.open(request, request.principal);
-        const connection = connections.admit('websocket', request.raw.socket, client);
+        const { principal } = request;
+        const { socket } = request.raw;
+        const leave = gates?.waitFor(principal) ?? (() => undefined);
+        socket.once('close', leave);
         return {
-          client,
-          caller,
-          limited,
-          connection,
-          endWithCaller: () => endWithCaller(request, connection),
+          at: { client, socket },
+          principal,
+          caller: app.callerOf(request),
+          limited: limits.open({ client, socket }, principal),
+          connection: connections.admit('websocket', socket, client),
+          leave,
         };
       },
-      begin(socket, { client, caller, limited, connection, endWithCaller: endWith }, context) {
+      begin(socket, prepared, context) {
+        const { at, principal, connection, leave } = prepared;
+        const { client } = at;
+        // Another one's once a credential has come.
+        let { caller, limited } = prepared;
+        const onCaller = (found: Principal): void => {
+          limited.end();
+          limited = limits.open(at, found);
+          caller = { principal: found, client };
+        };
         const { sandbox } = connections;
         const problemOf = (error: Parameters<typeof toProblem>[0]) => toProblem(error, context);
+        connection.attach(() => new WebSocketPeer(socket));
         const session = new Session({
           connection,
+          gate: gates?.open({ ...at, principal }, { connection, context, sandbox, now, onCaller }, leave),
           client,
           places,
           countSymbols: (symbols) => app.countFor(caller, symbols),
@@ -194,8 +213,6 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
         });
         socket.on('pong', () => connection.pong());
         socket.on('message', (data, isBinary) => session.receive(textOf(data, isBinary)));
-        connection.attach(() => new WebSocketPeer(socket));
-        endWith();
       },
     }),
   });

@@ -113,10 +113,10 @@ export class Connection {
   }
 
   /** Ends in order for a fault of the client's: what is due, the fault as an error event, then 1008. */
-  fail({ code }: AppError, problem: object): void {
+  fail({ title }: AppError, problem: object): void {
     const json = JSON.stringify({ event_type: 'error', ...problem });
     this.deliver(createSharedEvent({ type: 'error', json }), null);
-    this.close(CLOSE.policy, code);
+    this.close(CLOSE.policy, title);
   }
 
   /** The socket is gone, or the stream never began. Idempotent. */

@@ -48,7 +48,14 @@ export const otherAccess = (
   options: Partial<AccessOptions> & Pick<AccessOptions, 'location'>,
 ): Promise<Access> =>
   openAccess({
-    ...{ mode: 'required', anonymousPlan: null, syncIntervalMs: 1000, maxStaleMs: 300_000, redis: null },
+    ...{
+      mode: 'required',
+      anonymousPlan: null,
+      syncIntervalMs: 1000,
+      maxStaleMs: 300_000,
+      redis: null,
+      ticketTtlMs: 30_000,
+    },
     ...{ log: silentLog, now: Date.now, monotonic: () => performance.now() },
     ...options,
   });

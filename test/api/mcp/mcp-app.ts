@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { addAnswers } from '../../../src/http/answers.js';
 import { addCommonHeaders } from '../../../src/http/common-headers.js';
 import { addErrorAnswers } from '../../../src/http/errors.js';
+import { addAccess } from '../../../src/http/access.js';
 import { mcpRoutes, type McpRouteOptions } from '../../../src/http/routes/mcp.js';
 import { silentLog } from '../../../src/log/log.js';
 import { FakeLedger } from '../../unit/mcp/fake-ledger.js';
@@ -12,6 +13,7 @@ import { FakeMarketData, NOW } from '../../unit/mcp/fake-market-data.js';
 export const startMcpApp = async (overrides: Partial<McpRouteOptions> = {}) => {
   const marketData = new FakeMarketData();
   const app = Fastify();
+  addAccess(app, { access: null, metricsAuth: false });
   addAnswers(app);
   addCommonHeaders(app, { corsOrigins: overrides.corsOrigins ?? true });
   addErrorAnswers(app, { log: silentLog, now: () => NOW });

@@ -93,7 +93,7 @@ describe('the auth message', () => {
       { event_type: 'error', code: 'invalid_credentials', method: 'auth', req_id: 1 },
     ]);
     expect(connection.ended).toBe(true);
-    expect(peer.ends).toEqual([{ code: 1008, reason: 'invalid_credentials' }]);
+    expect(peer.ends).toEqual([{ code: 1008, reason: 'Invalid credentials' }]);
   });
 
   it('holds back a bounded number of messages', async () => {
