@@ -92,7 +92,7 @@ export interface AppErrorDetails {
    * nothing follows from it for other questions to the same venue.
    */
   readonly confined?: boolean | undefined;
-  /** Why, for whoever runs the server: goes into logs and readiness, never into an answer to a client. One line. */
+  /** Why, for the operator: goes into logs and readiness, never into an answer to a client. One line. */
   readonly diagnosis?: string | undefined;
   readonly cause?: unknown;
 }
@@ -103,7 +103,7 @@ export interface PlainError extends Omit<AppErrorDetails, 'cause'> {
   readonly message: string;
 }
 
-/** Messages are shown to clients: whoever throws keeps URLs, bodies and keys out of them. Longer ones are cut. */
+/** Messages are shown to clients: they must not hold URLs, bodies or keys. Longer ones are cut. */
 const MAX_MESSAGE_LENGTH = 500;
 
 export class AppError extends Error {
@@ -159,7 +159,7 @@ export class AppError extends Error {
     return new AppError(code, message, details);
   }
 
-  /** Any thrown value as an AppError: what nobody classified is a bug of ours and is named so. */
+  /** Any thrown value as an AppError: what is not classified is a bug of ours and becomes `internal_error`. */
   static from(thrown: unknown): AppError {
     if (thrown instanceof AppError) return thrown;
     return new AppError('internal_error', 'An unexpected fault occurred.', { cause: thrown });

@@ -24,7 +24,7 @@ export interface CacheEntry {
 const MAX_CLOCK_SKEW_MS: Millis = 1_000;
 
 /**
- * How old an answer is that will only have been received later, nobody can tell: the clock was set back since, or
+ * How old an answer is that will only have been received later, cannot be told: the clock was set back since, or
  * another server's is ahead. Freshness by such a time could last for hours.
  */
 export const isFromLater = ({ receivedAt }: Pick<CacheEntry, 'receivedAt'>, at: Millis): boolean =>

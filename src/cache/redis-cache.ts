@@ -156,7 +156,7 @@ export const createRedisCache = (deps: RedisCacheDeps): SharedTier => {
       let tooLate = false;
       const taking = write((redis) => {
         const reply = redis.set(claimOf(key), token, 'PX', holdMs, 'NX');
-        // A slow Redis may grant the claim after we gave up on it: nobody would release it, and others would wait.
+        // A slow Redis may grant the claim after we gave up on it: it would not be released, and others would wait.
         const giveBack = (granted: unknown): void => {
           if (tooLate && granted === 'OK') release(key, token);
         };

@@ -32,7 +32,7 @@ export interface RedisConnection {
    * connection; anything else counts against it.
    */
   run<T>(command: (redis: Redis) => Promise<T>): Promise<T>;
-  /** A command whose reply nobody waits for, sent also while Redis has only just begun to answer again. */
+  /** A command whose reply is not waited for, sent also while Redis has only just begun to answer again. */
   send(command: (redis: Redis) => Promise<unknown>): void;
   /** When `isUp` last changed. */
   readonly since: Millis;
@@ -44,7 +44,7 @@ export interface RedisConnectionDeps {
   readonly log: Log;
   readonly now: () => Millis;
   readonly deadlineMs: Millis;
-  /** What an outage means to whoever asks. */
+  /** What an outage means for a command. */
   readonly warning?: string;
   readonly recovery?: string;
 }

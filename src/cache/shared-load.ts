@@ -1,5 +1,5 @@
 /**
- * One load for all servers that share a tier: whoever gets the claim loads, the others look again until the value is
+ * One load for all servers that share a tier: the server that gets the claim loads, the others look again until the value is
  * there. The claim expires by itself, so a server that dies holding it delays the others by LOAD_CLAIM_MS at most;
  * after that, or where the tier fails, everyone loads alone.
  */

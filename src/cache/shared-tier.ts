@@ -23,7 +23,7 @@ export interface SharedTierStats {
   readonly writeFailures: number;
 }
 
-/** What becomes of an entry that another server wrote, or somebody else; undefined: it is no entry of this server's. */
+/** What becomes of an entry that another server or program wrote; undefined: it is not one that this server would write. */
 export type AdmitEntry = (key: string, entry: CacheEntry) => CacheEntry | undefined;
 
 export interface SharedTier extends Cache {

@@ -1,6 +1,6 @@
 /**
  * Memory over a shared tier, behind one face. Memory answers at once; the shared tier is asked only where memory has
- * nothing fresh, and whatever happens to it costs nobody an answer.
+ * nothing fresh, and its faults cost no caller an answer.
  */
 import type { Millis } from '../schemas/common.js';
 import { steadyNow } from '../lib/steady-clock.js';

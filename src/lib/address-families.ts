@@ -8,7 +8,7 @@ import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
  */
 const ADDRESS_ATTEMPT_MS = 1_500;
 
-/** For every connection of this thread, whoever opens it: REST, WebSocket, proxies, Redis. */
+/** For every connection of this thread: REST, WebSocket, proxies, Redis. */
 export const allowDistantAddresses = (): void => {
   setDefaultAutoSelectFamilyAttemptTimeout(ADDRESS_ATTEMPT_MS);
 };

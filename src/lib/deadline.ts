@@ -1,4 +1,4 @@
-/** Waits that end: by the clock, or because whoever asked has left. Timers never keep the process alive. */
+/** Waits that end: by the clock, or because the caller has left. Timers never keep the process alive. */
 
 /** Longer delays overflow setTimeout and would fire at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;

@@ -1,5 +1,5 @@
 /**
- * Why a call to another service failed, in one line for whoever runs this server: the system's own words for a
+ * Why a call to another service failed, in one line for the operator: the system's own words for a
  * connection, the status and the beginning of the text for an answer. For logs and readiness; never for an answer to a
  * client, since it may name hosts, addresses and what the service wrote.
  */

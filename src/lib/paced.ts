@@ -4,7 +4,7 @@ import type { Millis, Timers } from './timers.js';
 export interface PacedOptions<T> {
   readonly intervalMs: Millis;
   readonly emit: (value: T) => void;
-  /** The clock of durations; nobody sets it. */
+  /** A monotonic clock. */
   readonly now: () => Millis;
   readonly timers: Timers;
 }

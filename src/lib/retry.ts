@@ -10,7 +10,7 @@ export interface Backoff {
 
 interface Fault {
   readonly retryable: boolean;
-  /** The earliest wait after which asking again makes sense, where somebody said so. */
+  /** The earliest wait after which asking again makes sense, where the venue or this server named one. */
   readonly retryAfterMs?: number | undefined;
 }
 
@@ -25,7 +25,7 @@ export interface RetryQuestion {
   readonly random: number;
 }
 
-/** What must be left for the attempt after a wait that somebody asked for: with less it could only run out of time. */
+/** What must be left for the attempt after a wait that was asked for: with less it could only run out of time. */
 export const LEAST_ATTEMPT_MS = 250;
 
 /** The wait before the next attempt, or null where there is to be none. */
@@ -51,8 +51,8 @@ export const decideRetry = ({
   );
   const asked = error.retryAfterMs ?? 0;
   const wait = Math.max(random * bound, asked);
-  const room = asked > 0 ? LEAST_ATTEMPT_MS : 0;
-  return now + wait + room < deadline ? wait : null;
+  const needed = asked > 0 ? LEAST_ATTEMPT_MS : 0;
+  return now + wait + needed < deadline ? wait : null;
 };
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The clock of durations and deadlines: nobody can set it. It counts milliseconds like the wall clock, and told the same
+ * A monotonic clock for durations and deadlines. It counts milliseconds like the wall clock, and told the same
  * time when the process began, so that its readings and the wall clock's can be compared by eye; they are never mixed.
  */
 export type Millis = number;

@@ -35,7 +35,7 @@ export interface SharedEntriesOptions {
 }
 
 /**
- * Judges what is taken from a tier that others write to as well. Whoever can write there can write prices, but cannot
+ * Judges what is taken from a tier that others write to as well. A program that can write there can write prices, but not
  * make them stay: an entry lives no longer than one that this server made would, and is a body of its kind. A body is
  * parsed once, when it is taken over; its bytes are what is served afterwards.
  */

@@ -59,10 +59,10 @@ export type CandleLoaded =
   | { readonly request: OhlcvRequest; readonly known: LedgerAnswer; readonly shared: boolean }
   | { readonly answer: MarketAnswer };
 
-/** Candles that a venue gives at once where nobody knows how many. */
+/** Candles that a venue gives at once where the number is not known. */
 const LIKELY_PAGE = 100;
 
-/** More pages are asked for than the budget ever has room for. */
+/** More pages are asked for than the budget can ever admit. */
 const isTooLong = ({ code, errors }: AppError): boolean =>
   code === 'invalid_request' && errors?.[0]?.parameter === 'limit';
 
@@ -77,7 +77,7 @@ export const createCandleLoad = (ledger: LedgerForLoads, exchanges: Pick<Exchang
     return { answer, kept };
   };
 
-  /** As many candles as the budget has room for, so that there is something to answer. */
+  /** As many candles as the budget admits, so that there is something to answer. */
   const keepWhatFits = async (request: OhlcvRequest, ask: Ask): Promise<void> => {
     const { candles } = await exchanges.describe(request.exchange);
     const traits = request.symbol.includes(':') ? candles?.contract : candles?.spot;
@@ -102,7 +102,7 @@ export const createCandleLoad = (ledger: LedgerForLoads, exchanges: Pick<Exchang
     const known = await ledger.load(request, ask);
     if (known !== null) return { request, known, shared: known.complete };
     try {
-      // Candles that come by are kept; nobody waits for that.
+      // The candles are kept; the caller does not wait for that.
       const { answer } = await askAndKeep(request, ask);
       return { answer };
     } catch (thrown) {

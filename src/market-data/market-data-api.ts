@@ -46,7 +46,7 @@ export interface MarketsFilter {
 export interface MarketData {
   /** Rejects with an AppError; never with anything else. */
   get(query: MarketQuery, signal?: AbortSignal): Promise<ServedAnswer>;
-  /** Tells at any later time whether `get` would serve the last tick of a running stream. Asks nobody. */
+  /** Tells at any later time whether `get` would serve the last tick of a running stream. Makes no request. */
   livenessOf(query: Pick<MarketQuery, 'exchange' | 'symbol'>): () => boolean;
   /** One page of a venue's markets, sorted by symbol; `loadedAt` is their age's start. */
   markets(

@@ -35,7 +35,7 @@ export const createSpellings = (): Spellings => {
   };
 };
 
-/** The venue's room refreshes its markets by itself; this is how often its list is fetched from there. */
+/** The venue's client refreshes its markets by itself; this is how often its list is fetched from there. */
 const FRESH_MS = 60_000;
 /** After a failed look, the copy in hand serves this long before the next. */
 const RETRY_MS = 5_000;
@@ -62,7 +62,7 @@ export interface MarketDirectory {
   ): Promise<{ readonly page: MarketsPage; readonly loadedAt: Millis }>;
   /**
    * The symbol that a text most likely means, where the venue lists it and nothing as the text is written; else the
-   * text, for the venue to judge. Asks nobody whose list is not loaded; never rejects.
+   * text, for the venue to judge. Makes no request for a list that is not loaded; never rejects.
    */
   spellingOf(exchange: ExchangeId, text: string, signal?: AbortSignal): Promise<UnifiedSymbol>;
 }
@@ -107,7 +107,7 @@ export const createMarketDirectory = ({
 }: {
   readonly exchanges: Pick<ExchangeClient, 'markets' | 'health'>;
   readonly requestTimeoutMs: Millis;
-  /** The clock of durations and deadlines; nobody sets it. */
+  /** A monotonic clock. */
   readonly now: () => Millis;
 }): MarketDirectory => {
   const listings = new Map<ExchangeId, Listing>();
@@ -120,7 +120,7 @@ export const createMarketDirectory = ({
   const load = async (exchange: ExchangeId, signal: AbortSignal): Promise<Listing> => {
     const deadline = now() + requestTimeoutMs;
     const triedFor = reloadedAt(exchange);
-    // For nobody in particular: the list serves everyone, and must not stand behind what else its first caller wants.
+    // Without a client: the list serves all, and must not queue behind what else its first caller wants.
     const { markets, loadedAt } = await exchanges.markets(exchange, { deadline, signal, priority: 'caller' });
     const sorted = markets.toSorted(bySymbol);
     const upper = sorted.map(({ symbol, id, base, quote }) =>

@@ -40,7 +40,7 @@ export interface Refreshes<T> {
   inBackground(key: string, start: StartLoad<T>): void;
   /** The last refresh of `key` failed and none has succeeded since. */
   isFailing(key: string): boolean;
-  /** To be told of every load's end, whoever asked for it. */
+  /** To be called at the end of every load. */
   succeeded(key: string): void;
   failed(key: string, error: AppError): void;
   /** Ends the waits; what is under way ends by its own deadline. */

@@ -42,7 +42,7 @@ export interface VenueLoadDeps {
   readonly ttl: FreshnessSettings;
   readonly sandbox: boolean;
   readonly now: () => Millis;
-  /** The clock of durations and deadlines; nobody sets it. */
+  /** A monotonic clock. */
   readonly monotonic: () => Millis;
 }
 

@@ -152,7 +152,7 @@ export const statusEventOf = (source: EventSource, { state, detail, at }: FeedSt
   });
 };
 
-/** A stretch of which rows are missing for good: nobody knows how many. */
+/** A stretch of which rows are missing for good; their number is not known. */
 export const lostRangeEventOf = (source: EventSource, { from, to }: Gap, at: Millis): SharedEvent =>
   finish(source, 'lost', { facts: { ...channelOf(source), from, to, timestamp: at } });
 

@@ -54,7 +54,7 @@ class TopicOpening {
     }
   }
 
-  /** Nothing is opened any more; resolves once nobody waits for an opening. */
+  /** Nothing is opened any more; resolves once no opening is under way. */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.allSettled(this.#running);
@@ -76,7 +76,7 @@ class TopicOpening {
       this.#snapshot(wanted, { client, signal }),
     ]);
     if (this.#isClosed()) throw shuttingDown();
-    // The last who waited has left: no feed is opened for nobody.
+    // The last client that waited has left: no feed is opened.
     if (signal.aborted) throw clientGone(signal.reason);
     if (!isOffered(wanted.channel, description))
       throw new AppError(

@@ -15,7 +15,7 @@ export const keyOf = ({ channel, exchange, symbol, interval }: StreamTopic): str
 export interface Entry {
   readonly key: string;
   readonly topic: Topic;
-  /** Ends the topic unless somebody joins before. */
+  /** Cancels the end of a topic without clients; null where none is due. */
   cancelLinger: (() => void) | null;
 }
 
@@ -88,7 +88,7 @@ export class TopicTable {
     return entry;
   }
 
-  /** Somebody joins: the topic does not end. */
+  /** A client joins: the topic does not end. */
   keep(entry: Entry): void {
     entry.cancelLinger?.();
     entry.cancelLinger = null;

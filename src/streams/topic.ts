@@ -16,7 +16,7 @@ import type { Timers } from '../lib/timers.js';
 import type { Log } from '../log/log.js';
 import { FirstStatus, createView, type Member, type Tick, type View } from './view.js';
 
-const NOBODY: ReadonlySet<object> = new Set();
+const NONE: ReadonlySet<object> = new Set();
 
 /** Order books are sent at most so often. */
 const BOOK_INTERVAL_MS: Millis = 100;
@@ -239,7 +239,7 @@ export class Topic implements FeedListener {
   }
 
   /** One event a view, whatever its members have seen so far; not for those who know it already. */
-  #tellAll(eventOf: (source: EventSource) => SharedEvent, informed: ReadonlySet<object> = NOBODY): void {
+  #tellAll(eventOf: (source: EventSource) => SharedEvent, informed: ReadonlySet<object> = NONE): void {
     for (const view of this.#views.values()) {
       const event = eventOf(view.source);
       for (const member of view.members) if (!informed.has(member)) this.#deliver(member.subscriber, event);
@@ -255,7 +255,7 @@ export class Topic implements FeedListener {
     return { item, id, bookIntegrity: polled ? 'snapshot' : (bookIntegrity ?? 'snapshot') };
   }
 
-  /** A subscriber that throws harms no other. */
+  /** A subscriber that throws affects no other. */
   readonly #deliver = (subscriber: Subscriber, event: SharedEvent): void => {
     try {
       subscriber.onEvent(event);

@@ -63,7 +63,7 @@ export interface View {
 export interface ViewOptions {
   readonly source: EventSource;
   readonly threshold: number;
-  /** Hands over one event; a subscriber that throws harms nobody else. */
+  /** Hands over one event; a subscriber that throws affects no other. */
   readonly deliver: (subscriber: Subscriber, event: SharedEvent) => void;
 }
 
@@ -119,7 +119,7 @@ class TickerView implements View {
       return undefined;
     }
     const { id } = tick;
-    // Whoever saw the last event of a cohort has missed none since; whoever saw this very tick needs no second look.
+    // A client that saw the last event of a cohort has missed none since; one that saw this very tick gets it no second time.
     const seen = seenId === undefined ? undefined : this.#cohortAt(seenId);
     this.#enter(member, seen ?? this.#cohortFor(item.last, id));
     if (seen !== undefined || seenId === id) return undefined;
@@ -234,7 +234,7 @@ export class FirstStatus {
     this.#untold.delete(newcomer);
   }
 
-  /** Tells all who wait; whoever comes later is told at once. Returns those who were told. */
+  /** Tells all that wait; later newcomers are told at once. Returns those that were told. */
   end(): ReadonlySet<object> {
     this.#holding = false;
     this.#cancel();
@@ -244,7 +244,7 @@ export class FirstStatus {
     return told;
   }
 
-  /** Nobody is told anything any more. */
+  /** No newcomer is told any more. */
   close(): void {
     this.#cancel();
     this.#untold.clear();

@@ -2,7 +2,7 @@
 import { createBirpc, type BirpcReturn } from 'birpc';
 import { AppError } from '../../errors.js';
 import type { WatchSink } from '../exchange-client.js';
-import { TAKEN_AT_ONCE } from './item-batcher.js';
+import { TAKEN_AT_ONCE } from './protocol.js';
 import { WORKER_EVENTS, type ServingFunctions, type WorkerFunctions } from './protocol.js';
 
 /** The little of node's Worker that is needed, so that a test can put another port in its place. */

@@ -75,6 +75,11 @@ export interface WorkerFunctions {
 }
 export const WORKER_EVENTS = ['abort', 'warm', 'watch', 'unwatch', 'taken'] as const;
 
+/** Batches of items that may be on their way before the serving thread has told of those that it took. */
+export const MAX_UNTAKEN_BATCHES = 16;
+/** It tells of so many at once: each message wakes the worker, which costs more than what it says. */
+export const TAKEN_AT_ONCE = MAX_UNTAKEN_BATCHES / 2;
+
 /** Served by the serving thread; all of them events. */
 export interface ServingFunctions {
   items(batch: readonly WatchedItem[]): void;

@@ -33,7 +33,7 @@ export interface ChannelState {
   snapshot(): StreamItem | null;
   /** The feed broke: what was known may since have changed unseen. */
   interrupted(): void;
-  /** What was shown last may have been wrong: it is shown to nobody any more. */
+  /** What was shown last may have been wrong: it is not shown to newcomers. */
   forget?(): void;
   /** The hole that a look over REST after an interruption could not close; answered once. */
   takeGap?(): Gap | null;

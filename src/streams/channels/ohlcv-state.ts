@@ -48,7 +48,7 @@ export class OhlcvState implements ChannelState {
     const newest = this.#known.at(-1);
     const fresh = incoming.filter((candle) => isFresh(candle, newest));
     const interrupted = this.#interrupted;
-    // The feed goes on from here: from REST where the two overlap, else from its own word on the newest candle.
+    // The feed goes on from here: from REST where the two overlap, else from what it says of the newest candle.
     const confirmed = incoming.some(({ timestamp }) => timestamp === newest?.timestamp);
     if (confirmed && (via === 'feed' || seam)) this.#interrupted = false;
     if (fresh.length === 0)

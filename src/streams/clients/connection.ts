@@ -238,7 +238,7 @@ export class TopicReader implements Subscriber, EventSource {
     for (const event of held) this.#connection.deliver(event, this);
   }
 
-  /** Looks into the event, which nobody does on the way of one that arrives. */
+  /** Parses the event, which is done for lost ones only. */
   countLost(event: SharedEvent): number {
     const { trades, candles, count } = contents.parse(JSON.parse(event.json));
     return (trades ?? candles)?.length ?? count ?? 1;

@@ -25,7 +25,7 @@ export const IDLE_PING_INTERVAL = 30_000;
 export const SWEEP_INTERVAL = 1_000;
 /** From a close frame (or the end of an event stream) to the socket's destruction. */
 export const CLOSE_GRACE = 2_000;
-/** When a client that was refused for want of room may come again. */
+/** When a client that was refused because all places are taken may come again. */
 export const RETRY_WHEN_FULL = 5_000;
 /** SSE's `retry:` hint: after how long a browser reconnects. */
 export const SSE_RETRY = 3_000;

@@ -1,7 +1,7 @@
 /**
  * What one client is still due. While its socket takes bytes, events are gathered per turn and written as they are.
  * While it does not, events that replace each other are conflated to the latest, trades are kept up to a bound and
- * counted beyond it, and nothing is written: a slow reader costs a bounded amount of memory and nobody else's time.
+ * counted beyond it, and nothing is written: a slow reader costs a bounded amount of memory and delays no other.
  */
 import type { Millis } from '../../schemas/common.js';
 import type { SharedEvent } from '../hub-api.js';
@@ -94,7 +94,7 @@ export interface EventSource {
 export interface OutboxShared {
   readonly gather: Gather;
   readonly now: () => Millis;
-  /** The clock of durations; nobody sets it. */
+  /** A monotonic clock. */
   readonly monotonic: () => Millis;
   readonly counters: { delivered: number; conflated: number; lost: number };
 }
@@ -121,7 +121,7 @@ export class Outbox {
     this.#shared = shared;
   }
 
-  /** Returns false where an event that may be neither replaced nor lost (a reply) found no room. */
+  /** Returns false where an event that may be neither replaced nor lost (a reply) does not fit into the backlog. */
   push(event: SharedEvent, source: EventSource | null): boolean {
     if (this.#ended) return true;
     if (this.#slow()) return this.#defer(event, source);

@@ -25,17 +25,17 @@ export interface SessionGate {
   authenticate(token: string): Promise<AppError | null>;
 }
 
-/** Everybody; a credential is taken without a look. */
+/** Admits every client; a credential is not read. */
 const OPEN_GATE: SessionGate = { refusal: () => null, authenticate: async () => Promise.resolve(null) };
 
 export interface SessionOptions extends SubscriptionServices {
   readonly connection: Connection;
   readonly now: () => Millis;
-  /** The clock of durations; nobody sets it. */
+  /** A monotonic clock. */
   readonly monotonic: () => Millis;
   /** Counts so many symbols against the client's limit; throws `client_rate_limited` where they are too many. */
   readonly countSymbols?: ((symbols: number) => void) | undefined;
-  /** Default: everybody is served. */
+  /** Default: every client is admitted. */
   readonly gate?: SessionGate | undefined;
   /** An error as this connection's clients see it. */
   readonly toProblem: (error: AppError) => Problem;

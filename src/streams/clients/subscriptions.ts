@@ -64,7 +64,7 @@ export const createSubscriptionPlaces = (max: number = MAX_SERVER_SUBSCRIPTIONS)
 interface Entry {
   readonly topic: TopicName;
   readonly threshold: number | undefined;
-  /** Gives up the opening, where nobody else waits for it. */
+  /** Gives up the opening, where no other client waits for it. */
   readonly abort: AbortController;
   /** What it takes up. */
   readonly place: AdmittedTopic;

@@ -1,5 +1,6 @@
 /**
- * Live order books whose messages nobody can check, compared with REST: one book an exchange at a time, in turns. A book
+ * Live order books whose messages carry nothing to check them by, compared with REST: one book an exchange at a time, in
+ * turns. A book
  * that differs is looked at again at once; one that differs again is wrong. REST answers may be some seconds old, so that
  * only levels count that did not move for a while before and after.
  */

@@ -1,6 +1,6 @@
 /**
  * The seam between a topic and its feed. The feed of this process is `local-feed.ts`; another process may hold one just as
- * well: items, statuses and ids are plain data, and a topic keeps its channel's state up to date whoever brings the items,
+ * well: items, statuses and ids are plain data, and a topic keeps its channel's state up to date from either,
  * so that a feed of its own can go on from there when the other process is gone.
  */
 import type { BookFault } from '../../errors.js';
@@ -30,7 +30,7 @@ export interface ItemSource {
 export interface FeedListener {
   /** Something is known already: what came before the feed's first message is wanted, and wanted first. */
   readonly ready: boolean;
-  /** What of the item is new, as it is shown to clients; null: nothing is. Whoever shares the feed hands that on. */
+  /** What of the item is new, as it is shown to clients; null: nothing is. A source that shares its feed passes that on. */
   onItem(item: StreamItem, source: ItemSource): StreamItem | null;
   onStatus(status: FeedStatus): void;
   /** The feed broke: what is known may have changed unseen. */

@@ -45,7 +45,7 @@ export class FeedTimers extends NamedTimers<
 
 interface FeedStateOptions {
   readonly now: () => Millis;
-  /** The clock of durations and deadlines; nobody sets it. */
+  /** A monotonic clock. */
   readonly monotonic: () => Millis;
   readonly onStatus: (status: FeedStatus) => void;
 }
@@ -105,7 +105,7 @@ export class FeedState {
     return this.#options.monotonic() - this.#heardAt;
   }
 
-  /** Tells of a change of state; of a new detail nobody is told. */
+  /** Reports a change of state; a new detail alone is not reported. */
   set(state: StreamState, detail: string): void {
     const changed = state !== this.#status.state;
     this.#status = { state, detail, at: changed ? this.#options.now() : this.#status.at };

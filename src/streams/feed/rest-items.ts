@@ -91,7 +91,7 @@ const OWN_REFUSALS: ReadonlySet<string> = new Set([
 ]);
 export const isOwnRefusal = ({ code }: AppError): boolean => OWN_REFUSALS.has(code);
 
-/** Never rejects. One attempt: whoever looks has a back-off of his own. `trades`: how many to ask for where the channel is trades. */
+/** Never rejects. One attempt: each caller has a back-off of its own. `trades`: how many to ask for where the channel is trades. */
 export type RestLook = (trades?: number) => Promise<RestItem | AppError>;
 
 /** What a look needs of its feed's options. */

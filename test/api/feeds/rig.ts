@@ -100,7 +100,7 @@ export const eventually = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 };
 
-/** The stream room's timers, run so many times faster than their real time. */
+/** The hub's timers, run so many times faster than real time. */
 export const hurried = (factor: number): Timers => ({
   after: (delay, run) => systemTimers.after(delay / factor, run),
 });
@@ -213,7 +213,7 @@ export const VENUES = [
   { exchange: 'coinbaseexchange', symbol: 'BTC/USD', other: 'ETH/USD' },
 ] as const;
 
-/** Rejections that nobody caught while the tests ran; each of them would end a server. */
+/** Unhandled rejections while the tests ran; each of them would end a server. */
 export const watchRejections = (): { readonly seen: unknown[]; stop(): void } => {
   const seen: unknown[] = [];
   const onRejection = (reason: unknown): void => {

@@ -144,7 +144,7 @@ describe('an alias', () => {
     expect(calls()).toBe(1);
   });
 
-  it('is what faults of lists name too, but not those of somebody else', async () => {
+  it('is what faults of lists name too, but not those of another exchange', async () => {
     open({ enabled: ['coinbasepro'] });
     rig.exchanges.list = () =>
       Promise.reject(new AppError('upstream_timeout', 'coinbaseexchange did not answer in time.'));

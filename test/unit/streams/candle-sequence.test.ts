@@ -185,7 +185,7 @@ describe('candles of a feed', () => {
     expect(client.ofType('lost')).toEqual([]);
   });
 
-  it('that nobody can tell any more are told with their range', async () => {
+  it('that can not be told any more are reported with their range', async () => {
     venue.break();
     venue.fetch = () => Promise.reject(new AppError('upstream_unavailable', 'No.'));
     await time.advance(3 * MINUTE);

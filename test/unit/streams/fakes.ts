@@ -1,4 +1,4 @@
-/** Time, a venue and market data as the stream room's tests see them: nothing moves unless a test moves it. */
+/** Time, a venue and market data for tests of streams: nothing moves unless a test moves it. */
 import { AppError } from '../../../src/errors.js';
 import type { Candle, Trade } from '../../../src/schemas/market.js';
 import type { Channel } from '../../../src/schemas/stream.js';
@@ -23,9 +23,9 @@ export const settle = async (): Promise<void> => {
   for (let round = 0; round < 30; round += 1) await Promise.resolve();
 };
 
-/** A wall clock that a test can set, and the clock of durations that nobody can; timers run when a test advances it. */
+/** A wall clock that a test can set, and a monotonic clock; timers run when a test advances it. */
 export class FakeTime implements Timers {
-  /** By the clock of durations, which begins far from the wall clock: whoever mixes the two is found out. */
+  /** By the clock of durations, which begins far from the wall clock: code that mixes the two fails. */
   #now = 1_000_000;
   /** What the wall clock says more. */
   #ahead = START - 1_000_000;
@@ -63,7 +63,7 @@ export class FakeTime implements Timers {
     this.#now = until;
   }
 
-  /** As if somebody set the wall clock; no timer is any nearer for it. */
+  /** Sets the wall clock; timers follow the other one. */
   set(now: number): void {
     this.#ahead = now - this.#now;
   }

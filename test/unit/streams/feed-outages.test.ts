@@ -24,7 +24,7 @@ const lost = (symbol: string, kind: LostFeed['kind'] = 'lost', exchange = 'binan
 });
 
 describe('a thousand feeds of one exchange that are lost and come back', () => {
-  it('are two lines, and one each for whoever debugs', () => {
+  it('are two lines in the log, and one each at level debug', () => {
     const feeds = Array.from({ length: 1000 }, () => ({}));
     for (const [i, feed] of feeds.entries()) outages.lost(feed, lost(`C${i}/USDT`));
     expect(log.warnings()).toEqual([LOST]);

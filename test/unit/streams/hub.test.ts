@@ -145,7 +145,7 @@ describe('closing', () => {
 });
 
 describe('a client that leaves before its subscription has begun', () => {
-  it('takes its snapshot with it, where nobody else waits for the same', async () => {
+  it('aborts its snapshot, where no other client waits for the same', async () => {
     const seen: (AbortSignal | undefined)[] = [];
     const never = new Promise<never>(() => undefined);
     market.get = (_query: unknown, signal?: AbortSignal) => {
@@ -172,7 +172,7 @@ describe('a client that leaves before its subscription has begun', () => {
     expect(venue.watches).toEqual([]);
   });
 
-  it('leaves a feed that nobody joins running for the linger only', async () => {
+  it('leaves a feed that no client joins running for the linger only', async () => {
     market.answer = new AppError('upstream_timeout', 'binance did not answer in time.');
     const gone = new AbortController();
     const left = hub.subscribe(ticker({ signal: gone.signal }), new FakeClient());

@@ -200,7 +200,7 @@ describe('order books of which nothing can be checked', () => {
     expect(hub.stats().bookResyncs).toEqual([{ exchange: 'venue', reason: 'crosscheck', count: 1 }]);
   });
 
-  it('are compared no more once nobody reads them', async () => {
+  it('are not compared any more once their last client has left', async () => {
     const subscription = await open();
     say(sides());
     subscription.close();

@@ -184,7 +184,7 @@ describe('a silent feed', () => {
     expect(client.states).toEqual(['polling']);
   });
 
-  it('is asked about once a look: whoever looks has a back-off of his own', async () => {
+  it('is asked about in one attempt a check, which is repeated by its own back-off', async () => {
     await subscribe('ticker', 'BTC/USDT');
     venue.tick(100, START);
     venue.answer = new AppError('upstream_unavailable', 'binance can not be reached.');
@@ -238,7 +238,7 @@ describe('a feed whose opening this server itself refuses', () => {
     venue.break(new AppError('upstream_budget_exhausted', 'No budget.', { retryAfterMs }));
   };
 
-  it('is opened as soon as this server may ask, and nobody is told of a fault', async () => {
+  it('is opened as soon as this server may ask, and clients are told of no fault', async () => {
     const client = await subscribe('orderbook', 'BTC/USDT');
     venue.answer = new AppError('upstream_budget_exhausted', 'No budget.', { retryAfterMs: 20_000 });
     venue.subscribed();

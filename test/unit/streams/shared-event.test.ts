@@ -31,7 +31,7 @@ describe('a shared event', () => {
     expect(await decode(textFrame(text))).toBe(text);
   });
 
-  it('makes its frame and its SSE chunk once, whoever asks', () => {
+  it('makes its frame and its SSE chunk once, however often they are read', () => {
     const event = createSharedEvent({ type: 'ticker', json: '{"a":1}', id: 'k-1', conflationKey: 'BTC' });
     expect(event.frame).toBe(event.frame);
     expect(event.sse).toBe(event.sse);

@@ -65,7 +65,7 @@ describe('the first event', () => {
     expect(client.states).toEqual(['reconnecting', 'live']);
   });
 
-  it('is followed by the state once for each of those who wait, and for nobody who left', async () => {
+  it('is followed by the state once for each client that waits, and for none that left', async () => {
     const clients = [await join(), await join(), await join()];
     clients[1]?.subscription.close();
     await time.advance(5_000);

@@ -4,9 +4,9 @@ import {
   BATCH_INTERVAL_MS,
   COMPANION_WAIT_MS,
   ItemBatcher,
-  MAX_UNTAKEN_BATCHES,
   MAX_WAITING_ITEMS,
-} from '../../../../src/exchanges/worker/item-batcher.js';
+} from '../../../../src/exchanges/worker/serve-worker.js';
+import { MAX_UNTAKEN_BATCHES } from '../../../../src/exchanges/worker/protocol.js';
 import type { WatchedItem } from '../../../../src/exchanges/worker/protocol.js';
 import { tickerItem } from './fake-venue.js';
 

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../../../src/errors.js';
-import { BATCH_INTERVAL_MS, MAX_UNTAKEN_BATCHES } from '../../../../src/exchanges/worker/item-batcher.js';
+import { BATCH_INTERVAL_MS } from '../../../../src/exchanges/worker/serve-worker.js';
+import { MAX_UNTAKEN_BATCHES } from '../../../../src/exchanges/worker/protocol.js';
 import { poolSize } from '../../../../src/exchanges/worker/supervisor.js';
 import { MAX_IN_FLIGHT } from '../../../../src/exchanges/worker/venue-worker.js';
 import { answer, recordingSink, tickerItem, turns } from './fake-venue.js';

@@ -62,7 +62,7 @@ test('a place is free again once its socket has closed', () => {
   expect(connections.admit('sse', new FakeSocket(), 'a').ended).toBe(false);
 });
 
-test('a clock that jumps ahead drops nobody', async () => {
+test('a clock that jumps ahead drops no client', async () => {
   const connections = registry();
   const { socket, connection } = join(connections, 'websocket');
   socket.stalled = true;

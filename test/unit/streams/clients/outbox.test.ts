@@ -169,7 +169,7 @@ describe('while the reader is slow', () => {
     expect(socket.events.slice(1).map(({ i }) => i)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
-  test('replies that find no room end the connection, since they may be neither dropped nor conflated', () => {
+  test('replies that do not fit into the backlog end the connection, since they may be neither dropped nor conflated', () => {
     const { host, peer, connection } = stalled();
     const reply = createSharedEvent({ type: 'reply', json: '{}' });
     for (let i = 0; i <= MAX_ORDERED_BACKLOG; i += 1) connection.deliver(reply, null);
@@ -178,7 +178,7 @@ describe('while the reader is slow', () => {
   });
 });
 
-test('replies that nobody reads are bounded in bytes, not only in number', () => {
+test('replies that are not read are bounded in bytes, not only in number', () => {
   const { connection, socket } = stalled('websocket');
   const reply = createSharedEvent({ type: 'reply', json: JSON.stringify({ list: 'x'.repeat(20_000) }) });
   let sent = 0;
