@@ -12,7 +12,7 @@ import { StoreError } from '../store-error.js';
 import { isOtherData, MARKER_KEY, type StoreMarker, type StoreStatus } from '../store-status.js';
 import { probeStore } from '../store-probe.js';
 import { STORE_WRITES } from '../store-writes.js';
-import type { CandleStore } from '../store.js';
+import type { CandleStore, JobUpdate } from '../store.js';
 import { releaseClosed, sqliteFault, type SqliteDriver } from './driver.js';
 import { takeOwnerLock, type OwnerLock } from './owner-lock.js';
 import { openSqliteFile, SQLITE_NOW, type SqliteFile } from './sqlite-database.js';
@@ -36,6 +36,11 @@ const stampOf = (at: Millis): string =>
     .toISOString()
     .replace(/[-:]/g, '')
     .replace(/\.\d+Z$/, 'Z');
+
+/** What a reader may write: a job for the owner of the file, and the end of one. */
+const tellsOwner = (method: keyof CandleStore, [, update]: readonly unknown[]): boolean =>
+  method === 'addJob' ||
+  (method === 'updateJob' && (update as Partial<JobUpdate> | undefined)?.state === 'cancelled');
 
 const READER = 'Another process owns this file: it is only read here.';
 
@@ -77,8 +82,7 @@ export class SqliteHost {
     const store = this.#store;
     if (store === null) throw new StoreError('unavailable', 'The store is not open.');
     const writes = STORE_WRITES.has(method);
-    const queues = writes && method === 'addJob' && this.#lock === null;
-    if (queues) return this.#queueForOwner(store, args);
+    if (this.#lock === null && tellsOwner(method, args)) return this.#writeForOwner(store, method, args);
     if (writes && !this.#status.writable) throw new StoreError('read_only', this.#status.detail);
     try {
       const value = await this.#invoke(store, method, args);
@@ -144,12 +148,16 @@ export class SqliteHost {
     this.#lock = null;
   }
 
-  /** A job that the owner of the file finds there: the one thing that a reader may add. */
-  async #queueForOwner(store: CandleStore, args: readonly unknown[]): Promise<unknown> {
+  /** The owner of the file finds it there. */
+  async #writeForOwner(
+    store: CandleStore,
+    method: keyof CandleStore,
+    args: readonly unknown[],
+  ): Promise<unknown> {
     const session = this.#file?.session;
     session?.exec('PRAGMA query_only = 0');
     try {
-      return await this.#invoke(store, 'addJob', args);
+      return await this.#invoke(store, method, args);
     } finally {
       session?.exec('PRAGMA query_only = 1');
     }

@@ -128,3 +128,22 @@ test('room that was freed in the file is room', async () => {
   expect(await bytes()).toBeLessThan(before / 4);
   expect(readFileSync(file).length).toBe(before);
 });
+
+test('a reader leaves jobs for the owner of the file and cancels them, and writes nothing else', async () => {
+  const owner = hostOf().host;
+  await owner.open();
+  const reader = hostOf().host;
+  await reader.open();
+  const job = { ...NAME, from: T0, to: T0 + 60_000, origin: 'api' };
+  const { id } = (await reader.call('addJob', [job, 1])) as { id: string };
+  expect(await owner.call('openJobs', [])).toMatchObject([{ id, state: 'queued' }]);
+  await expect(reader.call('updateJob', [id, { percent: 50 }, 2])).rejects.toMatchObject({
+    fault: 'read_only',
+  });
+  expect(await reader.call('updateJob', [id, { state: 'cancelled' }, 2])).toMatchObject({
+    state: 'cancelled',
+  });
+  expect(await owner.call('job', [id])).toMatchObject({ state: 'cancelled', percent: 0 });
+  await expect(write(reader)).rejects.toMatchObject({ fault: 'read_only' });
+  expect(await reader.pragma('query_only')).toEqual([1]);
+});
