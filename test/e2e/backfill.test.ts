@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.js';
+import { startServer } from './streams-rig.js';
 import { TEST_STORES, type TestStore } from './test-stores.js';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
@@ -25,6 +26,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
   await store?.close();
+  store = undefined;
   await sandbox.close();
   rmSync(folder, { recursive: true });
 });
@@ -35,8 +37,18 @@ const candleRequests = (): number =>
 const to = Math.floor(Date.now() / MINUTE) * MINUTE - 120 * MINUTE;
 const from = to - COUNT * MINUTE;
 
-const backfill = (storeUrl: string) => {
-  const args = ['binance', 'BTC/USDT', '--interval', '1m', '--from', String(from), '--to', String(to)];
+const backfill = (storeUrl: string, ...options: readonly string[]) => {
+  const args = [
+    'binance',
+    'BTC/USDT',
+    '--interval',
+    '1m',
+    '--from',
+    String(from),
+    '--to',
+    String(to),
+    ...options,
+  ];
   const child = spawn(process.execPath, [PROGRAM, 'backfill', ...args], {
     env: {
       PATH: process.env['PATH'],
@@ -81,5 +93,27 @@ test.each(TEST_STORES)(
     expect(last.text()).not.toContain('\u001B');
     // Each of the two ends costs a page at most; one request finds out when the symbol was listed.
     expect(candleRequests()).toBeLessThanOrEqual(PAGES + 2 + 1);
+  },
+);
+
+test.each(['SIGTERM', 'SIGKILL'] as const)(
+  'beside a server that ends by %s before the job does, --wait goes on with the job itself',
+  async (signal) => {
+    const url = `sqlite:${join(folder, 'candles.db')}`;
+    const server = await startServer({
+      SANDBOX: sandbox.url,
+      STORE_URL: url,
+      RATE_LIMIT_REQUESTS: '100000',
+      EXCHANGE_OPTIONS: '{"binance":{"rateLimit":300}}',
+    });
+    const waiting = backfill(url, '--wait');
+    await vi.waitFor(() => expect(waiting.text()).toContain('queued as '), { timeout: 20_000, interval: 10 });
+    await untilSent(3);
+    server.process.kill(signal);
+    await once(server.process, 'exit');
+    expect(candleRequests()).toBeLessThan(PAGES);
+    expect(await waiting.ended).toBe(0);
+    expect(waiting.text()).toMatch(/binance BTC\/USDT 1m: done, \d+ requests, 8000 candles\.\n$/);
+    expect(candleRequests()).toBeLessThanOrEqual(PAGES + 1 + 1);
   },
 );
