@@ -173,6 +173,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     version: VERSION,
     corsOrigins: config.corsOrigins,
     countMore: (request, more) => app.countMore(request, more),
+    answered: (request, units) => app.charge(request, units),
     onCall: (tool, outcome) => metrics.recordMcpCall(tool, outcome),
     isPrivate: access !== null,
     log,

@@ -30,6 +30,8 @@ declare module 'fastify' {
      * what was counted until then stays counted.
      */
     countMore(request: FastifyRequest, more: number): void;
+    /** A part of the request got a good answer, which costs so many units. */
+    charge(request: FastifyRequest, units: number): void;
     /** The same for a connection, whose request is over. */
     countFor(caller: CountedCaller, more: number): void;
     /**
@@ -117,6 +119,11 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
     principal: request.principal ?? SOMEBODY,
     client: clientOf(request),
   }));
+  app.decorate('charge', (request: FastifyRequest, units: number) => {
+    const { principal } = request;
+    if (principal !== null)
+      metering?.answered({ principal, client: clientOf(request) }, { units, bytes: 0, isRefused: false });
+  });
   if (quotas === null) {
     app.decorate('countMore', () => undefined);
     app.decorate('countFor', () => undefined);

@@ -27,12 +27,14 @@ export const candleCoverage = (deps: McpDependencies): Tool =>
     input: getCandleCoverageInput,
     output: candleCoverageOutput,
     openWorld: false,
-    async run({ exchange: asked, symbol, interval, from, to }) {
+    async run({ exchange: asked, symbol, interval, from, to }, { limits }) {
       const { marketData, ledger, sandbox, now } = deps;
       if (ledger === null) throw noStore();
       const { name, exchange } = marketData.resolveStoredExchange(asked);
+      limits?.requireExchange(exchange);
       const coverage = await ledger.coverage({ exchange, symbol, interval }, { from, to });
       const body = cutRanges(coverageBodyOf(name, interval, coverage));
+      limits?.answered(null);
       const receivedAt = now();
       const source = venueSource(exchange, 'store', sandbox);
       return {

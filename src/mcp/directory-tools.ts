@@ -22,8 +22,9 @@ export const listExchanges = (deps: McpDependencies): Tool =>
     input: listExchangesInput,
     output: listExchangesOutput,
     openWorld: false,
-    async run() {
+    async run(_args, { limits }) {
       const exchanges = [...(await deps.marketData.exchanges())];
+      limits?.answered(null);
       const receivedAt = deps.now();
       return {
         structured: { exchanges, ...provenanceOf({ source: 'server', receivedAt }, deps) },
@@ -49,12 +50,14 @@ export const searchMarkets = (deps: McpDependencies): Tool =>
     input: searchMarketsInput,
     output: searchMarketsOutput,
     openWorld: true,
-    async run(filter, { signal }) {
+    async run(filter, { signal, limits }) {
       const { marketData, sandbox } = deps;
+      const { exchange } = marketData.resolveExchange(filter.exchange);
+      limits?.requireExchange(exchange);
       const { page, loadedAt } = await marketData.markets(filter, signal);
       const cut = (rows: number) => cutPage(page, rows);
       const fitting = cut(rowsThatFit(page.markets.length, cut));
-      const { exchange } = marketData.resolveExchange(filter.exchange);
+      limits?.answered(null);
       const source = venueSource(exchange, 'rest', sandbox);
       return {
         structured: { ...fitting, ...provenanceOf({ source, receivedAt: loadedAt }, deps) },

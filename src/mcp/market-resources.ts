@@ -13,7 +13,7 @@ import type { CallOutcomes } from './call-outcomes.js';
 import { listKnownMarkets } from './known-markets.js';
 import { resourceError } from './mcp-error.js';
 import { cacheScopeOf, type McpDependencies } from './provenance.js';
-import type { Tool } from './tool.js';
+import type { CallLimits, Tool } from './tool.js';
 
 /** Suggestions for a half-typed variable at most; the protocol allows no more than 100. */
 const MAX_SUGGESTIONS = 100;
@@ -67,11 +67,12 @@ export interface MarketResourcesOptions {
   readonly outcomes: CallOutcomes;
   /** Who asks; undefined over stdio. */
   readonly client: string | undefined;
+  readonly limits: CallLimits | undefined;
 }
 
 export const registerMarketResources = (
   server: McpServer,
-  { tools, deps, outcomes, client }: MarketResourcesOptions,
+  { tools, deps, outcomes, client, limits }: MarketResourcesOptions,
 ): void => {
   const readerOf = (kind: MarketKind) => async (uri: URL, variables: Variables, context: ServerContext) => {
     try {
@@ -79,6 +80,7 @@ export const registerMarketResources = (
       const { structured, freshUntil } = await tools[kind].run(args, {
         signal: context.mcpReq.signal,
         client,
+        limits,
       });
       outcomes.done(tools[kind].name);
       return {

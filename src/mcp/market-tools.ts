@@ -45,8 +45,17 @@ const ONE_MARKET = { openWorld: true } as const;
 
 /** One tool per kind of market data; resources are made of the same four. */
 export const createMarketTools = (deps: McpDependencies): Readonly<Record<MarketKind, Tool>> => {
-  const ask = (query: MarketQuery, { client, signal }: ToolCall): Promise<ServedAnswer> =>
-    deps.marketData.get({ ...query, client }, signal);
+  const ask = async (query: MarketQuery, { client, signal, limits }: ToolCall): Promise<ServedAnswer> => {
+    const { marketData } = deps;
+    limits?.requireExchange(
+      query.kind === 'ohlcv'
+        ? marketData.resolveStoredExchange(query.exchange).exchange
+        : marketData.resolveExchange(query.exchange).exchange,
+    );
+    const answer = await marketData.get({ ...query, client }, signal);
+    limits?.answered(query.kind === 'ohlcv' ? query.limit : null);
+    return answer;
+  };
   const answered = (
     answer: ServedAnswer,
     data: Readonly<Record<string, unknown>>,
@@ -85,8 +94,9 @@ export const createMarketTools = (deps: McpDependencies): Readonly<Record<Market
         'Candles (open, high, low, close, volume) of one symbol on one exchange, oldest first. closed=false marks a candle whose period has not ended; gaps names what the exchange could not give.',
       input: getOhlcvInput,
       output: ohlcvOutput,
-      async run(query, call) {
-        const answer = await ask({ kind: 'ohlcv', ...query }, call);
+      async run({ limit: asked, ...query }, call) {
+        const limit = call.limits?.candles(call.gave('limit') ? asked : undefined, asked) ?? asked;
+        const answer = await ask({ kind: 'ohlcv', ...query, limit }, call);
         const body = bodyOf(answer, ohlcv);
         const fitting = cutCandles(
           body,

@@ -8,13 +8,15 @@ import { createCallOutcomes } from './call-outcomes.js';
 import { createMarketTools } from './market-tools.js';
 import { registerMarketResources } from './market-resources.js';
 import { toolError } from './mcp-error.js';
-import { CLIENT_HEADER } from './tool.js';
+import { CLIENT_HEADER, LIMITS_HEADER, type CallLimits } from './tool.js';
 import { cacheScopeOf, provenanceText, type McpDependencies } from './provenance.js';
 
 export interface McpServerDependencies extends McpDependencies {
   readonly log: Log;
   /** Called for each tool call and each read of a resource (under its tool's name) with `ok` or the error's code. */
   readonly onCall?: (tool: string, outcome: string) => void;
+  /** The limits that LIMITS_HEADER names; undefined: there are none. */
+  readonly limitsOf?: (name: string) => CallLimits | undefined;
   /** The product's version, from package.json. */
   readonly version: string;
 }
@@ -68,6 +70,7 @@ export const createMcpServerFactory = (
     const headers = context.requestInfo?.headers;
     const outcomes = createCallOutcomes(deps, headers?.get('x-request-id'));
     const client = headers?.get(CLIENT_HEADER) ?? undefined;
+    const limits = deps.limitsOf?.(headers?.get(LIMITS_HEADER) ?? '');
     const server = new McpServer(
       { name: 'mcp-crypto-data-server', title: 'Crypto market data', version: deps.version },
       {
@@ -90,7 +93,7 @@ export const createMcpServerFactory = (
         { title, description, inputSchema, outputSchema, annotations },
         async (args, { mcpReq }) => {
           try {
-            const { structured, text } = await run(args, { signal: mcpReq.signal, client });
+            const { structured, text } = await run(args, { signal: mcpReq.signal, client, limits });
             outcomes.done(name);
             return {
               content: [{ type: 'text', text: `${text}\n${provenanceText(structured)}` }],
@@ -103,7 +106,7 @@ export const createMcpServerFactory = (
         },
       );
     }
-    registerMarketResources(server, { tools: market, deps, outcomes, client });
+    registerMarketResources(server, { tools: market, deps, outcomes, client, limits });
     return server;
   };
 };

@@ -16,11 +16,28 @@ export interface ToolAnswer {
 /** Of the request that a server is made for: who sent it. The HTTP route sets it, whatever the client sent. */
 export const CLIENT_HEADER = 'x-client-key';
 
+/** What the caller's plan lets it ask for. Throws `plan_forbids`. */
+export interface CallLimits {
+  /** `exchange` is a CCXT id. */
+  requireExchange(exchange: string): void;
+  /** How many candles the caller gets who asked for `limit`; `fallback` without one. */
+  candles(limit: number | undefined, fallback: number): number;
+  /** false: no history is fetched behind its answers. */
+  readonly mayBackfill: boolean;
+  /** A good answer was given; `candles`: how many were asked for, where it holds some. */
+  answered(candles: number | null): void;
+}
+
+/** Names the limits of a request to the server that is made for it. The HTTP route sets it, whatever the client sent. */
+export const LIMITS_HEADER = 'x-call-limits';
+
 /** The context of a call beside its arguments. */
 export interface ToolCall {
   readonly signal: AbortSignal;
   /** The client's id; calls that wait for a venue take turns by client. undefined: the only client (stdio). */
   readonly client?: string | undefined;
+  /** undefined: nothing is limited. */
+  readonly limits?: CallLimits | undefined;
 }
 
 export interface Tool {
@@ -41,12 +58,19 @@ export const defineTool = <Input extends z.ZodObject>({
   ...tool
 }: Omit<Tool, 'run' | 'input'> & {
   readonly input: Input;
-  readonly run: (args: z.output<Input>, call: ToolCall) => Promise<ToolAnswer>;
+  readonly run: (
+    args: z.output<Input>,
+    call: ToolCall & {
+      /** Whether the client gave the argument. */ readonly gave: (name: string) => boolean;
+    },
+  ) => Promise<ToolAnswer>;
 }): Tool => ({
   ...tool,
   run: async (given, call) => {
     const { args, ignored } = readArguments(tool.input, given);
-    const answer = await run(args, call);
+    const gave = (name: string): boolean =>
+      typeof given === 'object' && given !== null && Object.hasOwn(given, name);
+    const answer = await run(args, { ...call, gave });
     const note = ignoredText(ignored, tool.input);
     return note === null ? answer : { ...answer, text: `${answer.text}\n${note}` };
   },

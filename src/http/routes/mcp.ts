@@ -17,7 +17,8 @@ import { AppError } from '../../errors.js';
 import { untilLoaded } from '../../lib/once.js';
 import type { McpServerDependencies } from '../../mcp/mcp-server.js';
 import { bodyWithoutNullArguments } from '../../mcp/null-arguments.js';
-import { CLIENT_HEADER } from '../../mcp/tool.js';
+import { CLIENT_HEADER, LIMITS_HEADER, type CallLimits } from '../../mcp/tool.js';
+import { candleUnits } from '../../access/permit.js';
 import { clientOf } from '../client.js';
 import { inMcpForm, mcpFormFor, SDK_ACCEPT } from '../mcp-negotiation.js';
 
@@ -29,6 +30,8 @@ export interface McpRouteOptions extends McpServerDependencies {
   readonly corsOrigins: true | readonly string[];
   /** Counts `more` calls beside the request itself; throws where the client has made too many. */
   readonly countMore: (request: FastifyRequest, more: number) => void;
+  /** A call of the request got a good answer, which costs so many units. */
+  readonly answered: (request: FastifyRequest, units: number) => void;
 }
 
 /** The longest request taken, in bytes; ours are a few hundred. */
@@ -67,13 +70,17 @@ const authInfoOf = ({ id, scopes, expiresAt }: Principal): AuthInfo => ({
 });
 
 /** Fastify's request as the SDK's handler takes it; the URL says nothing that the handler reads. */
-const toWebRequest = (request: FastifyRequest, signal: AbortSignal): Request => {
+const toWebRequest = (
+  request: FastifyRequest,
+  { signal, limits }: { readonly signal: AbortSignal; readonly limits: string },
+): Request => {
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers))
     if (!CREDENTIALS.has(name)) for (const item of [value ?? []].flat()) headers.append(name, item);
   headers.set('accept', SDK_ACCEPT);
   headers.set('x-request-id', request.id);
   headers.set(CLIENT_HEADER, clientOf(request));
+  headers.set(LIMITS_HEADER, limits);
   const body =
     request.body instanceof Buffer ? { body: new Uint8Array(bodyWithoutNullArguments(request.body)) } : {};
   return new Request('http://localhost/mcp', { method: request.method, headers, signal, ...body });
@@ -112,6 +119,30 @@ const batchIn = (body: unknown): number | null => {
   }
 };
 
+/** The limits of the calls that are being answered, by names that no client can choose. */
+const createCallLimits = (options: Pick<McpRouteOptions, 'answered'>) => {
+  const held = new Map<string, CallLimits>();
+  let last = 0;
+  return {
+    of: (name: string): CallLimits | undefined => held.get(name),
+    /** Until the answer has gone, or its client. */
+    hold(request: FastifyRequest, reply: FastifyReply): string {
+      const { principal, server } = request;
+      if (principal === null) return '';
+      const name = String((last += 1));
+      const permit = server.permitOf(request);
+      held.set(name, {
+        requireExchange: (exchange) => permit.requireExchange(exchange),
+        candles: (limit, fallback) => permit.candles(limit, fallback),
+        mayBackfill: permit.mayBackfill,
+        answered: (candles) => options.answered(request, candles === null ? 1 : candleUnits(candles)),
+      });
+      reply.raw.once('close', () => held.delete(name));
+      return name;
+    },
+  };
+};
+
 const openEndpoint = async (deps: McpRouteOptions) => {
   const [{ createMcpHandler }, server] = await Promise.all([
     import('@modelcontextprotocol/server'),
@@ -126,7 +157,9 @@ const openEndpoint = async (deps: McpRouteOptions) => {
 
 export const mcpRoutes: FastifyPluginCallback<McpRouteOptions> = (app: FastifyInstance, options, done) => {
   let handler: Awaited<ReturnType<typeof openEndpoint>> | undefined;
-  const endpoint = untilLoaded(async () => (handler = await openEndpoint(options)));
+  const limits = createCallLimits(options);
+  const deps = { ...options, limitsOf: (name: string) => limits.of(name) };
+  const endpoint = untilLoaded(async () => (handler = await openEndpoint(deps)));
   app.addHook('onRequest', originCheck(options.corsOrigins));
   app.addHook('onClose', async () => {
     await handler?.close();
@@ -143,7 +176,8 @@ export const mcpRoutes: FastifyPluginCallback<McpRouteOptions> = (app: FastifyIn
     const { fetch } = await endpoint();
     const { principal } = request;
     const authInfo = principal === null ? {} : { authInfo: authInfoOf(principal) };
-    const response = await fetch(toWebRequest(request, clientGone(request, reply)), authInfo);
+    const asked = { signal: clientGone(request, reply), limits: limits.hold(request, reply) };
+    const response = await fetch(toWebRequest(request, asked), authInfo);
     return reply.send(await inMcpForm(response, { form, isBatch: batch !== null }));
   });
   done();

@@ -218,3 +218,61 @@ test('answers are the caller’s alone: private, and varying by credential', asy
   expect((await get('/v1/exchanges', key)).headers['cache-control']).toMatch(/^(private, max-age|no-cache)/);
   expect((await get(TICKER)).headers['cache-control']).toBe('no-store');
 });
+
+describe('MCP', () => {
+  const call = async (key: string, name: string, args: Record<string, unknown>) => {
+    const response = await rig.app.inject({
+      method: 'POST',
+      url: '/mcp',
+      headers: {
+        authorization: `Bearer ${key}`,
+        'content-type': 'application/json',
+        accept: 'application/json',
+      },
+      payload: { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args } },
+    });
+    expect(response.statusCode).toBe(200);
+    return response.json<{
+      result: {
+        isError?: boolean;
+        _meta?: Record<string, unknown>;
+        structuredContent?: { candles: unknown[] };
+      };
+    }>().result;
+  };
+  const ERROR = 'mcp-crypto-data-server/error';
+  const about = { exchange: 'binance', symbol: 'BTC/USDT' };
+
+  test('tools refuse what the plan leaves out, and cost what their twins do', async () => {
+    await start();
+    const key = await rig.keyOf({ exchanges: ['binance'], ohlcv_max: 2, requests: 10 });
+    const kraken = { exchange: 'kraken', symbol: 'BTC/USD' };
+    for (const [tool, args] of [
+      ['get_ticker', kraken],
+      ['get_ohlcv', kraken],
+      ['search_markets', { exchange: 'kraken' }],
+      ['get_ohlcv', { ...about, limit: 3 }],
+    ] as const)
+      expect(await call(key, tool, args)).toMatchObject({
+        isError: true,
+        _meta: { [ERROR]: { code: 'plan_forbids' } },
+      });
+    expect(await rig.me(key)).toMatchObject({ used: { window: 5, day: 0 } });
+    expect((await call(key, 'get_ohlcv', about)).structuredContent?.candles).toHaveLength(2);
+    expect((await call(key, 'get_ticker', about)).isError).not.toBe(true);
+    expect(await rig.me(key)).toMatchObject({ used: { window: 8, day: 2 } });
+  });
+
+  test('is refused where the day is used up', async () => {
+    await start();
+    const key = await rig.keyOf({ day: 1 });
+    await call(key, 'get_ticker', about);
+    const refused = await rig.app.inject({
+      method: 'POST',
+      url: '/mcp',
+      headers: { 'x-api-key': key },
+      payload: {},
+    });
+    expect(refused.json()).toMatchObject({ code: 'quota_exceeded' });
+  });
+});

@@ -1,6 +1,7 @@
 /** The MCP route alone, listening on loopback, over a fake MarketData. */
 import Fastify from 'fastify';
 import type { AddressInfo } from 'node:net';
+import { addAccess } from '../../../src/http/access.js';
 import { addAnswers } from '../../../src/http/answers.js';
 import { addCommonHeaders } from '../../../src/http/common-headers.js';
 import { addErrorAnswers } from '../../../src/http/errors.js';
@@ -16,6 +17,7 @@ export const startMcpApp = async (overrides: Partial<McpRouteOptions> = {}) => {
   addAccess(app, { access: null, metricsAuth: false });
   addAnswers(app);
   addCommonHeaders(app, { corsOrigins: overrides.corsOrigins ?? true });
+  addAccess(app, { access: null, metricsAuth: false });
   addErrorAnswers(app, { log: silentLog, now: () => NOW });
   await app.register(mcpRoutes, {
     marketData,
@@ -25,6 +27,7 @@ export const startMcpApp = async (overrides: Partial<McpRouteOptions> = {}) => {
     now: () => NOW,
     corsOrigins: true,
     countMore: () => undefined,
+    answered: () => undefined,
     log: silentLog,
     ...overrides,
   });
