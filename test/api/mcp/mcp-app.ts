@@ -1,7 +1,6 @@
 /** The MCP route alone, listening on loopback, over a fake MarketData. */
 import Fastify from 'fastify';
 import type { AddressInfo } from 'node:net';
-import { addAccess } from '../../../src/http/access.js';
 import { addAnswers } from '../../../src/http/answers.js';
 import { addCommonHeaders } from '../../../src/http/common-headers.js';
 import { addErrorAnswers } from '../../../src/http/errors.js';
@@ -14,7 +13,6 @@ import { FakeMarketData, NOW } from '../../unit/mcp/fake-market-data.js';
 export const startMcpApp = async (overrides: Partial<McpRouteOptions> = {}) => {
   const marketData = new FakeMarketData();
   const app = Fastify();
-  addAccess(app, { access: null, metricsAuth: false });
   addAnswers(app);
   addCommonHeaders(app, { corsOrigins: overrides.corsOrigins ?? true });
   addAccess(app, { access: null, metricsAuth: false });
