@@ -45,6 +45,21 @@ describe('the circuit breaker', () => {
     expect(circuit()).toBe('closed');
   });
 
+  it.each([
+    'upstream_unavailable',
+    'upstream_timeout',
+    'upstream_maintenance',
+    'upstream_bad_response',
+    'upstream_geo_blocked',
+  ] as const)('opens after a run of %s', async (code) => {
+    const { ask, circuit, outcomes } = breaker();
+    for (let i = 0; i < OPEN_AFTER_FAILURES; i += 1) {
+      outcomes.push(venueFault(code));
+      await ask();
+    }
+    expect(circuit()).toBe('open');
+  });
+
   it('opens after a run of failures: no call leaves, and callers hear the failure and when to come back', async () => {
     const { ask, circuit, client, clock, open, guarded, log } = breaker();
     await open();
