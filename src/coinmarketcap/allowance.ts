@@ -22,7 +22,7 @@ export const createAllowance = ({
   now,
   random,
 }: {
-  /** The clock of durations; nobody sets it. */
+  /** The clock of durations: monotonic. */
   readonly now: () => Millis;
   readonly random: () => number;
 }): Allowance => {

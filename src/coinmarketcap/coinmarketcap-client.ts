@@ -110,7 +110,7 @@ export const createCoinMarketCapClient = (deps: CoinMarketCapDeps): CoinMarketCa
     const raw = data.find((currency) => currency.id === id);
     const quote = raw && quoteIn(raw.quote, convert);
     if (raw === undefined || quote === undefined) throw failureOf('upstream_bad_response');
-    // A coin that nobody trades any more is listed at null or 0: that is no price.
+    // A coin without trades is listed at null or 0: that is no price.
     if (quote.price === null || quote.price <= 0) throw noPrice();
     const timestamp = instantOf(quote.last_updated) ?? instantOf(raw.last_updated) ?? receivedAt;
     return { last: quote.price, timestamp, receivedAt, raw };

@@ -26,7 +26,7 @@ const isPlanRefusal = (thrown: unknown): thrown is CoinMarketCapFault =>
   (thrown.fault.code === PLAN_REFUSAL ||
     (thrown.fault.code === null && thrown.fault.error.upstream?.status === 403));
 
-/** Nobody's price is 0: CoinMarketCap writes it where it has none. */
+/** No price is 0: CoinMarketCap writes it where it has none. */
 const priceOf = (price: number | null): number | null => (price !== null && price > 0 ? price : null);
 
 const candlesOf = (

@@ -29,7 +29,7 @@ export interface TransportDeps {
   readonly proxy: { readonly https: string; readonly http: string; readonly no: string };
   readonly userAgent: string;
   readonly now: () => Millis;
-  /** The clock of durations and deadlines; nobody sets it. */
+  /** The clock of durations and deadlines: monotonic. */
   readonly monotonic: () => Millis;
 }
 

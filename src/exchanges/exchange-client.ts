@@ -46,10 +46,10 @@ export type MarketRequest = TickerRequest | OhlcvRequest | OrderBookRequest | Tr
 export type Priority = 'caller' | 'poll' | 'backfill';
 
 export interface CallOptions {
-  /** Instant by which the call has settled, by the clock that nobody sets (lib/steady-clock.ts). */
+  /** Instant by which the call has settled, by the monotonic clock (lib/steady-clock.ts). */
   readonly deadline: Millis;
   readonly signal?: AbortSignal | undefined;
-  /** Polling feeds get at most half of a venue's budget; a backfill's request leaves only where nobody waits. */
+  /** Polling feeds get at most half of a venue's budget; a backfill's request leaves only where no other waits for a slot. */
   readonly priority: Priority;
   /** Who asks, for whom nothing else is known: those who wait for a venue take turns by client. */
   readonly client?: string | undefined;

@@ -246,7 +246,7 @@ const stepOf = (precision: unknown, mode: unknown): number | null => {
 const textOf = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && value !== 'undefined' ? value : null;
 
-/** CCXT writes `ETH/undefined:undefined` where a venue leaves a currency out: nobody can mean such a market. */
+/** CCXT writes `ETH/undefined:undefined` where a venue leaves a currency out: no request can name such a market. */
 const isNameless = (symbol: string): boolean => /(^|[^\p{L}\p{N}])undefined($|[^\p{L}\p{N}])/u.test(symbol);
 
 /**

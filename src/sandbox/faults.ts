@@ -38,7 +38,7 @@ export type RestFault =
   | { readonly type: 'empty' }
   /** A content-length greater than the body, and the end of the connection. */
   | { readonly type: 'wrong_length' }
-  /** Valid JSON of a shape that nobody expects, with status 200. */
+  /** Valid JSON of an unexpected shape, with status 200. */
   | { readonly type: 'odd_json'; readonly body?: unknown }
   | CandleFault;
 

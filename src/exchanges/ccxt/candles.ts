@@ -62,7 +62,7 @@ const findGaps = (rows: readonly Candle[], plan: CandlePlan, circumstances: Circ
   };
   const unproven = (from: Millis, to: Millis): Gap['reason'] =>
     overlaps(suspect, from, to) ? 'unconfirmed' : 'not_available_from_exchange';
-  // Before the first row nobody can tell a quiet market from one that was not there yet.
+  // Before the first row, a quiet market and one that was not listed yet look alike.
   const first = rows[0]?.timestamp ?? expected.to;
   // Where the search went back and stopped, the venue was not asked about what lies before.
   const asked =

@@ -13,7 +13,7 @@ import { NOT_JSON, UnreadableBodyError, type VenueResponse } from './http/respon
 /** Body text that is searched for words; block pages and JSON errors say it at their start. */
 const SEARCHED_LENGTH = 4096;
 
-/** Scripts and tags hold words such as `location` that nobody reads. */
+/** Scripts and tags hold words such as `location` that are not part of the text. */
 const readable = (body: string): string =>
   body
     .slice(0, SEARCHED_LENGTH)
@@ -179,7 +179,7 @@ export const faultOfAnswer = (exchange: ExchangeId, code: FaultCode, context: Fa
 /** By CCXT's class, nearest first along the prototype chain: the first name of a thrown error's chain that is here. */
 const CODES_BY_CLASS: ReadonlyMap<string, FaultCode> = new Map<string, FaultCode>([
   ['BadSymbol', 'symbol_not_found'],
-  // Nobody asks for orders here: Coinbase's "NotFound" for a product.
+  // This server never asks for orders: it is Coinbase's "NotFound" for a product.
   ['OrderNotFound', 'symbol_not_found'],
   ['RestrictedLocation', 'upstream_geo_blocked'],
   ['AuthenticationError', 'upstream_auth_required'],
@@ -242,7 +242,7 @@ const codeOfRefusal = (thrown: unknown, response: VenueResponse, words: RefusalW
   return code;
 };
 
-/** A 5xx that words a refusal (Bitfinex: `limit: invalid`) is no outage: it is asked once and counts for nobody else. */
+/** A 5xx that words a refusal (Bitfinex: `limit: invalid`) is no outage: it is not retried and does not count against the venue. */
 const codeOfServerError = ({ status, body }: VenueResponse, isKnownRefusal: boolean): FaultCode => {
   if (isKnownRefusal || isWordedRefusal(body)) return 'upstream_error';
   return status === 503 && isMaintenance(body) ? 'upstream_maintenance' : 'upstream_unavailable';

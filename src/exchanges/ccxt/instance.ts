@@ -98,7 +98,7 @@ const constructorConfig = ({ exchange, options, transport, userAgent }: Instance
 /**
  * A subscribe frame that waits its turn is sent after its socket closed, and CCXT awaits nothing of it: the rejection
  * would end the process (docs/ccxt.md#unhandled-rejections). And a socket that waits its turn to be dialled is dialled after its instance
- * closed, whereupon nobody closes it any more. Agents are set here too, since CCXT reads them while it makes the client.
+ * closed, and nothing would close it. Agents are set here too, since CCXT reads them while it makes the client.
  */
 const hardenSockets = (
   ccxt: CcxtExchange,
@@ -177,7 +177,7 @@ const correctMarkets = (ccxt: CcxtExchange, exchange: ExchangeId): void => {
   ccxt.fetchMarkets = async (...args) => correctedMarkets(exchange, await fetchMarkets(...args));
 };
 
-/** A new instance, which has asked nobody for anything yet. */
+/** A new instance, which has made no request yet. */
 export const createInstance = (Exchange: CcxtClass, deps: InstanceDeps): Instance => {
   const ccxt = new Exchange(constructorConfig(deps));
   tellPace(ccxt);

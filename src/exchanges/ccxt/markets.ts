@@ -18,7 +18,7 @@ import { createSymbolIndex, type AmbiguousSymbols, type SymbolIndex } from './sy
 export const MARKETS_LOAD_MS: Millis = 60_000;
 export const MARKETS_REFRESH_MS: Millis = 3_600_000;
 /**
- * A refresh is announced so long before it begins: parsing what comes blocks the thread, and whoever watches it must know
+ * A refresh is announced so long before it begins: parsing what comes blocks the thread, and the heartbeat must know
  * why by then.
  */
 const REFRESH_NOTICE_MS: Millis = 600;
@@ -27,7 +27,7 @@ const RETRY_REFRESH_MS: Millis = 300_000;
 export const RETRY_PARTIAL_MS: Millis = 60_000;
 /** A symbol that is not listed may be new: the list is loaded again for it, but no more often than this. */
 export const UNKNOWN_REFRESH_MS: Millis = 60_000;
-/** Whoever asked for it waits so long for that load. */
+/** A caller that asked for it waits so long for that load. */
 const UNKNOWN_WAIT_MS: Millis = 5_000;
 /** A fraction by which waits vary, so that venues and servers don't refresh in step. */
 const JITTER = 0.1;
@@ -54,7 +54,7 @@ export interface MarketBookDeps {
   /** Asks the venue. */
   readonly load: () => Promise<MarketLists>;
   readonly now: () => Millis;
-  /** The clock of durations and deadlines; nobody sets it. */
+  /** The clock of durations and deadlines: monotonic. */
   readonly monotonic: () => Millis;
   readonly random: () => number;
   readonly log: Log;

@@ -35,7 +35,7 @@ export interface VenueDeps {
   readonly userAgent: string;
   readonly log: Log;
   readonly now: () => Millis;
-  /** The clock of durations and deadlines; nobody sets it. */
+  /** The clock of durations and deadlines: monotonic. */
   readonly monotonic: () => Millis;
   readonly random: () => number;
 }
@@ -190,7 +190,7 @@ export class Venue {
     return venueQuirks(this.exchange, { features, contract: symbol.includes(':') });
   }
 
-  /** Capabilities and intervals from CCXT's tables; asks nobody. */
+  /** Capabilities and intervals from CCXT's tables; makes no request. */
   async describe(): Promise<ExchangeDescription> {
     const { ccxt } = await this.#tables();
     const offered = (kind: MarketKind): boolean => can(ccxt, METHODS[kind].fetch);
@@ -282,7 +282,7 @@ export class Venue {
     const { symbols, missing } = ready.markets;
     const [symbol, ...others] = symbols.resolve(text).symbols;
     if (symbol !== undefined && others.length === 0) return { ...ready, symbol };
-    // It may be in the list that could not be loaded. Nobody was asked now, so that no `upstream` counts against the venue.
+    // It may be in the list that could not be loaded. No request was made now, so no `upstream` counts against the venue.
     if (symbol === undefined && missing !== null)
       throw new AppError(missing.code, `Some of ${this.exchange}'s lists of markets could not be loaded.`, {
         retryAfterMs: RETRY_PARTIAL_MS,

@@ -147,7 +147,7 @@ export class VenueBudget {
     return Math.max(any, this.#window.slotAt(sameLane + 1, this.#limitOf(lane), { now, of: 'polls' }));
   }
 
-  /** Requests of a lane that can leave within so much time, if nobody else asks. */
+  /** Requests of a lane that can leave within so much time, if there are no others. */
   most(lane: Lane, withinMs: Millis): number {
     const windows = 1 + Math.max(0, Math.floor(withinMs / this.#budget.windowMs));
     return this.#limitOf(lane) * windows;

@@ -47,7 +47,7 @@ export interface Booking {
   release(): void;
 }
 
-/** The whole budget has no room for so many requests before the deadline, whoever else asks. */
+/** The whole budget has no room for so many requests before the deadline, even if there are no others. */
 export interface BeyondBudget {
   /** How many it has room for. */
   readonly most: number;

@@ -9,7 +9,7 @@ export const OPEN_AFTER_FAILURES = 10;
 /** How long it stays open at first; doubled by each failed probe up to the bound. */
 export const FIRST_OPEN_MS = 2_000;
 export const MAX_OPEN_MS = 30_000;
-/** A probe that nobody reports on any more must not keep the circuit shut for ever. */
+/** A probe whose outcome is never reported must not keep the circuit half open for ever. */
 const PROBE_LEASE_MS = 30_000;
 
 /** Faults of the venue. Rate limits have their cool-down; bad requests are the caller's. */
@@ -38,7 +38,7 @@ interface Passage {
 
 /**
  * One venue's circuit: closed while it answers, open after a run of failures, half open for one probe. All instants are of
- * a clock that nobody sets.
+ * a monotonic clock.
  */
 class Circuit {
   #state: CircuitState = 'closed';
@@ -112,7 +112,7 @@ export interface CircuitBreakerOptions {
   readonly log: Log;
 }
 
-/** Marks refusals of an open circuit, so that nobody waits for the probe by retrying. */
+/** Marks refusals of an open circuit, so that retries do not wait for the probe. */
 const REFUSED = Symbol('circuit open');
 export const isCircuitRefusal = (error: AppError): boolean => error.cause === REFUSED;
 
@@ -120,7 +120,7 @@ const IN_MEMORY: ReadonlySet<MarketsState> = new Set(['loaded', 'refresh_failed'
 
 /**
  * Wraps fetch and markets. A refusal repeats the code and upstream of the failure behind it, with the time until the
- * next probe. Market lists that are in memory pass: they ask nobody.
+ * next probe. Market lists that are in memory pass: they need no request.
  */
 export const withCircuitBreaker = (
   client: ExchangeClient,

@@ -1,4 +1,4 @@
-/** An ExchangeClient whose calls end with the server: whoever still waits for a venue then hears the truth in time. */
+/** An ExchangeClient whose calls end with the server: callers that still wait for a venue are told before their connections are cut. */
 import { setMaxListeners } from 'node:events';
 import { AppError } from '../../errors.js';
 import { MAX_TIMER_MS, settleWithin } from '../../lib/deadline.js';

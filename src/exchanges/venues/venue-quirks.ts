@@ -38,7 +38,7 @@ export interface VenueQuirks extends CallSizes, RefusalWords {
   readonly construct: Readonly<Record<string, unknown>>;
 }
 
-/** For venues that nobody has looked at: what almost all of them take. CCXT's `features` refine the page size. */
+/** For venues that have not been looked into: what almost all of them take. CCXT's `features` refine the page size. */
 const CAUTIOUS: VenueQuirks = {
   ...CAUTIOUS_SIZES,
   candlePage: 100,

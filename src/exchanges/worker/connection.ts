@@ -80,7 +80,7 @@ export class Connection {
     this.#watches.set(watchId, sink);
   }
 
-  /** Ends a watch at its reader's wish; the worker's own word that follows finds nobody. */
+  /** Ends a watch at its reader's wish; the worker's own `ended` that follows finds no watch. */
   closeWatch(watchId: number): void {
     if (!this.#watches.has(watchId)) return;
     this.send('unwatch', watchId);

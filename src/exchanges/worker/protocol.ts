@@ -64,7 +64,7 @@ export interface WorkerFunctions {
   markets(callId: number, exchange: ExchangeId, options: WireOptions): Promise<Reply<MarketList>>;
   report(withGates: boolean): WorkerReport;
   close(): Promise<void>;
-  // Events: nobody waits for an answer.
+  // Events: they have no answer.
   abort(callId: number): void;
   /** Load the markets of these exchanges before somebody asks. */
   warm(exchanges: readonly ExchangeId[]): void;
@@ -92,7 +92,7 @@ export interface ServingFunctions {
 }
 export const SERVING_EVENTS = ['items', 'subscribed', 'ended', 'gateChanged', 'log'] as const;
 
-/** `work`'s outcome as a Reply; what nobody classified is an internal error. */
+/** `work`'s outcome as a Reply; a fault that is no AppError is an internal error. */
 export const replyOf = async <T>(work: () => Promise<T>): Promise<Reply<T>> => {
   try {
     return { ok: true, value: await work() };

@@ -111,7 +111,7 @@ export class ItemBatcher {
 
 /** What the serving thread may hold open in one worker; it bounds calls itself, watches by its topics. */
 const MAX_WATCHES = 20_000;
-/** For loading markets that nobody waits for yet. */
+/** For loading markets before a caller waits for them. */
 const WARM_TIMEOUT_MS = 30_000;
 
 export interface ServeWorkerOptions {
@@ -152,7 +152,7 @@ export const serveWorker = ({ port, createClient, vitals, monotonic }: ServeWork
     ...args: Parameters<ServingFunctions[K]>
   ): void => {
     // The cast: birpc works the arguments out from the name, which the compiler can't follow for a generic name.
-    // Only a closed port or a value that can't be cloned rejects: nobody is left to tell.
+    // Only a closed port or a value that can't be cloned rejects, and then there is no port to tell it through.
     rpc.$callEvent(name, ...(args as never)).catch(() => undefined);
   };
   const log = portLog((level, details, message) => emit('log', level, details, message));
@@ -162,7 +162,7 @@ export const serveWorker = ({ port, createClient, vitals, monotonic }: ServeWork
     onOverflow: (watchId) => end(watchId, new AppError('overloaded', 'The feed was faster than its reader.')),
   });
 
-  /** Ends a watch once, whoever ends it. */
+  /** Ends a watch once, from either side. */
   const end = (watchId: number, error: AppError | null): void => {
     const handle = watches.get(watchId);
     if (handle === undefined) return;
@@ -205,7 +205,7 @@ export const serveWorker = ({ port, createClient, vitals, monotonic }: ServeWork
     abort: (callId) => calls.get(callId)?.abort(),
     warm: (exchanges) => {
       const options = { deadline: monotonic() + WARM_TIMEOUT_MS, priority: 'caller' } as const;
-      // Whoever asks for these markets next meets the same fault and hears of it.
+      // The next call that needs these markets meets the same fault and is told.
       for (const exchange of exchanges) client.markets(exchange, options).catch(() => undefined);
     },
     watch: (watchId, topic) => {

@@ -31,7 +31,7 @@ export interface VenueWorkerOptions {
   readonly clientOptions: WorkerData['clientOptions'];
   readonly log: Log;
   readonly now: () => Millis;
-  /** The clock of durations and deadlines; nobody sets it. */
+  /** The clock of durations and deadlines: monotonic. */
   readonly monotonic: () => Millis;
 }
 

@@ -33,7 +33,7 @@ const { log } = serveWorker({
   monotonic,
 });
 
-// CCXT leaves promises behind that nobody awaits (docs/ccxt.md#unhandled-rejections). They must not end
+// CCXT leaves promises behind that nothing awaits (docs/ccxt.md#unhandled-rejections). They must not end
 // the thread, and are logged and counted.
 process.on('unhandledRejection', (reason) => {
   unhandledRejections += 1;

@@ -1,4 +1,4 @@
-// What clients of a feed send: JSON objects that nobody has checked yet.
+// What clients of a feed send: JSON objects that are not validated yet.
 
 /** The fields of a JSON object; undefined if the text is none. */
 export function parseCommand(text: string): Readonly<Record<string, unknown>> | undefined {

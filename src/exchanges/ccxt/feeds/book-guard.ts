@@ -48,7 +48,7 @@ type Listener = (fault: BookFault) => void;
 
 interface GuardedBook {
   chain: BookChain;
-  /** null: it was found to be wrong, and nobody has subscribed it anew. */
+  /** null: it was found to be wrong, and has not been subscribed again. */
   listener: Listener | null;
 }
 
@@ -164,7 +164,7 @@ export class BookGuard {
       if (verdict === 'skip') return undefined;
       if (verdict === 'lost') {
         this.#connections.delete(client);
-        // Which book the missing message was about, nobody can tell.
+        // The missing message may have been about any book of this connection.
         for (const symbol of [...this.#books.keys()]) this.#fail(symbol, 'sequence');
       }
       return original.apply(this.#instance, args);

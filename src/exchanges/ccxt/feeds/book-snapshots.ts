@@ -1,6 +1,6 @@
 /**
  * The order books that CCXT asks for over REST beside a feed's updates. CCXT asks three times at once whatever the
- * refusal is, and its failure ends whoever waits for that book by then: a feed that was closed and opened anew, and has
+ * refusal is, and its failure ends the feed that waits for that book by then: a feed that was closed and opened anew, and has
  * its book already, was ended for its predecessor's sake, and on some venues all other feeds lost their connection. Here
  * a snapshot belongs to the feed that it was asked for: it is given up with that feed, and where it fails it ends that
  * feed alone, whose own back-off follows.
@@ -31,7 +31,7 @@ export interface SnapshotOptions {
 
 const CLIENT = 'order book snapshots';
 
-/** Settles with nothing: whoever would be told is not there any more. */
+/** Settles with nothing: the feed that waited for it has ended. */
 const NEVER = new Promise<never>(() => undefined);
 
 /** Updates that wait for a snapshot which does not come: CCXT counts them, and asks at a certain number only. */
@@ -42,7 +42,7 @@ const forgetUpdates = (instance: CcxtExchange, symbol: UnifiedSymbol): void => {
     Reflect.set(books, symbol, makeBook.call(instance));
 };
 
-/** Once per instance of feeds, on which nobody else asks for order books. */
+/** Once per instance of feeds, on which nothing else asks for order books. */
 export const guardSnapshots = (
   instance: CcxtExchange,
   { takerOf, timeoutMs, monotonic }: SnapshotOptions,

@@ -19,7 +19,7 @@ export interface WatchDeps {
   readonly venueNow: () => Millis;
   /** Of an ohlcv topic: its interval as the venue's rows have shown it so far. */
   readonly interval?: Interval | undefined;
-  /** The clock of durations and deadlines; nobody sets it. */
+  /** The clock of durations and deadlines: monotonic. */
   readonly monotonic: () => Millis;
   /** One request over REST that CCXT makes for the feed, with its wait for a slot. */
   readonly upstreamTimeoutMs: Millis;
@@ -51,7 +51,7 @@ export interface Watching {
 export interface VenueWatchDeps {
   readonly openWatch: OpenWatch;
   readonly now: () => Millis;
-  /** The clock of durations and deadlines; nobody sets it. */
+  /** The clock of durations and deadlines: monotonic. */
   readonly monotonic: () => Millis;
   readonly log: Log;
   /** The markets' load has this long, thrice. */
@@ -125,7 +125,7 @@ export const openVenueWatch = (
   }
   start(venue, { topic, sink }, deps).then(
     (opened) => {
-      // Closed while it was being opened: nobody wants it any more.
+      // Closed while it was being opened.
       if (sink.ended) opened.close();
       else handle = opened;
     },

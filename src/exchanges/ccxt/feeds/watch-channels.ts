@@ -91,7 +91,7 @@ const top = (side: unknown): unknown =>
   isList(side) ? Array.from({ length: Math.min(side.length, BOOK_LOOK) }, (_, index) => side[index]) : side;
 
 /**
- * Bids above asks: an update was lost, which some venues' feeds let nobody see otherwise. Equal ones (a locked book) are
+ * Bids above asks: an update was lost, which shows in no other way on some venues' feeds. Equal ones (a locked book) are
  * what some markets show while orders wait to be matched.
  */
 const isCrossed = ({ bids, asks }: Pick<BookFigures, 'bids' | 'asks'>): boolean =>

@@ -29,7 +29,7 @@ export interface FeedSubscriptions {
   readonly onNoted: (url: string) => void;
   /** Called once, when it is released. */
   readonly onRelease: (() => void)[];
-  /** What CCXT would still subscribe in its name, it must not: nobody would undo it. */
+  /** What CCXT would still subscribe in its name, it must not: nothing would unsubscribe it. */
   released: boolean;
 }
 
@@ -131,7 +131,7 @@ const sendQuietly = (client: Table, frame: Table): void => {
 };
 
 /** Takes one feed from those that wait under each hash. Returns the hashes under which none is left. */
-const forsaken = ({ waiting }: FeedSubscriptions, hashes: readonly string[]): string[] =>
+const abandonedHashes = ({ waiting }: FeedSubscriptions, hashes: readonly string[]): string[] =>
   hashes.filter((hash) => {
     const left = (waiting.get(hash) ?? 1) - 1;
     if (left > 0) waiting.set(hash, left);
@@ -145,7 +145,7 @@ const forsaken = ({ waiting }: FeedSubscriptions, hashes: readonly string[]): st
  */
 export const release = (instance: CcxtExchange, feed: FeedSubscriptions, reason: Error): void => {
   for (const subscribed of feed.noted.values()) {
-    const hashes = forsaken(feed, subscribed.messageHashes);
+    const hashes = abandonedHashes(feed, subscribed.messageHashes);
     const client = instance.clients?.[subscribed.url];
     if (isTable(client)) releaseOne(client, subscribed, { hashes, reason });
   }
@@ -164,7 +164,7 @@ const releaseOne = (
   if (isTable(subscriptions)) for (const hash of open) Reflect.deleteProperty(subscriptions, hash);
   const undo = open.length > 0 ? undoing(frame) : undefined;
   if (undo !== undefined) sendQuietly(client, undo);
-  // A rejection that nobody waits for would be kept for the next feed of this key.
+  // A rejection that nothing awaits would be kept for the next feed of this key.
   for (const hash of hashes)
     if (isTable(futures) && Object.hasOwn(futures, hash) && isMethod(reject))
       reject.call(client, reason, hash);

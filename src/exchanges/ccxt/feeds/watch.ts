@@ -1,6 +1,6 @@
 /**
  * Raw feeds: one loop over one of CCXT's watch calls each. No reconnecting and no watchdog here: a loop ends with the
- * first fault, gives back what it subscribed, and streams/ decides. No promise is left that nobody catches.
+ * first fault, gives back what it subscribed, and streams/ decides. Every promise is caught.
  */
 import { AppError, type BookFault } from '../../../errors.js';
 import type { Millis } from '../../../schemas/common.js';

@@ -1,6 +1,6 @@
 /**
  * A venue's answer as text and JSON. The compressed bytes are read whole before they are inflated, both bounded: piping
- * a body into a decompressor loses the body's error, after which nobody ever hears of that call again (docs/ccxt.md#timeouts-and-bodies).
+ * a body into a decompressor loses the body's error, after which that call never settles (docs/ccxt.md#timeouts-and-bodies).
  */
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, gunzipSync, inflate, inflateRaw } from 'node:zlib';

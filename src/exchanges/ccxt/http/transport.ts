@@ -72,7 +72,7 @@ export interface TransportDeps {
   /** How the venue words its refusals. */
   readonly words: RefusalWords;
   readonly now: () => Millis;
-  /** The clock of durations and deadlines; nobody sets it. */
+  /** The clock of durations and deadlines: monotonic. */
   readonly monotonic: () => Millis;
 }
 
