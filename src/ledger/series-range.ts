@@ -35,22 +35,27 @@ export const seriesInterval = (text: string, anchor: Millis): Interval => {
   return anchored(parsed, anchor);
 };
 
-/** Throws `interval_not_supported`, and `invalid_request` where `from` does not lie before `to`. */
+const wrongOrder = (reason: string): AppError =>
+  new AppError('invalid_request', `from: ${reason}.`, { errors: [{ parameter: 'from', reason }] });
+
+/**
+ * Throws `interval_not_supported`, and `invalid_request` where `from` does not lie before `to`. Without `to` the last period
+ * that has begun is still a valid `from`: a client that continues behind its last candle gets an empty range, not an error.
+ */
 export const locateSeries = async (
   store: CandleStore,
   name: SeriesName,
   { asked: { from, to }, settledBy }: { readonly asked: AskedSpan; readonly settledBy: Millis },
 ): Promise<SeriesRange> => {
-  if (from !== undefined && to !== undefined && from >= to)
-    throw new AppError('invalid_request', 'from: must lie before to.', {
-      errors: [{ parameter: 'from', reason: 'must lie before to' }],
-    });
+  if (from !== undefined && to !== undefined && from >= to) throw wrongOrder('must lie before to');
   const symbol = (await store.spelling(name.exchange, name.symbol)) ?? name.symbol;
   const own = { exchange: name.exchange, symbol, interval: name.interval };
   const series = await store.series(own);
   const interval = seriesInterval(name.interval, series?.anchor ?? 0);
   const bounds = series === null ? [] : await store.coverage(series.id, null, ALL);
   const end = periodStart(interval, settledBy);
+  if (from !== undefined && to === undefined && from > settledBy + interval.ms)
+    throw wrongOrder('must not lie in the future');
   const start = from ?? bounds[0]?.from ?? end;
   const span = alignedSpan(interval, { from: start, to: to ?? Math.max(end, periodStart(interval, start)) });
   return { name: own, series, interval, span, coverage: clip(bounds, span) };

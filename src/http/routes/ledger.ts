@@ -246,10 +246,6 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
     const permit = app.permitOf(request);
     permit.requireExchange(exchange);
     permit.requireBackfill();
-    if (to !== undefined && from >= to)
-      throw new AppError('invalid_request', 'from: must lie before to.', {
-        errors: [{ parameter: 'from', reason: 'must lie before to' }],
-      });
     const job = await ledger.addJob({ exchange, symbol, interval }, { from, to });
     return reply
       .code(202)

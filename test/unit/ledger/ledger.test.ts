@@ -53,9 +53,17 @@ describe('coverage', () => {
     ]);
   });
 
-  test('a range that is still to come is empty', async () => {
+  test('a range that begins behind the last candle is empty, one that begins in the future is refused', async () => {
     await write(rig.store, { first: 0, count: 10 });
-    expect(await told(1500.5)).toEqual([]);
+    expect(await told(1440)).toEqual([]);
+    expect(await told(1440.5)).toEqual([]);
+    const refusal = {
+      code: 'invalid_request',
+      errors: [{ parameter: 'from', reason: 'must not lie in the future' }],
+    };
+    await expect(told(1500.5)).rejects.toMatchObject(refusal);
+    await expect(ledger.addJob(NAME, { from: T0 + 2 * DAY, to: undefined })).rejects.toMatchObject(refusal);
+    await expect(told(20, 20)).rejects.toMatchObject({ errors: [{ reason: 'must lie before to' }] });
   });
 
   test('of what nobody has stored: no series, and a range only where one was asked for', async () => {
@@ -150,8 +158,8 @@ describe('jobs', () => {
     expect(job).toMatchObject({ from: T0 + MINUTE, to: T0 + DAY, origin: 'api', state: 'queued' });
     expect(await ledger.job(job.id)).toMatchObject({ id: job.id });
     expect(await ledger.jobs(5)).toHaveLength(1);
-    expect(await ledger.addJob(NAME, { from: T0 + 2 * DAY + 1, to: undefined })).toMatchObject({
-      ...{ from: T0 + 2 * DAY, to: T0 + 2 * DAY },
+    expect(await ledger.addJob(NAME, { from: T0 + DAY + 1, to: undefined })).toMatchObject({
+      ...{ from: T0 + DAY, to: T0 + DAY },
     });
   });
 
