@@ -20,12 +20,12 @@ export interface WindowRule {
   readonly windowMs: Millis;
 }
 
-export interface Charge extends WindowRule {
+interface Charge extends WindowRule {
   /** Default: 1. */
   readonly count?: number;
 }
 
-export interface ClientLimiter {
+interface ClientLimiter {
   /** Counts one request of `key` at `now`, or as many as `charge` says; its rule is by default everybody's. */
   hit(key: string, now: Millis, charge?: Charge): LimitState;
   /** The same without counting one. */

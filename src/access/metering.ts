@@ -17,7 +17,7 @@ const ROWS_A_WRITE = 500;
 /** How long a first request waits for what its consumer used before. */
 const LEARN_WITHIN_MS = 1_000;
 
-export interface MeteredAnswer {
+interface MeteredAnswer {
   readonly units: number;
   readonly bytes: number;
   /** A limit, the plan or a scope refused it. */

@@ -35,13 +35,13 @@ export interface LimitEntry {
   readonly resetMs: Millis;
 }
 
-export interface PerLimit<T> {
+interface PerLimit<T> {
   readonly window: T;
   readonly day: T;
   readonly month: T;
 }
 
-export interface Standing {
+interface Standing {
   readonly used: PerLimit<number>;
   /** ms since the epoch; null where there is no limit. */
   readonly resets: PerLimit<Millis | null>;

@@ -14,7 +14,7 @@ export interface UnitPeriods {
 }
 
 /** The UTC day and month that `now` lies in, by their starts. */
-export const periodsAt = (now: Millis): UnitPeriods => {
+const periodsAt = (now: Millis): UnitPeriods => {
   const date = new Date(now);
   const [year, month, day] = [date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()];
   return {

@@ -14,7 +14,7 @@ import { clientOf } from './client.js';
 import type { HeaderPair } from './common-headers.js';
 
 /** Who is counted: a request's caller, also when the request is over and its connection goes on. */
-export interface CountedCaller {
+interface CountedCaller {
   readonly principal: Counted;
   readonly client: string;
 }
@@ -82,7 +82,7 @@ const REFUSALS: ReadonlySet<number> = new Set([403, 429]);
 const wholeSeconds = (ms: number): number => Math.max(0, Math.ceil(ms / 1000));
 
 /** draft-ietf-httpapi-ratelimit-headers, and for the window the older names that people know (reset in seconds). */
-export const limitHeaders = (
+const limitHeaders = (
   entries: readonly LimitEntry[],
   windowName: ClientLimitOptions['windowName'],
 ): readonly HeaderPair[] => {
