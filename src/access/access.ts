@@ -58,6 +58,8 @@ export interface Access {
   refresh(): Promise<void>;
   /** The same, and tells the other servers: to be called after a change that does not go through `keys`. */
   changed(): Promise<void>;
+  /** Whether keys can be checked at this moment. */
+  isServing(): boolean;
   /** Of keys first, then of what else there is. */
   health(): AccessHealth;
   /** Tells which credentials beside keys there are. */

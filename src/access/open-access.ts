@@ -173,6 +173,7 @@ export const openAccess = async (options: AccessOptions): Promise<Access> => {
       const own = sync.health();
       return own.state === 'ok' ? (others?.health() ?? own) : own;
     },
+    isServing: () => sync.isServing(),
     use(more) {
       others = more;
     },

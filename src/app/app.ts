@@ -142,6 +142,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     readiness: createReadiness({
       cache: () => cache.health(),
       store: () => ledger?.status() ?? null,
+      access,
       exchanges: () => exchanges.health(),
       enabled: names.enabled,
       sandbox,

@@ -1,6 +1,7 @@
 /** The server as a process: listens until a signal ends it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/config.js';
+import { isLoopback } from '../config/values.js';
 import { EXIT } from '../lib/exit-codes.js';
 import { createLog } from '../log/pino-log.js';
 import { buildApp, type AppOverrides } from './app.js';
@@ -71,6 +72,8 @@ export const serveHttp = async (
       { address, ...also, exchanges: config.enabledExchanges, sandbox: config.sandbox !== false },
       'listening',
     );
+    if (config.access.mode === 'off' && !isLoopback(config.host))
+      log.warn({}, `authentication is off (AUTH_MODE): whoever reaches port ${config.port} is served`);
   } catch (error) {
     const ports = [config.port, config.metricsPort].filter((port) => port !== null).join(' and ');
     log.error({}, `cannot listen on ${config.host}:${ports}: ${listenFault(error)}`);

@@ -1,4 +1,5 @@
 /** Can this server do its work, and what stands in the way? From memory alone: nothing is asked for it. */
+import type { Access } from '../access/access.js';
 import type { ExchangeCheck, Readiness, StoreCheck } from '../schemas/health.js';
 import type { CacheHealth } from '../cache/cache-entry.js';
 import type { ExchangeHealth } from '../exchanges/exchange-client.js';
@@ -8,6 +9,8 @@ export interface ReadinessDeps {
   readonly cache: () => CacheHealth;
   /** null: no candles are kept. */
   readonly store?: () => Pick<StoreCheck, 'state' | 'since' | 'detail'> | null;
+  /** Default null: AUTH_MODE=off. */
+  readonly access?: Pick<Access, 'mode' | 'health' | 'isServing'> | null;
   readonly exchanges: () => readonly ExchangeHealth[];
   /** The enabled names with the CCXT ids behind them. */
   readonly enabled: readonly ResolvedExchange[];
@@ -42,12 +45,13 @@ const checkOf = (health: ExchangeHealth, now: number): ExchangeCheck => ({
 const WELL: ReadonlySet<ExchangeCheck['state']> = new Set(['ok', 'idle', 'loading']);
 
 /**
- * unavailable: shutting down, overloaded, or not one exchange can be asked; degraded: some can't, Redis is enabled and away, or candles can't be kept;
+ * unavailable: shutting down, overloaded, no key can be checked, or not one exchange can be asked; degraded: some can't, Redis is enabled and away, or candles can't be kept;
  * ready: everything else.
  */
 export const createReadiness = ({
   cache,
   store,
+  access = null,
   exchanges,
   enabled,
   sandbox,
@@ -73,14 +77,23 @@ export const createReadiness = ({
     const kept =
       stored === null ? noStore : { state: stored.state, since: stored.since, detail: stored.detail };
     const ill = checks.filter(([, check]) => !WELL.has(check.state)).length;
-    const unavailable = draining() || overloaded() || (checks.length > 0 && ill === checks.length);
-    const degraded = ill > 0 || state === 'degraded' || kept.state === 'degraded';
+    const asked = access?.health() ?? null;
+    const locked = access?.isServing() === false;
+    const unavailable = draining() || overloaded() || locked || (checks.length > 0 && ill === checks.length);
+    const degraded =
+      ill > 0 || state === 'degraded' || kept.state === 'degraded' || asked?.state === 'degraded';
     return {
       status: unavailable ? 'unavailable' : degraded ? 'degraded' : 'ready',
       ...(sandbox ? { sandbox } : {}),
       ...(draining() ? { draining: true } : {}),
       ...(overloaded() ? { overloaded: true } : {}),
-      checks: { cache: { state, since, detail }, store: kept, ...Object.fromEntries(checks) },
+      auth: access?.mode ?? 'off',
+      checks: {
+        cache: { state, since, detail },
+        store: kept,
+        ...(asked === null ? {} : { access: asked }),
+        ...Object.fromEntries(checks),
+      },
     };
   };
 };

@@ -34,6 +34,17 @@ const storeCheck = z
   .meta({ id: 'StoreCheck' });
 export type StoreCheck = z.infer<typeof storeCheck>;
 
+const accessCheck = z
+  .object({
+    state: z.enum(['ok', 'degraded']).meta({
+      description: 'degraded: the store of keys does not answer; known keys are served for AUTH_MAX_STALE',
+    }),
+    since,
+    detail: z.string(),
+  })
+  .meta({ id: 'AccessCheck' });
+export type AccessCheck = z.infer<typeof accessCheck>;
+
 const exchangeCheck = z
   .object({
     state: z.enum(['idle', 'loading', 'ok', 'cooling_down', 'failing', 'restarting']).meta({
@@ -67,9 +78,12 @@ export const readiness = z
       .literal(true)
       .optional()
       .meta({ description: 'Present while requests are refused with `overloaded`' }),
-    checks: z
-      .record(z.string(), z.union([cacheCheck, storeCheck, exchangeCheck]))
-      .meta({ description: '`cache`, `store`, and each enabled exchange under its name' }),
+    auth: z
+      .enum(['off', 'optional', 'required'])
+      .meta({ description: 'AUTH_MODE; off: whoever reaches this server is served' }),
+    checks: z.record(z.string(), z.union([cacheCheck, storeCheck, accessCheck, exchangeCheck])).meta({
+      description: '`cache`, `store`, `access` where AUTH_MODE is not off, and each enabled exchange by name',
+    }),
   })
   .meta({ id: 'Readiness' });
 export type Readiness = z.infer<typeof readiness>;

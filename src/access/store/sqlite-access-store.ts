@@ -41,19 +41,37 @@ const whenWritten = async (file: string): Promise<void> => {
     await delay(BUSY_WAIT_MS, undefined, { ref: false });
 };
 
+const openFile = (
+  driver: SqliteDriver,
+  file: string,
+  options: { readonly readOnly: boolean },
+): SqliteSession => {
+  try {
+    return new SqliteSession(driver.open(file, options));
+  } catch (thrown) {
+    throw sqliteFault(thrown);
+  }
+};
+
 /**
  * Throws `corrupt` for a file that is damaged, also for one without a byte: SQLite would take that for a new database,
- * and every key would be unknown from then on.
+ * and every key would be unknown from then on. Only reads: a connection that may write changes a damaged file when it is
+ * closed.
  */
-const requireSound = (session: SqliteSession, file: string): void => {
+const requireSound = (driver: SqliteDriver, file: string): void => {
   if (sizeOf(file) === 0)
     throw new StoreError(
       'corrupt',
       'The file of keys is empty: restore it, or delete it to begin with none.',
     );
-  const [row] = session.all('PRAGMA quick_check(1)');
-  const verdict = Object.values(row ?? {})[0];
-  if (verdict !== 'ok') throw new StoreError('corrupt', 'The file of keys is damaged.');
+  const session = openFile(driver, file, { readOnly: true });
+  try {
+    const [row] = session.all('PRAGMA quick_check(1)');
+    const verdict = Object.values(row ?? {})[0];
+    if (verdict !== 'ok') throw new StoreError('corrupt', 'The file of keys is damaged.');
+  } finally {
+    session.close();
+  }
 };
 
 const migrate = (session: SqliteSession): void => {
@@ -83,16 +101,13 @@ const migrate = (session: SqliteSession): void => {
 };
 
 const openSession = async (driver: SqliteDriver, file: string, isNew: boolean): Promise<SqliteSession> => {
-  let session: SqliteSession;
-  try {
-    session = new SqliteSession(driver.open(file));
-  } catch (thrown) {
-    throw sqliteFault(thrown);
+  if (!isNew) {
+    await whenWritten(file);
+    await whenFree(() => requireSound(driver, file));
   }
+  const session = openFile(driver, file, { readOnly: false });
   try {
     session.exec('PRAGMA busy_timeout = 0');
-    if (!isNew) await whenWritten(file);
-    if (!isNew) await whenFree(() => requireSound(session, file));
     await whenFree(() => session.all('PRAGMA journal_mode = WAL'));
     session.exec('PRAGMA synchronous = FULL');
     await whenFree(() => migrate(session));
@@ -158,6 +173,12 @@ const createDatabase = (session: SqliteSession, file: string): AccessDatabase =>
     announce: () => Promise.resolve(),
     close: async () => {
       await last;
+      try {
+        // So that a copy of the file alone has everything.
+        session.all('PRAGMA wal_checkpoint(TRUNCATE)');
+      } catch {
+        // Another process is using it, and will.
+      }
       session.close();
     },
   };

@@ -41,6 +41,34 @@ test('credentials in any URL are cut, however short and whosever they are', () =
   );
 });
 
+test.each([
+  ['a key', 'cdk_abcdefghijkl_0123456789ABCDEFGHIJKLMNOPQRSTUVabcdef'],
+  ['a ticket', 'cdt_0123456789ABCDEFGHIJKLMNOPQRSTUV'],
+  ['a token', 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJqYW5lIn0.c2lnbmF0dXJl-_x'],
+])('%s is cut wherever it stands', (_name, secret) => {
+  for (const line of [
+    `before ${secret} after`,
+    `before?x=${secret}&y=1 after`,
+    JSON.stringify({ a: `before"${secret}" after` }),
+  ]) {
+    const cut = scrub(line);
+    expect(cut).toContain('[redacted]');
+    expect(cut).toMatch(/before.*after/);
+    for (const part of secret.split(/[._]/).filter((text) => text.length > 8))
+      expect(cut).not.toContain(part);
+  }
+});
+
+test('the credentials of the store of keys and of introspection are cut', () => {
+  const config = loadConfig({
+    AUTH_STORE: 'postgres://keys:hidden-word@db/keys',
+    OAUTH_INTROSPECTION_URL: 'https://issuer.example/introspect',
+    OAUTH_INTROSPECTION_CLIENT_SECRET: 'client-secret-1',
+  });
+  const cut = createScrubber(secretsOf(config))('hidden-word and client-secret-1');
+  expect(cut).toBe('[redacted] and [redacted]');
+});
+
 test('what is no secret stays', () => {
   const line = '{"msg":"GET https://api.example/v1?mail=a@b.example","user":"jane"}';
   expect(scrub(line)).toBe(line);
