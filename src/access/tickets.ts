@@ -11,8 +11,7 @@ import type { Plan } from './plan.js';
 import { isScope, Principal, type StreamWatch } from './principal.js';
 import type { AccessStore } from './store/store.js';
 
-export const TICKET_PURPOSES = ['sse', 'ws', 'graphql'] as const;
-export type TicketPurpose = (typeof TICKET_PURPOSES)[number];
+export type TicketPurpose = 'sse' | 'ws' | 'graphql';
 
 const PREFIX = 'cdt_';
 const RANDOM_BYTES = 32;

@@ -5,7 +5,7 @@ import { IssuerFault } from './issuer-http.js';
 const metadata = z.looseObject({ issuer: z.string().max(2048), jwks_uri: z.string().max(2048) });
 
 /** RFC 8414, section 3.1: between host and path; OpenID Connect Discovery 1.0, section 4: behind the path. */
-export const metadataUrls = (issuer: string): readonly string[] => {
+const metadataUrls = (issuer: string): readonly string[] => {
   const { origin, pathname } = new URL(issuer);
   const path = pathname.replace(/\/$/, '');
   return [

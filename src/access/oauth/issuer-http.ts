@@ -31,6 +31,8 @@ export interface IssuerHttpOptions {
   readonly timeoutMs?: Millis | undefined;
 }
 
+const ignore = (): void => undefined;
+
 const readJson = async (body: AsyncIterable<Buffer>): Promise<unknown> => {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -85,7 +87,8 @@ export const createIssuerHttp = ({
         signal,
       });
       if (answer.statusCode !== 200) {
-        answer.body.destroy();
+        // What nobody reads of it fails when it is given up, which is no fault of anybody's.
+        answer.body.on('error', ignore).destroy();
         throw new IssuerFault(`status ${answer.statusCode}`);
       }
       return await readJson(answer.body as AsyncIterable<Buffer>);
