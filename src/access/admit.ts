@@ -19,7 +19,7 @@ const NOBODYS_HASH = Buffer.alloc(32);
 export const unavailable = (): AppError =>
   new AppError('auth_unavailable', 'Credentials cannot be checked at the moment.', { retryAfterMs: 1_000 });
 export const invalid = (): AppError => new AppError('invalid_credentials', 'The credential is not valid.');
-export const unauthenticated = (): AppError =>
+const unauthenticated = (): AppError =>
   new AppError(
     'unauthenticated',
     'This address asks for a credential: Authorization: Bearer <key>, or X-API-Key.',

@@ -16,7 +16,6 @@ const CRC_AT = SECRET_AT + SECRET_LENGTH;
 const KEY_LENGTH = CRC_AT + CRC_LENGTH;
 
 const FORM = /^cdk_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}$/;
-const ID_FORM = /^[0-9A-Za-z]{12}$/;
 /** What scanners of secrets look for. */
 const IN_TEXT = /cdk_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}/g;
 
@@ -55,9 +54,6 @@ export const isKey = (text: string): boolean =>
 /** Of a text that `isKey`. */
 export const idOf = (key: string): string => key.slice(PREFIX.length, PREFIX.length + ID_LENGTH);
 export const last4Of = (key: string): string => key.slice(-4);
-
-/** Whether `text` could be the id of a key. */
-export const isKeyId = (text: string): boolean => ID_FORM.test(text);
 
 /** SHA-256 of a key, hexadecimal: what is stored of it. */
 export const hashOf = (key: string): string => hash('sha256', key, 'hex');

@@ -7,7 +7,7 @@ import { UNLIMITED, type Plan } from './plan.js';
 import { limitsOfText } from './plan-limits.js';
 import { Principal, type PrincipalState, type StreamWatch } from './principal.js';
 
-export interface RingKey {
+interface RingKey {
   readonly principal: Principal;
   /** SHA-256 of the whole key. */
   readonly hash: Buffer;

@@ -5,13 +5,13 @@ import type { Environment } from './environment.js';
 import { dataFolder, storeLocation, type StoreLocation, type Variables } from './store-settings.js';
 import { isLoopback, isPlainHttpUrl, list } from './values.js';
 
-export interface IntrospectionSettings {
+interface IntrospectionSettings {
   readonly url: string;
   readonly clientId: string;
   readonly clientSecret: string;
 }
 
-export interface OAuthSettings {
+interface OAuthSettings {
   /** Empty: tokens are not accepted. As written: issuers are compared to the character. */
   readonly issuers: readonly string[];
   readonly audiences: readonly string[];
@@ -94,7 +94,7 @@ export const accessSettings = (e: Environment, env: Variables): AccessSettings =
 };
 
 /** https, or http to this machine alone: what comes from there decides who is let in. */
-export const isTrustedUrl = (url: string): boolean => {
+const isTrustedUrl = (url: string): boolean => {
   if (!isPlainHttpUrl(url)) return false;
   const { protocol, hostname } = new URL(url);
   return protocol === 'https:' || isLoopback(hostname.replace(/^\[|\]$/g, ''));

@@ -11,7 +11,7 @@ import type { HeaderPair } from './common-headers.js';
 import type { RouteAccess } from './route-access.js';
 
 /** What is asked for: a kept answer. */
-export interface KeptAnswer {
+interface KeptAnswer {
   /** What its route asks of callers. */
   readonly access: RouteAccess | undefined;
   /** CCXT id. */
@@ -20,7 +20,7 @@ export interface KeptAnswer {
   readonly candles: number | null;
 }
 
-export interface Admitted {
+interface Admitted {
   /** null: nobody is asked who he is. */
   readonly principal: Principal | null;
   readonly client: string;
@@ -29,7 +29,7 @@ export interface Admitted {
 }
 
 /** Counts a request against the limits of its caller; null: they refuse it, or are not known yet. */
-export type CountRequest = (
+type CountRequest = (
   caller: { readonly principal: Principal | null; readonly client: string },
   kept: KeptAnswer,
 ) => { readonly limitHeaders: readonly HeaderPair[] | null } | null;

@@ -7,7 +7,7 @@ import { toProblem, type ProblemContext } from './problem-answer.js';
 
 const SCOPE: Scope = 'stream:read';
 
-export const endFault = (reason: EndReason, scope: Scope): AppError => {
+const endFault = (reason: EndReason, scope: Scope): AppError => {
   if (reason === 'insufficient_scope') return lacksScope(scope);
   return new AppError(
     reason,

@@ -43,7 +43,6 @@ const accessCheck = z
     detail: z.string(),
   })
   .meta({ id: 'AccessCheck' });
-export type AccessCheck = z.infer<typeof accessCheck>;
 
 const exchangeCheck = z
   .object({

@@ -74,7 +74,7 @@ export interface Author {
 
 export type KeyChange = Partial<Pick<KeyRow, 'name' | 'scopes' | 'plan' | 'expiresAt'>>;
 
-export interface Rotation {
+interface Rotation {
   readonly next: KeyRow;
   readonly expiresAt: Millis;
 }

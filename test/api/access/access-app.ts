@@ -6,10 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Access } from '../../../src/access/access.js';
-import { openAccess, type AccessOptions } from '../../../src/access/open-access.js';
 import type { NewKey } from '../../../src/access/keys.js';
 import type { AppOverrides } from '../../../src/app/app.js';
-import { silentLog } from '../../../src/log/log.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
 
 export interface AccessRig extends TestApp {
@@ -42,23 +40,6 @@ export const issueTo = async (access: Access, members: Partial<NewKey> = {}) => 
   );
   return { id: row.id, key };
 };
-
-/** Access alone, as another server of the same store has it. */
-export const otherAccess = (
-  options: Partial<AccessOptions> & Pick<AccessOptions, 'location'>,
-): Promise<Access> =>
-  openAccess({
-    ...{
-      mode: 'required',
-      anonymousPlan: null,
-      syncIntervalMs: 1000,
-      maxStaleMs: 300_000,
-      redis: null,
-      ticketTtlMs: 30_000,
-    },
-    ...{ log: silentLog, now: Date.now, monotonic: () => performance.now() },
-    ...options,
-  });
 
 export const startAccessApp = async (
   env: Readonly<Record<string, string>>,
