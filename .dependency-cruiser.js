@@ -69,6 +69,7 @@ const HOMES = {
   '@photostructure/sqlite': 'ledger/sqlite/',
   'hyparquet-writer': 'ledger/export/',
   'prom-client': 'metrics/',
+  'graphql-ws': 'graphql/',
   'fastify|fastify-plugin|@fastify': '(http|app)/',
 };
 
@@ -154,6 +155,16 @@ export default {
       severity: 'error',
       from: { path: '^src/app/drivers\\.ts$' },
       to: { path: '^src/sandbox/', dependencyTypesNot: ['dynamic-import', 'type-only'] },
+    },
+    {
+      name: 'graphql-when-wanted',
+      comment: 'GraphQL is loaded by the first call: nobody else pays for it.',
+      severity: 'error',
+      from: { path: '^src/(app|http|metrics)/', pathNot: '^src/http/graphql-stream\\.ts$' },
+      to: {
+        path: `^src/graphql/|^src/http/graphql-stream\\.ts$|${packagePath('graphql|graphql-ws')}`,
+        dependencyTypesNot: ['dynamic-import', 'type-only'],
+      },
     },
     {
       name: 'schemas-zod',

@@ -19,6 +19,9 @@ export default {
     // Their files are served or run, found by path.
     '@fastify/swagger-ui',
     'redoc',
+    'graphiql',
+    'react',
+    'react-dom',
     '@redocly/cli',
   ],
   // Programs of the machine: the benchmarks say which package brings them.

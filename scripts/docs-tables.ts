@@ -1,9 +1,12 @@
-/** The tables of docs/ that are made from the source: the error codes and the settings. */
-import { readFileSync } from 'node:fs';
+/** What in docs/ is made from the source: the tables of error codes and settings, and the GraphQL schema. */
+import { existsSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
+import { printSchema } from 'graphql';
 import { format, resolveConfig } from 'prettier';
 import { SETTINGS } from '../src/config/config.js';
 import { ERROR_CODES } from '../src/errors.js';
+import { buildSchema } from '../src/graphql/schema/build.js';
+import { Sources } from '../src/graphql/sources.js';
 import { ADVICE } from '../src/http/openapi/advice.js';
 import { isErrorCode } from '../src/http/problem-answer.js';
 
@@ -55,17 +58,38 @@ export interface GeneratedDocument {
   readonly wanted: string;
 }
 
+/** The GraphQL schema in its own language, as `/schema.graphql` has it. */
+const schemaDocument = async (): Promise<GeneratedDocument> => {
+  const path = 'docs/schema.graphql';
+  const file = new URL(`../${path}`, import.meta.url);
+  const notAsked = (): never => {
+    throw new Error('The schema is printed, nothing is asked.');
+  };
+  const marketData = {
+    get: notAsked,
+    livenessOf: notAsked,
+    markets: notAsked,
+    exchanges: notAsked,
+    resolveExchange: notAsked,
+    resolveStoredExchange: notAsked,
+  };
+  const sources = new Sources({ marketData, ledger: null, status: notAsked, sandbox: false, now: notAsked });
+  const style = await resolveConfig(file);
+  const wanted = await format(printSchema(buildSchema(sources)), { ...style, parser: 'graphql' });
+  return { path, current: existsSync(file) ? readFileSync(file, 'utf8') : '', wanted };
+};
+
+const tableDocument = async ({ path, name, make }: (typeof TABLES)[number]): Promise<GeneratedDocument> => {
+  const file = new URL(`../${path}`, import.meta.url);
+  const current = readFileSync(file, 'utf8');
+  const [start, end] = [`<!-- generated:${name} -->`, `<!-- /generated:${name} -->`];
+  const [from, to] = [current.indexOf(start), current.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`${path} has no ${start} … ${end}`);
+  const text = `${current.slice(0, from)}${start}\n\n${make()}\n\n${current.slice(to)}`;
+  const style = await resolveConfig(file);
+  return { path, current, wanted: await format(text, { ...style, parser: 'markdown' }) };
+};
+
 /** Throws where a document has lost its markers. */
 export const generatedDocuments = (): Promise<GeneratedDocument[]> =>
-  Promise.all(
-    TABLES.map(async ({ path, name, make }) => {
-      const file = new URL(`../${path}`, import.meta.url);
-      const current = readFileSync(file, 'utf8');
-      const [start, end] = [`<!-- generated:${name} -->`, `<!-- /generated:${name} -->`];
-      const [from, to] = [current.indexOf(start), current.indexOf(end)];
-      if (from < 0 || to < from) throw new Error(`${path} has no ${start} … ${end}`);
-      const text = `${current.slice(0, from)}${start}\n\n${make()}\n\n${current.slice(to)}`;
-      const style = await resolveConfig(file);
-      return { path, current, wanted: await format(text, { ...style, parser: 'markdown' }) };
-    }),
-  );
+  Promise.all([schemaDocument(), ...TABLES.map(tableDocument)]);

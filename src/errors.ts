@@ -14,6 +14,11 @@ const spec = (status: number, title: string, retryable = false): CodeSpec => ({ 
 
 export const ERROR_CODES = {
   invalid_request: spec(400, 'Invalid request'),
+  graphql_parse_failed: spec(400, 'GraphQL parse failed'),
+  graphql_validation_failed: spec(400, 'GraphQL validation failed'),
+  query_too_complex: spec(400, 'Query too complex'),
+  batch_not_allowed: spec(400, 'Batch not allowed'),
+  persisted_query_not_found: spec(200, 'Persisted query not found', true),
   unknown_exchange: spec(400, 'Unknown exchange'),
   exchange_not_enabled: spec(400, 'Exchange not enabled'),
   symbol_not_found: spec(400, 'Symbol not found'),
@@ -35,6 +40,7 @@ export const ERROR_CODES = {
   request_timeout: spec(408, 'Request timeout', true),
   payload_too_large: spec(413, 'Payload too large'),
   uri_too_long: spec(414, 'URI too long'),
+  unsupported_media_type: spec(415, 'Unsupported media type'),
   expectation_failed: spec(417, 'Expectation failed'),
   headers_too_large: spec(431, 'Headers too large'),
   upstream_rate_limited: spec(429, 'Upstream rate limited', true),

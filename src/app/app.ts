@@ -34,12 +34,17 @@ import { addWebSockets } from '../http/websocket.js';
 import { ledgerRoutes } from '../http/routes/ledger.js';
 import { candleRoutes } from '../http/routes/candles.js';
 import { docsRoutes } from '../http/routes/docs.js';
+import { graphqlRoutes } from '../http/routes/graphql.js';
 import { healthRoutes } from '../http/routes/health.js';
 import { marketRoutes } from '../http/routes/markets.js';
 import { mcpRoutes } from '../http/routes/mcp.js';
 import { metricsRoutes } from '../http/routes/metrics.js';
 import { startRoutes } from '../http/routes/start.js';
 import { ticketRoutes } from '../http/routes/tickets.js';
+import { statusRoutes } from '../http/routes/status.js';
+import { isGraphiql } from '../http/openapi/documents.js';
+import { createStatus } from '../http/status.js';
+import { readGraphqlDocuments } from './graphql-documents.js';
 import { streamRoutes } from '../http/routes/streams.js';
 import { addProxyWarning } from '../http/proxy-warning.js';
 import { createReadiness } from '../http/readiness.js';
@@ -136,9 +141,10 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   await addWebSockets(app, { connections, requestId: requestIds.next });
   addOriginCheck(app, { corsOrigins: config.corsOrigins });
 
+  const uptime = (): number => (performance.now() - startedAt) / 1000;
   await app.register(healthRoutes, {
     version: VERSION,
-    uptime: () => (performance.now() - startedAt) / 1000,
+    uptime,
     readiness: createReadiness({
       cache: () => cache.health(),
       store: () => ledger?.status() ?? null,
@@ -151,6 +157,25 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
       now,
     }),
   });
+  const status = createStatus({
+    version: VERSION,
+    uptime,
+    sandbox,
+    features: {
+      store: ledger !== null,
+      backfill_api: config.backfill.api,
+      auth: access !== null,
+      graphql: config.graphql.enabled,
+      udf: false,
+      dashboard: false,
+    },
+    enabled: names.enabled,
+    exchanges: () => exchanges.health(),
+    hub: () => hub.stats(),
+    ledger: () => ledger?.stats() ?? null,
+    now,
+  });
+  await app.register(statusRoutes, { status });
   const steadyHeaders = steadyHeadersOf(cors);
   const hotAnswers = createHotAnswers(app, { now, steadyHeaders });
   const isOpen = () => !app.lifeCycle.draining && !app.isOverloaded();
@@ -181,10 +206,28 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     now,
   });
   await addAccessRoutes(app, { config, services, limits });
+  const { graphql } = config;
+  if (graphql.enabled)
+    await app.register(graphqlRoutes, {
+      ...{ marketData, ledger, status, hub, connections, hotAnswers, sandbox, now, monotonic },
+      limits: graphql.limits,
+      persisted: { mode: graphql.persisted, documents: await readGraphqlDocuments(graphql.documents) },
+      requestTimeoutMs: config.requestTimeoutMs,
+      meter: metrics.graphql,
+      limited: quotas !== null,
+      introspection: graphql.introspection,
+      charge: (request, units) => app.countMore(request, units - 1),
+      chargeFor: (caller, units) => app.countFor(caller, units),
+      permits,
+      streamLimits: limits.streams,
+    });
   app.decorate('metricsApp', null);
   if (config.metricsPort === null) await app.register(metricsRoutes, { metrics });
   else app.metricsApp = await buildMetricsApp(config, { metrics, requestIds, hostFault, log, now });
-  await app.register(docsRoutes, { folder: overrides.documentation ?? DOCUMENTATION });
+  await app.register(docsRoutes, {
+    folder: overrides.documentation ?? DOCUMENTATION,
+    without: (url) => isGraphiql(url) && !(graphql.enabled && graphql.ui),
+  });
   await app.register(startRoutes, { version: VERSION });
   // Started once the server listens: health checks need no venue, and the first market request finds its thread running.
   app.addHook('onListen', (listening) => {

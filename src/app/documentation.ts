@@ -7,10 +7,25 @@ import { dirname, join } from 'node:path';
 import { gzipSync, constants } from 'node:zlib';
 import { loadConfig } from '../config/config.js';
 import { VERSION } from '../config/version.js';
-import { redocBundle, redocLicences, swaggerAsset } from '../http/openapi/assets.js';
+import {
+  graphiqlAsset,
+  graphiqlLicences,
+  reactAsset,
+  redocBundle,
+  redocLicences,
+  swaggerAsset,
+} from '../http/openapi/assets.js';
 import { buildOpenApiDocument, type DocumentedRoute } from '../http/openapi/document.js';
 import { DOCUMENTS, type DocumentUrl } from '../http/openapi/documents.js';
-import { errorsPage, redocPage, redocStart, swaggerPage, swaggerStart } from '../http/openapi/pages.js';
+import {
+  errorsPage,
+  graphiqlPage,
+  graphiqlStart,
+  redocPage,
+  redocStart,
+  swaggerPage,
+  swaggerStart,
+} from '../http/openapi/pages.js';
 import { silentLog } from '../log/log.js';
 import { asyncApiDocument } from '../schemas/asyncapi.js';
 import { buildApp } from './app.js';
@@ -37,6 +52,12 @@ export const writeDocumentation = async (folder: string): Promise<void> => {
     '/redoc': redocPage,
     '/redoc/start.js': redocStart,
     '/redoc/redoc.standalone.js': await redocBundle(),
+    '/graphiql': graphiqlPage,
+    '/graphiql/start.js': graphiqlStart,
+    '/graphiql/graphiql.min.js': await graphiqlAsset('graphiql.min.js'),
+    '/graphiql/graphiql.min.css': await graphiqlAsset('graphiql.min.css'),
+    '/graphiql/react.production.min.js': await reactAsset('react'),
+    '/graphiql/react-dom.production.min.js': await reactAsset('react-dom'),
   };
   const write = async (file: string, body: string | Buffer): Promise<void> => {
     await mkdir(dirname(join(folder, file)), { recursive: true });
@@ -47,5 +68,6 @@ export const writeDocumentation = async (folder: string): Promise<void> => {
     await write(file, body);
     await write(`${file}.gz`, gzipSync(body, { level: constants.Z_BEST_COMPRESSION }));
   }
-  for (const [file, body] of Object.entries(await redocLicences())) await write(file, body);
+  const licences = { ...(await redocLicences()), ...(await graphiqlLicences()) };
+  for (const [file, body] of Object.entries(licences)) await write(file, body);
 };

@@ -96,6 +96,22 @@ export interface Config {
     readonly api: boolean;
   };
   readonly access: AccessSettings;
+  readonly graphql: {
+    readonly enabled: boolean;
+    readonly limits: {
+      readonly depth: number;
+      readonly fields: number;
+      readonly aliases: number;
+      readonly cost: number;
+      readonly batch: number;
+    };
+    readonly persisted: Environment['GRAPHQL_PERSISTED'];
+    /** Path of a JSON file; '': none. */
+    readonly documents: string;
+    /** Questions about the schema: everybody's, nobody's, or those of known callers. */
+    readonly introspection: 'all' | 'none' | 'known';
+    readonly ui: boolean;
+  };
   /** For REST and WebSocket to the venues, from the usual variables in either case. */
   readonly proxy: { readonly https: string; readonly http: string; readonly no: string };
 }
@@ -124,6 +140,28 @@ const allowedHosts = (text: string, host: string): Config['allowedHosts'] => {
   const named = list(text);
   const own = isLoopback(host) && host !== '::1' ? [host] : [];
   return named.length === 0 && !isLoopback(host) ? null : [...named, ...own];
+};
+
+const graphqlSettings = (e: Environment): Config['graphql'] => {
+  const production = e.APP_ENV === 'production';
+  return {
+    enabled: e.GRAPHQL,
+    limits: {
+      depth: e.GRAPHQL_MAX_DEPTH,
+      fields: e.GRAPHQL_MAX_FIELDS,
+      aliases: e.GRAPHQL_MAX_ALIASES,
+      cost: e.GRAPHQL_MAX_COST,
+      batch: e.GRAPHQL_MAX_BATCH,
+    },
+    persisted: e.GRAPHQL_PERSISTED,
+    documents: e.GRAPHQL_DOCUMENTS,
+    introspection: {
+      auto: production ? ('known' as const) : ('all' as const),
+      on: 'all' as const,
+      off: 'none' as const,
+    }[e.GRAPHQL_INTROSPECTION],
+    ui: e.GRAPHQL_UI === 'on' || (e.GRAPHQL_UI === 'auto' && !production),
+  };
 };
 
 const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Config => ({
@@ -182,6 +220,7 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
   access: accessSettings(e, env),
   sandbox: sandboxSetting(e.SANDBOX),
   sandboxControl: e.SANDBOX_CONTROL,
+  graphql: graphqlSettings(e),
   proxy,
 });
 

@@ -245,6 +245,33 @@ export const environment = z.object({
     .describe('where opaque tokens are asked about (RFC 7662); empty: they are refused'),
   OAUTH_INTROSPECTION_CLIENT_ID: z.string().max(500).default('').describe('who asks there'),
   OAUTH_INTROSPECTION_CLIENT_SECRET: z.string().max(500).default('').describe('the secret of who asks there'),
+  GRAPHQL: flag(true).describe('serve /graphql, /graphiql and /schema.graphql'),
+  GRAPHQL_MAX_DEPTH: whole(8, { min: 1, max: 50 }).describe('fields within fields of a GraphQL document'),
+  GRAPHQL_MAX_FIELDS: whole(200, { min: 1, max: 1000 }).describe(
+    'fields of a GraphQL document, fragments expanded',
+  ),
+  GRAPHQL_MAX_ALIASES: whole(30, { max: 1000 }).describe('aliases of a GraphQL document, fragments expanded'),
+  GRAPHQL_MAX_COST: whole(1000, { min: 1, max: 1_000_000 }).describe(
+    'units that a GraphQL operation may cost; a ticker is 1',
+  ),
+  GRAPHQL_MAX_BATCH: whole(1, { min: 1, max: 100 }).describe(
+    'operations in one GraphQL request; 1: no batches',
+  ),
+  GRAPHQL_PERSISTED: word(['off', 'auto', 'only'], 'must be off, auto or only')
+    .default('auto')
+    .describe(
+      'persisted queries: off; auto, clients register them; only, those of GRAPHQL_DOCUMENTS and no others',
+    ),
+  GRAPHQL_DOCUMENTS: z
+    .string()
+    .default('')
+    .describe('JSON file of persisted queries: {"<sha256 in hex>": "<text>"}'),
+  GRAPHQL_INTROSPECTION: word(['auto', 'on', 'off'], 'must be auto, on or off')
+    .default('auto')
+    .describe('questions about the GraphQL schema; auto: not of anonymous callers when APP_ENV=production'),
+  GRAPHQL_UI: word(['auto', 'on', 'off'], 'must be auto, on or off')
+    .default('auto')
+    .describe('serve /graphiql; auto: not when APP_ENV=production'),
   SANDBOX: z
     .string()
     .max(250, 'must be at most 250 characters')

@@ -71,6 +71,8 @@ declare module 'fastify' {
     refusal: Refusal | null;
     /** performance.now() at the request's arrival. */
     arrivedAt: number;
+    /** To be called where the answer turns out to be a stream, of a route whose answers mostly are none. */
+    becomesLongLived: () => void;
     /** To be called once the answer is made, by those who write it past Fastify. Idempotent. */
     answered: () => void;
   }
@@ -124,8 +126,9 @@ export const addAnswers = (app: FastifyInstance): void => {
   const pipelines = createPipelines();
   app.decorate('pipelines', pipelines);
   app.decorateRequest('answered', nothing);
+  app.decorateRequest('becomesLongLived', nothing);
   app.decorate('trackAnswer', (request: FastifyRequest, { raw }: FastifyReply) => {
-    const longLived = request.routeOptions.config.longLived === true;
+    let longLived = request.routeOptions.config.longLived === true;
     const pipeline = pipelines.of(request.raw.socket);
     let working = !longLived;
     let settled = false;
@@ -134,6 +137,10 @@ export const addAnswers = (app: FastifyInstance): void => {
     request.answered = () => {
       if (working) inFlight -= 1;
       working = false;
+    };
+    request.becomesLongLived = () => {
+      longLived = true;
+      request.answered();
     };
     // By the end of the answer or by the socket's, whichever comes first: a response that is queued behind another one
     // emits nothing when the socket dies.

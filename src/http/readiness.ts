@@ -21,7 +21,8 @@ export interface ReadinessDeps {
   readonly now: () => number;
 }
 
-const stateOf = (health: ExchangeHealth, now: number): ExchangeCheck['state'] => {
+/** The state of an exchange in one word. */
+export const stateOf = (health: ExchangeHealth, now: number): ExchangeCheck['state'] => {
   if (health.worker === 'restarting') return 'restarting';
   if (health.coolDownUntil !== null && health.coolDownUntil > now) return 'cooling_down';
   if (health.circuit !== 'closed' || health.markets === 'load_failed') return 'failing';

@@ -26,13 +26,22 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/;
 const VERSIONS = ['13', '8'];
 /** A token of RFC 9110, section 5.6.2. */
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
-const ELSEWHERE = 'This address does not speak WebSocket; /ws and /ws/ticker do.';
+const ELSEWHERE = 'This address does not speak WebSocket; /ws, /ws/ticker and /graphql do.';
 
 export interface WebSocketsOptions {
   readonly connections: Pick<Connections, 'close'>;
   /** A new request id. */
   readonly requestId: () => string;
 }
+
+/** The protocol of `/graphql`; other routes speak whatever is offered first. */
+export const GRAPHQL_PROTOCOL = 'graphql-transport-ws';
+
+const chosenProtocol = (offered: ReadonlySet<string>): string | false => {
+  if (offered.has(GRAPHQL_PROTOCOL)) return GRAPHQL_PROTOCOL;
+  const [first] = offered;
+  return first ?? false;
+};
 
 /** Upgrades for the routes of `webSocketRoute`, and the end of all streams before the server closes. */
 export const addWebSockets = async (
@@ -48,6 +57,7 @@ export const addWebSockets = async (
       server: webSocketUpgrades(app.server, { pipelines: app.pipelines, refuse }),
       maxPayload: MAX_CLIENT_MESSAGE_BYTES,
       perMessageDeflate: false,
+      handleProtocols: chosenProtocol,
       clientTracking: false,
     },
     preClose: async () => {

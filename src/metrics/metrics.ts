@@ -15,6 +15,7 @@ import { addCache, addCoinMarketCap, addMarketData, addRedisState } from './data
 import { addCounter, addGauge } from './families.js';
 import { addConnections, addHub } from './stream-families.js';
 import { addLedger } from './ledger-families.js';
+import { createGraphqlMeter, type GraphqlMeter } from './graphql-meter.js';
 import { createMcpMeter } from './mcp-meter.js';
 import type { UpstreamMeter } from './upstream-meter.js';
 import { addExchanges, addWorkers } from './venue-families.js';
@@ -57,6 +58,8 @@ export interface Metrics {
   recordAnswer(answer: CountedAnswer): void;
   /** Counts one call of an MCP tool; `outcome`: `ok`, or an error's code. */
   recordMcpCall(tool: string, outcome: string): void;
+  /** Counts what GraphQL clients asked. */
+  readonly graphql: Omit<GraphqlMeter, 'register'>;
   /** All metrics in Prometheus' text format. */
   text(): Promise<string>;
 }
@@ -67,6 +70,8 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
   answers.register(registry);
   const mcp = createMcpMeter();
   mcp.register(registry);
+  const graphql = createGraphqlMeter();
+  graphql.register(registry);
   upstream.register(registry);
   addGauge(registry, {
     name: 'build_info',
@@ -121,6 +126,7 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
     contentType: registry.contentType,
     recordAnswer: (answer) => answers.record(answer),
     recordMcpCall: (tool, outcome) => mcp.record(tool, outcome),
+    graphql,
     async text() {
       // Registered at the first scrape: the process metrics bring observers of the event loop and the garbage collector.
       if (!watchingProcess) collectDefaultMetrics({ register: registry });

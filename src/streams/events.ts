@@ -71,6 +71,22 @@ class FinishedEvent implements SharedEvent {
 /** An event from its JSON text. `json` must hold no line break: SSE carries it in one `data:` line. */
 export const createSharedEvent = (parts: SharedEventParts): SharedEvent => new FinishedEvent(parts);
 
+/** One named Server-Sent Event of another protocol, for clients of that transport alone. */
+export const sseEvent = ({
+  type,
+  json,
+  name,
+  conflationKey = null,
+}: {
+  readonly type: SharedEvent['type'];
+  readonly json: string;
+  readonly name: string;
+  readonly conflationKey?: string | null;
+}): SharedEvent => {
+  const sse = Buffer.from(`event: ${name}\ndata: ${json}\n\n`);
+  return { type, json, conflationKey, sse, frame: sse };
+};
+
 export interface EventSource {
   readonly topic: StreamTopic;
   /** The exchange name that was asked for. */

@@ -70,6 +70,7 @@ export interface HubStats {
     readonly state: string;
     readonly subscribers: number;
     readonly lastItemAt: number | null;
+    readonly reconnects?: number | undefined;
   }[];
 }
 

@@ -176,11 +176,12 @@ class Hub implements StreamHub, LiveTickers {
       subscribers: this.#subscribers,
       ...counters,
       bookResyncs,
-      feeds: topics.map(({ topic, status, members, lastItemAt }) => ({
+      feeds: topics.map(({ topic, status, members, lastItemAt, reconnects }) => ({
         topic,
         state: status.state,
         subscribers: members,
         lastItemAt,
+        reconnects,
       })),
     };
   }

@@ -44,6 +44,26 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/v1/status': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * How the server and its exchanges are
+     * @description Made from memory: asks no exchange. Whether traffic may be sent here, /v1/health/ready says.
+     */
+    get: operations['getStatus'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/v1/markets/ticker': {
     parameters: {
       query?: never;
@@ -353,9 +373,22 @@ export interface components {
       waiting_for: string | null;
       error: string | null;
     };
+    BackfillCounts: {
+      queued: number;
+      running: number;
+      waiting: number;
+      failed: number;
+    };
     Backfills: {
       /** @description Newest first, at most 200 */
       backfills: components['schemas']['Backfill'][];
+    };
+    /** @description Requests that this server may still send it */
+    BudgetStatus: {
+      limit: number;
+      remaining: number;
+      /** @description The window of the budget at most */
+      resets_in_ms: number | null;
     };
     CacheCheck: {
       /**
@@ -481,8 +514,57 @@ export interface components {
       /** @description When it was met, ms since the epoch */
       last_error_at: number | null;
     };
+    ExchangeStatus: {
+      /**
+       * @description The name that is enabled
+       * @example binance
+       */
+      id: string;
+      ccxt_id: string;
+      /**
+       * @description As /v1/health/ready says
+       * @enum {string}
+       */
+      state: 'idle' | 'loading' | 'ok' | 'cooling_down' | 'failing' | 'restarting';
+      feeds: components['schemas']['FeedCounts'];
+      /** @description Of the feed that has been silent longest; null without feeds */
+      oldest_tick_age_ms: number | null;
+      budget: components['schemas']['BudgetStatus'];
+      /** @description Until requests leave again; 0: they do */
+      cooldown_ms: number;
+      /** @enum {string} */
+      circuit: 'closed' | 'open' | 'half_open';
+      markets_age_ms: number | null;
+      /** @description Of the feeds that it has now */
+      reconnects: number;
+      /** @description The latest fault while nothing has succeeded since */
+      last_error: {
+        code: string;
+        detail: string | null;
+        /**
+         * @description Milliseconds since the epoch
+         * @example 1699000000000
+         */
+        at: number;
+      } | null;
+    };
     Exchanges: {
       exchanges: components['schemas']['Exchange'][];
+    };
+    Features: {
+      store: boolean;
+      backfill_api: boolean;
+      auth: boolean;
+      graphql: boolean;
+      udf: boolean;
+      dashboard: boolean;
+    };
+    /** @description Live streams of this exchange by their state */
+    FeedCounts: {
+      live: number;
+      polling: number;
+      reconnecting: number;
+      stale: number;
     };
     Gap: {
       /**
@@ -508,6 +590,14 @@ export interface components {
       uptime: number;
       /** @example 0.1.0 */
       version: string;
+    };
+    LedgerStatus: {
+      /** @enum {string} */
+      state: 'ok' | 'degraded' | 'disabled';
+      series: number | null;
+      candles: number | null;
+      bytes: number | null;
+      jobs: components['schemas']['BackfillCounts'];
     };
     Market: {
       /**
@@ -684,6 +774,21 @@ export interface components {
     Revisions: {
       /** @description What was replaced, newest first */
       revisions: components['schemas']['Revision'][];
+    };
+    Status: {
+      version: string;
+      /** @description Seconds since the start */
+      uptime: number;
+      /** @description Simulated venues stand in for the real ones */
+      sandbox: boolean;
+      features: components['schemas']['Features'];
+      exchanges: components['schemas']['ExchangeStatus'][];
+      /** @description null where no candles are kept */
+      ledger: components['schemas']['LedgerStatus'] | null;
+      /** @description null on a single server */
+      cluster: {
+        [key: string]: unknown;
+      } | null;
     };
     StoreCheck: {
       /**
@@ -905,6 +1010,172 @@ export interface operations {
         };
         content: {
           'application/json': components['schemas']['Readiness'];
+        };
+      };
+    };
+  };
+  getStatus: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description How the server and its exchanges are */
+      200: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Status'];
+        };
+      };
+      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
+      406: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `uri_too_long`: Shorten the query. */
+      414: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling. */
+      429: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
+      431: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
+      500: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
+       *
+       *     `shutting_down`: Ask again: a balancer sends you to another server.
+       */
+      503: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
         };
       };
     };

@@ -64,6 +64,11 @@ const BAD: readonly (readonly [rule: string, path: string, text: string])[] = [
   ['package-ccxt', 'src/http/venue.ts', "import ccxt from 'ccxt'; export const b = ccxt;"],
   ['package-ioredis', 'src/http/redis.ts', "import { Redis } from 'ioredis'; export const b = Redis;"],
   ['package-pg', 'src/ledger/pg.ts', "import pg from 'pg'; export const b = pg;"],
+  [
+    'package-graphql-ws',
+    'src/streams/ws.ts',
+    "import { makeServer } from 'graphql-ws'; export const b = makeServer;",
+  ],
   ['package-prom-client', 'src/http/prom.ts', "import { Gauge } from 'prom-client'; export const b = Gauge;"],
   [
     'package-fastify|fastify-plugin|@fastify',
@@ -86,6 +91,11 @@ const BAD: readonly (readonly [rule: string, path: string, text: string])[] = [
     'sandbox-when-wanted',
     'src/app/drivers.ts',
     "import { a } from '../sandbox/sandbox.js'; export const b = a;",
+  ],
+  [
+    'graphql-when-wanted',
+    'src/http/operations.ts',
+    "import { execute } from 'graphql'; export const b = execute;",
   ],
   ['schemas-zod', 'src/schemas/events.ts', "import { once } from 'node:events'; export const b = once;"],
   ['lib-node', 'src/lib/zod.ts', "import { z } from 'zod'; export const b = z;"],

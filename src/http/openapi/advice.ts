@@ -24,6 +24,31 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     advice: 'Correct the parameters named in errors.',
     details: { errors: [{ parameter: 'exchange', reason: 'is required, for example binance' }] },
   },
+  graphql_parse_failed: {
+    meaning: 'A GraphQL document is not written as GraphQL, or has too many tokens',
+    detail: 'Syntax Error: Expected Name, found <EOF>.',
+    advice: 'Correct the document at the place that locations name.',
+  },
+  graphql_validation_failed: {
+    meaning: 'A GraphQL document asks for what the schema does not have',
+    detail: 'Cannot query field "price" on type "Ticker".',
+    advice: 'Correct the document by /schema.graphql.',
+  },
+  query_too_complex: {
+    meaning: 'A GraphQL operation passes a limit; `limit` is the number that is allowed',
+    detail: 'The operation has 41 aliases, fragments expanded; at most 30 are allowed (GRAPHQL_MAX_ALIASES).',
+    advice: 'Ask for less at once, or for many markets by one `tickers` field.',
+  },
+  batch_not_allowed: {
+    meaning: 'A GraphQL request holds more operations than this server takes at once',
+    detail: 'A request may hold at most 1 operation (GRAPHQL_MAX_BATCH).',
+    advice: 'Send each operation by itself.',
+  },
+  persisted_query_not_found: {
+    meaning: 'This server does not know the hash of a persisted GraphQL query; comes with status 200',
+    detail: 'PersistedQueryNotFound',
+    advice: 'Send the text with the hash; clients with automatic persisted queries do so by themselves.',
+  },
   unknown_exchange: {
     meaning: 'CCXT has no exchange of this name',
     detail: 'No exchange is called binanse. Did you mean binance?',
@@ -137,6 +162,11 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'The URL is longer than 2048 characters',
     detail: 'The URL is longer than 2048 characters.',
     advice: 'Shorten the query.',
+  },
+  unsupported_media_type: {
+    meaning: 'The body is of a type that the address does not read',
+    detail: 'GraphQL takes bodies of application/json only.',
+    advice: 'Send JSON with Content-Type: application/json.',
   },
   expectation_failed: {
     meaning: 'The `Expect` header asks for what this server does not do',

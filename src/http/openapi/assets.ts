@@ -1,4 +1,4 @@
-/** The scripts and styles of Swagger UI and ReDoc, from their packages. Only the build needs them. */
+/** The scripts and styles of Swagger UI, ReDoc and GraphiQL, from their packages. Only the build needs them. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
@@ -24,4 +24,15 @@ export const redocBundle = async (): Promise<Buffer> =>
 export const redocLicences = async (): Promise<Readonly<Record<string, Buffer>>> => ({
   'redoc/redoc.LICENSE.txt': await redocFile('LICENSE'),
   'redoc/redoc.standalone.js.LICENSE.txt': await redocFile('bundles/redoc.standalone.js.LICENSE.txt'),
+});
+
+/** GraphiQL with the React that it runs on: the last versions that run from a script of the page's own server. */
+export const graphiqlAsset = (name: 'graphiql.min.js' | 'graphiql.min.css'): Promise<Buffer> =>
+  readFile(inPackage('graphiql', name));
+export const reactAsset = (name: 'react' | 'react-dom'): Promise<Buffer> =>
+  readFile(inPackage(name, `umd/${name}.production.min.js`));
+
+export const graphiqlLicences = async (): Promise<Readonly<Record<string, Buffer>>> => ({
+  'graphiql/graphiql.LICENSE.txt': await readFile(inPackage('graphiql', 'LICENSE')),
+  'graphiql/react.LICENSE.txt': await readFile(inPackage('react', 'LICENSE')),
 });

@@ -24,6 +24,18 @@ export const DOCUMENTS = {
   '/redoc': { file: 'redoc/index.html', type: HTML_TYPE },
   '/redoc/start.js': { file: 'redoc/start.js', type: SCRIPT_TYPE },
   '/redoc/redoc.standalone.js': { file: 'redoc/redoc.standalone.js', type: SCRIPT_TYPE },
+  '/graphiql': { file: 'graphiql/index.html', type: HTML_TYPE },
+  '/graphiql/start.js': { file: 'graphiql/start.js', type: SCRIPT_TYPE },
+  '/graphiql/graphiql.min.js': { file: 'graphiql/graphiql.min.js', type: SCRIPT_TYPE },
+  '/graphiql/graphiql.min.css': { file: 'graphiql/graphiql.min.css', type: STYLE_TYPE },
+  '/graphiql/react.production.min.js': { file: 'graphiql/react.production.min.js', type: SCRIPT_TYPE },
+  '/graphiql/react-dom.production.min.js': {
+    file: 'graphiql/react-dom.production.min.js',
+    type: SCRIPT_TYPE,
+  },
 } as const satisfies Record<string, DocumentFile>;
+
+/** The page for trying GraphQL out, with its parts. */
+export const isGraphiql = (url: string): boolean => url.startsWith('/graphiql');
 
 export type DocumentUrl = keyof typeof DOCUMENTS;

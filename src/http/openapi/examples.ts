@@ -22,6 +22,42 @@ const BACKFILL = {
 export const CSV_EXAMPLE = `timestamp,open,high,low,close,volume,closed\r\n${timestamp},42500,42600,42400,42505.5,12.25,true\r\n`;
 
 export const EXAMPLES: Readonly<Record<string, unknown>> = {
+  getStatus: {
+    version: '0.1.0',
+    uptime: 123.45,
+    sandbox: false,
+    features: {
+      store: true,
+      backfill_api: false,
+      auth: false,
+      graphql: true,
+      udf: false,
+      dashboard: false,
+    },
+    exchanges: [
+      {
+        id: 'binance',
+        ccxt_id: 'binance',
+        state: 'ok',
+        feeds: { live: 2, polling: 0, reconnecting: 0, stale: 0 },
+        oldest_tick_age_ms: 412,
+        budget: { limit: 100, remaining: 97, resets_in_ms: 60_000 },
+        cooldown_ms: 0,
+        circuit: 'closed',
+        markets_age_ms: 81_000,
+        reconnects: 0,
+        last_error: null,
+      },
+    ],
+    ledger: {
+      state: 'ok',
+      series: 3,
+      candles: 120_000,
+      bytes: 9_437_184,
+      jobs: { queued: 0, running: 1, waiting: 0, failed: 0 },
+    },
+    cluster: null,
+  },
   getHealth: { status: 'ok', uptime: 123.45, version: '0.1.0' },
   getReadiness: {
     status: 'ready',

@@ -54,6 +54,32 @@ export const redocStart = `Redoc.init('openapi.json', {
 }, document.getElementById('redoc'));
 `;
 
+export const graphiqlPage = page('GraphiQL', {
+  head: `<link rel="icon" href="data:,">
+<link rel="stylesheet" href="graphiql/graphiql.min.css">
+<style>body { margin: 0 } #graphiql { height: 100vh }</style>
+`,
+  body: `<div id="graphiql"></div>
+<script src="graphiql/react.production.min.js"></script>
+<script src="graphiql/react-dom.production.min.js"></script>
+<script src="graphiql/graphiql.min.js"></script>
+<script src="graphiql/start.js"></script>`,
+});
+
+/** Headers, a key perhaps, stay in the page's memory. */
+export const graphiqlStart = `const url = new URL('graphql', location.href);
+const socket = new URL(url);
+socket.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+ReactDOM.createRoot(document.getElementById('graphiql')).render(
+  React.createElement(GraphiQL, {
+    fetcher: GraphiQL.createFetcher({ url: url.href, subscriptionUrl: socket.href }),
+    defaultQuery: '{ ticker(exchange: "binance", symbol: "BTC/USDT") { bid ask last meta { source ageMs } } }',
+    shouldPersistHeaders: false,
+    defaultEditorToolsVisibility: true,
+  }),
+);
+`;
+
 const escape = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 

@@ -17,6 +17,8 @@ const MAX_AGE_S = 3600;
 export interface DocsRouteOptions {
   /** Path of the folder that the build wrote. */
   readonly folder: string;
+  /** Addresses that this server does not have. */
+  readonly without: (url: string) => boolean;
 }
 
 interface Loaded {
@@ -49,9 +51,10 @@ const createLoader = (folder: string): ((file: string) => Promise<Loaded>) => {
   };
 };
 
-export const docsRoutes: FastifyPluginCallback<DocsRouteOptions> = (app, { folder }, done) => {
+export const docsRoutes: FastifyPluginCallback<DocsRouteOptions> = (app, { folder, without }, done) => {
   const load = createLoader(folder);
   for (const [url, { file, type }] of Object.entries<DocumentFile>(DOCUMENTS)) {
+    if (without(url)) continue;
     app.get(url, { schema: { hide: true } }, async (request: FastifyRequest, reply: FastifyReply) => {
       const compressed = prefersGzip(request.headers['accept-encoding']);
       const { body, etag } = await load(compressed ? `${file}.gz` : file);

@@ -20,13 +20,16 @@ import { Outbox, type ClientSocket, type EventSource, type OutboxShared, type Wi
 
 /** Close codes of RFC 6455: policy, fault, restart, try again. */
 export const CLOSE = { policy: 1008, fault: 1011, restart: 1012, tryAgain: 1013 } as const;
-export type CloseCode = (typeof CLOSE)[keyof typeof CLOSE];
+/** One of these, or of a subprotocol (4000 to 4999). */
+export type CloseCode = number;
 
 /** What a connection needs of its transport. */
 export interface Peer {
   readonly wire: Wire;
   /** Whether there are pings, whose pongs the transport reports with `Connection.pong()`. SSE has none. */
   readonly pings: boolean;
+  /** In place of the heartbeat that all others get; null: none. */
+  readonly heartbeat?: SharedEvent | null | undefined;
   ping(): void;
   /** Ends in order, behind what was written. On SSE the code is without meaning. */
   end(code: CloseCode, reason: string): void;
@@ -95,6 +98,12 @@ export class Connection {
   /** `source` is the subscription an event came through; null for what the client asked for itself. */
   deliver(event: SharedEvent, source: EventSource | null): void {
     if (this.#outbox?.push(event, source) === false) this.#drop();
+  }
+
+  /** A sign of life: `event`, or what this transport has in its place. */
+  beat(event: SharedEvent): void {
+    const own = this.#peer?.heartbeat;
+    if (own !== null) this.deliver(own ?? event, null);
   }
 
   pong(): void {

@@ -105,7 +105,7 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
       ...(sandbox ? { sandbox } : {}),
     });
     const event = createSharedEvent({ type: 'heartbeat', json, conflationKey: 'heartbeat' });
-    for (const connection of attached) connection.deliver(event, null);
+    for (const connection of attached) connection.beat(event);
   }, heartbeatMs);
   heartbeat.unref();
 

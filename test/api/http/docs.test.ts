@@ -60,6 +60,7 @@ describe('the OpenAPI document', () => {
       '/v1/markets/orderbook',
       '/v1/markets/ticker',
       '/v1/markets/trades',
+      '/v1/status',
       '/v1/stream/ticker',
       '/v1/tickets',
     ]);
@@ -105,6 +106,13 @@ describe('the OpenAPI document', () => {
       'request_timeout',
       'payload_too_large',
       'expectation_failed',
+      // Of GraphQL, which has a schema of its own.
+      'graphql_parse_failed',
+      'graphql_validation_failed',
+      'query_too_complex',
+      'batch_not_allowed',
+      'persisted_query_not_found',
+      'unsupported_media_type',
     ];
     expect([...codes].sort()).toEqual(
       Object.keys(ERROR_CODES)

@@ -130,8 +130,35 @@ const OF_ACCESS = [
 type Provoked = Exclude<ErrorCode, (typeof OF_ACCESS)[number]>;
 const isProvoked = (code: ErrorCode): code is Provoked => !(OF_ACCESS as readonly ErrorCode[]).includes(code);
 
+/** What GraphQL tells of a document, in the words of a problem. */
+const graphqlFault = async (query: unknown): Promise<Problem> => {
+  const { app } = await fakeApp({ STORE_URL: 'none' });
+  const payload = JSON.stringify(query);
+  const headers = { 'content-type': 'application/json' };
+  const answer = await app.inject({ method: 'POST', url: '/graphql', headers, payload });
+  const [error] = answer.json<{
+    errors: { message: string; extensions: { code: ErrorCode; request_id: string } }[];
+  }>().errors;
+  if (error === undefined) throw new Error('no error');
+  const { code, request_id } = error.extensions;
+  return toProblem(new AppError(code, error.message), { url: '/graphql', requestId: request_id });
+};
+const UNKNOWN_HASH = { persistedQuery: { version: 1, sha256Hash: '0'.repeat(64) } };
+
 const PROVOKED: Readonly<Record<Provoked, () => Promise<Problem>>> = {
   invalid_request: async () => problemAt((await fakeApp()).app, '/v1/markets/ticker?symbol=BTC/USDT'),
+  graphql_parse_failed: () => graphqlFault({ query: '{ ticker { ' }),
+  graphql_validation_failed: () =>
+    graphqlFault({ query: '{ ticker(exchange: "binance", symbol: "BTC/USDT") { price } }' }),
+  query_too_complex: () =>
+    graphqlFault({ query: `{ ${Array.from({ length: 41 }, (_, i) => `a${i}: __typename`).join(' ')} }` }),
+  batch_not_allowed: () => graphqlFault([{ query: '{ __typename }' }, { query: '{ __typename }' }]),
+  persisted_query_not_found: () => graphqlFault({ extensions: UNKNOWN_HASH }),
+  unsupported_media_type: async () => {
+    const { app } = await fakeApp();
+    const headers = { 'content-type': 'text/plain' };
+    return (await app.inject({ method: 'POST', url: '/graphql', headers, payload: 'query' })).json<Problem>();
+  },
   unknown_exchange: async () => problemAt((await fakeApp()).app, tickerOf('binanse', 'BTC/USDT')),
   exchange_not_enabled: async () => problemAt((await fakeApp()).app, tickerOf('okx', 'BTC/USDT')),
   symbol_not_found: async () => problemAt(await venueApp(), tickerOf('binance', 'BTC/USTD')),

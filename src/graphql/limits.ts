@@ -1,0 +1,56 @@
+/** Every bound of GraphQL in one place: those that are settings, and those that are not. */
+
+/** What the settings GRAPHQL_MAX_… say. */
+export interface GraphqlLimits {
+  /** Fields within fields. */
+  readonly depth: number;
+  /** Fields of a document, each spread of a fragment counted again. */
+  readonly fields: number;
+  readonly aliases: number;
+  /** Units that an operation may cost. */
+  readonly cost: number;
+  /** Operations of one request. */
+  readonly batch: number;
+}
+
+/** Bytes of a document. */
+export const MAX_DOCUMENT_BYTES = 16 * 1024;
+/** Bytes of an operation's variables as JSON. */
+export const MAX_VARIABLES_BYTES = 32 * 1024;
+/** Tokens of a document; the parser stops there. */
+export const MAX_TOKENS = 1_000;
+/** Fragments that a document defines. */
+export const MAX_FRAGMENTS = 20;
+/** Uses of fragments, named and inline, each use within a fragment counted with every use of that fragment. */
+export const MAX_FRAGMENT_USES = 60;
+/** Directives, counted like that. */
+export const MAX_DIRECTIVES = 20;
+/** Items of a list argument. */
+export const MAX_LIST_ITEMS = 100;
+/** Faults of a document that are told. */
+export const MAX_ERRORS = 10;
+
+/** Operations that ask for nothing but the schema: the usual introspection query is deep and long. */
+export const INTROSPECTION_LIMITS = { depth: 16, fields: 400, aliases: 30 } as const;
+/** Lists of the schema within one another (`fields { type { fields`): each multiplies the answer. */
+export const MAX_INTROSPECTION_LISTS = 2;
+
+/** Documents kept with what came of them, and characters of their text. */
+export const MAX_DOCUMENTS = 1_000;
+export const MAX_DOCUMENT_TEXT = 512 * 1024;
+/** Persisted queries that clients registered, and the longest of them in characters. */
+export const MAX_PERSISTED = 1_000;
+export const MAX_PERSISTED_LENGTH = 8 * 1024;
+
+/** Calls of one operation that run at the same time. */
+export const MAX_CALLS_AT_ONCE = 16;
+
+/** Operations that one WebSocket may have open. */
+export const MAX_OPERATIONS = 200;
+/** Characters of an operation's id. */
+export const MAX_ID_LENGTH = 64;
+/** Milliseconds from the upgrade to `connection_init`. */
+export const INIT_TIMEOUT = 3_000;
+
+/** Answers about the schema that are kept, of up to 100 kB each. */
+export const MAX_SCHEMA_ANSWERS = 16;

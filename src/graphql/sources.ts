@@ -1,0 +1,160 @@
+/** What the fields are resolved from: the same services as REST, their answers parsed once, with the truth beside them. */
+import type { Millis } from '../schemas/common.js';
+import type { ServerStatus } from '../schemas/status.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { MarketData, MarketQuery } from '../market-data/market-data-api.js';
+import { venueSource } from '../market-data/market-data-api.js';
+import { readInput } from '../invalid-input.js';
+import { coverageBodyOf } from '../ledger/coverage-body.js';
+import { noStore } from '../ledger/store-status.js';
+import {
+  coverageQuery,
+  marketsQuery,
+  ohlcvQuery,
+  orderBookQuery,
+  tickerQuery,
+  tradesQuery,
+} from '../schemas/query.js';
+import { PROVENANCE, type OperationContext, type Provenance } from './operation-context.js';
+
+export interface SourceDeps {
+  readonly marketData: MarketData;
+  /** null: no candles are kept. */
+  readonly ledger: Pick<Ledger, 'coverage'> | null;
+  readonly status: () => ServerStatus;
+  /** Simulated venues stand in for the real ones. */
+  readonly sandbox: boolean;
+  readonly now: () => Millis;
+}
+
+/** How long a page of markets is fresh: as REST says. */
+const MARKETS_FRESH_MS = 60_000;
+
+/** Arguments as they come of graphql-js. */
+export type Arguments = Readonly<Record<string, unknown>>;
+export type Answer = Readonly<Record<string, unknown>> & { readonly [PROVENANCE]: Provenance };
+
+/** The arguments in the words of a URL's query, whose schema judges them: null is left out, numbers are text. */
+const asQuery = (args: Arguments): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(args)
+      .filter(([, value]) => value !== null && value !== undefined)
+      .map(([name, value]) => [name, typeof value === 'number' ? String(value) : value]),
+  );
+
+export const readArguments = <T extends Parameters<typeof readInput>[0]>(schema: T, args: Arguments) =>
+  readInput(schema, asQuery(args), 'arguments');
+
+const bodies = new WeakMap<Buffer, Readonly<Record<string, unknown>>>();
+
+/** The body as an object, made once for all who are served the same bytes. */
+const parsed = (body: Buffer): Readonly<Record<string, unknown>> => {
+  const known = bodies.get(body);
+  if (known !== undefined) return known;
+  const value: unknown = JSON.parse(body.toString());
+  const made = Object.freeze({ ...(value as object) });
+  bodies.set(body, made);
+  return made;
+};
+
+/** `binance; via=rest` names binance; a simulated quote is the sandbox's. */
+const sourceNameOf = (source: string): string => source.split(';', 1)[0] ?? source;
+
+export class Sources {
+  readonly #deps: SourceDeps;
+
+  constructor(deps: SourceDeps) {
+    this.#deps = deps;
+  }
+
+  get sandbox(): boolean {
+    return this.#deps.sandbox;
+  }
+
+  now(): Millis {
+    return this.#deps.now();
+  }
+
+  async #market(query: MarketQuery, context: OperationContext): Promise<Answer> {
+    const { marketData } = this.#deps;
+    // Of an exchange that is not enabled there may be stored candles.
+    const { exchange } =
+      query.kind === 'ohlcv'
+        ? marketData.resolveStoredExchange(query.exchange)
+        : marketData.resolveExchange(query.exchange);
+    context.permit.requireExchange(exchange);
+    const asked = { ...query, client: context.client };
+    const answer = await context.once(query, () => marketData.get(asked, context.signal));
+    const { cache, receivedAt, freshUntil } = answer;
+    const provenance = { source: sourceNameOf(answer.source), cache, receivedAt, freshUntil };
+    const isLive = query.kind === 'ticker' ? marketData.livenessOf(query) : undefined;
+    context.used.push({ ...provenance, isLive, dataSource: answer.source });
+    return { ...parsed(answer.body), [PROVENANCE]: provenance };
+  }
+
+  async ticker(args: Arguments, context: OperationContext): Promise<Answer> {
+    return this.#market({ kind: 'ticker', ...readArguments(tickerQuery, args) }, context);
+  }
+
+  async ohlcv(args: Arguments, context: OperationContext): Promise<Answer> {
+    const query = readArguments(ohlcvQuery, args);
+    const asked = typeof args['limit'] === 'number' ? query.limit : undefined;
+    const limit = context.permit.candles(asked, query.limit);
+    return this.#market({ kind: 'ohlcv', ...query, limit }, context);
+  }
+
+  async orderBook(args: Arguments, context: OperationContext): Promise<Answer> {
+    return this.#market({ kind: 'orderbook', ...readArguments(orderBookQuery, args) }, context);
+  }
+
+  async trades(args: Arguments, context: OperationContext): Promise<Answer> {
+    return this.#market({ kind: 'trades', ...readArguments(tradesQuery, args) }, context);
+  }
+
+  async exchanges(context: OperationContext): Promise<readonly unknown[]> {
+    context.isPrivate = true;
+    return this.#deps.marketData.exchanges();
+  }
+
+  async markets(args: Arguments, context: OperationContext): Promise<Answer> {
+    const { marketData } = this.#deps;
+    const query = readArguments(marketsQuery, args);
+    const { exchange } = marketData.resolveExchange(query.exchange);
+    context.permit.requireExchange(exchange);
+    const askedAt = this.now();
+    const { page, loadedAt } = await context.limited(() => marketData.markets(query, context.signal));
+    const provenance: Provenance = {
+      source: this.#ownName(exchange),
+      cache: loadedAt >= askedAt ? 'MISS' : 'HIT',
+      receivedAt: loadedAt,
+      freshUntil: this.now() + MARKETS_FRESH_MS,
+    };
+    context.used.push({ ...provenance, dataSource: venueSource(exchange, 'rest', this.sandbox) });
+    return { ...page, [PROVENANCE]: provenance };
+  }
+
+  async coverage(args: Arguments, context: OperationContext): Promise<Answer> {
+    const { marketData, ledger } = this.#deps;
+    const { exchange: asked, symbol, interval, from, to } = readArguments(coverageQuery, args);
+    if (ledger === null) throw noStore();
+    const { name, exchange } = marketData.resolveStoredExchange(asked);
+    context.permit.requireExchange(exchange);
+    const found = await context.limited(() => ledger.coverage({ exchange, symbol, interval }, { from, to }));
+    return { ...coverageBodyOf(name, interval, found), [PROVENANCE]: this.#own(exchange, 'STORE', context) };
+  }
+
+  status(context: OperationContext): Answer {
+    return { ...this.#deps.status(), [PROVENANCE]: this.#own('server', 'LIVE', context) };
+  }
+
+  #ownName(exchange: string): string {
+    return this.#deps.sandbox ? 'sandbox' : exchange;
+  }
+
+  /** Of what is made for this one answer. */
+  #own(source: string, cache: 'STORE' | 'LIVE', context: OperationContext): Provenance {
+    context.isPrivate = true;
+    const at = this.now();
+    return { source: this.#ownName(source), cache, receivedAt: at, freshUntil: at };
+  }
+}

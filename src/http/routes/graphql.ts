@@ -1,0 +1,306 @@
+/**
+ * `/graphql` over HTTP, Server-Sent Events and WebSocket, and `/schema.graphql`. Everything that knows GraphQL is loaded
+ * with the first call: a server that nobody asks this way does not pay for it.
+ */
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
+import { AppError } from '../../errors.js';
+import type { EngineOptions, Executed, OperationRequest, Prepared } from '../../graphql/engine.js';
+import { untilLoaded } from '../../lib/once.js';
+import type { SocketServices } from '../../graphql/socket.js';
+import { clientOf } from '../client.js';
+import { identify, introspects, requireCaller, scopeFault, type CallerLimits } from '../graphql-caller.js';
+import {
+  asServedAnswer,
+  dataSourceOf,
+  GRAPHQL_PRESENTATION,
+  sendKept,
+  sendRefusal,
+  sendText,
+  type FinishedForm,
+} from '../graphql-answers.js';
+import { formsFor, operationInUrl, operationsInBody, readOperation } from '../graphql-request.js';
+import type { StreamingServices } from '../graphql-stream.js';
+import type { HotAnswers } from '../hot-answers.js';
+import { GRAPHQL_PROTOCOL, textOf, webSocketRoute, WebSocketPeer } from '../websocket.js';
+import { ownSource } from '../../market-data/market-data-api.js';
+import { createSubscriptionPlaces } from '../../streams/clients/subscriptions.js';
+
+type StreamOptions = Pick<StreamingServices, 'hub' | 'connections'>;
+
+export interface GraphqlRouteOptions extends Omit<EngineOptions, 'onBug'>, StreamOptions, CallerLimits {
+  readonly hotAnswers: HotAnswers;
+  /** The clock of durations. */
+  readonly monotonic: () => number;
+  readonly initTimeoutMs?: number | undefined;
+  /** Who may ask for the schema: everybody, nobody, or who brings a credential. */
+  readonly introspection: 'all' | 'none' | 'known';
+  /**
+   * Charges the operations of a request, 1 unit or more, before they are executed; the request itself is among them. Throws
+   * what refuses them.
+   */
+  readonly charge: (request: FastifyRequest, units: number) => void;
+  /** Whether requests are counted: an answer that costs more than its request is then not kept by its URL. */
+  readonly limited: boolean;
+}
+
+/** Characters of a JSON body beside its document and its variables. */
+const BODY_LIMIT = 64 * 1024;
+
+const load = async (options: GraphqlRouteOptions, onBug: (error: unknown) => void) => {
+  const [
+    { GraphqlEngine, isSubscription },
+    { createRenderings },
+    { GraphqlSocket },
+    { streamResult, streamSubscription },
+  ] = await Promise.all([
+    import('../../graphql/engine.js'),
+    import('../../graphql/rendering.js'),
+    import('../../graphql/socket.js'),
+    import('../graphql-stream.js'),
+  ]);
+  const engine = new GraphqlEngine({ ...options, onBug });
+  const { hub, marketData, connections, streamLimits, now, monotonic, initTimeoutMs } = options;
+  const { sandbox } = connections;
+  const services: SocketServices & StreamingServices = {
+    ...{ engine, hub, marketData, connections, sandbox, streamLimits, now, monotonic, initTimeoutMs },
+    renderings: createRenderings(engine),
+    places: createSubscriptionPlaces(),
+  };
+  return { engine, services, isSubscription, GraphqlSocket, streamResult, streamSubscription };
+};
+type Loaded = Awaited<ReturnType<typeof load>>;
+
+export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, options, done) => {
+  const { limits, charge, hotAnswers, limited, now, connections } = options;
+  const mayIntrospect = ({ principal }: FastifyRequest): boolean =>
+    introspects(options.introspection, principal);
+  const loaded = untilLoaded(() =>
+    load(options, (error) => {
+      app.logBug(error);
+    }),
+  );
+  app.addHook('onRequest', hotAnswers.hook);
+  // What is not JSON is not read: forms and plain text could be sent by any page without asking (CSRF).
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'string', bodyLimit: BODY_LIMIT * limits.batch },
+    (_request, body, parsed) => {
+      parsed(null, body);
+    },
+  );
+  app.addContentTypeParser('*', (_request, _payload, parsed) => {
+    parsed(
+      new AppError('unsupported_media_type', 'GraphQL takes bodies of application/json only.'),
+      undefined,
+    );
+  });
+
+  /** What a finished answer leaves in. */
+  const formOf = (request: FastifyRequest): FinishedForm => {
+    const { finished, stream } = formsFor(request.headers.accept);
+    if (finished !== null) return finished;
+    if (stream) return 'application/json';
+    throw new AppError(
+      'not_acceptable',
+      'This address answers with application/json, application/graphql-response+json or text/event-stream.',
+    );
+  };
+
+  const refuse = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { engine, thrown }: { readonly engine: Loaded['engine']; readonly thrown: unknown },
+  ): FastifyReply => {
+    const { fault, errors } = engine.refused(thrown, request.id);
+    // Before GraphQL, and those that HTTP has a status for: as everywhere else.
+    if (fault.code === 'payload_too_large' || fault.status === 429 || fault.status >= 500) throw fault;
+    const form = formOf(request);
+    return sendRefusal(request, reply, {
+      fault,
+      errors,
+      form,
+      mustFail: formsFor(request.headers.accept).streamFirst,
+    });
+  };
+
+  const callerOf = (request: FastifyRequest) => ({
+    client: clientOf(request),
+    signal: request.signal,
+    requestId: request.id,
+    permit: app.permitOf(request),
+  });
+
+  const sendExecuted = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { executed, prepared }: { readonly executed: Executed; readonly prepared: Prepared },
+  ): FastifyReply => {
+    const form = formOf(request);
+    const { json, kept, used } = executed;
+    if (!kept || request.method !== 'GET' || form !== 'application/json')
+      return sendText(reply, { json, form, source: dataSourceOf(used, connections.sandbox) });
+    const answer = asServedAnswer(executed);
+    // Answered by its URL, the operation would cost no more than the request.
+    // The plans of callers who are known differ: what one may have, another may not.
+    if (app.access === null && (!limited || prepared.units === 1))
+      hotAnswers.remember(request, {
+        answer,
+        exchange: used.length === 1 ? (used[0]?.source ?? '') : 'several',
+        presentation: GRAPHQL_PRESENTATION,
+        isLive: () => used.some(({ isLive }) => isLive?.() === true),
+      });
+    return sendKept(request, reply, { answer, at: now() });
+  };
+
+  /** One operation of a request: refused, streamed, or executed. */
+  const serve = async (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    asked: OperationRequest,
+  ): Promise<FastifyReply> => {
+    const parts = await loaded();
+    const { engine, services } = parts;
+    let prepared: Prepared;
+    try {
+      prepared = engine.prepare(asked, { introspection: mayIntrospect(request) });
+      charge(request, prepared.units);
+      if (request.units !== null) request.units = prepared.units;
+    } catch (thrown) {
+      return refuse(request, reply, { engine, thrown });
+    }
+    const { stream, streamFirst, finished } = formsFor(request.headers.accept);
+    if (parts.isSubscription(prepared)) {
+      try {
+        const lacking = scopeFault(request.principal, 'stream:read');
+        if (lacking !== undefined) throw lacking;
+        if (stream) return await parts.streamSubscription(request, reply, { services, prepared });
+        throw new AppError(
+          'invalid_request',
+          'A subscription needs WebSocket, or Accept: text/event-stream.',
+        );
+      } catch (thrown) {
+        return refuse(request, reply, { engine, thrown });
+      }
+    }
+    if (finished === null && !stream) formOf(request);
+    const executed = await engine.execute(prepared, callerOf(request));
+    if (!streamFirst) return sendExecuted(request, reply, { executed, prepared });
+    return parts.streamResult(request, reply, {
+      ...{ connections, json: executed.json },
+      source: ownSource(connections.sandbox),
+    });
+  };
+
+  /** The operations of a batch, one after the other charged, together executed; each has its own errors. */
+  const serveBatch = async (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    items: readonly unknown[],
+  ): Promise<FastifyReply> => {
+    const { engine, isSubscription } = await loaded();
+    const form = formOf(request);
+    const prepared = items.map((item) => {
+      try {
+        const one = engine.prepare(readOperation(item), { introspection: mayIntrospect(request) });
+        if (!isSubscription(one)) return one;
+        throw new AppError('invalid_request', 'A batch holds no subscriptions.');
+      } catch (thrown) {
+        return engine.refused(thrown, request.id);
+      }
+    });
+    const units = prepared.reduce((sum, one) => sum + ('units' in one ? one.units : 1), 0);
+    charge(request, units);
+    if (request.units !== null) request.units = units;
+    const results = await Promise.all(
+      prepared.map(async (one) =>
+        'units' in one
+          ? (await engine.execute(one, callerOf(request))).json
+          : JSON.stringify({ errors: one.errors }),
+      ),
+    );
+    return sendText(reply, { json: `[${results.join(',')}]`, form });
+  };
+
+  const socket = webSocketRoute({
+    sandbox: connections.sandbox,
+    async prepare(request) {
+      const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim());
+      if (!offered.includes(GRAPHQL_PROTOCOL))
+        throw new AppError('invalid_request', `This address speaks ${GRAPHQL_PROTOCOL}.`, {
+          errors: [{ parameter: 'Sec-WebSocket-Protocol', reason: `must hold ${GRAPHQL_PROTOCOL}` }],
+        });
+      const parts = await loaded();
+      const client = clientOf(request);
+      const connection = connections.admit('websocket', request.raw.socket, client);
+      return { parts, client, connection, request, anybody: app.callerOf(request) };
+    },
+    begin(ws, { parts, client, connection, request, anybody }, { requestId }) {
+      const session = new parts.GraphqlSocket(parts.services, {
+        ...{ connection, client, requestId },
+        authenticate: (payload) =>
+          identify({
+            ...options,
+            access: app.access,
+            request,
+            anybody,
+            payload,
+            rule: options.introspection,
+          }),
+      });
+      ws.on('pong', () => connection.pong());
+      ws.on('message', (data, isBinary) => {
+        session.receive(textOf(data, isBinary));
+      });
+      connection.attach(() => new GraphqlPeer(ws));
+    },
+  });
+
+  app.route({
+    method: 'GET',
+    url: '/graphql',
+    exposeHeadRoute: false,
+    schema: { hide: true },
+    // A WebSocket brings its credential with connection_init at the latest; whoever only asks brings it now.
+    config: { webSocket: true, credentialLater: true },
+    async preHandler(request, reply) {
+      if (request.ws) await socket.preHandler.call(app, request, reply);
+      else requireCaller(app.access, request);
+    },
+    wsHandler: socket.wsHandler,
+    handler: async (request, reply) => {
+      let asked: OperationRequest;
+      try {
+        asked = operationInUrl(request.raw.url ?? '/');
+      } catch (thrown) {
+        return refuse(request, reply, { engine: (await loaded()).engine, thrown });
+      }
+      return serve(request, reply, asked);
+    },
+  });
+
+  app.post('/graphql', { schema: { hide: true } }, async (request, reply) => {
+    let read: { readonly batch: readonly unknown[] } | { readonly single: OperationRequest };
+    try {
+      const { batch, items } = operationsInBody(request.body, limits.batch);
+      read = batch ? { batch: items } : { single: readOperation(items[0]) };
+    } catch (thrown) {
+      return refuse(request, reply, { engine: (await loaded()).engine, thrown });
+    }
+    return 'batch' in read ? serveBatch(request, reply, read.batch) : serve(request, reply, read.single);
+  });
+
+  app.get('/schema.graphql', { schema: { hide: true } }, async (_request, reply) => {
+    const { engine } = await loaded();
+    return reply
+      .header('cache-control', 'public, max-age=3600')
+      .header('content-type', 'text/plain; charset=utf-8')
+      .send(engine.sdl);
+  });
+  done();
+};
+
+/** Heartbeats are no messages of this protocol; pings find dead peers. */
+class GraphqlPeer extends WebSocketPeer {
+  readonly heartbeat = null;
+}

@@ -1,0 +1,105 @@
+// Each attack is refused before graphql-js validates or executes anything, and costs what a request costs.
+import { execute, getIntrospectionQuery, validate } from 'graphql';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { GraphqlEngine, type OperationRequest } from '../../../src/graphql/engine.js';
+import { PERMITS_ALL } from '../../../src/access/permit.js';
+import { Refusal } from '../../../src/graphql/faults.js';
+import type { AppError } from '../../../src/errors.js';
+import { FakeMarketData, NOW } from '../../unit/mcp/fake-market-data.js';
+import { ATTACKS } from '../../support/graphql-attacks.js';
+
+const calls = { validate: 0, execute: 0 };
+const refused: string[] = [];
+
+const makeEngine = (): GraphqlEngine =>
+  new GraphqlEngine({
+    marketData: new FakeMarketData(),
+    ledger: null,
+    status: () => {
+      throw new Error('not asked for');
+    },
+    sandbox: false,
+    now: () => NOW,
+    limits: { depth: 8, fields: 200, aliases: 30, cost: 1000, batch: 1 },
+    persisted: { mode: 'auto', documents: new Map() },
+    requestTimeoutMs: 1000,
+    meter: {
+      operation: () => undefined,
+      refusal: (limit) => refused.push(limit),
+      watch: () => undefined,
+    },
+    onBug: (error) => {
+      throw error;
+    },
+    spies: {
+      validate: (...args) => {
+        calls.validate += 1;
+        return validate(...args);
+      },
+      execute: (args) => {
+        calls.execute += 1;
+        return execute(args);
+      },
+    },
+  });
+
+let engine: GraphqlEngine;
+beforeEach(() => {
+  calls.validate = calls.execute = 0;
+  refused.length = 0;
+  engine = makeEngine();
+});
+
+const faultOf = (request: OperationRequest): AppError => {
+  try {
+    engine.prepare(request, { introspection: true });
+  } catch (thrown) {
+    if (thrown instanceof Refusal) return thrown.fault;
+    throw thrown;
+  }
+  throw new Error('was not refused');
+};
+
+describe('before validation', () => {
+  test.each(ATTACKS.map((attack) => [attack.name, attack] as const))(
+    '%s',
+    (_name, { request, code, validated }) => {
+      expect(faultOf(request).code).toBe(code);
+      expect(calls).toEqual({ validate: validated === true ? 1 : 0, execute: 0 });
+      expect(refused).toHaveLength(1);
+    },
+  );
+
+  test('a refused document is not looked at again', () => {
+    const [attack] = ATTACKS;
+    if (attack === undefined) throw new Error('there are attacks');
+    const faults = Array.from({ length: 100 }, () => faultOf(attack.request));
+    expect(new Set(faults).size).toBe(1);
+    expect(refused).toHaveLength(100);
+  });
+});
+
+test('the usual question about the schema is validated, executed and then remembered', async () => {
+  const caller = { client: 'a', signal: new AbortController().signal, requestId: 'r', permit: PERMITS_ALL };
+  const ask = () =>
+    engine.execute(engine.prepare({ query: getIntrospectionQuery() }, { introspection: true }), caller);
+  const [first, again] = [await ask(), await ask()];
+  expect(again.json).toBe(first.json);
+  expect(calls).toEqual({ validate: 1, execute: 1 });
+});
+
+test('a text is validated once', () => {
+  for (let i = 0; i < 3; i++) engine.prepare({ query: '{ __typename }' }, { introspection: true });
+  expect(calls.validate).toBe(1);
+});
+
+test('names such as __proto__ are names like others', () => {
+  const variables = JSON.parse('{"__proto__": {"polluted": true}, "constructor": 1}') as Record<
+    string,
+    unknown
+  >;
+  for (const query of ['{ __proto__ }', '{ constructor }', 'query __proto__ { toString }'])
+    expect(faultOf({ query, variables }).code).toBe('graphql_validation_failed');
+  expect(engine.prepare({ query: '{ __typename }', variables }, { introspection: true }).values).toEqual({});
+  expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+});
