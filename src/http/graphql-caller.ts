@@ -94,7 +94,7 @@ export const identify = async (introduction: Introduction): Promise<SocketCaller
   const principal = access === null ? null : await principalOf(access, introduction);
   if (principal !== null && principal.faultAt(now()) !== null)
     throw new AppError('credentials_revoked', 'The credential has ended.');
-  const limited = streamLimits.open(request, principal);
+  const limited = streamLimits.open({ client: clientOf(request), socket: request.raw.socket }, principal);
   const caller = principal === null ? anybody : { principal, client: anybody.client };
   return {
     introspection: introspects(rule, principal),

@@ -86,7 +86,7 @@ export const streamSubscription = async (
   const question = questionOf(engine.schema, prepared);
   const { exchange } = marketData.resolveExchange(question.exchange);
   request.exchangeId = exchange;
-  const limited = services.streamLimits.open(request, request.principal);
+  const limited = services.streamLimits.open({ client, socket: request.raw.socket }, request.principal);
   const connection = admitted(limited, () => connections.admit('sse', request.raw.socket, client));
   const leaving = new AbortController();
   const { rendering, release } = renderings.take(prepared);
