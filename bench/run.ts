@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fanout } from './figures/fanout.js';
 import { PYTHON, PYTHON_PACKAGES, cachedAnswers } from './figures/http.js';
+import { graphql } from './figures/graphql.js';
 import { latency } from './figures/latency.js';
 import { ledger } from './figures/ledger.js';
 import { ledgerLoad } from './figures/ledger-load.js';
@@ -18,10 +19,13 @@ import { stopAll } from './lib/processes.js';
 import { machine, table } from './lib/report.js';
 
 const FIGURES: readonly Figure[] = [
-  ...[cachedAnswers, fanout, memory, latency, start, miss, ledger, ledgerLoad, scale],
+  ...[cachedAnswers, fanout, memory, latency, start, miss, ledger, ledgerLoad, graphql, scale],
 ];
 /** Words that stand for several ids. */
-const GROUPS: ReadonlyMap<string, readonly Figure[]> = new Map([['LEDGER', [ledger, ledgerLoad]]]);
+const GROUPS: ReadonlyMap<string, readonly Figure[]> = new Map([
+  ['LEDGER', [ledger, ledgerLoad]],
+  ['GRAPHQL', [graphql]],
+]);
 /** A program, what proves that it is there, and Debian's packages that bring it. */
 const NEEDS = [
   ['wrk', ['--version'], 'wrk'],
@@ -52,7 +56,7 @@ const unknown = arguments_.filter(
 );
 if (unknown.length > 0) {
   console.error(
-    `usage: npm run bench [-- <id> ...]; ids: ${FIGURES.flatMap(({ ids }) => ids).join(' ')}, or ledger for L1a to L4`,
+    `usage: npm run bench [-- <id> ...]; ids: ${FIGURES.flatMap(({ ids }) => ids).join(' ')}, or ledger for L1a to L4, graphql for G1 to G3`,
   );
   process.exit(unknown.includes('--help') ? 0 : 2);
 }

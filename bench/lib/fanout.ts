@@ -72,7 +72,7 @@ export interface FanoutOptions {
   readonly port: number;
   readonly clients: number;
   /** Sent on connecting; none for the raw TCP floor. */
-  readonly request?: string;
+  readonly request?: string | Buffer;
   /** Sent after the first answer. */
   readonly second?: Buffer;
   readonly marker?: string;
@@ -89,7 +89,7 @@ export class Fanout {
 
   static async start({ port, clients, request, second, marker, stamp }: FanoutOptions): Promise<Fanout> {
     const file = join(scratch, `request-${port}-${performance.now()}`);
-    const parts = [Buffer.from(request ?? ''), ...(second ? [Buffer.from('\n====\n'), second] : [])];
+    const parts = [typeof request === 'object' ? request : Buffer.from(request ?? ''), ...(second ? [Buffer.from('\n====\n'), second] : [])];
     writeFileSync(file, Buffer.concat(parts));
     const argv = ['-c', '1', compiled(), '127.0.0.1', String(port), String(clients)];
     const texts = [marker ?? TICKER_MARKER, ...(stamp === undefined ? [] : [stamp])];
