@@ -111,7 +111,9 @@ const subscriptionEvent = async (context: Context, server: Running): Promise<Row
   );
   // An operation comes once its connection is acknowledged: behind the answer to the upgrade.
   const request = Buffer.concat([Buffer.from(upgrade), INIT_FRAME]);
-  const second = clientFrame(JSON.stringify({ id: '1', type: 'subscribe', payload: { query: SUBSCRIPTION } }));
+  const second = clientFrame(
+    JSON.stringify({ id: '1', type: 'subscribe', payload: { query: SUBSCRIPTION } }),
+  );
   const graphql = { port: server.port, clients, request, second, marker: '"type":"next"' };
   const plain = { port: server.port, clients, request: upgradeRequest(`/ws/ticker?${QUERY}`) };
   const settle = 2000;

@@ -89,7 +89,10 @@ export class Fanout {
 
   static async start({ port, clients, request, second, marker, stamp }: FanoutOptions): Promise<Fanout> {
     const file = join(scratch, `request-${port}-${performance.now()}`);
-    const parts = [typeof request === 'object' ? request : Buffer.from(request ?? ''), ...(second ? [Buffer.from('\n====\n'), second] : [])];
+    const parts = [
+      typeof request === 'object' ? request : Buffer.from(request ?? ''),
+      ...(second ? [Buffer.from('\n====\n'), second] : []),
+    ];
     writeFileSync(file, Buffer.concat(parts));
     const argv = ['-c', '1', compiled(), '127.0.0.1', String(port), String(clients)];
     const texts = [marker ?? TICKER_MARKER, ...(stamp === undefined ? [] : [stamp])];
