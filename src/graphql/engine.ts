@@ -26,7 +26,13 @@ import {
   TooComplex,
   type LimitName,
 } from './faults.js';
-import { MAX_CALLS_AT_ONCE, MAX_SCHEMA_ANSWERS, MAX_VARIABLES_BYTES, type GraphqlLimits } from './limits.js';
+import {
+  MAX_CALLS_AT_ONCE,
+  MAX_LIST_ITEMS,
+  MAX_SCHEMA_ANSWERS,
+  MAX_VARIABLES_BYTES,
+  type GraphqlLimits,
+} from './limits.js';
 import { OperationContext, type UsedAnswer } from './operation-context.js';
 import { createPersisted, type PersistedDeps } from './persisted.js';
 import { buildSchema } from './schema/build.js';
@@ -136,6 +142,7 @@ export class GraphqlEngine {
       this.meter.refusal('bytes');
       throw new AppError('payload_too_large', `Variables may have at most ${MAX_VARIABLES_BYTES} bytes.`);
     }
+    this.#boundLists(variables);
     const known = this.#documents.read(text, { introspection });
     const operation = this.#operationIn(known, operationName);
     const coerced = getVariableValues(this.schema, operation.variableDefinitions ?? [], variables, {
@@ -146,6 +153,15 @@ export class GraphqlEngine {
     const cost = this.#costOf({ known, operation, values });
     register();
     return { known, operation, operationName, variables, values, units: Math.max(1, Math.ceil(cost)) };
+  }
+
+  /** Coercing a long list takes long: it is refused as it is. */
+  #boundLists(variables: Readonly<Record<string, unknown>>): void {
+    for (const value of Object.values(variables))
+      if (Array.isArray(value) && value.length > MAX_LIST_ITEMS) {
+        this.meter.refusal('list');
+        throw refuse(new TooComplex({ limit: 'list', found: value.length, allowed: MAX_LIST_ITEMS }));
+      }
   }
 
   #operationIn({ document }: KnownDocument, operationName: string | undefined): OperationDefinitionNode {

@@ -78,6 +78,5 @@ export const ATTACKS: readonly Attack[] = [
       query: 'query ($m: [MarketInput!]!) { tickers(markets: $m) { last } }',
       variables: { m: Array.from({ length: 500 }, () => ({ exchange: 'a', symbol: 'b' })) },
     },
-    validated: true,
   },
 ];
