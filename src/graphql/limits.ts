@@ -54,3 +54,6 @@ export const INIT_TIMEOUT = 3_000;
 
 /** Answers about the schema that are kept, of up to 100 kB each. */
 export const MAX_SCHEMA_ANSWERS = 16;
+
+/** Arguments of tickers that are remembered as good, of up to 300 bytes each. */
+export const MAX_TICKER_QUERIES = 1_000;

@@ -5,6 +5,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { MarketData, MarketQuery } from '../market-data/market-data-api.js';
 import { venueSource } from '../market-data/market-data-api.js';
 import { readInput } from '../invalid-input.js';
+import { LRUCache } from 'lru-cache';
 import { coverageBodyOf } from '../ledger/coverage-body.js';
 import { noStore } from '../ledger/store-status.js';
 import {
@@ -15,6 +16,7 @@ import {
   tickerQuery,
   tradesQuery,
 } from '../schemas/query.js';
+import { MAX_TICKER_QUERIES } from './limits.js';
 import { PROVENANCE, type OperationContext, type Provenance } from './operation-context.js';
 
 export interface SourceDeps {
@@ -62,6 +64,8 @@ const sourceNameOf = (source: string): string => source.split(';', 1)[0] ?? sour
 
 export class Sources {
   readonly #deps: SourceDeps;
+  /** Arguments that proved to be good: judging them costs more than answering from the cache. */
+  readonly #tickerQueries = new LRUCache<string, MarketQuery>({ max: MAX_TICKER_QUERIES });
 
   constructor(deps: SourceDeps) {
     this.#deps = deps;
@@ -93,7 +97,12 @@ export class Sources {
   }
 
   async ticker(args: Arguments, context: OperationContext): Promise<Answer> {
-    return this.#market({ kind: 'ticker', ...readArguments(tickerQuery, args) }, context);
+    const { exchange, symbol, convert } = args;
+    const key = JSON.stringify([exchange, symbol, convert]);
+    const known = this.#tickerQueries.get(key);
+    const query = known ?? ({ kind: 'ticker', ...readArguments(tickerQuery, args) } as const);
+    if (known === undefined) this.#tickerQueries.set(key, query);
+    return this.#market(query, context);
   }
 
   async ohlcv(args: Arguments, context: OperationContext): Promise<Answer> {
