@@ -14,7 +14,7 @@ import { clientOf } from './client.js';
 import type { HeaderPair } from './common-headers.js';
 
 /** Who is counted: a request's caller, also when the request is over and its connection goes on. */
-interface CountedCaller {
+export interface CountedCaller {
   readonly principal: Counted;
   readonly client: string;
 }
