@@ -106,6 +106,7 @@ test.each(['SIGTERM', 'SIGKILL'] as const)(
       RATE_LIMIT_REQUESTS: '100000',
       EXCHANGE_OPTIONS: '{"binance":{"rateLimit":300}}',
     });
+    children.push(server.process);
     const waiting = backfill(url, '--wait');
     await vi.waitFor(() => expect(waiting.text()).toContain('queued as '), { timeout: 20_000, interval: 10 });
     await untilSent(3);
