@@ -32,6 +32,28 @@ test('without any variable the defaults of the contract hold', () => {
     coinMarketCap: { apiKey: '', url: 'https://pro-api.coinmarketcap.com/v1' },
     enabledExchanges: ['binance', 'kraken', 'coinbasepro'],
     exchangeOptions: {},
+    access: {
+      mode: 'off',
+      // Where there is no data folder there is no store for keys either.
+      store: { kind: 'none' },
+      anonymousPlan: null,
+      syncIntervalMs: 1000,
+      maxStaleMs: 300_000,
+      ticketTtlMs: 30_000,
+      adminApi: false,
+      metricsAuth: false,
+      publicUrl: null,
+      oauth: {
+        issuers: [],
+        audiences: [],
+        algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'],
+        clockSkewMs: 30_000,
+        scopePrefix: '',
+        planClaim: null,
+        defaultPlan: 'default',
+        introspection: null,
+      },
+    },
     graphql: {
       enabled: true,
       limits: { depth: 8, fields: 200, aliases: 30, cost: 1000, batch: 1 },
