@@ -87,7 +87,8 @@ export class Sources {
         ? marketData.resolveStoredExchange(query.exchange)
         : marketData.resolveExchange(query.exchange);
     context.permit.requireExchange(exchange);
-    const asked = { ...query, client: context.client };
+    const { client, permit } = context;
+    const asked = { ...query, client, mayBackfill: permit.mayBackfill };
     const answer = await context.once(query, () => marketData.get(asked, context.signal));
     const { cache, receivedAt, freshUntil } = answer;
     const provenance = { source: sourceNameOf(answer.source), cache, receivedAt, freshUntil };

@@ -42,7 +42,9 @@ export const createMarketAnswers =
     permit.requireExchange(exchange);
     const candles = query.kind === 'ohlcv' ? { candles: query.limit, units: candleUnits(query.limit) } : null;
     if (candles !== null && request.units !== null) request.units = candles.units;
-    const answer = await marketData.get({ ...query, client: clientOf(request) }, request.signal);
+    const { mayBackfill } = permit;
+    const asked = { ...query, client: clientOf(request), mayBackfill };
+    const answer = await marketData.get(asked, request.signal);
     if (isCommon)
       hotAnswers.remember(request, {
         ...{ answer, exchange, presentation, ...candles },

@@ -34,13 +34,14 @@ export interface ReaderDeps {
   readonly now: () => Millis;
 }
 
+/** `mayQueue` false: missing parts stay unknown, and no job is queued for them. Default true. */
 export interface LedgerReader {
   /** From the store alone, without an upstream call; null where the range is not wholly known. */
   known(request: OhlcvRequest): Promise<LedgerAnswer | null>;
   /** null: the store knows nothing of the range. Rejects as the upstream call does. */
-  load(request: OhlcvRequest, ask: AskVenue): Promise<LedgerAnswer | null>;
+  load(request: OhlcvRequest, ask: AskVenue, mayQueue?: boolean): Promise<LedgerAnswer | null>;
   /** The known part, for an exchange that is not enabled; null: nothing is known. */
-  partly(request: OhlcvRequest, unknown: GapReason): Promise<LedgerAnswer | null>;
+  partly(request: OhlcvRequest, unknown: GapReason, mayQueue?: boolean): Promise<LedgerAnswer | null>;
 }
 
 export const createReader = (deps: ReaderDeps): LedgerReader => {
@@ -64,13 +65,13 @@ export const createReader = (deps: ReaderDeps): LedgerReader => {
       if (tail || missing(span, clip(view.coverage, span), view.at).length > 0) return null;
       return hasKnown(view) ? storedAnswer(view, 'not_loaded_yet') : null;
     },
-    async partly(request, unknown) {
+    async partly(request, unknown, mayQueue = true) {
       const view = await viewOf(request, BUDGET_MS);
       if (view === null || !hasKnown(view)) return null;
-      if (unknown === 'not_loaded_yet') later(view);
+      if (unknown === 'not_loaded_yet' && mayQueue) later(view);
       return storedAnswer(view, unknown);
     },
-    async load(request, ask) {
+    async load(request, ask, mayQueue = true) {
       const found = await viewOf(request, budget());
       if (found === null || !hasKnown(found)) return null;
       let view = found;
@@ -89,13 +90,13 @@ export const createReader = (deps: ReaderDeps): LedgerReader => {
         } catch (thrown) {
           const error = AppError.from(thrown);
           if (error.code === 'shutting_down' || error.code === 'internal_error') throw error;
-          later(view);
+          if (mayQueue) later(view);
           return asked === 0
             ? storedAnswer(view, 'not_loaded_yet')
             : { ...joinedAnswer(view, closesAt), complete: false };
         }
       }
-      later(view);
+      if (mayQueue) later(view);
       // A concurrent request may have stored the part since the first look-up.
       return asked === 0 ? storedAnswer(view, 'not_loaded_yet') : joinedAnswer(view, closesAt);
     },

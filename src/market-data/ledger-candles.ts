@@ -89,24 +89,23 @@ export const createCandleLoad = (ledger: LedgerForLoads, exchanges: Pick<Exchang
   /** What the ledger knows, however slow it is; null: nothing, or the caller is at fault. */
   const afterFault = async (
     request: OhlcvRequest,
-    ask: Ask,
-    error: AppError,
+    { ask, error, mayQueue }: { readonly ask: Ask; readonly error: AppError; readonly mayQueue: boolean },
   ): Promise<LedgerAnswer | null> => {
     if (isTooLong(error)) await keepWhatFits(request, ask);
     else if (!isVenueFault(error)) return null;
-    return ledger.partly(request, 'not_loaded_yet');
+    return ledger.partly(request, 'not_loaded_yet', mayQueue);
   };
 
   /** Rejects with what `ask` rejects with, where the ledger knows nothing. */
-  return async (request: OhlcvRequest, ask: Ask): Promise<CandleLoaded> => {
-    const known = await ledger.load(request, ask);
+  return async (request: OhlcvRequest, ask: Ask, mayQueue: boolean): Promise<CandleLoaded> => {
+    const known = await ledger.load(request, ask, mayQueue);
     if (known !== null) return { request, known, shared: known.complete };
     try {
       // The candles are kept; the caller does not wait for that.
       const { answer } = await askAndKeep(request, ask);
       return { answer };
     } catch (thrown) {
-      const rest = await afterFault(request, ask, AppError.from(thrown));
+      const rest = await afterFault(request, { ask, error: AppError.from(thrown), mayQueue });
       if (rest === null) throw thrown;
       return { request, known: rest, shared: false };
     }

@@ -17,6 +17,8 @@ export type MarketQuery = MarketRequest & {
   readonly fallback?: boolean | undefined;
   /** Who asks: those who wait for a venue take turns by client. */
   readonly client?: string | undefined;
+  /** Candles only. false: what cannot be fetched in time is not queued as a backfill. Default true. */
+  readonly mayBackfill?: boolean | undefined;
 };
 
 export interface ServedAnswer {

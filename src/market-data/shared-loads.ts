@@ -134,7 +134,7 @@ export interface SharedLoads {
     wanted: {
       readonly key: string;
       readonly request: MarketRequest;
-      readonly query: Pick<MarketQuery, 'client'>;
+      readonly query: Pick<MarketQuery, 'client' | 'mayBackfill'>;
     },
     mode: LoadMode,
   ): StartLoad<Loaded>;
@@ -153,13 +153,14 @@ export const createSharedLoads = (deps: SharedLoadsDeps): SharedLoads => {
 
   return {
     starter:
-      ({ key, request, query: { client } }, mode) =>
+      ({ key, request, query: { client, mayBackfill = true } }, mode) =>
       ({ once }) =>
         flights.run(
           key,
           async (signal) => {
             const deadline = mode.deadline ?? now() + requestTimeoutMs;
-            const job = { key, request, client, deadline, holdsStale: mode.holdsStale, once };
+            const { holdsStale } = mode;
+            const job = { key, request, client, mayBackfill, deadline, holdsStale, once };
             try {
               const loaded = await venueLoad(job, signal);
               if (loaded.cache !== 'STALE') refreshes.succeeded(key);

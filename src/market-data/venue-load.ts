@@ -23,6 +23,8 @@ interface LoadJob {
   readonly request: MarketRequest;
   /** Who asked first. */
   readonly client: string | undefined;
+  /** Whether that caller may start backfills; callers who join the load get what was decided for the first. */
+  readonly mayBackfill: boolean;
   /** Instant by which the load has settled. */
   readonly deadline: Millis;
   /** The caller holds an expired answer already: no use in finding it again. */
@@ -81,7 +83,7 @@ export const createVenueLoad = ({
     const ask = asking(job, signal);
     const loaded =
       loadCandles !== null && request.kind === 'ohlcv'
-        ? await loadCandles(request, ask)
+        ? await loadCandles(request, ask, job.mayBackfill)
         : { answer: await ask(request) };
     if ('answer' in loaded) {
       const source = venueSource(request.exchange, 'rest', sandbox);

@@ -52,7 +52,7 @@ export const createMarketTools = (deps: McpDependencies): Readonly<Record<Market
         ? marketData.resolveStoredExchange(query.exchange).exchange
         : marketData.resolveExchange(query.exchange).exchange,
     );
-    const answer = await marketData.get({ ...query, client }, signal);
+    const answer = await marketData.get({ ...query, client, mayBackfill: limits?.mayBackfill }, signal);
     limits?.answered(query.kind === 'ohlcv' ? query.limit : null);
     return answer;
   };

@@ -150,7 +150,9 @@ describe('the package', () => {
     const built = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/docs/'));
     expect(built).toContain('dist/cli.js');
     expect(built).toContain('dist/exchanges/worker/worker-entry.js');
-    expect(built.filter((path) => !/\.js$|^dist\/ledger\/migrations\/.*\.sql$/.test(path))).toEqual([]);
+    expect(
+      built.filter((path) => !/\.js$|^dist\/(ledger|access\/store)\/migrations\/.*\.sql$/.test(path)),
+    ).toEqual([]);
     const sources = built.map((path) => path.replace('dist/', 'src/').replace(/\.js$/, '.ts'));
     expect(sources.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   });

@@ -105,7 +105,7 @@ describe('a start that cannot succeed', () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const { port } = taken.address() as AddressInfo;
-    const server = start({ PORT: String(port) });
+    const server = start({ PORT: String(port), STORE_URL: 'none' });
     expect(await server.ended).toBe(1);
     const lines = server.text().trimEnd().split('\n');
     expect(lines).toHaveLength(1);

@@ -341,6 +341,19 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
   schemas: {
+    AccessCheck: {
+      /**
+       * @description degraded: the store of keys does not answer; known keys are served for AUTH_MAX_STALE
+       * @enum {string}
+       */
+      state: 'ok' | 'degraded';
+      /**
+       * @description When this state began, ms since the epoch
+       * @example 1699000000000
+       */
+      since: number;
+      detail: string;
+    };
     Backfill: {
       id: string;
       /**
@@ -740,11 +753,17 @@ export interface components {
        * @constant
        */
       overloaded?: true;
-      /** @description `cache`, `store`, and each enabled exchange under its name */
+      /**
+       * @description AUTH_MODE; off: whoever reaches this server is served
+       * @enum {string}
+       */
+      auth: 'off' | 'optional' | 'required';
+      /** @description `cache`, `store`, `access` where AUTH_MODE is not off, and each enabled exchange by name */
       checks: {
         [key: string]:
           | components['schemas']['CacheCheck']
           | components['schemas']['StoreCheck']
+          | components['schemas']['AccessCheck']
           | components['schemas']['ExchangeCheck'];
       };
     };

@@ -8,6 +8,10 @@ test('each code has the status that its contract names', () => {
       .map(([code]) => code);
   expect(byStatus(400)).toEqual([
     'invalid_request',
+    'graphql_parse_failed',
+    'graphql_validation_failed',
+    'query_too_complex',
+    'batch_not_allowed',
     'unknown_exchange',
     'exchange_not_enabled',
     'symbol_not_found',

@@ -21,8 +21,8 @@ describe('what is wrong is said in words that name what would be right:', () => 
   const ticker = { channel: 'ticker', exchange: 'binance', symbol: 'BTC/USDT' };
 
   test.each([
-    [{}, 'method must be one of subscribe, unsubscribe, ping, list'],
-    [{ method: 'subscrib' }, 'method must be one of subscribe, unsubscribe, ping, list'],
+    [{}, 'method must be one of subscribe, unsubscribe, ping, list, auth'],
+    [{ method: 'subscrib' }, 'method must be one of subscribe, unsubscribe, ping, list, auth'],
     [[], 'message must be an object'],
     [subscribe({}), 'params.channel must be one of ticker, trades, orderbook, ohlcv'],
     [

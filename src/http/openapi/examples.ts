@@ -61,6 +61,7 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
   getHealth: { status: 'ok', uptime: 123.45, version: '0.1.0' },
   getReadiness: {
     status: 'ready',
+    auth: 'off',
     checks: {
       cache: { state: 'ok', since: timestamp, detail: 'Redis is in use.' },
       store: { state: 'ok', since: timestamp, detail: 'SQLite file' },
@@ -79,6 +80,7 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
   },
   'getReadiness 503': {
     status: 'unavailable',
+    auth: 'off',
     checks: {
       cache: { state: 'ok', since: timestamp, detail: 'Redis is in use.' },
       binance: {

@@ -97,6 +97,27 @@ describe('requests a window', () => {
   });
 });
 
+describe('backfills', () => {
+  // More pages than the budget admits: the rest is named, and a job is queued for it.
+  const read = async (market: string, key: string) => {
+    const url = `/v1/markets/ohlcv?${market}&since=2024-01-01&limit=2000`;
+    const body = (await get(url, key)).json<{ gaps?: readonly { reason: string }[] }>();
+    expect(body.gaps).toMatchObject([{ reason: 'not_loaded_yet' }]);
+  };
+  const jobs = async (key: string) =>
+    (await get('/v1/backfills', key)).json<{ backfills: readonly unknown[] }>().backfills;
+
+  test('are queued behind the answers of a plan that has them, of no other', async () => {
+    await start({ STORE_URL: `sqlite:${folder.file}.candles`, RATE_LIMIT_REQUESTS: '1' });
+    const without = await rig.keyOf({ backfill: false });
+    const { key } = await rig.issue();
+    await read('exchange=binance&symbol=BTC/USDT', without);
+    // Jobs are queued one after the other: that of the first read would be there before that of the second.
+    await read('exchange=coinbasepro&symbol=BTC/USD', key);
+    await expect.poll(() => jobs(key), PATIENT).toMatchObject([{ symbol: 'BTC/USD' }]);
+  });
+});
+
 describe('units of a day', () => {
   test('are spent by good answers, and refuse once they are used up; /v1/me still answers', async () => {
     await start();

@@ -298,6 +298,18 @@ describe('partly', () => {
     expect(await queuedJobs()).toHaveLength(1);
   });
 
+  test('no job for a caller who may not start backfills', async () => {
+    for (const first of [0, 20, 40, 60, 80, 100]) await store(first, 10);
+    const whole = of(0, 2000, { until: T0 + 110 * MINUTE });
+    expect(told(await ledger.partly(whole, 'not_loaded_yet', false))).toMatchObject({ complete: false });
+    const answer = told(await ledger.load(whole, ask, false));
+    expect(answer).toMatchObject({ complete: false, gaps: [[90, 100, 'not_loaded_yet']] });
+    rig.venue.fault = new AppError('upstream_unavailable', 'down');
+    const failed = told(await ledger.load(of(95, 10, { until: T0 + 110 * MINUTE }), ask, false));
+    expect(failed).toMatchObject({ cache: 'STORE', complete: false });
+    expect(await queuedJobs()).toEqual([]);
+  });
+
   test('is null where nothing of it is known', async () => {
     await store(0, 20);
     expect(await ledger.partly(of(50, 30), 'not_loaded_yet')).toBeNull();

@@ -82,7 +82,7 @@ const load = (request: MarketRequest, { kept = true, holdsStale = false, once = 
   createVenueLoad({
     ...{ cache, exchanges, ledger: kept ? ledger : null, ttl: TTL, sandbox: false, now, monotonic: now },
   })(
-    { key: KEY, request, client: 'a client', deadline: NOW + 1000, holdsStale, once },
+    { key: KEY, request, client: 'a client', mayBackfill: true, deadline: NOW + 1000, holdsStale, once },
     new AbortController().signal,
   );
 const textOf = ({ entry }: Loaded): string => entry.body.toString();

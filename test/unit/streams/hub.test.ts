@@ -71,6 +71,7 @@ describe('topics', () => {
           state: 'live',
           subscribers: 1,
           lastItemAt: START + 50,
+          reconnects: 0,
         },
       ],
     });
