@@ -1,17 +1,15 @@
 /** A store handle on the PostgreSQL of this machine, through a proxy that can take it away. */
 import pg from 'pg';
-import { afterAll, afterEach, beforeEach, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, vi } from 'vitest';
 import { readMigrations, type Migration } from '../../../src/ledger/migrations.js';
 import { openPostgresStore, type PostgresStoreOptions } from '../../../src/ledger/postgres/postgres-store.js';
 import type { StoreHandle } from '../../../src/ledger/store-status.js';
 import { recordingLog } from '../../support/recording-log.js';
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.js';
-import { createTestDatabase } from './postgres.js';
+import { createTestDatabase, type TestDatabase } from './postgres.js';
 
-const found = await createTestDatabase();
-if (found === null) throw new Error('These tests need a PostgreSQL (TEST_POSTGRES_URL).');
-export const database = found;
-const { port } = new URL(database.url);
+/** One for each test file, made by useProxy: files that run in one process share this module, and each drops its own. */
+export let database: TestDatabase;
 
 const handles: StoreHandle[] = [];
 /** One for each test, opened by useProxy. */
@@ -19,9 +17,14 @@ export let proxy: TcpProxy;
 
 /** Registers the hooks of a test file: a proxy and an empty database for each test. */
 export const useProxy = (): void => {
+  beforeAll(async () => {
+    const made = await createTestDatabase();
+    if (made === null) throw new Error('These tests need a PostgreSQL (TEST_POSTGRES_URL).');
+    database = made;
+  });
   afterAll(() => database.drop());
   beforeEach(async () => {
-    proxy = await startTcpProxy(Number(port));
+    proxy = await startTcpProxy(Number(new URL(database.url).port));
   });
   afterEach(async () => {
     vi.useRealTimers();
@@ -69,7 +72,7 @@ export const takeAway = async () => {
     'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
   );
 };
-export const giveBack = () => (proxy.targetPort = Number(port));
+export const giveBack = () => (proxy.targetPort = Number(new URL(database.url).port));
 export const later = (version: number, text: string): Migration[] => [
   ...readMigrations('postgres'),
   { version, name: 'later.sql', text },
