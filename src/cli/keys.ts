@@ -10,7 +10,7 @@ import { EXIT } from '../lib/exit-codes.js';
 import { rotateBody, SCOPES, type Scope } from '../schemas/access.js';
 import { CLI_ACTOR, withAccessStore } from './access-session.js';
 import { UsageError, type Command, type CommandInput } from './command.js';
-import { write } from './output.js';
+import { table, write } from './output.js';
 
 /** Keys read from the store at a time. */
 const PAGE = 500;
@@ -79,18 +79,6 @@ const cellsOf = (row: KeyRow, now: number): string[] => [
   ...[row.id, stateOf(row, now), row.plan, instant(row.createdAt), instant(row.expiresAt)],
   ...[row.scopes.join(','), row.name],
 ];
-
-const table = (rows: readonly (readonly string[])[]): string => {
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
-};
 
 const create = ({ program, values }: CommandInput): Promise<number> => {
   const wanted = {

@@ -50,3 +50,16 @@ export const progressLine = (
     end: (text) => write(stream, `${title}: ${text}\n`),
   };
 };
+
+/** Rows of cells as lines, each column as wide as its widest cell. The first row is the head. */
+export const table = (rows: readonly (readonly string[])[]): string => {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+};

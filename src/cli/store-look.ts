@@ -4,6 +4,7 @@ import { StoreError } from '../ledger/store-error.js';
 import type { SeriesInfo } from '../ledger/store.js';
 import { EXIT } from '../lib/exit-codes.js';
 import type { CommandInput } from './command.js';
+import { table } from './output.js';
 import { withStore, type StoreSession } from './store-session.js';
 
 const interrupted = 'Ended before it was done.';
@@ -13,19 +14,6 @@ const instant = (at: number | null): string => (at === null ? '-' : new Date(at)
 const cellsOf = (series: SeriesInfo): string[] => {
   const { exchange, symbol, interval, generation, candles, first, last } = series;
   return [exchange, symbol, interval, String(generation), String(candles), instant(first), instant(last)];
-};
-
-/** A table whose columns are as wide as their widest cell. */
-const table = (rows: readonly (readonly string[])[]): string => {
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
 };
 
 const megabytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MB`;
