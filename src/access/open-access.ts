@@ -13,7 +13,6 @@ import { createKeys } from './keys-in-store.js';
 import { joinNotices, type Notices } from './notify/notices.js';
 import { UNLIMITED } from './plan.js';
 import { DEFAULT_SCOPES, Principal } from './principal.js';
-import { ACCESS_CHANNEL } from './store/channel.js';
 import type { AccessStore } from './store/store.js';
 import { createSync } from './sync.js';
 import { createTickets } from './tickets.js';
@@ -58,7 +57,7 @@ const openNotices = async (
 ): Promise<{ notices: Notices; isAlone: boolean }> => {
   const ways: Notices[] = [];
   if (location.kind === 'postgres') {
-    const { createPostgresNotices } = await import('./store/postgres-notices.js');
+    const { ACCESS_CHANNEL, createPostgresNotices } = await import('./store/postgres-notices.js');
     ways.push(createPostgresNotices({ url: location.url, channel: ACCESS_CHANNEL, joined }));
   }
   if (redis !== null) {

@@ -3,7 +3,7 @@ import { newerSchema, pending, readMigrations } from '../../ledger/migrations.js
 import { createPool, guarded, inTransaction, sqlOf } from '../../ledger/postgres/postgres-database.js';
 import { StoreError } from '../../ledger/store-error.js';
 import { CHANGED } from '../confirmations.js';
-import { ACCESS_CHANNEL } from './channel.js';
+import { ACCESS_CHANNEL } from './postgres-notices.js';
 import { createSqlAccessStore } from './sql-access-store.js';
 import type { AccessStore } from './store.js';
 

@@ -5,6 +5,9 @@
 import pg from 'pg';
 import { createListeners, MAX_NOTICE_LENGTH, type Notices } from '../notify/notices.js';
 
+/** PostgreSQL's channel on which servers of one store hear of its changes. */
+export const ACCESS_CHANNEL = 'mcp_crypto_data_access';
+
 const CONNECT_TIMEOUT_MS = 3_000;
 const ASK_EVERY_MS = 5_000;
 const ANSWER_WITHIN_MS = 3_000;

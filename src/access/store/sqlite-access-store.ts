@@ -5,9 +5,9 @@
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { newerSchema, pending, readMigrations } from '../../ledger/migrations.js';
-import type { Sql } from '../../ledger/sql.js';
-import { loadSqlite, sqliteFault, SqliteSession, type SqliteDriver } from '../../ledger/sqlite/driver.js';
+import { readMigrations } from '../../ledger/migrations.js';
+import { loadSqlite, type SqliteDriver, type SqliteSession } from '../../ledger/sqlite/driver.js';
+import { createTurns, inTransaction, migrate, openSession } from '../../ledger/sqlite/transactions.js';
 import { StoreError } from '../../ledger/store-error.js';
 import { createSqlAccessStore, type AccessDatabase } from './sql-access-store.js';
 import type { AccessStore } from './store.js';
@@ -41,18 +41,6 @@ const whenWritten = async (file: string): Promise<void> => {
     await delay(BUSY_WAIT_MS, undefined, { ref: false });
 };
 
-const openFile = (
-  driver: SqliteDriver,
-  file: string,
-  options: { readonly readOnly: boolean },
-): SqliteSession => {
-  try {
-    return new SqliteSession(driver.open(file, options));
-  } catch (thrown) {
-    throw sqliteFault(thrown);
-  }
-};
-
 /**
  * Throws `corrupt` for a file that is damaged, also for one without a byte: SQLite would take that for a new database,
  * and every key would be unknown from then on. Only reads: a connection that may write changes a damaged file when it is
@@ -64,7 +52,7 @@ const requireSound = (driver: SqliteDriver, file: string): void => {
       'corrupt',
       'The file of keys is empty: restore it, or delete it to begin with none.',
     );
-  const session = openFile(driver, file, { readOnly: true });
+  const session = openSession(driver, file, { readOnly: true });
   try {
     const [row] = session.all('PRAGMA quick_check(1)');
     const verdict = Object.values(row ?? {})[0];
@@ -74,55 +62,36 @@ const requireSound = (driver: SqliteDriver, file: string): void => {
   }
 };
 
-const migrate = (session: SqliteSession): void => {
-  session.exec('BEGIN IMMEDIATE');
-  try {
-    const tables = session.all("SELECT name FROM sqlite_master WHERE type = 'table'");
-    if (tables.length > 0 && !tables.some(({ name }) => name === 'access_meta'))
-      throw new StoreError('unavailable', 'The file that AUTH_STORE names is no store of keys.');
-    session.exec('CREATE TABLE IF NOT EXISTS access_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)');
-    const [row] = session.all("SELECT value FROM access_meta WHERE key = 'schema_version'");
-    const version = Number(row?.['value'] ?? 0);
-    const migrations = readMigrations('sqlite', MIGRATIONS);
-    const newer = newerSchema(migrations, version);
-    if (newer !== null) throw new StoreError('unavailable', newer);
-    for (const { text, version: reached } of pending(migrations, version)) {
-      session.exec(text);
-      session.run(
-        "INSERT INTO access_meta VALUES ('schema_version', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        [String(reached)],
-      );
-    }
-    session.exec('COMMIT');
-  } catch (thrown) {
-    session.exec('ROLLBACK');
-    throw thrown;
-  }
+const migrateKeys = (session: SqliteSession): void => {
+  migrate(session, {
+    migrations: readMigrations('sqlite', MIGRATIONS),
+    table: 'access_meta',
+    newerIs: 'unavailable',
+    check() {
+      const tables = session.all("SELECT name FROM sqlite_master WHERE type = 'table'");
+      if (tables.length > 0 && !tables.some(({ name }) => name === 'access_meta'))
+        throw new StoreError('unavailable', 'The file that AUTH_STORE names is no store of keys.');
+    },
+  });
 };
 
-const openSession = async (driver: SqliteDriver, file: string, isNew: boolean): Promise<SqliteSession> => {
+const openKeys = async (driver: SqliteDriver, file: string, isNew: boolean): Promise<SqliteSession> => {
   if (!isNew) {
     await whenWritten(file);
     await whenFree(() => requireSound(driver, file));
   }
-  const session = openFile(driver, file, { readOnly: false });
+  const session = openSession(driver, file, { readOnly: false });
   try {
     session.exec('PRAGMA busy_timeout = 0');
     await whenFree(() => session.all('PRAGMA journal_mode = WAL'));
     session.exec('PRAGMA synchronous = FULL');
-    await whenFree(() => migrate(session));
+    await whenFree(() => migrateKeys(session));
     return session;
   } catch (thrown) {
     session.close();
     throw thrown;
   }
 };
-
-/** What throws at once, as a rejection. */
-const settled = <T>(work: () => T): Promise<T> =>
-  new Promise((resolve) => {
-    resolve(work());
-  });
 
 const createDatabase = (session: SqliteSession, file: string): AccessDatabase => {
   const identity = (): string => {
@@ -135,44 +104,22 @@ const createDatabase = (session: SqliteSession, file: string): AccessDatabase =>
     if (existsSync(file) && identity() === opened) return;
     throw new StoreError('unavailable', 'The file of keys was moved or replaced.');
   };
-  let last: Promise<unknown> = Promise.resolve();
+  const turns = createTurns();
   /** One after the other: a statement must not slip into somebody else's transaction. */
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const turn = last.then(() => {
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> =>
+    turns(() => {
       requireSameFile();
       return work();
     });
-    last = turn.catch(() => undefined);
-    return turn;
-  };
-  // Between the beginning and the end of a transaction nobody else holds the file.
-  const sql: Sql = {
-    all: (text, values) => settled(() => session.all(text, values)),
-    run: (text, values) => settled(() => session.run(text, values)),
-  };
   return {
     all: (text, values) => inTurn(() => whenFree(() => session.all(text, values))),
     run: (text, values) => inTurn(() => whenFree(() => session.run(text, values))),
-    transaction: (work) =>
-      inTurn(async () => {
-        await whenFree(() => session.exec('BEGIN IMMEDIATE'));
-        try {
-          const value = await work(sql);
-          session.exec('COMMIT');
-          return value;
-        } catch (thrown) {
-          try {
-            session.exec('ROLLBACK');
-          } catch {
-            // SQLite has rolled back by itself where the disk was full.
-          }
-          throw thrown;
-        }
-      }),
+    // Only its beginning may have to wait: from then on this process holds the file.
+    transaction: (work) => inTurn(() => inTransaction(session, work, whenFree)),
     // Other processes look for a new version by themselves.
     announce: () => Promise.resolve(),
     close: async () => {
-      await last;
+      await turns(() => Promise.resolve());
       try {
         // So that a copy of the file alone has everything.
         session.all('PRAGMA wal_checkpoint(TRUNCATE)');
@@ -201,6 +148,6 @@ export const openSqliteAccessStore = async (options: SqliteAccessOptions): Promi
   } catch {
     throw new StoreError('unavailable', 'The folder for the file of keys cannot be made.');
   }
-  const session = await openSession(driver, file, isNew);
+  const session = await openKeys(driver, file, isNew);
   return createSqlAccessStore(createDatabase(session, file));
 };

@@ -2,10 +2,11 @@
 import { statSync } from 'node:fs';
 import { CANDLE_COLUMNS, jsonCandles } from '../candle-json.js';
 import { numberOf, onlyRow, textOf } from '../rows.js';
-import { newerSchema, pending, type Migration } from '../migrations.js';
+import type { Migration } from '../migrations.js';
 import { StoreError } from '../store-error.js';
-import { metaOf, type Database, type JsonCandles, type Sql } from '../sql.js';
-import { sqliteFault, SqliteSession, type SqliteDriver } from './driver.js';
+import { metaOf, type Database, type JsonCandles } from '../sql.js';
+import type { SqliteDriver, SqliteSession } from './driver.js';
+import { createTurns, inTransaction, migrate, openSession, settled } from './transactions.js';
 
 /** How long a statement waits for another process that writes. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -43,35 +44,6 @@ export interface SqliteFile {
   readonly migrated: readonly { readonly name: string; readonly ms: number }[];
 }
 
-const migrate = (
-  session: SqliteSession,
-  migrations: readonly Migration[],
-): { name: string; ms: number }[] => {
-  session.exec('CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)');
-  const applied: { name: string; ms: number }[] = [];
-  session.exec('BEGIN IMMEDIATE');
-  try {
-    const [row] = session.all("SELECT value FROM meta WHERE key = 'schema_version'");
-    const version = row === undefined ? 0 : Number(textOf(row, 'value'));
-    const newer = newerSchema(migrations, version);
-    if (newer !== null) throw new StoreError('read_only', newer);
-    for (const migration of pending(migrations, version)) {
-      const startedAt = performance.now();
-      session.exec(migration.text);
-      session.run(
-        "INSERT INTO meta VALUES ('schema_version', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        [String(migration.version)],
-      );
-      applied.push({ name: migration.name, ms: Math.round(performance.now() - startedAt) });
-    }
-    session.exec('COMMIT');
-    return applied;
-  } catch (thrown) {
-    session.exec('ROLLBACK');
-    throw thrown;
-  }
-};
-
 const requireWal = (session: SqliteSession): void => {
   const [row] = session.all('PRAGMA journal_mode = WAL');
   if (row?.['journal_mode'] !== 'wal')
@@ -97,19 +69,6 @@ const requireSound = (driver: SqliteDriver, file: string): void => {
   }
 };
 
-/** Throws StoreErrors. */
-const openSession = (
-  driver: SqliteDriver,
-  file: string,
-  options: { readonly readOnly: boolean },
-): SqliteSession => {
-  try {
-    return new SqliteSession(driver.open(file, options));
-  } catch (thrown) {
-    throw sqliteFault(thrown);
-  }
-};
-
 /**
  * Opens the file, and makes or migrates its tables where `owner`; else it is only read. Throws StoreErrors: `corrupt`,
  * `read_only` where its schema is newer, `unavailable`.
@@ -125,7 +84,7 @@ export const openSqliteFile = (
     if (owner) requireWal(session);
     session.exec('PRAGMA synchronous = NORMAL');
     session.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`);
-    const migrated = owner ? migrate(session, migrations) : [];
+    const migrated = owner ? migrate(session, { migrations, table: 'meta', newerIs: 'read_only' }) : [];
     if (!owner) session.exec('PRAGMA query_only = 1');
     const withoutWaiting: SqliteFile['withoutWaiting'] = (work) => {
       session.exec('PRAGMA busy_timeout = 0');
@@ -144,34 +103,11 @@ export const openSqliteFile = (
 };
 
 const createSqliteDatabase = (session: SqliteSession, file: string): Database => {
-  const sql: Sql = {
+  const inTurn = createTurns();
+  return {
     all: (text, values) => settled(() => session.all(text, values)),
     run: (text, values) => settled(() => session.run(text, values)),
-  };
-  let last: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const turn = last.then(work, work);
-    last = turn.catch(() => undefined);
-    return turn;
-  };
-  return {
-    ...sql,
-    transaction: (_lock, work) =>
-      inTurn(async () => {
-        session.exec('BEGIN IMMEDIATE');
-        try {
-          const value = await work(sql);
-          session.exec('COMMIT');
-          return value;
-        } catch (thrown) {
-          try {
-            session.exec('ROLLBACK');
-          } catch {
-            // SQLite has rolled back by itself where the disk was full.
-          }
-          throw thrown;
-        }
-      }),
+    transaction: (_lock, work) => inTurn(() => inTransaction(session, work)),
     upsertCandles: (_sql, series, candles) =>
       settled(() => {
         for (const row of candles) {
@@ -208,15 +144,6 @@ const createSqliteDatabase = (session: SqliteSession, file: string): Database =>
       }),
     close: () => settled(() => session.close()),
   };
-};
-
-/** `async` would do the same; this keeps what throws at once a rejection and says why it is a promise. */
-const settled = <T>(work: () => T): Promise<T> => {
-  try {
-    return Promise.resolve(work());
-  } catch (thrown) {
-    return Promise.reject(thrown instanceof Error ? thrown : new Error(String(thrown)));
-  }
 };
 
 /** SQLite's own clock in milliseconds, as an expression. */
