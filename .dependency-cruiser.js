@@ -160,9 +160,9 @@ export default {
       name: 'graphql-when-wanted',
       comment: 'GraphQL is loaded by the first call: nobody else pays for it.',
       severity: 'error',
-      from: { path: '^src/(app|http|metrics)/', pathNot: '^src/http/graphql-stream\\.ts$' },
+      from: { path: '^src/(app|http|metrics)/', pathNot: '^src/http/graphql/event-stream\\.ts$' },
       to: {
-        path: `^src/graphql/|^src/http/graphql-stream\\.ts$|${packagePath('graphql|graphql-ws')}`,
+        path: `^src/graphql/|^src/http/graphql/event-stream\\.ts$|${packagePath('graphql|graphql-ws')}`,
         dependencyTypesNot: ['dynamic-import', 'type-only'],
       },
     },

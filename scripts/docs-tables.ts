@@ -8,7 +8,7 @@ import { ERROR_CODES } from '../src/errors.js';
 import { buildSchema } from '../src/graphql/schema/build.js';
 import { Sources } from '../src/graphql/sources.js';
 import { ADVICE } from '../src/http/openapi/advice.js';
-import { isErrorCode } from '../src/http/problem-answer.js';
+import { isErrorCode } from '../src/http/problems/problem.js';
 
 const row = (cells: readonly string[]): string =>
   `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;

@@ -7,7 +7,7 @@ import type { Principal } from '../access/principal.js';
 import { createQuotas, type Quotas } from '../access/quotas.js';
 import type { Config } from '../config/config.js';
 import { keyPrefix } from '../market-data/cache-keys.js';
-import { createStreamLimits, type StreamLimits } from '../http/stream-limits.js';
+import { createStreamLimits, type StreamLimits } from '../http/limits/stream-limits.js';
 
 export interface CallerLimits {
   /** null: nothing is limited. */

@@ -1,14 +1,14 @@
 /** `/metrics` on a port of its own, which a firewall can block; with the same connection limits as the main port. */
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Config } from '../config/config.js';
-import { addAnswers } from '../http/answers.js';
-import { addCommonHeaders } from '../http/common-headers.js';
-import { addErrorAnswers } from '../http/errors.js';
-import type { HostFault } from '../http/host-check.js';
-import { boundPipelines } from '../http/pipelines.js';
-import type { RequestIds } from '../http/request-id.js';
+import { addAnswers } from '../http/requests/answer-record.js';
+import { addCommonHeaders } from '../http/answers/common-headers.js';
+import { addErrorAnswers } from '../http/problems/error-handler.js';
+import type { HostFault } from '../http/limits/host-check.js';
+import { boundPipelines } from '../http/connections/pipelines.js';
+import type { RequestIds } from '../http/requests/request-id.js';
 import { metricsRoutes } from '../http/routes/metrics.js';
-import { addServerLimits, serverOptions } from '../http/server-limits.js';
+import { addServerLimits, serverOptions } from '../http/limits/server-limits.js';
 import type { Log } from '../log/log.js';
 import type { Metrics } from '../metrics/metrics.js';
 

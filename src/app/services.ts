@@ -28,7 +28,7 @@ import { createMarketData, type MarketDataService } from '../market-data/market-
 import type { LiveTickers, MarketData } from '../market-data/market-data-api.js';
 import { createMetrics, type Metrics } from '../metrics/metrics.js';
 import { createUpstreamMeter } from '../metrics/upstream-meter.js';
-import { createLoadGauge, type LoadGauge } from '../http/load-gauge.js';
+import { createLoadGauge, type LoadGauge } from '../http/limits/load-gauge.js';
 import { steadyNow } from '../lib/steady-clock.js';
 import { createLog } from '../log/pino-log.js';
 import { createConnections, type Connections } from '../streams/clients/connections.js';

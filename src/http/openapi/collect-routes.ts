@@ -1,6 +1,6 @@
 /** Collects the routes as they are added, for the OpenAPI document that the build makes of them. */
 import type { FastifyInstance } from 'fastify';
-import type {} from '../client-limit.js';
+import type {} from '../limits/client-limit.js';
 import type { DocumentedRoute } from './document.js';
 
 /** Installed on the root instance, before any route; `routes` is filled while they are added. */

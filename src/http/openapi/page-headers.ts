@@ -1,5 +1,5 @@
 /** Headers that only pages need: JSON is neither framed nor does it run scripts or send referrers. */
-import type { HeaderPair } from '../common-headers.js';
+import type { HeaderPair } from '../answers/common-headers.js';
 
 /** Scripts from here alone; both UIs write styles into their elements, and draw their icons from data URLs. */
 const PAGE_CSP =

@@ -4,7 +4,7 @@
  */
 import { ERROR_CODES } from '../../errors.js';
 import { ADVICE } from './advice.js';
-import { isErrorCode } from '../problem-answer.js';
+import { isErrorCode } from '../problems/problem.js';
 
 const TITLE = 'mcp-crypto-data-server';
 

@@ -1,6 +1,6 @@
 /** The problem answers of an operation: one response per status, with an example per code. */
 import { AppError, ERROR_CODES, type ErrorCode } from '../../errors.js';
-import { PROBLEM_CONTENT_TYPE, toProblem } from '../problem-answer.js';
+import { PROBLEM_CONTENT_TYPE, toProblem } from '../problems/problem.js';
 import { ADVICE } from './advice.js';
 import { COMMON_HEADERS, LIMIT_HEADERS, RETRY_AFTER } from './headers.js';
 

@@ -32,8 +32,8 @@ import {
   type PlanRecord,
 } from '../../schemas/access.js';
 import { etagOf } from '../../cache/etag.js';
-import { lacksScope } from '../access.js';
-import { sendJson } from '../json-answer.js';
+import { lacksScope } from '../access/access-hook.js';
+import { sendJson } from '../answers/json-answer.js';
 
 export interface AdminRoutesOptions {
   readonly access: Pick<Access, 'keys' | 'store' | 'changed'>;

@@ -4,9 +4,9 @@ import { z } from 'zod';
 import { AppError } from '../../errors.js';
 import { ohlcv } from '../../schemas/market.js';
 import { candlesQuery, DEFAULT_CANDLES } from '../../schemas/query.js';
-import { createMarketAnswers, type MarketAnswersDeps } from '../market-answers.js';
+import { createMarketAnswers, type MarketAnswersDeps } from '../answers/market-answer.js';
 import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
-import { candlePresentation, fileStem } from '../presentation.js';
+import { candlePresentation, fileStem } from '../answers/presentation.js';
 
 const SCHEMA = {
   tags: ['markets'],

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import { etagOf } from '../../cache/etag.js';
 import { AppError } from '../../errors.js';
-import { prefersGzip } from '../accept.js';
-import { addVary } from '../common-headers.js';
-import { isNotModified } from '../json-answer.js';
+import { prefersGzip } from '../answers/accept.js';
+import { addVary } from '../answers/common-headers.js';
+import { isNotModified } from '../answers/json-answer.js';
 import { DOCUMENTS, HTML_TYPE, type DocumentFile } from '../openapi/documents.js';
 import { PAGE_HEADERS } from '../openapi/page-headers.js';
-import { VARY_ENCODING } from '../representations.js';
+import { VARY_ENCODING } from '../answers/representations.js';
 
 /** Files change with a new version only; their validators are checked after this many seconds. */
 const MAX_AGE_S = 3600;

@@ -7,8 +7,8 @@ import { AppError } from '../../errors.js';
 import type { EngineOptions, Executed, OperationRequest, Prepared } from '../../graphql/engine.js';
 import { untilLoaded } from '../../lib/once.js';
 import type { SocketServices } from '../../graphql/socket.js';
-import { clientOf } from '../client.js';
-import { identify, introspects, requireCaller, scopeFault, type CallerLimits } from '../graphql-caller.js';
+import { clientOf } from '../requests/client.js';
+import { identify, introspects, requireCaller, scopeFault, type CallerLimits } from '../graphql/caller.js';
 import {
   asServedAnswer,
   dataSourceOf,
@@ -17,11 +17,11 @@ import {
   sendRefusal,
   sendText,
   type FinishedForm,
-} from '../graphql-answers.js';
-import { formsFor, operationInUrl, operationsInBody, readOperation } from '../graphql-request.js';
-import type { StreamingServices } from '../graphql-stream.js';
-import type { HotAnswers } from '../hot-answers.js';
-import { GRAPHQL_PROTOCOL, textOf, webSocketRoute, WebSocketPeer } from '../websocket.js';
+} from '../graphql/answers.js';
+import { formsFor, operationInUrl, operationsInBody, readOperation } from '../graphql/request.js';
+import type { StreamingServices } from '../graphql/event-stream.js';
+import type { HotAnswers } from '../response-cache/response-cache.js';
+import { GRAPHQL_PROTOCOL, textOf, webSocketRoute, WebSocketPeer } from '../streams/websocket.js';
 import { ownSource } from '../../market-data/market-data-api.js';
 import { createSubscriptionPlaces } from '../../streams/clients/subscriptions.js';
 
@@ -56,7 +56,7 @@ const load = async (options: GraphqlRouteOptions, onBug: (error: unknown) => voi
     import('../../graphql/engine.js'),
     import('../../graphql/rendering.js'),
     import('../../graphql/socket.js'),
-    import('../graphql-stream.js'),
+    import('../graphql/event-stream.js'),
   ]);
   const engine = new GraphqlEngine({ ...options, onBug });
   const { hub, marketData, connections, streamLimits, now, monotonic, initTimeoutMs } = options;

@@ -1,6 +1,6 @@
 /** Is the process alive (health), and can it do its work (ready)? Neither waits for anything. */
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
-import { JSON_CONTENT_TYPE } from '../representations.js';
+import { JSON_CONTENT_TYPE } from '../answers/representations.js';
 import { health, readiness as readinessAnswer, type Health, type Readiness } from '../../schemas/health.js';
 
 export interface HealthRoutesOptions {

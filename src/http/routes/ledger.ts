@@ -30,11 +30,11 @@ import {
   exportQuery,
   revisionsQuery,
 } from '../../schemas/query.js';
-import { CSV_CONTENT_TYPE } from '../csv-form.js';
-import { dataGapsHeader } from '../data-gaps.js';
-import { sendJson } from '../json-answer.js';
-import { attachment, fileStem } from '../presentation.js';
-import { JSON_CONTENT_TYPE } from '../representations.js';
+import { CSV_CONTENT_TYPE } from '../answers/csv-form.js';
+import { dataGapsHeader } from '../answers/data-gaps.js';
+import { sendJson } from '../answers/json-answer.js';
+import { attachment, fileStem } from '../answers/presentation.js';
+import { JSON_CONTENT_TYPE } from '../answers/representations.js';
 import { etagOf } from '../../cache/etag.js';
 
 const MAX_JOBS = 200;

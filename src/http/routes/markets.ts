@@ -1,10 +1,10 @@
 /** Market answers as JSON: tickers, order books, trades, and what can be asked for. Candles: candles.ts. */
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
-import type { HotAnswers } from '../hot-answers.js';
-import { requireJson, sendAnswer, sendJson } from '../json-answer.js';
-import { createMarketAnswers } from '../market-answers.js';
+import type { HotAnswers } from '../response-cache/response-cache.js';
+import { requireJson, sendAnswer, sendJson } from '../answers/json-answer.js';
+import { createMarketAnswers } from '../answers/market-answer.js';
 import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
-import type { FinishedJson } from '../representations.js';
+import type { FinishedJson } from '../answers/representations.js';
 import {
   exchangesList,
   marketsPage,

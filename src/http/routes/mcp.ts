@@ -19,8 +19,8 @@ import type { McpServerDependencies } from '../../mcp/mcp-server.js';
 import { bodyWithoutNullArguments } from '../../mcp/null-arguments.js';
 import { CLIENT_HEADER, LIMITS_HEADER, type CallLimits } from '../../mcp/tool.js';
 import { candleUnits } from '../../access/permit.js';
-import { clientOf } from '../client.js';
-import { inMcpForm, mcpFormFor, SDK_ACCEPT } from '../mcp-negotiation.js';
+import { clientOf } from '../requests/client.js';
+import { inMcpForm, mcpFormFor, SDK_ACCEPT } from '../answers/mcp-negotiation.js';
 
 export interface McpRouteOptions extends McpServerDependencies {
   /**

@@ -6,8 +6,8 @@ import type { Quotas } from '../../access/quotas.js';
 import { AppError } from '../../errors.js';
 import { meAnswer, type MeBody } from '../../schemas/access.js';
 import { etagOf } from '../../cache/etag.js';
-import { clientOf } from '../client.js';
-import { sendJson } from '../json-answer.js';
+import { clientOf } from '../requests/client.js';
+import { sendJson } from '../answers/json-answer.js';
 
 export interface MeRouteOptions {
   readonly quotas: Pick<Quotas, 'standing'>;

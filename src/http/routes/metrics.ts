@@ -1,7 +1,7 @@
 /** `GET /metrics`: what Prometheus scrapes. */
 import type { FastifyInstance, FastifyPluginCallback } from 'fastify';
 import type {} from '@fastify/swagger';
-import type {} from '../client-limit.js';
+import type {} from '../limits/client-limit.js';
 import type { Millis } from '../../schemas/common.js';
 import type { Metrics } from '../../metrics/metrics.js';
 

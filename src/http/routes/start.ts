@@ -1,7 +1,7 @@
 /** `/`: what this server is and where its addresses are, for whoever opens it first. */
 import type { FastifyPluginCallback } from 'fastify';
 import { etagOf } from '../../cache/etag.js';
-import { sendJson } from '../json-answer.js';
+import { sendJson } from '../answers/json-answer.js';
 
 /** The addresses change with a new version only. */
 const MAX_AGE_S = 3600;

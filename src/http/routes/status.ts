@@ -1,7 +1,7 @@
 /** GET /v1/status: how the server, its exchanges and its store are, for people who watch them. */
 import type { FastifyPluginCallback } from 'fastify';
 import { serverStatus, type ServerStatus } from '../../schemas/status.js';
-import { JSON_CONTENT_TYPE } from '../representations.js';
+import { JSON_CONTENT_TYPE } from '../answers/representations.js';
 
 export interface StatusRoutesOptions {
   readonly status: () => ServerStatus;

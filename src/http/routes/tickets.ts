@@ -2,7 +2,7 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { AppError } from '../../errors.js';
 import { ticketAnswer, ticketRequest } from '../../schemas/ticket.js';
-import { JSON_CONTENT_TYPE } from '../representations.js';
+import { JSON_CONTENT_TYPE } from '../answers/representations.js';
 
 const ISSUE = {
   tags: ['access'],

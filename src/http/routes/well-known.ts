@@ -5,7 +5,7 @@
 import type { FastifyPluginCallback } from 'fastify';
 import { resourceMetadata, RESOURCES, type ResourceSettings } from '../../access/oauth/protected-resource.js';
 import { DEFAULT_SCOPES } from '../../access/principal.js';
-import { JSON_CONTENT_TYPE } from '../representations.js';
+import { JSON_CONTENT_TYPE } from '../answers/representations.js';
 
 /** Seconds for which the documents may be kept: they change with the settings only. */
 const MAX_AGE = 3600;

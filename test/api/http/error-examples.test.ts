@@ -14,7 +14,7 @@ import { buildApp } from '../../../src/app/app.js';
 import { loadConfig } from '../../../src/config/config.js';
 import { AppError, ERROR_CODES, type ErrorCode } from '../../../src/errors.js';
 import { ADVICE } from '../../../src/http/openapi/advice.js';
-import { isErrorCode, toProblem } from '../../../src/http/problem-answer.js';
+import { isErrorCode, toProblem } from '../../../src/http/problems/problem.js';
 import type { Fault } from '../../../src/sandbox/faults.js';
 import { startSandbox, type Sandbox } from '../../../src/sandbox/sandbox.js';
 import type { Problem } from '../../../src/schemas/problem.js';

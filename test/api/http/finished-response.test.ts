@@ -9,8 +9,12 @@ import {
 import net, { type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, expect, test } from 'vitest';
-import type { HeaderPair } from '../../../src/http/common-headers.js';
-import { canSendFinished, headerLines, sendFinished } from '../../../src/http/finished-response.js';
+import type { HeaderPair } from '../../../src/http/answers/common-headers.js';
+import {
+  canSendFinished,
+  headerLines,
+  sendFinished,
+} from '../../../src/http/response-cache/finished-response.js';
 
 const KEEP_ALIVE_MS = 72_000;
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;

@@ -5,7 +5,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, expect, test } from 'vitest';
 import { buildApp } from '../../../src/app/app.js';
 import { loadConfig } from '../../../src/config/config.js';
-import { createListening } from '../../../src/http/listening.js';
+import { createListening } from '../../../src/http/connections/listening.js';
 import { silentLog } from '../../../src/log/log.js';
 import { createFakeExchangeClient } from '../../support/fake-exchange-client.js';
 

@@ -2,8 +2,8 @@
 import net, { type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { AnswerRecord } from '../../../src/http/answers.js';
-import { MAX_UNFINISHED } from '../../../src/http/pipelines.js';
+import type { AnswerRecord } from '../../../src/http/requests/answer-record.js';
+import { MAX_UNFINISHED } from '../../../src/http/connections/pipelines.js';
 import { holdAnswers } from '../../support/fake-exchange-client.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
 

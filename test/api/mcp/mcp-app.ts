@@ -1,10 +1,10 @@
 /** The MCP route alone, listening on loopback, over a fake MarketData. */
 import Fastify from 'fastify';
 import type { AddressInfo } from 'node:net';
-import { addAnswers } from '../../../src/http/answers.js';
-import { addCommonHeaders } from '../../../src/http/common-headers.js';
-import { addErrorAnswers } from '../../../src/http/errors.js';
-import { addAccess } from '../../../src/http/access.js';
+import { addAnswers } from '../../../src/http/requests/answer-record.js';
+import { addCommonHeaders } from '../../../src/http/answers/common-headers.js';
+import { addErrorAnswers } from '../../../src/http/problems/error-handler.js';
+import { addAccess } from '../../../src/http/access/access-hook.js';
 import { mcpRoutes, type McpRouteOptions } from '../../../src/http/routes/mcp.js';
 import { silentLog } from '../../../src/log/log.js';
 import { FakeLedger } from '../../unit/mcp/fake-ledger.js';

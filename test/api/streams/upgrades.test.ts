@@ -1,8 +1,8 @@
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { addAnswers } from '../../../src/http/answers.js';
-import { addWebSockets } from '../../../src/http/websocket.js';
+import { addAnswers } from '../../../src/http/requests/answer-record.js';
+import { addWebSockets } from '../../../src/http/streams/websocket.js';
 import { rawExchange } from './stream-app.js';
 
 /** What Java's HttpClient and `curl --http2` send with their first request over plain HTTP. */

@@ -2,8 +2,8 @@ import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { AppError, type ErrorCode } from '../../../src/errors.js';
-import { addAnswers } from '../../../src/http/answers.js';
-import { addWebSockets, textOf, webSocketRoute } from '../../../src/http/websocket.js';
+import { addAnswers } from '../../../src/http/requests/answer-record.js';
+import { addWebSockets, textOf, webSocketRoute } from '../../../src/http/streams/websocket.js';
 import { connectWs } from './stream-app.js';
 
 let app: FastifyInstance;

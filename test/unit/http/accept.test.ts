@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { accepts, prefersGzip } from '../../../src/http/accept.js';
+import { accepts, prefersGzip } from '../../../src/http/answers/accept.js';
 
 describe('an event stream', () => {
   test.each([

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { csvForm } from '../../../src/http/csv-form.js';
-import { dataGapsHeader } from '../../../src/http/data-gaps.js';
+import { csvForm } from '../../../src/http/answers/csv-form.js';
+import { dataGapsHeader } from '../../../src/http/answers/data-gaps.js';
 
 const candle = { timestamp: 1, open: 1e-7, high: 1e21, low: 0, close: 123.456, volume: null, closed: true };
 const jsonOf = (members: object) => ({

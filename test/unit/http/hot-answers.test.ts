@@ -1,12 +1,12 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, expect, test } from 'vitest';
-import { addAnswers } from '../../../src/http/answers.js';
-import { addAccess } from '../../../src/http/access.js';
-import { addClientLimit } from '../../../src/http/client-limit.js';
+import { addAnswers } from '../../../src/http/requests/answer-record.js';
+import { addAccess } from '../../../src/http/access/access-hook.js';
+import { addClientLimit } from '../../../src/http/limits/client-limit.js';
 import { PERMITS_ALL } from '../../../src/access/permit.js';
-import { addCommonHeaders, steadyHeadersOf } from '../../../src/http/common-headers.js';
-import { createHotAnswers, type HotAnswers } from '../../../src/http/hot-answers.js';
-import { sendAnswer } from '../../../src/http/json-answer.js';
+import { addCommonHeaders, steadyHeadersOf } from '../../../src/http/answers/common-headers.js';
+import { createHotAnswers, type HotAnswers } from '../../../src/http/response-cache/response-cache.js';
+import { sendAnswer } from '../../../src/http/answers/json-answer.js';
 import type { ServedAnswer } from '../../../src/market-data/market-data-api.js';
 
 let app: FastifyInstance;

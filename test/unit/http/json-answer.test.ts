@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { freshnessHeaders, isNotModified } from '../../../src/http/json-answer.js';
-import { acceptsJson } from '../../../src/http/presentation.js';
+import { freshnessHeaders, isNotModified } from '../../../src/http/answers/json-answer.js';
+import { acceptsJson } from '../../../src/http/answers/presentation.js';
 
 describe('Accept', () => {
   test.each([

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { candlePresentation, fileStem, JSON_ONLY } from '../../../src/http/presentation.js';
+import { candlePresentation, fileStem, JSON_ONLY } from '../../../src/http/answers/presentation.js';
 
 describe('the form of candles by Accept', () => {
   const { formFor } = candlePresentation({ format: undefined, fileStem: null });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { AppError } from '../../../src/errors.js';
-import { retryAfterSeconds, toProblem } from '../../../src/http/problem-answer.js';
+import { retryAfterSeconds, toProblem } from '../../../src/http/problems/problem.js';
 
 const context = { url: '/v1/x', requestId: '1' };
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CacheHealth } from '../../../src/cache/cache-entry.js';
 import type { ExchangeHealth } from '../../../src/exchanges/exchange-client.js';
-import { createReadiness } from '../../../src/http/readiness.js';
+import { createReadiness } from '../../../src/http/health/readiness.js';
 
 const NOW = 1000;
 const well = (exchange: string, parts: Partial<ExchangeHealth> = {}): ExchangeHealth => ({

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createRequestIds } from '../../../src/http/request-id.js';
-import { asAppError, instanceOf, retryAfterSeconds } from '../../../src/http/problem-answer.js';
+import { createRequestIds } from '../../../src/http/requests/request-id.js';
+import { asAppError, instanceOf, retryAfterSeconds } from '../../../src/http/problems/problem.js';
 import { AppError } from '../../../src/errors.js';
 import { clientKey } from '../../../src/access/client-limiter.js';
-import { createLoadGauge } from '../../../src/http/load-gauge.js';
+import { createLoadGauge } from '../../../src/http/limits/load-gauge.js';
 
 test('ids of one process differ, and carry its prefix', () => {
   const ids = createRequestIds('host');

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { Turns, type WaitingConnection } from '../../../src/http/turns.js';
+import { Turns, type WaitingConnection } from '../../../src/http/connections/turns.js';
 
 /** A connection with so many requests; `handled` gets its name for each. */
 const connection = (name: string, requests: number, handled: string[]): WaitingConnection => ({

@@ -1,0 +1,134 @@
+/**
+ * Whose a connection of /ws is. Browsers send no credential with an upgrade, so where one is asked for it may come as the
+ * first message; and a token that expires may be renewed by the same caller's next one.
+ */
+import type { Socket } from 'node:net';
+import { AppError } from '../../errors.js';
+import type { Access } from '../../access/access.js';
+import { invalid } from '../../access/admit.js';
+import type { Principal } from '../../access/principal.js';
+import type { Connection } from '../../streams/clients/connection.js';
+import type { SessionGate } from '../../streams/clients/session.js';
+import { scopeFault } from './access-hook.js';
+import { toProblem, type ProblemContext } from '../problems/problem.js';
+import { endWithPrincipal, type StreamToEnd } from './credential-end.js';
+
+/** From the upgrade to the credential. */
+const AUTH_WITHIN_MS = 5_000;
+/** Connections that have not said whose they are. */
+const MAX_WAITING = 100;
+/** What stands in a header. */
+const TOKEN = /^[!-~]+$/;
+
+interface SocketCaller {
+  /** null: the credential is still to come. */
+  readonly principal: Principal | null;
+  /** The address, for failed attempts. */
+  readonly client: string;
+  readonly socket: Socket;
+}
+
+interface OpenSocket extends Omit<StreamToEnd, 'connection' | 'socket'> {
+  readonly connection: Connection;
+  readonly context: ProblemContext;
+  /** Told who it is where a credential came as a message. What it throws refuses the credential. */
+  readonly onCaller: (principal: Principal) => void;
+}
+
+export interface SocketGates {
+  /** Takes a place for a connection without a credential; throws `overloaded`. Call what is returned to give it back. */
+  waitFor(principal: Principal | null): () => void;
+  /** To be called once the connection is attached. `leave` gives the place back. */
+  open(caller: SocketCaller, stream: OpenSocket, leave: () => void): SessionGate;
+}
+
+const unauthenticated = (): AppError =>
+  new AppError(
+    'unauthenticated',
+    'This connection asks for a credential first: {"method":"auth","params":{"token":…}}.',
+  );
+const anotherCaller = (): AppError =>
+  new AppError('invalid_credentials', 'The connection is that of another caller.');
+
+/** `authWithinMs`: default 5 s. */
+export const createSocketGates = (access: Access, authWithinMs = AUTH_WITHIN_MS): SocketGates => {
+  let waiting = 0;
+
+  /** Who a credential in a message is of. Never rejects. */
+  const judge = async (token: string, { client, socket }: SocketCaller): Promise<Principal | AppError> => {
+    const barred = access.barred(client);
+    if (barred !== null) return barred;
+    const request = { headers: { authorization: `Bearer ${token}` }, socket };
+    const admission = TOKEN.test(token) ? access.admit(request) : invalid();
+    const found = admission === 'ask' ? await access.ask(request) : admission;
+    if (found instanceof AppError) return access.failed(found, client);
+    if (found.mcpOnly) return access.failed(invalid(), client);
+    return scopeFault(found, 'stream:read') ?? found;
+  };
+
+  return {
+    waitFor(principal) {
+      if (principal !== null) return () => undefined;
+      if (waiting >= MAX_WAITING)
+        throw new AppError('overloaded', 'Too many connections have not said whose they are.', {
+          retryAfterMs: authWithinMs,
+        });
+      waiting += 1;
+      let isBack = false;
+      return () => {
+        if (!isBack) waiting -= 1;
+        isBack = true;
+      };
+    },
+
+    open(caller, { connection, onCaller, ...ending }, leave) {
+      const { socket } = caller;
+      let { principal } = caller;
+      let forget: () => void = () => undefined;
+
+      const take = (found: Principal): void => {
+        forget();
+        principal = found;
+        forget = endWithPrincipal(found, { ...ending, connection, socket });
+      };
+
+      const silence = setTimeout(() => {
+        const fault = unauthenticated();
+        connection.fail(fault, toProblem(fault, ending.context));
+      }, authWithinMs);
+      silence.unref();
+      const identified = (): void => {
+        clearTimeout(silence);
+        leave();
+      };
+      socket.once('close', identified);
+      if (principal !== null) {
+        identified();
+        take(principal);
+      }
+
+      return {
+        refusal: () => (principal === null ? unauthenticated() : null),
+        async authenticate(token) {
+          // The wait for an issuer has a deadline of its own.
+          clearTimeout(silence);
+          const found = await judge(token, caller);
+          if (found instanceof AppError) return found;
+          const isSame =
+            principal === null ||
+            principal.kind === 'anonymous' ||
+            principal.consumer.id === found.consumer.id;
+          if (!isSame) return anotherCaller();
+          try {
+            onCaller(found);
+          } catch (thrown) {
+            return AppError.from(thrown);
+          }
+          identified();
+          take(found);
+          return null;
+        },
+      };
+    },
+  };
+};

@@ -1,0 +1,40 @@
+/**
+ * Is this thread keeping up? Measured as the lateness of a timer: what the event loop does to it, it does to every
+ * request. One pause (a large parse, a collection) is not overload; several late rounds in a row are.
+ */
+import type { Millis } from '../../schemas/common.js';
+
+/** A round of measuring. */
+const ROUND_MS = 200;
+/** Rounds that are averaged: 1 s together. */
+const ROUNDS = 5;
+/** Mean lateness beyond which answers come too late to be worth making. */
+const MAX_MEAN_LAG_MS = 400;
+
+export interface LoadGauge {
+  overloaded(): boolean;
+  /** Mean lateness over the last second, in milliseconds. */
+  lagMs(): Millis;
+  close(): void;
+}
+
+/** `now` must be monotonic, in milliseconds. */
+export const createLoadGauge = (now: () => Millis = () => performance.now()): LoadGauge => {
+  const lags = new Array<Millis>(ROUNDS).fill(0);
+  let round = 0;
+  let last = now();
+  let mean = 0;
+  const timer = setInterval(() => {
+    const at = now();
+    lags[round % ROUNDS] = Math.max(0, at - last - ROUND_MS);
+    round += 1;
+    last = at;
+    mean = lags.reduce((sum, lag) => sum + lag, 0) / ROUNDS;
+  }, ROUND_MS);
+  timer.unref();
+  return {
+    lagMs: () => mean,
+    overloaded: () => mean > MAX_MEAN_LAG_MS,
+    close: () => clearInterval(timer),
+  };
+};

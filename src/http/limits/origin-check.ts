@@ -1,0 +1,27 @@
+/**
+ * CORS for WebSockets. Browsers ask nobody before a page opens one, and let it read whatever comes, so what CORS does
+ * for every other answer (SSE included: an EventSource without a matching header is closed by the browser) is done
+ * here. A client that is no browser sends no Origin and passes.
+ */
+import type { FastifyInstance } from 'fastify';
+import type {} from '@fastify/websocket';
+import { AppError } from '../../errors.js';
+
+export interface OriginCheckOptions {
+  /** Origins whose pages may connect, beside clients without a page; true: every one. */
+  readonly corsOrigins: true | readonly string[];
+}
+
+const errors = [{ parameter: 'Origin', reason: 'is not one of the origins that may connect (CORS_ORIGIN)' }];
+
+/** Installed on the root instance, after WebSocket's own hook: refused upgrades are `origin_not_allowed`. */
+export const addOriginCheck = (app: FastifyInstance, { corsOrigins }: OriginCheckOptions): void => {
+  if (corsOrigins === true) return;
+  const allowed = new Set(corsOrigins);
+  app.addHook('onRequest', (request, _reply, done) => {
+    const { origin } = request.headers;
+    const foreign = request.ws && origin !== undefined && !allowed.has(origin);
+    const detail = 'Pages of this origin may not connect to this server.';
+    done(foreign ? new AppError('origin_not_allowed', detail, { errors }) : undefined);
+  });
+};

@@ -1,0 +1,80 @@
+/**
+ * What a plan allows a caller to have open, at the connection and at each subscription; and what is metered of it. A
+ * place is given back when its socket closes.
+ */
+import type { Socket } from 'node:net';
+import type { LiveLimits } from '../../access/live-limits.js';
+import type { Metering } from '../../access/metering.js';
+import type { Permit } from '../../access/permit.js';
+import type { Principal } from '../../access/principal.js';
+import type { Caller } from '../../access/quotas.js';
+import type { TopicName } from '../../streams/clients/connection.js';
+import type { AdmittedTopic } from '../../streams/clients/subscriptions.js';
+
+/** null: nobody is asked who he is. */
+export type StreamLimitsDeps = {
+  readonly live: LiveLimits;
+  readonly metering: Metering;
+  readonly permits: (principal: Principal) => Permit;
+} | null;
+
+/** One open connection, as limits know it. */
+export interface LimitedStream {
+  /** A good subscription to one topic; throws `plan_forbids` or `stream_limit_reached`. `exchange` is a CCXT id. */
+  admitTopic(exchange: string, topic: Pick<TopicName, 'symbol'>): AdmittedTopic;
+  /** The one topic of a connection that has no subscriptions; gives what is to be called once it has begun. */
+  openTopic(exchange: string, symbol: string): () => void;
+  /** Gives back what was taken, before the socket closes. Idempotent. */
+  end(): void;
+}
+
+const nothing = (): void => undefined;
+const UNLIMITED_STREAM: LimitedStream = {
+  admitTopic: () => ({ began: nothing, end: nothing }),
+  openTopic: () => nothing,
+  end: nothing,
+};
+
+/** What a topic costs. */
+const TOPIC = { units: 1, bytes: 0, isRefused: false } as const;
+
+/** Where a connection comes from: its client's address, and what it lives on. */
+interface StreamPlace {
+  readonly client: string;
+  readonly socket: Socket;
+}
+
+export interface StreamLimits {
+  /** A connection over `socket`, whose caller is `principal`; throws `stream_limit_reached`. */
+  open(at: StreamPlace, principal: Principal | null): LimitedStream;
+}
+
+export const createStreamLimits = (deps: StreamLimitsDeps): StreamLimits => ({
+  open({ client, socket }, principal) {
+    if (deps === null || principal === null) return UNLIMITED_STREAM;
+    const { live, metering, permits } = deps;
+    const caller: Caller<Principal> = { principal, client };
+    const permit = permits(principal);
+    const ends = [live.openStream(caller), metering.opened(principal, () => socket.bytesWritten)];
+    const end = (): void => {
+      socket.off('close', end);
+      for (const giveBack of ends.splice(0)) giveBack();
+    };
+    socket.once('close', end);
+    return {
+      end,
+      openTopic(exchange, symbol) {
+        permit.requireExchange(exchange);
+        ends.push(live.openSymbol(caller, `${exchange} ${symbol}`));
+        return () => metering.answered(caller, TOPIC);
+      },
+      admitTopic(exchange, { symbol }) {
+        permit.requireExchange(exchange);
+        return {
+          began: () => metering.answered(caller, TOPIC),
+          end: live.openSubscription(caller, `${exchange} ${symbol}`),
+        };
+      },
+    };
+  },
+});
