@@ -130,7 +130,7 @@ const collector = ({ page, end }: Claims) => {
 /** What the page says of the time before its first candle, or of all of it where it is empty. */
 const claimBefore = (claims: Claims, claim: Claim, first: Millis | undefined): void => {
   const { interval, page } = claims;
-  const { kind, since, limit, pageSize, askedAt } = page;
+  const { kind, since, limit, pageSize, askedAt, rows } = page;
   if (since === null) return;
   const from = nextPeriodStart(interval, since);
   const windowEnd = addPeriods(interval, from, limit);
@@ -143,8 +143,10 @@ const claimBefore = (claims: Claims, claim: Claim, first: Millis | undefined): v
       claim(from, claims.end, UNCONFIRMED);
       return;
     }
-    // The venue keeps candles back to this time; a hole after it is judged separately.
-    const kept = addPeriods(interval, periodStart(interval, askedAt), 1 - pageSize);
+    // The venue keeps candles back to this time; a hole after it is judged separately. It may have answered a period later
+    // than it was asked: its latest candle tells.
+    const latest = Math.max(periodStart(interval, askedAt), rows.at(-1)?.timestamp ?? 0);
+    const kept = addPeriods(interval, latest, 1 - pageSize);
     claim(from, Math.min(first, kept), KEPT_LATEST);
     claim(Math.max(from, kept), first, UNCONFIRMED);
     return;

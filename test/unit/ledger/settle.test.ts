@@ -80,6 +80,15 @@ test('what is older than a venue keeps is not to be had; a hole within what it k
   ]);
 });
 
+test('an answer that came a minute later than it was asked for keeps a minute less, and nothing of it is in doubt', () => {
+  const asked = { kind: 'latest', limit: 720, pageSize: 720, since: T0 - DAY } as const;
+  const rows = rowsOf(...Array.from({ length: 720 }, (_, index) => index));
+  expect(settled({ ...asked, rows, askedAt: T0 + 719 * MINUTE - 1 }).ranges).toEqual([
+    [-1440, 0, 'unavailable'],
+    [0, 718, 'known'],
+  ]);
+});
+
 test('days that begin at 16:00 UTC have an anchor of their own; days of 25 hours are not kept', () => {
   const midnight = T0 - (T0 % DAY);
   const days = (...starts: number[]) =>
