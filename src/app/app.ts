@@ -226,6 +226,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   else app.metricsApp = await buildMetricsApp(config, { metrics, requestIds, hostFault, log, now });
   await app.register(docsRoutes, {
     folder: overrides.documentation ?? DOCUMENTATION,
+    mode: config.access.mode,
     without: (url) => isGraphiql(url) && !(graphql.enabled && graphql.ui),
   });
   await app.register(startRoutes, { version: VERSION });

@@ -1,6 +1,6 @@
 /** Who may ask: the settings of keys, tokens and plans, with what they demand of each other. */
 import { dirname, join } from 'node:path';
-import type { AUTH_MODES } from './access-words.js';
+import type { AuthMode } from '../schemas/access.js';
 import type { Environment } from './environment.js';
 import { dataFolder, storeLocation, type StoreLocation, type Variables } from './store-settings.js';
 import { isLoopback, isPlainHttpUrl, list } from './values.js';
@@ -27,7 +27,7 @@ interface OAuthSettings {
 }
 
 export interface AccessSettings {
-  readonly mode: (typeof AUTH_MODES)[number];
+  readonly mode: AuthMode;
   readonly store: Exclude<StoreLocation, { kind: 'temporary' }>;
   /** Plan of callers without a credential, with AUTH_MODE=optional. */
   readonly anonymousPlan: string | null;

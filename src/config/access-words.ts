@@ -1,7 +1,5 @@
 /** Words that the settings of access may hold. */
 
-export const AUTH_MODES = ['off', 'optional', 'required'] as const;
-
 /** Of the signatures that a token may have; none that is symmetric. */
 export const TOKEN_ALGORITHMS = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],

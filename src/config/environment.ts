@@ -3,7 +3,8 @@
  * the descriptions (a test keeps it in step), and `npm run docs` writes them into docs/configuration.md.
  */
 import { z } from 'zod';
-import { AUTH_MODES, TOKEN_ALGORITHMS } from './access-words.js';
+import { TOKEN_ALGORITHMS } from './access-words.js';
+import { AUTH_MODES } from '../schemas/access.js';
 import { backfillEntries, storeUrl } from './store-settings.js';
 import {
   exchangeIds,

@@ -12,6 +12,10 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
+/** Whether callers are asked who they are (AUTH_MODE). */
+export const AUTH_MODES = ['off', 'optional', 'required'] as const;
+export type AuthMode = (typeof AUTH_MODES)[number];
+
 const MAX_NAME_LENGTH = 100;
 const MAX_PLAN_EXCHANGES = 200;
 /** A day: what is longer is a quota. */

@@ -1,5 +1,6 @@
 /** The streams as an AsyncAPI 3 document (https://www.asyncapi.com/docs/reference/specification/v3.0.0), from zod. */
 import { z } from 'zod';
+import type { AuthMode } from './access.js';
 import { candle, priceLevel, trade } from './market.js';
 import { problem } from './problem.js';
 import { tickerStreamQuery } from './query.js';
@@ -114,22 +115,49 @@ const messages = (names: Record<string, string>): Record<string, object> =>
     ]),
   );
 
-/** `version`: of the server. */
-export const asyncApiDocument = ({ version }: { readonly version: string }): object => {
+const SECURITY_SCHEMES = {
+  bearer: { type: 'http', scheme: 'bearer', description: 'A key, or a token of a trusted issuer' },
+  apiKey: { type: 'httpApiKey', in: 'header', name: 'X-API-Key', description: 'The same in another header' },
+  ticket: {
+    type: 'httpApiKey',
+    in: 'query',
+    name: 'ticket',
+    description: 'For browsers: made by POST /v1/tickets, for one connection within seconds',
+  },
+};
+
+/** AsyncAPI has neither scopes of such schemes nor a way to say that a credential may be left out: these words do. */
+const ACCESS_TOLD = {
+  off: '',
+  optional:
+    ' A credential with the scope stream:read may be left out: the plan of callers without one holds then.',
+  required:
+    ' Every stream asks for a credential with the scope stream:read. /ws opens without one too, and takes it as its first message (auth) within 5 s.',
+};
+
+export interface AsyncApiOptions {
+  /** Of the server. */
+  readonly version: string;
+  /** Of the servers that are described. */
+  readonly mode: AuthMode;
+}
+
+export const asyncApiDocument = ({ version, mode }: AsyncApiOptions): object => {
+  const secured = mode === 'off' ? {} : { security: refs('#/components/securitySchemes', SECURITY_SCHEMES) };
   const streamEvents = { ...TICKER_EVENTS, ...OTHER_EVENTS };
   const wsQuery = { ws: { method: 'GET', query: queryJsonSchema(), bindingVersion: '0.1.0' } };
   const operation = (action: 'send' | 'receive', channel: string, names: object) => ({
     action,
     channel: { $ref: `#/channels/${channel}` },
     messages: refs(`#/channels/${channel}/messages`, names),
+    ...secured,
   });
   return {
     asyncapi: '3.0.0',
     info: {
       title: 'mcp-crypto-data-server streams',
       version,
-      description:
-        'Live normalized market data over Server-Sent Events and WebSocket. Silence always means a quiet market: heartbeats and status events tell it from a dead feed.',
+      description: `Live normalized market data over Server-Sent Events and WebSocket. Silence always means a quiet market: heartbeats and status events tell it from a dead feed.${ACCESS_TOLD[mode]}`,
       license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
     },
     defaultContentType: 'application/json',
@@ -168,6 +196,7 @@ export const asyncApiDocument = ({ version }: { readonly version: string }): obj
       receiveSocketRequests: operation('receive', 'socket', REQUESTS),
     },
     components: {
+      ...(mode === 'off' ? {} : { securitySchemes: SECURITY_SCHEMES }),
       messages: messages({ ...REQUESTS, ...streamEvents }),
       schemas: { ...jsonSchemas(sent, 'output'), ...jsonSchemas(received, 'input') },
     },

@@ -5,17 +5,19 @@
 import Fastify, { type RouteOptions } from 'fastify';
 import { z } from 'zod';
 import type { ErrorCode } from '../../errors.js';
+import type { AuthMode } from '../../schemas/access.js';
 import { problem } from '../../schemas/problem.js';
 import { CSV_EXAMPLE, EXAMPLES } from './examples.js';
 import {
   COMMON_HEADERS,
   CSV_HEADERS,
-  LIMIT_HEADERS,
-  MARKET_HEADERS,
-  NEGOTIATED_HEADERS,
+  limitHeaders,
+  marketHeaders,
+  negotiatedHeaders,
   RETRY_AFTER,
 } from './headers.js';
 import { problemResponses } from './problem-responses.js';
+import { accessOf, securitySchemes, type OperationAccess, type SecuredOperation } from './security.js';
 
 declare module 'fastify' {
   interface FastifySchema {
@@ -32,7 +34,10 @@ declare module 'fastify' {
   }
 }
 
-export interface DocumentedRoute extends Pick<RouteOptions, 'method' | 'url' | 'schema'> {
+export interface DocumentedRoute
+  extends
+    Pick<RouteOptions, 'method' | 'url' | 'schema'>,
+    Pick<SecuredOperation, 'takesTicket' | 'quotaFree'> {
   /** Neither limits nor negotiation nor a shutdown refuse it. */
   readonly unlimited: boolean;
 }
@@ -41,7 +46,8 @@ const TAGS = [
   { name: 'markets', description: 'Tickers, candles, order books and trades, and what can be asked for' },
   { name: 'ledger', description: 'Candles that stay: what is known, what was corrected, exports, backfills' },
   { name: 'streams', description: 'Live data; /asyncapi.json describes the events' },
-  { name: 'access', description: 'Who asks, and what it may: keys, tickets, plans' },
+  { name: 'access', description: 'Who asks, what it may, and tickets; 404 where AUTH_MODE=off' },
+  { name: 'admin', description: 'Keys, plans, usage and the audit; 404 without ADMIN_API=true' },
   { name: 'health', description: 'Is the server alive, and can it do its work' },
 ];
 
@@ -86,16 +92,21 @@ interface Told {
   readonly path: string;
   readonly codes: readonly ErrorCode[];
   readonly unlimited: boolean;
+  readonly access: OperationAccess;
+  readonly mode: AuthMode;
 }
 
-const completed = (op: Operation, { path, codes, unlimited }: Told): Record<string, unknown> => {
+const completed = (
+  op: Operation,
+  { path, codes, unlimited, access, mode }: Told,
+): Record<string, unknown> => {
   const { 'x-market-answer': isMarket = false, responses, parameters } = op;
   const types = Object.values(responses).flatMap(({ content }) => Object.keys(content ?? {}));
-  const csvHeaders = isMarket ? NEGOTIATED_HEADERS : CSV_HEADERS;
+  const csvHeaders = isMarket ? negotiatedHeaders(mode) : CSV_HEADERS;
   const headers = {
     ...COMMON_HEADERS,
-    ...(unlimited ? {} : LIMIT_HEADERS),
-    ...(isMarket ? MARKET_HEADERS : {}),
+    ...(unlimited ? {} : limitHeaders(mode)),
+    ...(isMarket ? marketHeaders(mode) : {}),
     ...(types.includes('text/csv') ? csvHeaders : {}),
   };
   const id = op.operationId ?? '';
@@ -121,11 +132,12 @@ const completed = (op: Operation, { path, codes, unlimited }: Told): Record<stri
     ...op,
     'x-errors': undefined,
     'x-market-answer': undefined,
+    security: access.security,
     parameters: parameters?.map(numeric),
     responses: {
       ...Object.fromEntries(answers),
       ...(isMarket ? { 304: { description: NOT_MODIFIED, headers } } : {}),
-      ...problemResponses(codes, { url: path, unlimited }),
+      ...problemResponses(access.errorsOf(codes), { url: path, unlimited, mode, scope: access.scope }),
     },
   };
 };
@@ -144,10 +156,16 @@ const usedSchemas = (paths: unknown, schemas: Readonly<Record<string, unknown>>)
   return Object.fromEntries([...used].sort().map((name) => [name, schemas[name]]));
 };
 
+export interface OpenApiOptions {
+  readonly version: string;
+  /** Of the servers that it describes. */
+  readonly mode: AuthMode;
+}
+
 /** The document as JSON text. `routes`: what was registered; hidden ones are left out. */
 export const buildOpenApiDocument = async (
   routes: readonly DocumentedRoute[],
-  { version }: { readonly version: string },
+  { version, mode }: OpenApiOptions,
 ): Promise<string> => {
   const [{ default: swagger }, provider] = await Promise.all([
     import('@fastify/swagger'),
@@ -188,23 +206,28 @@ export const buildOpenApiDocument = async (
   await app.close();
 
   const toldAt = new Map(
-    shown.map(({ method, url, schema, unlimited }): [string, Told] => [
-      `${String(method).toLowerCase()} ${url.replace(/:(\w+)/g, '{$1}')}`,
-      { path: url.replace(/:(\w+)/g, '{$1}'), codes: schema?.['x-errors'] ?? [], unlimited },
-    ]),
+    shown.map((route): [string, Told] => {
+      const { method, url, schema, unlimited } = route;
+      const path = url.replace(/:(\w+)/g, '{$1}');
+      const access = accessOf({ ...route, method: String(method) }, mode);
+      const codes = schema?.['x-errors'] ?? [];
+      return [`${String(method).toLowerCase()} ${path}`, { path, codes, unlimited, access, mode }];
+    }),
   );
   const paths = Object.fromEntries(
     Object.entries(document.paths).map(([path, methods]) => [
       path,
       Object.fromEntries(
-        Object.entries(methods).map(([method, op]) => [
-          method,
-          completed(op, toldAt.get(`${method} ${path}`) ?? { path, codes: [], unlimited: false }),
-        ]),
+        Object.entries(methods).map(([method, op]) => {
+          const told = toldAt.get(`${method} ${path}`);
+          if (told === undefined) throw new Error(`There is no route ${method} ${path}.`);
+          return [method, completed(op, told)];
+        }),
       ),
     ]),
   );
   const problemSchema = z.toJSONSchema(problem, { target: 'draft-2020-12' });
   const schemas = usedSchemas(paths, { Problem: problemSchema, ...document.components.schemas });
-  return JSON.stringify({ ...document, servers: [SERVER], paths, components: { schemas } });
+  const components = { schemas, securitySchemes: securitySchemes(mode) };
+  return JSON.stringify({ ...document, servers: [SERVER], paths, components });
 };

@@ -2,11 +2,19 @@
  * The documentation's addresses and the files that the build makes for them (dist/docs). Addresses within the pages are
  * relative, so that all of it works below a path prefix of a proxy.
  */
+import type { AuthMode } from '../../schemas/access.js';
+
 export interface DocumentFile {
   /** Below the documentation's folder; `<file>.gz` beside it is the same, compressed. */
   readonly file: string;
   readonly type: string;
+  /** There is one for each AUTH_MODE, by fileOf. */
+  readonly byMode?: boolean;
 }
+
+/** The file of a document on a server of this AUTH_MODE. */
+export const fileOf = ({ file, byMode = false }: DocumentFile, mode: AuthMode): string =>
+  byMode ? file.replace('.', `.${mode}.`) : file;
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 export const HTML_TYPE = 'text/html; charset=utf-8';
@@ -14,8 +22,8 @@ const SCRIPT_TYPE = 'text/javascript; charset=utf-8';
 const STYLE_TYPE = 'text/css; charset=utf-8';
 
 export const DOCUMENTS = {
-  '/openapi.json': { file: 'openapi.json', type: JSON_TYPE },
-  '/asyncapi.json': { file: 'asyncapi.json', type: JSON_TYPE },
+  '/openapi.json': { file: 'openapi.json', type: JSON_TYPE, byMode: true },
+  '/asyncapi.json': { file: 'asyncapi.json', type: JSON_TYPE, byMode: true },
   '/docs': { file: 'docs/index.html', type: HTML_TYPE },
   '/docs/start.js': { file: 'docs/start.js', type: SCRIPT_TYPE },
   '/docs/swagger-ui-bundle.js': { file: 'docs/swagger-ui-bundle.js', type: SCRIPT_TYPE },

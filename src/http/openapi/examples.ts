@@ -19,6 +19,23 @@ const BACKFILL = {
   error: null,
 };
 
+const KEY = {
+  id: '4fTq0ZpW8sXa',
+  name: 'dashboard',
+  last4: '1bQz',
+  scopes: ['market:read', 'stream:read'],
+  plan: 'trial',
+  created_at: timestamp,
+  expires_at: timestamp + 2_592_000_000,
+  revoked_at: null,
+  rotated_to: null,
+  leaked_at: null,
+};
+/** No key: it lacks its secret. */
+const SECRET = 'cdk_4fTq0ZpW8sXa_…1bQz';
+const LIMITS = { requests: 60, window: 60, day: 5000, streams: 2, exchanges: ['binance', 'kraken'] };
+const PLAN = { name: 'trial', ...LIMITS };
+
 export const CSV_EXAMPLE = `timestamp,open,high,low,close,volume,closed\r\n${timestamp},42500,42600,42400,42505.5,12.25,true\r\n`;
 
 export const EXAMPLES: Readonly<Record<string, unknown>> = {
@@ -200,6 +217,41 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
     eta_seconds: null,
   },
   cancelBackfill: { ...BACKFILL, state: 'cancelled', eta_seconds: null },
+  getMe: {
+    type: 'key',
+    id: KEY.id,
+    name: KEY.name,
+    plan: 'trial',
+    scopes: KEY.scopes,
+    expires_at: KEY.expires_at,
+    limits: LIMITS,
+    used: { window: 1, day: 12, month: 250 },
+    resets: { window: timestamp + 42_000, day: timestamp + 56_000_000, month: timestamp + 2_390_000_000 },
+  },
+  createKey: { ...KEY, key: SECRET },
+  listKeys: { keys: [KEY], next_cursor: null },
+  getKey: KEY,
+  changeKey: KEY,
+  rotateKey: { id: '9aGh2LmN5qRs', key: 'cdk_9aGh2LmN5qRs_…7xKc' },
+  revokeKey: { id: KEY.id, revoked_at: timestamp, confirmed: 1 },
+  listPlans: { plans: [{ name: 'default' }, PLAN] },
+  setPlan: PLAN,
+  getUsage: {
+    usage: [
+      {
+        key_id: KEY.id,
+        hour: 1698998400000,
+        requests: 120,
+        units: 118,
+        bytes: 45_210,
+        stream_seconds: 0,
+        refused: 2,
+      },
+    ],
+  },
+  getAudit: {
+    entries: [{ at: timestamp, actor: 'cli', action: 'key.create', target: KEY.id, detail: 'name=dashboard scopes=market:read,stream:read plan=trial' }],
+  },
   createTicket: {
     ticket: 'cdt_3q2-7wR0bX9nVtJ5uYc1hZkLfPaSdGmQeOiTrWxNvBs',
     purpose: 'sse',

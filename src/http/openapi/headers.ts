@@ -1,4 +1,5 @@
 /** The headers of answers, as the OpenAPI document tells them. */
+import type { AuthMode } from '../../schemas/access.js';
 
 interface HeaderDoc {
   readonly description: string;
@@ -23,25 +24,46 @@ export const COMMON_HEADERS: HeaderDocs = {
   ),
 };
 
-/** Present where a client limit is set. */
-export const LIMIT_HEADERS: HeaderDocs = {
-  RateLimit: text('State of the client limit, where one is set', '"default";r=590;t=42'),
-  'RateLimit-Policy': text(
-    'The client limit: requests (q) per window in seconds (w)',
-    '"default";q=600;w=60',
-  ),
+/** Present where a client limit, or the caller's plan, sets one. */
+export const limitHeaders = (mode: AuthMode): HeaderDocs => ({
+  ...(mode === 'off'
+    ? {
+        RateLimit: text('State of the client limit, where one is set', '"default";r=590;t=42'),
+        'RateLimit-Policy': text(
+          'The client limit: requests (q) per window in seconds (w)',
+          '"default";q=600;w=60',
+        ),
+      }
+    : {
+        RateLimit: text(
+          'What is left (r) for how many seconds (t) of each limit that the caller has: window, day, month',
+          '"window";r=590;t=42, "day";r=48123;t=40210',
+        ),
+        'RateLimit-Policy': text(
+          'The limits of the caller: requests or units (q) in so many seconds (w)',
+          '"window";q=600;w=60, "day";q=50000;w=86400',
+        ),
+      }),
   'X-RateLimit-Limit': whole('Requests allowed per window', 600),
   'X-RateLimit-Remaining': whole('Requests left in this window', 590),
   'X-RateLimit-Reset': whole('Seconds until the window ends', 42),
+});
+
+const LIFE = 'max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE';
+const GZIP = 'gzip is sent to who accepts it, from a kilobyte on';
+/** Who asks decides what is answered: no cache that several callers share may keep the answer. */
+const VARY_CREDENTIAL = 'Authorization, X-API-Key';
+
+/** Where access is on. */
+const PRIVATE_HEADERS: HeaderDocs = {
+  'Cache-Control': text(`${LIFE}. Not for shared caches: callers differ`, 'private, max-age=2'),
+  Vary: text(`Callers differ; ${GZIP}`, `Accept-Encoding, ${VARY_CREDENTIAL}`),
 };
 
-export const MARKET_HEADERS: HeaderDocs = {
-  'Cache-Control': text(
-    'max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE',
-    'public, max-age=2',
-  ),
+export const marketHeaders = (mode: AuthMode): HeaderDocs => ({
+  'Cache-Control': text(LIFE, 'public, max-age=2'),
   Age: whole("Seconds since the exchange's answer arrived", 0),
-  Vary: text('gzip is sent to who accepts it, from a kilobyte on', 'Accept-Encoding'),
+  Vary: text(GZIP, 'Accept-Encoding'),
   ETag: text(
     'Strong validator of this form of the answer; send it back in If-None-Match',
     '"OTVou2TR0Q2aqISSYcgrL_wlieo"',
@@ -51,10 +73,19 @@ export const MARKET_HEADERS: HeaderDocs = {
     'HIT',
   ),
   'Data-Source': text('Where the data came from', 'binance; via=rest'),
-};
+  ...(mode === 'off' ? {} : PRIVATE_HEADERS),
+});
 
 export const RETRY_AFTER: HeaderDocs = {
   'Retry-After': whole('Seconds after which asking again makes sense', 2),
+};
+
+/** Of refusals of a caller. */
+export const CHALLENGE: HeaderDocs = {
+  'WWW-Authenticate': text(
+    'How to ask: error where a credential came, scope where one is lacking (RFC 6750)',
+    'Bearer error="invalid_token"',
+  ),
 };
 
 /** Of answers that may be CSV. */
@@ -68,7 +99,10 @@ export const CSV_HEADERS: HeaderDocs = {
 };
 
 /** Of market answers that are JSON or CSV. */
-export const NEGOTIATED_HEADERS: HeaderDocs = {
+export const negotiatedHeaders = (mode: AuthMode): HeaderDocs => ({
   ...CSV_HEADERS,
-  Vary: text('Accept chooses between JSON and CSV; gzip from a kilobyte on', 'Accept, Accept-Encoding'),
-};
+  Vary: text(
+    'Accept chooses between JSON and CSV; gzip from a kilobyte on',
+    mode === 'off' ? 'Accept, Accept-Encoding' : `Accept, Accept-Encoding, ${VARY_CREDENTIAL}`,
+  ),
+});

@@ -1,8 +1,11 @@
 /** The problem answers of an operation: one response per status, with an example per code. */
 import { AppError, ERROR_CODES, type ErrorCode } from '../../errors.js';
+import type { Scope } from '../../access/principal.js';
+import type { AuthMode } from '../../schemas/access.js';
+import { lacksScope } from '../access/access-hook.js';
 import { PROBLEM_CONTENT_TYPE, toProblem } from '../problems/problem.js';
 import { ADVICE } from './advice.js';
-import { COMMON_HEADERS, LIMIT_HEADERS, RETRY_AFTER } from './headers.js';
+import { CHALLENGE, COMMON_HEADERS, limitHeaders, RETRY_AFTER } from './headers.js';
 
 /** What any operation may meet … */
 const UNAVOIDABLE: readonly ErrorCode[] = ['uri_too_long', 'headers_too_large', 'internal_error'];
@@ -20,6 +23,7 @@ export const UPSTREAM_ERRORS: readonly ErrorCode[] = [
   'unknown_exchange',
   'exchange_not_enabled',
   'not_supported_by_exchange',
+  'plan_forbids',
   'upstream_rate_limited',
   'upstream_budget_exhausted',
   'upstream_error',
@@ -31,29 +35,35 @@ export const UPSTREAM_ERRORS: readonly ErrorCode[] = [
   'upstream_maintenance',
 ];
 
-const exampleOf = (code: ErrorCode, url: string) => {
-  const { detail, details } = ADVICE[code];
-  return toProblem(new AppError(code, detail, details), { url, requestId: '3f9a1c-7k' });
-};
-
 interface Operation {
   readonly url: string;
+  readonly mode: AuthMode;
+  /** The scope that it asks for; null: none. */
+  readonly scope: Scope | null;
   /** Nothing refuses it but what no request gets past. */
   readonly unlimited: boolean;
 }
 
-const responseOf = (codes: readonly ErrorCode[], status: number, { url, unlimited }: Operation) => ({
+const exampleOf = (code: ErrorCode, { url, scope }: Operation) => {
+  const { detail, details } = ADVICE[code];
+  const error =
+    code === 'insufficient_scope' && scope !== null ? lacksScope(scope) : new AppError(code, detail, details);
+  return toProblem(error, { url, requestId: '3f9a1c-7k' });
+};
+
+const responseOf = (codes: readonly ErrorCode[], status: number, operation: Operation) => ({
   description: codes.map((code) => `\`${code}\`: ${ADVICE[code].advice}`).join('\n\n'),
   headers: {
     ...COMMON_HEADERS,
-    ...(unlimited ? {} : LIMIT_HEADERS),
+    ...(operation.unlimited ? {} : limitHeaders(operation.mode)),
     ...(status === 429 || status === 503 ? RETRY_AFTER : {}),
+    ...(status === 401 || codes.includes('insufficient_scope') ? CHALLENGE : {}),
   },
   content: {
     [PROBLEM_CONTENT_TYPE]: {
       schema: { $ref: '#/components/schemas/Problem' },
       examples: Object.fromEntries(
-        codes.map((code) => [code, { summary: ERROR_CODES[code].title, value: exampleOf(code, url) }]),
+        codes.map((code) => [code, { summary: ERROR_CODES[code].title, value: exampleOf(code, operation) }]),
       ),
     },
   },

@@ -59,7 +59,7 @@ const SCHEMAS = {
       'The key itself is in this answer and nowhere else. Without a plan it has the plan `default`.',
     body: newKeyBody,
     'x-responses': { 201: issuedKey },
-    'x-errors': ['invalid_request'],
+    'x-errors': ['invalid_request', 'not_found'],
   },
   list: {
     tags,
@@ -68,7 +68,7 @@ const SCHEMAS = {
     description: 'In pages: `next_cursor` leads to the next one.',
     querystring: keysQuery,
     'x-answer': keysAnswer,
-    'x-errors': ['invalid_request'],
+    'x-errors': ['invalid_request', 'not_found'],
   },
   one: {
     tags,
@@ -114,6 +114,7 @@ const SCHEMAS = {
     summary: 'Plans',
     description: 'By name; what a plan leaves out is unlimited.',
     'x-answer': plansAnswer,
+    'x-errors': ['not_found'],
   },
   setPlan: {
     tags,
@@ -123,7 +124,7 @@ const SCHEMAS = {
     params: planParams,
     body: planLimits,
     'x-answer': planRecord,
-    'x-errors': ['invalid_request', 'unknown_exchange'],
+    'x-errors': ['invalid_request', 'unknown_exchange', 'not_found'],
   },
   usage: {
     tags,
@@ -132,7 +133,7 @@ const SCHEMAS = {
     description: 'Oldest first. Other servers write what they counted every 10 seconds.',
     querystring: usageQuery,
     'x-answer': usageAnswer,
-    'x-errors': ['invalid_request'],
+    'x-errors': ['invalid_request', 'not_found'],
   },
   audit: {
     tags,
@@ -141,7 +142,7 @@ const SCHEMAS = {
     description: 'Changes of keys and plans, over this API and the command line.',
     querystring: auditQuery,
     'x-answer': auditAnswer,
-    'x-errors': ['invalid_request'],
+    'x-errors': ['invalid_request', 'not_found'],
   },
 } as const;
 

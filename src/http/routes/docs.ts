@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import { etagOf } from '../../cache/etag.js';
 import { AppError } from '../../errors.js';
+import type { AuthMode } from '../../schemas/access.js';
 import { prefersGzip } from '../answers/accept.js';
 import { addVary } from '../answers/common-headers.js';
 import { isNotModified } from '../answers/json-answer.js';
-import { DOCUMENTS, HTML_TYPE, type DocumentFile } from '../openapi/documents.js';
+import { DOCUMENTS, fileOf, HTML_TYPE, type DocumentFile } from '../openapi/documents.js';
 import { PAGE_HEADERS } from '../openapi/page-headers.js';
 import { VARY_ENCODING } from '../answers/representations.js';
 
@@ -17,6 +18,8 @@ const MAX_AGE_S = 3600;
 export interface DocsRouteOptions {
   /** Path of the folder that the build wrote. */
   readonly folder: string;
+  /** The API is described as servers of this mode have it. */
+  readonly mode: AuthMode;
   /** Addresses that this server does not have. */
   readonly without: (url: string) => boolean;
 }
@@ -51,9 +54,11 @@ const createLoader = (folder: string): ((file: string) => Promise<Loaded>) => {
   };
 };
 
-export const docsRoutes: FastifyPluginCallback<DocsRouteOptions> = (app, { folder, without }, done) => {
+export const docsRoutes: FastifyPluginCallback<DocsRouteOptions> = (app, { folder, mode, without }, done) => {
   const load = createLoader(folder);
-  for (const [url, { file, type }] of Object.entries<DocumentFile>(DOCUMENTS)) {
+  for (const [url, document] of Object.entries<DocumentFile>(DOCUMENTS)) {
+    const { type } = document;
+    const file = fileOf(document, mode);
     if (without(url)) continue;
     app.get(url, { schema: { hide: true } }, async (request: FastifyRequest, reply: FastifyReply) => {
       const compressed = prefersGzip(request.headers['accept-encoding']);

@@ -57,7 +57,7 @@ const SCHEMAS = {
     description: 'Half-open ranges without overlaps. Makes no upstream call.',
     querystring: coverageQuery,
     'x-answer': coverageAnswer,
-    'x-errors': ['unknown_exchange', 'interval_not_supported', 'not_found'],
+    'x-errors': ['unknown_exchange', 'interval_not_supported', 'plan_forbids', 'not_found'],
   },
   revisions: {
     tags,
@@ -66,7 +66,7 @@ const SCHEMAS = {
     description: 'The values that were replaced, newest first.',
     querystring: revisionsQuery,
     'x-answer': revisionsAnswer,
-    'x-errors': ['unknown_exchange', 'interval_not_supported', 'not_found'],
+    'x-errors': ['unknown_exchange', 'interval_not_supported', 'plan_forbids', 'not_found'],
   },
   export: {
     tags,
@@ -77,7 +77,7 @@ const SCHEMAS = {
     querystring: exportQuery,
     produces: ['text/csv'],
     'x-answer': z.string(),
-    'x-errors': ['unknown_exchange', 'interval_not_supported', 'not_found'],
+    'x-errors': ['unknown_exchange', 'interval_not_supported', 'plan_forbids', 'not_found'],
   },
   list: {
     tags,
@@ -107,6 +107,7 @@ const SCHEMAS = {
       'exchange_not_enabled',
       'unknown_exchange',
       'interval_not_supported',
+      'plan_forbids',
       'feature_disabled',
       'not_found',
     ],

@@ -13,10 +13,7 @@ the same Origin. It goes into the query parameter \`ticket\` of \`/v1/stream/tic
 \`/ws/ticker\` (\`ws\`). 404 where AUTH_MODE=off.`,
   body: ticketRequest,
   'x-responses': { 201: ticketAnswer },
-  'x-errors': [
-    ...(['invalid_request', 'unauthenticated', 'invalid_credentials', 'insufficient_scope'] as const),
-    ...(['not_found', 'client_rate_limited', 'auth_unavailable'] as const),
-  ],
+  'x-errors': ['invalid_request' as const],
 };
 
 export const ticketRoutes: FastifyPluginCallbackZod = (app, _options, done) => {

@@ -9,21 +9,34 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { VERSION } from '../../../src/config/version.js';
 import { ERROR_CODES } from '../../../src/errors.js';
+import { ACCESS_ERRORS } from '../../../src/http/openapi/security.js';
 import { problem } from '../../../src/schemas/problem.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
+import { testFolder } from '../access/access-app.js';
 import { makeDocumentation } from '../../support/documentation.js';
 
 let rig: TestApp;
+/** Servers of the modes that ask callers who they are. */
+const asking = new Map<'optional' | 'required', TestApp>();
+const keys = testFolder();
 beforeAll(async () => {
-  rig = await startTestApp({}, { documentation: await makeDocumentation() });
+  const documentation = await makeDocumentation();
+  rig = await startTestApp({}, { documentation });
+  for (const mode of ['optional', 'required'] as const) {
+    const env = { AUTH_MODE: mode, AUTH_STORE: `sqlite:${keys.file}` };
+    asking.set(mode, await startTestApp(env, { documentation }));
+  }
 }, 60_000);
 afterAll(async () => {
-  await rig.app.close();
+  await Promise.all([rig, ...asking.values()].map(({ app }) => app.close()));
+  await keys.end();
 });
 
 const media = z.looseObject({ examples: z.record(z.string(), z.object({ value: z.unknown() })).optional() });
+const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
 const operation = z.looseObject({
   operationId: z.string(),
+  security: z.array(z.record(z.string(), z.array(z.string()))).optional(),
   responses: z.record(
     z.string(),
     z.looseObject({
@@ -37,16 +50,83 @@ const document = z.looseObject({
   info: z.looseObject({ version: z.string() }),
   paths: z.record(
     z.string(),
-    z.object({ get: operation.optional(), post: operation.optional(), delete: operation.optional() }),
+    z.strictObject(
+      Object.fromEntries(METHODS.map((method) => [method, operation.optional()] as const)) as Record<
+        (typeof METHODS)[number],
+        z.ZodOptional<typeof operation>
+      >,
+    ),
   ),
 });
-const openApi = async () => document.parse((await rig.app.inject('/openapi.json')).json());
+const openApi = async ({ app }: Pick<TestApp, 'app'> = rig) =>
+  document.parse((await app.inject('/openapi.json')).json());
+type Document = z.infer<typeof document>;
+/** By method and path. */
+const operationsOf = ({ paths }: Document) =>
+  Object.entries(paths).flatMap(([path, methods]) =>
+    METHODS.flatMap((method) => {
+      const found = methods[method];
+      return found === undefined ? [] : [{ path, name: `${method} ${path}`, ...found }];
+    }),
+  );
+const codesOf = ({ responses }: z.infer<typeof operation>): string[] =>
+  Object.values(responses).flatMap(({ content }) =>
+    Object.keys(content?.['application/problem+json']?.examples ?? {}),
+  );
+
+/** What the contract asks of the callers of each operation that is not open. */
+const SCOPE_OF: Readonly<Record<string, readonly string[]>> = {
+  ...Object.fromEntries(
+    [
+      'exchanges',
+      'markets',
+      'markets/ohlcv',
+      'markets/orderbook',
+      'markets/ticker',
+      'markets/trades',
+      'status',
+    ].map((name) => [`get /v1/${name}`, ['market:read']]),
+  ),
+  ...Object.fromEntries(
+    [
+      'markets/ohlcv/coverage',
+      'markets/ohlcv/export',
+      'markets/ohlcv/revisions',
+      'backfills',
+      'backfills/{id}',
+    ].map((name) => [`get /v1/${name}`, ['history:read']]),
+  ),
+  'post /v1/backfills': ['backfill:write'],
+  'delete /v1/backfills/{id}': ['backfill:write'],
+  'get /v1/stream/ticker': ['stream:read'],
+  'post /v1/tickets': ['stream:read'],
+  'get /v1/me': [],
+  ...Object.fromEntries(
+    [
+      ...[
+        'get /v1/admin/keys',
+        'post /v1/admin/keys',
+        'get /v1/admin/keys/{id}',
+        'patch /v1/admin/keys/{id}',
+      ],
+      ...['delete /v1/admin/keys/{id}', 'post /v1/admin/keys/{id}/rotate', 'get /v1/admin/plans'],
+      ...['put /v1/admin/plans/{name}', 'get /v1/admin/usage', 'get /v1/admin/audit'],
+    ].map((name) => [name, ['admin']]),
+  ),
+};
 
 describe('the OpenAPI document', () => {
   test('is version 3.1 and has every endpoint of the contract, and none that is not', async () => {
     const { openapi, paths } = await openApi();
     expect(openapi).toMatch(/^3\.1\./);
     expect(Object.keys(paths).sort()).toEqual([
+      '/v1/admin/audit',
+      '/v1/admin/keys',
+      '/v1/admin/keys/{id}',
+      '/v1/admin/keys/{id}/rotate',
+      '/v1/admin/plans',
+      '/v1/admin/plans/{name}',
+      '/v1/admin/usage',
       '/v1/backfills',
       '/v1/backfills/{id}',
       '/v1/exchanges',
@@ -60,6 +140,7 @@ describe('the OpenAPI document', () => {
       '/v1/markets/orderbook',
       '/v1/markets/ticker',
       '/v1/markets/trades',
+      '/v1/me',
       '/v1/status',
       '/v1/stream/ticker',
       '/v1/tickets',
@@ -67,13 +148,13 @@ describe('the OpenAPI document', () => {
   });
 
   test('has an example for each answer, and for each error a problem that is one', async () => {
-    const { paths } = await openApi();
     const codes = new Set<string>();
-    const operations = Object.entries(paths).flatMap(([path, methods]) =>
-      [methods.get, methods.post, methods.delete].flatMap((found) =>
-        found === undefined ? [] : [{ path, ...found }],
-      ),
-    );
+    const documents = [
+      await openApi(),
+      await openApi(asking.get('optional')),
+      await openApi(asking.get('required')),
+    ];
+    const operations = documents.flatMap(operationsOf);
     for (const { path, responses } of operations) {
       for (const [status, response] of Object.entries(responses)) {
         const bodies = Object.entries(response.content ?? {});
@@ -95,12 +176,7 @@ describe('the OpenAPI document', () => {
         if (['429', '503'].includes(status)) expect(response.headers).toHaveProperty('Retry-After');
       }
     }
-    const ofAccess = [
-      ...['credential_in_url', 'credentials_expired', 'credentials_revoked', 'ticket_invalid'],
-      ...['plan_forbids', 'quota_exceeded', 'too_many_auth_failures'],
-    ];
     const elsewhere = [
-      ...ofAccess,
       'origin_not_allowed',
       'method_not_allowed',
       'request_timeout',
@@ -157,7 +233,7 @@ describe('the OpenAPI document', () => {
   });
 
   test('gives each operation an id of its own', async () => {
-    const ids = Object.values((await openApi()).paths).map(({ get }) => get?.operationId);
+    const ids = operationsOf(await openApi()).map(({ operationId }) => operationId);
     expect(new Set(ids).size).toBe(ids.length);
   });
 
@@ -170,6 +246,97 @@ describe('the OpenAPI document', () => {
     const formatted = await prettier.format(generated, { ...options, filepath: kept });
     const isCurrent = readFileSync(kept, 'utf8') === formatted;
     expect(isCurrent, 'npm run openapi:types writes the file anew').toBe(true);
+  });
+});
+
+describe('the OpenAPI document of each AUTH_MODE', () => {
+  const schemes = z.looseObject({
+    components: z.looseObject({ securitySchemes: z.record(z.string(), z.looseObject({})).optional() }),
+  });
+  const schemesOf = (app: TestApp['app'] | undefined) =>
+    app?.inject('/openapi.json').then((answer) => schemes.parse(answer.json()).components.securitySchemes);
+  const OPEN = ['get /v1/health', 'get /v1/health/ready'];
+  const ABSENT = /^\w+ \/v1\/(?:me|tickets|admin)/;
+
+  test('off: nothing is asked for, and what there is not is a 404', async () => {
+    expect(await schemesOf(rig.app)).toBeUndefined();
+    const operations = operationsOf(await openApi());
+    expect(operations.filter(({ security }) => security !== undefined)).toEqual([]);
+    const ofAccess: readonly string[] = ACCESS_ERRORS;
+    for (const one of operations) {
+      expect(codesOf(one).filter((code) => ofAccess.includes(code))).toEqual([]);
+      if (ABSENT.test(one.name)) expect(codesOf(one)).toContain('not_found');
+    }
+    const { statusCode } = await rig.app.inject('/v1/me');
+    expect(statusCode).toBe(404);
+  });
+
+  test.each(['optional', 'required'] as const)('%s: how a credential is sent', async (mode) => {
+    expect(await schemesOf(asking.get(mode)?.app)).toMatchObject({
+      bearer: { type: 'http', scheme: 'bearer' },
+      apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+      ticket: { type: 'apiKey', in: 'query', name: 'ticket' },
+    });
+  });
+
+  test.each(['optional', 'required'] as const)('%s: what each operation asks for', async (mode) => {
+    const operations = operationsOf(await openApi(asking.get(mode)));
+    const nobody = mode === 'optional' ? [{}] : [];
+    for (const { name, security, ...one } of operations) {
+      expect(codesOf(one), name).toContain('credential_in_url');
+      if (OPEN.includes(name)) {
+        expect(security, name).toBeUndefined();
+        expect(codesOf(one), name).not.toContain('invalid_credentials');
+        continue;
+      }
+      const scope = SCOPE_OF[name];
+      expect(scope, name).toBeDefined();
+      const ways = [{ bearer: scope }, { apiKey: scope }];
+      const ticket = name === 'get /v1/stream/ticker' ? [{ ticket: scope }] : [];
+      expect(security, name).toEqual([...nobody, ...ways, ...ticket]);
+      expect(codesOf(one).includes('unauthenticated'), name).toBe(mode === 'required');
+      expect(codesOf(one).includes('insufficient_scope'), name).toBe(scope?.length === 1);
+      expect(codesOf(one), name).toContain('credentials_revoked');
+      if (name.includes('/v1/admin')) expect(codesOf(one), name).toContain('not_found');
+      if (/^(?:post|delete) \/v1\/backfills/.test(name))
+        expect(codesOf(one), name).toContain('feature_disabled');
+    }
+    expect(operations.map(({ name }) => name).sort()).toEqual([...OPEN, ...Object.keys(SCOPE_OF)].sort());
+  });
+
+  test.each(['optional', 'required'] as const)('%s: it is what the server does', async (mode) => {
+    const server = asking.get(mode);
+    const operations = operationsOf(await openApi(server));
+    for (const { name, path, security = [], ...one } of operations) {
+      const method = name.split(' ', 1)[0]?.toUpperCase() as 'GET';
+      const refused = security.length > 0 && !security.some((way) => Object.keys(way).length === 0);
+      const answer = await server?.app.inject({ method, url: path.replace(/\{\w+\}/, 'x') });
+      const code =
+        answer?.headers['content-type']?.toString().startsWith('application/problem') === true
+          ? answer.json<{ code: string }>().code
+          : null;
+      if (refused) expect(code, name).toBe('unauthenticated');
+      else if (code !== null) expect(codesOf(one), name).toContain(code);
+    }
+  });
+
+  test('refusals carry the challenge, and answers say that they are private', async () => {
+    const found = operationsOf(await openApi(asking.get('required'))).find(
+      ({ name }) => name === 'get /v1/markets/ticker',
+    );
+    expect(found?.responses['401']?.headers).toHaveProperty('WWW-Authenticate');
+    expect(found?.responses['403']?.headers).toHaveProperty('WWW-Authenticate');
+    expect(JSON.stringify(found?.responses['200']?.headers)).toContain('private, max-age=2');
+  });
+
+  test.each([
+    [() => rig, undefined],
+    [() => asking.get('optional'), 3],
+    [() => asking.get('required'), 3],
+  ])('AsyncAPI tells of credentials where they are asked for', async (server, schemesTold) => {
+    const answer = await server()?.app.inject('/asyncapi.json');
+    const { securitySchemes } = answer!.json<{ components: { securitySchemes?: object } }>().components;
+    expect(securitySchemes && Object.keys(securitySchemes).length).toBe(schemesTold);
   });
 });
 

@@ -1,21 +1,24 @@
 import { Parser } from '@asyncapi/parser';
 import { beforeAll, expect, test } from 'vitest';
+import { AUTH_MODES } from '../../../../src/schemas/access.js';
 import { asyncApiDocument } from '../../../../src/schemas/asyncapi.js';
 
 type Parsed = Awaited<ReturnType<Parser['parse']>>;
 let document: Parsed['document'];
-let diagnostics: Parsed['diagnostics'];
+const parsed = new Map<string, Parsed>();
 
 /** The parser takes seconds on a busy machine. */
 const PATIENCE_MS = 60_000;
 
 beforeAll(async () => {
-  ({ document, diagnostics } = await new Parser().parse(
-    JSON.stringify(asyncApiDocument({ version: '1.2.3' })),
-  ));
+  for (const mode of AUTH_MODES)
+    parsed.set(mode, await new Parser().parse(JSON.stringify(asyncApiDocument({ version: '1.2.3', mode }))));
+  document = parsed.get('off')?.document;
 }, PATIENCE_MS);
 
-test("the document is valid AsyncAPI 3 in the parser's own judgement, without errors or warnings", () => {
+test.each(AUTH_MODES)("the document is valid AsyncAPI 3 in the parser's own judgement, %s", (mode) => {
+  const { diagnostics = [] } = parsed.get(mode) ?? {};
+  expect(document).toBeDefined();
   expect(diagnostics.filter(({ severity }) => [0, 1].includes(severity))).toEqual([]);
   expect(document?.version()).toBe('3.0.0');
   expect(document?.info().version()).toBe('1.2.3');
@@ -42,4 +45,18 @@ test('every message has a payload whose properties come from the zod schemas', (
   });
   expect(payloads.get('SubscribeMessage')).toMatchObject({ properties: { method: { const: 'subscribe' } } });
   expect(payloads.size).toBe(17);
+});
+
+test.each(AUTH_MODES)('each operation tells how a credential is sent, with AUTH_MODE=%s', (mode) => {
+  const operations = parsed.get(mode)?.document?.operations().all() ?? [];
+  expect(operations).toHaveLength(4);
+  const told = operations.map((operation) =>
+    operation.security().flatMap((one) => one.all().map((item) => item.scheme().json())),
+  );
+  const schemes = [
+    expect.objectContaining({ type: 'http', scheme: 'bearer' }),
+    expect.objectContaining({ type: 'httpApiKey', in: 'header', name: 'X-API-Key' }),
+    expect.objectContaining({ type: 'httpApiKey', in: 'query', name: 'ticket' }),
+  ];
+  for (const one of told) expect(one).toEqual(mode === 'off' ? [] : schemes);
 });
