@@ -250,7 +250,15 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
     ],
   },
   getAudit: {
-    entries: [{ at: timestamp, actor: 'cli', action: 'key.create', target: KEY.id, detail: 'name=dashboard scopes=market:read,stream:read plan=trial' }],
+    entries: [
+      {
+        at: timestamp,
+        actor: 'cli',
+        action: 'key.create',
+        target: KEY.id,
+        detail: 'name=dashboard scopes=market:read,stream:read plan=trial',
+      },
+    ],
   },
   createTicket: {
     ticket: 'cdt_3q2-7wR0bX9nVtJ5uYc1hZkLfPaSdGmQeOiTrWxNvBs',
