@@ -15,11 +15,9 @@ import { addAnswers } from '../http/requests/answer-record.js';
 import { addClientLimit } from '../http/limits/client-limit.js';
 import { addCommonHeaders, steadyHeadersOf } from '../http/answers/common-headers.js';
 import { addErrorAnswers } from '../http/problems/error-handler.js';
-import { addFrontDoor } from '../http/response-cache/fast-path.js';
 import { createClientAddress } from '../http/requests/client-address.js';
-import { createShortWay } from '../http/response-cache/admission.js';
 import { createHostCheck } from '../http/limits/host-check.js';
-import { createHotAnswers } from '../http/response-cache/response-cache.js';
+import { createResponseCache, serveBeforeFastify } from '../http/response-cache/response-cache.js';
 import { createListening } from '../http/connections/listening.js';
 import { addLifeCycle } from '../http/connections/life-cycle.js';
 import { collectRoutes } from '../http/openapi/collect-routes.js';
@@ -177,18 +175,20 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   });
   await app.register(statusRoutes, { status });
   const steadyHeaders = steadyHeadersOf(cors);
-  const hotAnswers = createHotAnswers(app, { now, steadyHeaders });
-  const isOpen = () => !app.lifeCycle.draining && !app.isOverloaded();
-  const admit = createShortWay({
-    access,
-    addressOf: createClientAddress(config.trustProxy),
-    count: (caller, kept) => app.countAtOnce(caller, kept),
+  const responseCache = createResponseCache(app, {
+    now,
+    steadyHeaders,
+    admission: {
+      access,
+      hostFault,
+      clientOf: createClientAddress(config.trustProxy),
+      isOpen: () => !app.lifeCycle.draining && !app.isOverloaded(),
+    },
   });
-  if (steadyHeaders !== null)
-    addFrontDoor(app, { hotAnswers, steadyHeaders, isOpen, requestId: requestIds.of, hostFault, admit });
+  if (steadyHeaders !== null) serveBeforeFastify(app, { cache: responseCache, requestId: requestIds.of });
   boundPipelines(app.server, app.pipelines);
-  await app.register(marketRoutes, { marketData, hotAnswers, sandbox, now });
-  await app.register(candleRoutes, { marketData, hotAnswers, now });
+  await app.register(marketRoutes, { marketData, responseCache, sandbox, now });
+  await app.register(candleRoutes, { marketData, responseCache, now });
   await app.register(ledgerRoutes, { marketData, ledger, backfillApi: config.backfill.api, sandbox });
   await app.register(streamRoutes, { hub, marketData, connections, limits: limits.streams, now, monotonic });
   await app.register(ticketRoutes);
@@ -209,7 +209,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   const { graphql } = config;
   if (graphql.enabled)
     await app.register(graphqlRoutes, {
-      ...{ marketData, ledger, status, hub, connections, hotAnswers, sandbox, now, monotonic },
+      ...{ marketData, ledger, status, hub, connections, responseCache, sandbox, now, monotonic },
       limits: graphql.limits,
       persisted: { mode: graphql.persisted, documents: await readGraphqlDocuments(graphql.documents) },
       requestTimeoutMs: config.requestTimeoutMs,

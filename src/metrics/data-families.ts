@@ -9,7 +9,7 @@ import { addCounter, addGauge, type Sample } from './families.js';
 export const addMarketData = (registry: Registry, stats: () => MarketDataStats): void => {
   addCounter(registry, {
     name: 'market_answers_total',
-    help: 'Market answers for HTTP, streams and MCP by kind and cache state; repeated HTTP answers that the hot path gives are in http_cache_answers_total alone.',
+    help: 'Market answers for HTTP, streams and MCP by kind and cache state; repeated HTTP answers from the response cache are in http_cache_answers_total alone.',
     labels: ['kind', 'cache'],
     samples: () =>
       Object.entries(stats().answers).flatMap(([kind, byState]) =>

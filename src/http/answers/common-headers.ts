@@ -1,6 +1,6 @@
 /**
  * What every answer carries: request id, security headers, CORS and the client limit's state. Made as plain name/value
- * pairs, so that a hijacked answer (hot path, SSE) carries the very same as one that Fastify sends.
+ * pairs, so that a hijacked answer (response cache, SSE) carries the very same as one that Fastify sends.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 

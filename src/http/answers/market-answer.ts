@@ -3,13 +3,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { MarketData, MarketQuery } from '../../market-data/market-data-api.js';
 import { candleUnits } from '../../access/permit.js';
 import { clientOf } from '../requests/client.js';
-import type { HotAnswers } from '../response-cache/response-cache.js';
+import type { ResponseCache } from '../response-cache/response-cache.js';
 import { sendAnswer } from './json-answer.js';
 import { JSON_ONLY, type MediaForm, type Presentation } from './presentation.js';
 
 export interface MarketAnswersDeps {
   readonly marketData: MarketData;
-  readonly hotAnswers: HotAnswers;
+  readonly responseCache: ResponseCache;
   readonly now: () => number;
 }
 
@@ -30,7 +30,7 @@ export type AnswerMarket = (
 
 /** Rejects with an AppError. */
 export const createMarketAnswers =
-  ({ marketData, hotAnswers, now }: MarketAnswersDeps): AnswerMarket =>
+  ({ marketData, responseCache, now }: MarketAnswersDeps): AnswerMarket =>
   async (request, reply, { query, form = 'json', presentation = JSON_ONLY, isCommon = true }) => {
     // Of an exchange that is not enabled there may be candles in the ledger.
     const { exchange } =
@@ -46,7 +46,7 @@ export const createMarketAnswers =
     const asked = { ...query, client: clientOf(request), mayBackfill };
     const answer = await marketData.get(asked, request.signal);
     if (isCommon)
-      hotAnswers.remember(request, {
+      responseCache.remember(request, {
         ...{ answer, exchange, presentation, ...candles },
         ...(query.kind === 'ticker' ? { isLive: marketData.livenessOf(query) } : {}),
       });

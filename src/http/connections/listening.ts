@@ -1,6 +1,6 @@
 /**
  * Where the server is reached. A host name such as localhost may mean two addresses, of which Node's server takes one.
- * Fastify would make a second server for the other, without the limits, the CONNECT answer and the hot path that stand
+ * Fastify would make a second server for the other, without the limits, the CONNECT answer and the response cache that stand
  * on the first: here the second only accepts, and its connections are served as the first one's.
  */
 import { lookup } from 'node:dns/promises';

@@ -1,6 +1,6 @@
 /**
  * One record per answer, for the access log and the metrics, whichever way the answer went out: through Fastify's
- * reply, hijacked by the hot path, or as a long-lived stream.
+ * reply, written by the response cache, or as a long-lived stream.
  */
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -55,7 +55,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Calls `listener` after each answer. Listeners are few, quick and never throw. */
     onAnswer(listener: AnswerListener): void;
-    /** For those who answer before Fastify knows of the request (response-cache/fast-path.ts). */
+    /** For those who answer before Fastify knows of the request (response-cache/response-cache.ts). */
     reportAnswer(answer: AnswerRecord): void;
     /** Counts a request from now to its end; done for all that reach a hook. */
     trackAnswer(request: FastifyRequest, reply: FastifyReply): void;

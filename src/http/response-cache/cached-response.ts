@@ -1,8 +1,8 @@
-/** One cached answer with its header lines: what hot-answers.ts keeps, and how it is sent. */
+/** One entry of the response cache: an answer, its header lines for each representation, and how it is sent. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServedAnswer } from '../../market-data/market-data-api.js';
 import { withVary, type HeaderPair } from '../answers/common-headers.js';
-import { canSendFinished, headerLines, linesOf, sendFinished } from './finished-response.js';
+import { canSendRaw, headerLines, linesOf, sendRaw } from './raw-response.js';
 import { freshnessHeaders, isNotModified } from '../answers/json-answer.js';
 import { JSON_ONLY, type MediaForm, type Presentation } from '../answers/presentation.js';
 import type { RouteAccess } from '../access/route-access.js';
@@ -17,21 +17,22 @@ import {
 /** Smaller bodies are joined to the head in one string, larger ones stay bytes: one copy less. */
 const MAX_TEXT_BYTES = 16 * 1024;
 
-export interface Remembered {
+export interface Cacheable {
   readonly answer: ServedAnswer;
   /** CCXT id, for the log. */
   readonly exchange: string;
-  /** true while a live stream could answer better than the cache: then the short way stands aside. */
+  /** true while a live stream has a newer answer: the entry is passed over then. */
   readonly isLive?: () => boolean;
-  /** How the address that it is kept for shows it; default: as JSON. */
+  /** Which forms its address offers; default: JSON alone. */
   readonly presentation?: Presentation;
-  /** Candles that were asked for; default: it holds none. */
+  /** Candles that were asked for; default: it is not about candles. */
   readonly candles?: number;
   /** What it costs; default 1. */
   readonly units?: number;
 }
 
-export interface OwnHeaders {
+/** What differs from request to request. */
+export interface RequestParts {
   readonly media: MediaForm;
   /** Of the charset that request-id.ts accepts. */
   readonly requestId: string;
@@ -48,7 +49,7 @@ const nextSecond = ({ receivedAt, freshUntil }: ServedAnswer, at: number): numbe
   return at + Math.min(untilOlder, untilLess + 1);
 };
 
-/** One form of an answer with its headers, made once for the same steady headers. */
+/** One representation with its headers, made once for the same steady headers. */
 interface Form {
   readonly etag: string;
   readonly body: string | Buffer;
@@ -95,7 +96,7 @@ const makeForm = ({ answer, representation, steady, varies, more }: FormParts): 
   };
 };
 
-export class HotAnswer {
+export class CachedResponse {
   /** CCXT id. */
   readonly exchange: string;
   /** The route's pattern. */
@@ -104,23 +105,23 @@ export class HotAnswer {
   readonly access: RouteAccess | undefined;
   readonly answer: ServedAnswer;
   readonly presentation: Presentation;
-  /** Candles that were asked for; null: it holds none. */
+  /** Candles that were asked for; null: it is not about candles. */
   readonly candles: number | null;
   readonly units: number;
   readonly #isLive: (() => boolean) | undefined;
-  /** By the form's name; made on first use, for `#steady`. */
+  /** By representation (JSON or CSV, plain or gzip); made on first use, for `#steady`. */
   readonly #forms = new Map<RepresentationKey, Form>();
   #steady: readonly HeaderPair[] = [];
-  /** What is younger than now was kept before the clock was set back: `freshUntil` could be hours away. */
+  /** A time in the future means that the clock was set back since: `freshUntil` could be hours away. */
   readonly keptAt: number;
-  /** URLs that lead here. */
+  /** URLs under which it is cached. */
   urls = 0;
   #freshness: readonly HeaderPair[] = [];
   #freshnessLines = '';
   #freshnessUntil = 0;
 
   constructor(
-    { answer, exchange, isLive, presentation = JSON_ONLY, candles, units = 1 }: Remembered,
+    { answer, exchange, isLive, presentation = JSON_ONLY, candles, units = 1 }: Cacheable,
     { route, access, at }: { route: string; access?: RouteAccess | undefined; at: number },
   ) {
     this.answer = answer;
@@ -134,12 +135,13 @@ export class HotAnswer {
     this.#isLive = isLive;
   }
 
-  get standsAside(): boolean {
+  /** A live stream has a newer answer. */
+  get isSuperseded(): boolean {
     return this.#isLive?.() === true;
   }
 
-  /** Makes true for the instant `at` what the head says of freshness. */
-  freshen(at: number, steady: readonly HeaderPair[], isPrivate: boolean): void {
+  /** Makes Age and Cache-Control true for the instant `at`. */
+  updateFreshness(at: number, steady: readonly HeaderPair[], isPrivate: boolean): void {
     if (steady !== this.#steady) {
       this.#steady = steady;
       this.#forms.clear();
@@ -162,18 +164,18 @@ export class HotAnswer {
     return made;
   }
 
-  /** Writes a 200 or a 304; `media`: as the presentation says for this request. */
-  send(response: ServerResponse, request: IncomingMessage, own: OwnHeaders): void {
-    const { requestId, more, media } = own;
+  /** Writes a 200 or a 304; `media`: the form that the presentation chose for this request. */
+  send(response: ServerResponse, request: IncomingMessage, parts: RequestParts): void {
+    const { requestId, more, media } = parts;
     const form = this.#formFor(media, request.headers['accept-encoding']);
     const known = isNotModified(request.headers['if-none-match'], form.etag);
-    if (canSendFinished(request, response)) {
-      const ownLines = `x-request-id: ${requestId}\r\n${this.#freshnessLines}${more === null ? '' : linesOf(more)}`;
-      sendFinished(response, {
+    if (canSendRaw(request, response)) {
+      const requestLines = `x-request-id: ${requestId}\r\n${this.#freshnessLines}${more === null ? '' : linesOf(more)}`;
+      sendRaw(response, {
         status: known ? 304 : 200,
-        lines: ownLines + (known ? form.shortLines : form.lines),
+        lines: requestLines + (known ? form.shortLines : form.lines),
         body: known ? null : form.body,
-        keepAliveTimeoutMs: own.keepAliveTimeoutMs,
+        keepAliveTimeoutMs: parts.keepAliveTimeoutMs,
       });
       return;
     }

@@ -23,7 +23,7 @@ the header Data-Gaps. CSV has the columns timestamp,open,high,low,close,volume,c
 
 export const candleRoutes: FastifyPluginCallbackZod<MarketAnswersDeps> = (app, options, done) => {
   const answer = createMarketAnswers(options);
-  app.addHook('onRequest', options.hotAnswers.hook);
+  app.addHook('onRequest', options.responseCache.hook);
   app.get('/v1/markets/ohlcv', { schema: SCHEMA }, (request, reply) => {
     const { format, download, limit: asked, ...range } = request.query;
     const query = { ...range, limit: app.permitOf(request).candles(asked, DEFAULT_CANDLES) };

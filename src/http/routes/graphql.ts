@@ -20,7 +20,7 @@ import {
 } from '../graphql/answers.js';
 import { formsFor, operationInUrl, operationsInBody, readOperation } from '../graphql/request.js';
 import type { StreamingServices } from '../graphql/event-stream.js';
-import type { HotAnswers } from '../response-cache/response-cache.js';
+import type { ResponseCache } from '../response-cache/response-cache.js';
 import { GRAPHQL_PROTOCOL, textOf, webSocketRoute, WebSocketPeer } from '../streams/websocket.js';
 import { ownSource } from '../../market-data/market-data-api.js';
 import { createSubscriptionPlaces } from '../../streams/clients/subscriptions.js';
@@ -28,7 +28,7 @@ import { createSubscriptionPlaces } from '../../streams/clients/subscriptions.js
 type StreamOptions = Pick<StreamingServices, 'hub' | 'connections'>;
 
 export interface GraphqlRouteOptions extends Omit<EngineOptions, 'onBug'>, StreamOptions, CallerLimits {
-  readonly hotAnswers: HotAnswers;
+  readonly responseCache: ResponseCache;
   /** The clock of durations. */
   readonly monotonic: () => number;
   readonly initTimeoutMs?: number | undefined;
@@ -71,7 +71,7 @@ const load = async (options: GraphqlRouteOptions, onBug: (error: unknown) => voi
 type Loaded = Awaited<ReturnType<typeof load>>;
 
 export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, options, done) => {
-  const { limits, charge, hotAnswers, limited, now, connections } = options;
+  const { limits, charge, responseCache, limited, now, connections } = options;
   const mayIntrospect = ({ principal }: FastifyRequest): boolean =>
     introspects(options.introspection, principal);
   const loaded = untilLoaded(() =>
@@ -79,7 +79,7 @@ export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, o
       app.logBug(error);
     }),
   );
-  app.addHook('onRequest', hotAnswers.hook);
+  app.addHook('onRequest', responseCache.hook);
   // What is not JSON is not read: forms and plain text could be sent by any page without asking (CSRF).
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
@@ -144,7 +144,7 @@ export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, o
     // Answered by its URL, the operation would cost no more than the request.
     // The plans of callers who are known differ: what one may have, another may not.
     if (app.access === null && (!limited || prepared.units === 1))
-      hotAnswers.remember(request, {
+      responseCache.remember(request, {
         answer,
         exchange: used.length === 1 ? (used[0]?.source ?? '') : 'several',
         presentation: GRAPHQL_PRESENTATION,

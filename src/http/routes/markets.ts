@@ -1,6 +1,6 @@
 /** Market answers as JSON: tickers, order books, trades, and what can be asked for. Candles: candles.ts. */
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
-import type { HotAnswers } from '../response-cache/response-cache.js';
+import type { ResponseCache } from '../response-cache/response-cache.js';
 import { requireJson, sendAnswer, sendJson } from '../answers/json-answer.js';
 import { createMarketAnswers } from '../answers/market-answer.js';
 import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
@@ -25,7 +25,7 @@ const EXCHANGES_MAX_AGE_S = 60;
 
 export interface MarketRoutesOptions {
   readonly marketData: MarketData;
-  readonly hotAnswers: HotAnswers;
+  readonly responseCache: ResponseCache;
   readonly sandbox: boolean;
   readonly now: () => number;
 }
@@ -93,11 +93,11 @@ const createExchangesAnswer = () => {
 };
 
 export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app, options, done) => {
-  const { marketData, hotAnswers, sandbox, now } = options;
+  const { marketData, responseCache, sandbox, now } = options;
   app.addHook('onRequest', requireJson);
-  app.addHook('onRequest', hotAnswers.hook);
+  app.addHook('onRequest', responseCache.hook);
 
-  const answer = createMarketAnswers({ marketData, hotAnswers, now });
+  const answer = createMarketAnswers({ marketData, responseCache, now });
 
   app.get('/v1/markets/ticker', { schema: SCHEMAS.getTicker }, (request, reply) =>
     answer(request, reply, { query: { kind: 'ticker', ...request.query } }),
@@ -125,7 +125,7 @@ export const marketRoutes: FastifyPluginCallbackZod<MarketRoutesOptions> = (app,
       freshUntil: at + MARKETS_FRESH_MS,
       source: venueSource(exchange, 'rest', sandbox),
     };
-    hotAnswers.remember(request, { answer: served, exchange });
+    responseCache.remember(request, { answer: served, exchange });
     return sendAnswer(request, reply, { answer: served, at });
   });
 

@@ -1,4 +1,4 @@
-// Candles as CSV: the real CCXT over simulated venues, first hand and from the short way.
+// Candles as CSV: the real CCXT over simulated venues, fresh and from the response cache.
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import type { FastifyInstance } from 'fastify';
@@ -60,7 +60,7 @@ describe.each([
   });
 });
 
-test('one address is JSON to one and CSV to another, in any order and from the short way', async () => {
+test('one address is JSON to one and CSV to another, in any order and from the response cache', async () => {
   const url = rangeOf(2);
   const json = await get(url);
   for (const accept of [

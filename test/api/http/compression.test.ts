@@ -26,7 +26,7 @@ describe.each([
   ['every origin', {}],
   ['one origin', { CORS_ORIGIN: 'https://a.example' }],
 ])('market answers to clients of %s', (_, env) => {
-  test('are compressed for who takes gzip, first hand and from the short way, with a validator of their own', async () => {
+  test('are compressed for who takes gzip, fresh and from the response cache, with a validator of their own', async () => {
     await start(env);
     const plain = await get(BOOK);
     expect(plain.headers['content-encoding']).toBeUndefined();

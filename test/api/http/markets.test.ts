@@ -156,7 +156,7 @@ describe('what is refused', () => {
     expect(refused.statusCode).toBe(406);
     expect(refused.json()).toMatchObject({ code: 'not_acceptable' });
     expect((await get(TICKER, { accept: 'text/html, */*;q=0.1' })).statusCode).toBe(200);
-    // The second time the answer is held for the short way, which must not forget the rule.
+    // The second time the answer is cached, and the cache must not forget the rule.
     expect((await get(TICKER, { accept: 'text/html' })).statusCode).toBe(406);
   });
 });
@@ -206,7 +206,7 @@ describe('freshness, as headers tell it', () => {
     ['a list that holds it', (etag: string) => `"other", W/${etag}`],
     ['an asterisk', () => '*'],
   ])(
-    'If-None-Match with %s is a 304 without a body, first hand and from the short way',
+    'If-None-Match with %s is a 304 without a body, fresh and from the response cache',
     async (_, header) => {
       const first = await get(TICKER);
       const etag = String(first.headers.etag);
@@ -226,7 +226,7 @@ describe('freshness, as headers tell it', () => {
     expect((await get(TICKER, { 'if-none-match': '"other"' })).statusCode).toBe(200);
   });
 
-  test('HEAD has the headers of GET and no body, first hand and from the short way', async () => {
+  test('HEAD has the headers of GET and no body, fresh and from the response cache', async () => {
     const miss = await get(TICKER, {}, 'HEAD');
     const hit = await get(TICKER, {}, 'HEAD');
     const full = await get(TICKER);
@@ -239,7 +239,7 @@ describe('freshness, as headers tell it', () => {
     expect(hit.headers['x-cache']).toBe('HIT');
   });
 
-  test('a body with letters beyond ASCII arrives byte for byte from the short way', async () => {
+  test('a body with letters beyond ASCII arrives byte for byte from the response cache', async () => {
     rig.venue.answer = (request) =>
       Promise.resolve(venueAnswer(request, rig.clock.now, { members: { raw: { name: 'Ünïcødé 币安' } } }));
     const [miss, hit] = [await get(TICKER), await get(TICKER)];

@@ -16,7 +16,7 @@ const TICKER = '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT';
 const LIMITED = { CLIENT_RATE_LIMIT_REQUESTS: '3', CLIENT_RATE_LIMIT_WINDOW: '60' };
 
 describe('the client limit', () => {
-  test('counts down in its headers, also on the short way, and then refuses until the window ends', async () => {
+  test('counts down in its headers, also for cached answers, and then refuses until the window ends', async () => {
     const { app, clock, venue } = await start(LIMITED);
     const answers = [await app.inject(TICKER), await app.inject(TICKER), await app.inject(TICKER)];
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200]);

@@ -1,4 +1,4 @@
-// Cached answers over real sockets: who gets them, with which limits, and that nothing is passed over on the short way.
+// Cached answers over real sockets: who gets them, with which limits, and that no check is skipped for them.
 import { once } from 'node:events';
 import { Agent, request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -85,7 +85,7 @@ test('scope, expiry and revocation hold for answers that are kept, 304s too', as
   agent.destroy();
 });
 
-test('a client limit does not close the short way: it counts there too, and its headers are the same', async () => {
+test('a client limit does not turn the response cache off: it counts there too, and its headers are the same', async () => {
   const started = await startTestApp({ CLIENT_RATE_LIMIT_REQUESTS: '4', TICKER_CACHE_TTL: '600' });
   rig = started;
   await started.app.listen({ port: 0, host: '127.0.0.1' });
@@ -106,7 +106,7 @@ test('a client limit does not close the short way: it counts there too, and its 
   );
 });
 
-test('behind proxies that are trusted, each client has a limit of its own on the short way', async () => {
+test('behind proxies that are trusted, each client has a limit of its own for cached answers', async () => {
   const started = await startTestApp({
     CLIENT_RATE_LIMIT_REQUESTS: '2',
     TICKER_CACHE_TTL: '600',
@@ -129,7 +129,7 @@ test('a cached answer for a good key never reaches Fastify', async () => {
   const { key } = await started.issue();
   await get(started.port, { 'x-api-key': key });
   let reached = 0;
-  // Added after the short way, which has answered by then.
+  // Added behind the response cache, which has answered by then.
   started.app.server.on('request', (_request, response) => {
     if (!response.writableEnded) reached += 1;
   });

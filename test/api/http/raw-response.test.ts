@@ -10,11 +10,7 @@ import net, { type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, expect, test } from 'vitest';
 import type { HeaderPair } from '../../../src/http/answers/common-headers.js';
-import {
-  canSendFinished,
-  headerLines,
-  sendFinished,
-} from '../../../src/http/response-cache/finished-response.js';
+import { canSendRaw, headerLines, sendRaw } from '../../../src/http/response-cache/raw-response.js';
 
 const KEEP_ALIVE_MS = 72_000;
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -58,8 +54,7 @@ const byHand = (
   const length: HeaderPair[] = body === null ? [] : [['content-length', String(body.length)]];
   const lines = headerLines([...HEADERS, ...length]);
   return (request, response) => {
-    if (canSendFinished(request, response))
-      sendFinished(response, { status, lines, body, keepAliveTimeoutMs });
+    if (canSendRaw(request, response)) sendRaw(response, { status, lines, body, keepAliveTimeoutMs });
     else response.end();
   };
 };
@@ -120,7 +115,7 @@ test.each<[string, string, IncomingHttpHeaders]>([
   const seen: boolean[] = [];
   await answersTo(request + (request === LAST ? '' : LAST), (incoming, response) => {
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value!);
-    seen.push(canSendFinished(incoming, response));
+    seen.push(canSendRaw(incoming, response));
     response.end();
   });
   expect(seen[0]).toBe(false);
@@ -129,7 +124,7 @@ test.each<[string, string, IncomingHttpHeaders]>([
 test('takes "Keep-Alive" in any case, and each Node from 20 on has the field that it rests on', async () => {
   const seen: boolean[] = [];
   await answersTo(get('Connection: Keep-Alive\r\n') + LAST, (incoming, response) => {
-    seen.push(canSendFinished(incoming, response));
+    seen.push(canSendRaw(incoming, response));
     response.end();
   });
   expect(seen).toEqual([true, false]);

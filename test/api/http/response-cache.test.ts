@@ -1,4 +1,4 @@
-// Over a real socket, since the front door stands before anything that inject reaches.
+// Over a real socket, since the response cache answers before anything that inject reaches.
 import { request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';

@@ -5,7 +5,7 @@ import { addAccess } from '../../../src/http/access/access-hook.js';
 import { addClientLimit } from '../../../src/http/limits/client-limit.js';
 import { PERMITS_ALL } from '../../../src/access/permit.js';
 import { addCommonHeaders, steadyHeadersOf } from '../../../src/http/answers/common-headers.js';
-import { createHotAnswers, type HotAnswers } from '../../../src/http/response-cache/response-cache.js';
+import { createResponseCache, type ResponseCache } from '../../../src/http/response-cache/response-cache.js';
 import { sendAnswer } from '../../../src/http/answers/json-answer.js';
 import type { ServedAnswer } from '../../../src/market-data/market-data-api.js';
 
@@ -35,18 +35,18 @@ const rig = (options: { maxUrls?: number; maxBytes?: number } = {}) => {
   addCommonHeaders(app, { corsOrigins: true });
   addAccess(app, { access: null, metricsAuth: false });
   addClientLimit(app, { quotas: null, metering: null, permits: () => PERMITS_ALL, windowName: 'default' });
-  const hot: HotAnswers = createHotAnswers(app, {
+  const cache: ResponseCache = createResponseCache(app, {
     now,
     steadyHeaders: steadyHeadersOf({ corsOrigins: true }),
     ...options,
   });
-  app.addHook('onRequest', hot.hook);
+  app.addHook('onRequest', cache.hook);
   app.get('/a', (request, reply) => {
     state.asked += 1;
-    hot.remember(request, { answer: state.next, exchange: 'binance', isLive: () => state.live });
+    cache.remember(request, { answer: state.next, exchange: 'binance', isLive: () => state.live });
     return sendAnswer(request, reply, { answer: state.next, at: state.now });
   });
-  return { state, hot };
+  return { state, cache };
 };
 const get = (url = '/a') => app.inject(url);
 
@@ -67,16 +67,16 @@ test('age and max-age are true at every millisecond, and nothing is served at or
   expect(state.asked).toBe(2);
 });
 
-test.each(['LIVE', 'STALE'] as const)('%s answers are not kept', async (cache) => {
-  const { state, hot } = rig();
-  state.next = { ...state.next, cache };
+test.each(['LIVE', 'STALE'] as const)('%s answers are not kept', async (freshness) => {
+  const { state, cache } = rig();
+  state.next = { ...state.next, cache: freshness };
   await get();
   await get();
   expect(state.asked).toBe(2);
-  expect(hot.size()).toBe(0);
+  expect(cache.size()).toBe(0);
 });
 
-test('it stands aside while a live stream knows better, and serves again after it', async () => {
+test('it is passed over while a live stream has a newer answer, and serves again after it', async () => {
   const { state } = rig();
   await get();
   state.live = true;
@@ -103,9 +103,9 @@ test('every answer is reported with its cache state and exchange', async () => {
 });
 
 test('URLs are bounded in number, the oldest go first', async () => {
-  const { state, hot } = rig({ maxUrls: 2 });
+  const { state, cache } = rig({ maxUrls: 2 });
   for (const url of ['/a?1', '/a?2', '/a?3']) await get(url);
-  expect(hot.size()).toBe(2);
+  expect(cache.size()).toBe(2);
   await get('/a?3');
   expect(state.asked).toBe(3);
   await get('/a?1');
@@ -113,34 +113,34 @@ test('URLs are bounded in number, the oldest go first', async () => {
 });
 
 test('bodies are bounded in bytes', async () => {
-  const { state, hot } = rig({ maxBytes: 10_000 });
+  const { state, cache } = rig({ maxBytes: 10_000 });
   const body = (length: number) => ({ body: Buffer.from(`"${'x'.repeat(length)}"`), etag: `"${length}"` });
   state.next = { ...state.next, ...body(5_000) };
   await get('/a?1');
   state.next = { ...state.next, ...body(5_001) };
   await get('/a?2');
-  expect(hot.size()).toBe(1);
+  expect(cache.size()).toBe(1);
   state.next = { ...state.next, ...body(9_000) };
   await get('/a?3');
-  expect(hot.size()).toBe(1);
+  expect(cache.size()).toBe(1);
 });
 
 test('URLs and what each answer costs beside its body count too', async () => {
-  const { state, hot } = rig({ maxBytes: 100_000 });
+  const { state, cache } = rig({ maxBytes: 100_000 });
   for (let i = 0; i < 200; i += 1) {
     state.next = { ...state.next, etag: `"${i}"` };
     await get(`/a?${'q'.repeat(1_500)}${i}`);
   }
-  expect(hot.size()).toBeGreaterThan(10);
-  expect(hot.size()).toBeLessThan(35);
+  expect(cache.size()).toBeGreaterThan(10);
+  expect(cache.size()).toBeLessThan(35);
 });
 
 test('spellings of one query share an answer, and push no other out', async () => {
-  const { state, hot } = rig({ maxUrls: 20 });
+  const { state, cache } = rig({ maxUrls: 20 });
   await get('/a?honest');
   state.next = { ...state.next, etag: '"other"' };
   for (let i = 0; i < 100; i += 1) await get(`/a?x=${i}`);
-  expect(hot.size()).toBe(9);
+  expect(cache.size()).toBe(9);
   const asked = state.asked;
   await get('/a?honest');
   await get('/a?x=0');
