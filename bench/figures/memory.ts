@@ -20,7 +20,8 @@ const settledBytes = async (pid: number, readings: number): Promise<number> => {
 };
 
 const perClient = async (context: Context, venues: Running, request: string): Promise<number> => {
-  const product = await startProduct(venues);
+  // All of them come from one address, which may have half of STREAM_MAX_CONNECTIONS: 5000, with those of the warm-up.
+  const product = await startProduct(venues, { STREAM_MAX_PER_CLIENT: '10000' });
   try {
     await get(`${product.url}${TICKER}`);
     const warm = await Fanout.start({ port: product.port, clients: 50, request });
