@@ -10,24 +10,22 @@ const POLL_MS = 10_000;
 
 /**
  * Files at once, whatever the number of cores (by default one less than cores): most of them wait for sockets, processes
- * and deadlines for a good part of their time.
+ * and deadlines for most of their time. On two cores, four at once leave three tenths of the CPU unused.
  */
-const AT_ONCE = 4;
+const AT_ONCE = 6;
 /** Files share processes, so that CCXT and the app are imported once a process and not once a file. */
 const SHARED_PROCESS = { isolate: false, setupFiles: ['test/support/shared-process.ts'] };
 /** CCXT takes Date.now when it is loaded, and this test replaces it before. */
 const OWN_PROCESS = ['test/unit/exchanges/ccxt/feeds/pong-clock.test.ts'];
 
-/** They measure times or memory of the machine that they run on, or write what others read: one after the other. */
-const ALONE = [
-  'abuse',
-  'redis-trouble',
-  'hostile',
-  'hostile-budget',
-  'package',
-  'stalled-readers',
-  'workers',
-].map((name) => `test/e2e/${name}.test.ts`);
+const e2e = (name: string): string => `test/e2e/${name}.test.ts`;
+/** They measure times or memory of the machine that they run on: one after the other. */
+const ALONE = ['abuse', 'redis-trouble', 'hostile', 'hostile-budget'].map(e2e);
+/**
+ * They stand what one more file does to the machine (by medians over many events, or a measure of its pace), or read
+ * what the others build; the longest of them waits for the server's deadlines with most of its time.
+ */
+const IN_PAIRS = ['package', 'stalled-readers', 'workers'].map(e2e);
 /** They do more in `npm run test:slow` (test/support/extent.ts). */
 const EXTENSIBLE = [
   ...[
@@ -41,7 +39,8 @@ const EXTENSIBLE = [
     'soak',
     'stalled-readers',
     'streams',
-  ].map((name) => `test/e2e/${name}.test.ts`),
+  ].map(e2e),
+  'test/api/access/tickets.test.ts',
   // On PostgreSQL.
   'test/api/ledger/{age,backfill-faults,backfill-jobs,backfill-pages,backfill-restart,export,mcp-coverage,venue-faults}.test.ts',
   'test/api/http/hostile-queries.test.ts',
@@ -84,9 +83,20 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          exclude: ALONE,
+          exclude: [...ALONE, ...IN_PAIRS],
           testTimeout: E2E_MS,
           hookTimeout: E2E_MS,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e-pairs',
+          include: IN_PAIRS,
+          testTimeout: E2E_MS,
+          hookTimeout: E2E_MS,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -97,7 +107,7 @@ export default defineConfig({
           testTimeout: E2E_MS,
           hookTimeout: E2E_MS,
           fileParallelism: false,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
       // Minutes of real time: `npm run test:slow` alone runs them.
@@ -111,7 +121,7 @@ export default defineConfig({
                 testTimeout: SLOW_MS,
                 hookTimeout: E2E_MS,
                 fileParallelism: false,
-                sequence: { groupOrder: 2 },
+                sequence: { groupOrder: 3 },
               },
             },
           ]

@@ -23,6 +23,8 @@ const PACE_MS = 20;
 const LEAST_ANSWERED = 10;
 /** No good request may take longer. Generous: attackers and tests share the machine with the server. */
 const WORST_MS = 5_000;
+/** Waiting for a core for more than so much of its time is the doing of what else the machine runs. */
+const STARVED = 0.5;
 /** What the server may hold beyond its memory before the abuse, once that is over. */
 const SPARE_BYTES = 48 * 1024 * 1024;
 const MEMORY_PATIENCE_MS = 30_000;
@@ -37,6 +39,12 @@ interface Target {
 let target: Target;
 /** Resident bytes of the server, warm, before anything bad was done to it. */
 let restingBytes: number;
+
+/** Time in ms that the server's main thread has waited for a core to run on, since it started (Linux). */
+const waitedForCoreMs = (): number => {
+  const [, waited = '0'] = readFileSync(`/proc/${String(target.child.pid)}/schedstat`, 'utf8').split(' ');
+  return Number(waited) / 1e6;
+};
 
 const residentBytes = (): number => {
   const status = readFileSync(`/proc/${String(target.child.pid)}/status`, 'utf8');
@@ -88,10 +96,16 @@ const startServer = async (): Promise<Target> => {
   throw new Error('The server ended before it listened.');
 };
 
-const get = (path: string, agent: Agent | false): Promise<number> =>
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+const get = (path: string, agent: Agent | false): Promise<Answer> =>
   new Promise((resolve, reject) => {
     request({ port: target.port, host: '127.0.0.1', path, agent }, (response) => {
-      response.resume().on('end', () => resolve(response.statusCode ?? 0));
+      let body = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
     })
       .on('error', reject)
       .end();
@@ -99,7 +113,10 @@ const get = (path: string, agent: Agent | false): Promise<number> =>
 
 interface Service {
   readonly answered: number;
-  readonly refused: number;
+  /** What came instead of good answers: status and code. */
+  readonly refused: readonly string[];
+  /** Part of the time in which the server's main thread could have run and had no core. */
+  readonly starved: number;
   readonly p50: number;
   readonly worst: number;
 }
@@ -111,23 +128,27 @@ type GoesOn = () => boolean;
 const serviceDuring = async <T>(abuse: (goesOn: GoesOn) => Promise<T>): Promise<[Service, T]> => {
   const kept = new Agent({ keepAlive: true, maxSockets: 1 });
   const times: number[] = [];
-  const state = { over: false, refused: 0 };
+  const state = { over: false };
+  const refused: string[] = [];
+  const [startedAt, waitedBefore] = [performance.now(), waitedForCoreMs()];
   const until = performance.now() + ABUSE_MS;
   const goesOn: GoesOn = () => performance.now() < until || times.length <= LEAST_ANSWERED;
   const ended = abuse(goesOn).finally(() => (state.over = true));
   while (!state.over) {
     for (const agent of [kept, false] as const) {
       const at = performance.now();
-      if ((await get(TICKER, agent)) !== 200) state.refused += 1;
+      const { status, body } = await get(TICKER, agent);
+      if (status !== 200) refused.push(`${status} ${/"code":"(\w+)"/.exec(body)?.[1] ?? body.slice(0, 80)}`);
       times.push(performance.now() - at);
     }
     await delay(PACE_MS);
   }
   const outcome = await ended;
+  const starved = (waitedForCoreMs() - waitedBefore) / (performance.now() - startedAt);
   kept.destroy();
   times.sort((a, b) => a - b);
   const [p50 = 0, worst = 0] = [times[times.length >> 1], times.at(-1)];
-  return [{ answered: times.length, refused: state.refused, p50, worst }, outcome];
+  return [{ answered: times.length, refused, starved, p50, worst }, outcome];
 };
 
 /** A connection that never rejects: what is refused or reset is what an attacker must expect. */
@@ -190,15 +211,20 @@ const dribble = async (
 const megabytes = (bytes: number): number => Math.round(bytes / 2 ** 20);
 
 const report = (what: string, service: Service, more: object): void => {
-  const { answered, p50, worst } = service;
+  const { answered, starved, p50, worst } = service;
   const [low, high] = [p50.toFixed(1), worst.toFixed(0)];
   const memory = `${megabytes(restingBytes)} MB before, ${megabytes(residentBytes())} MB`;
-  console.log(`${what}: ${answered} good requests, p50 ${low} ms, worst ${high} ms; ${memory};`, more);
+  console.log(
+    `${what}: ${answered} good requests, p50 ${low} ms, worst ${high} ms, ${(starved * 100).toFixed(0)} % without a core; ${memory};`,
+    more,
+  );
 };
 
-const expectGoodService = ({ answered, refused, worst }: Service): void => {
+const expectGoodService = ({ answered, refused, starved, worst }: Service): void => {
   expect(answered).toBeGreaterThan(LEAST_ANSWERED);
-  expect(refused).toBe(0);
+  // A server that has no core lags whatever it does, and rightly says that it is overloaded.
+  const isStarved = starved > STARVED;
+  expect(refused.filter((what) => !isStarved || what !== '503 overloaded')).toEqual([]);
   expect(worst).toBeLessThan(WORST_MS);
 };
 

@@ -18,7 +18,7 @@ type VenueLog = ReturnType<SandboxControl['requestLog']>;
 type VenueSockets = ReturnType<SandboxControl['listSockets']>;
 type Counts = Readonly<Record<string, number>>;
 
-interface ThreadReading {
+export interface ThreadReading {
   /** `main`, or the exchange of a worker. */
   readonly thread: string;
   /** libuv's handles by type, unref'd ones included. */

@@ -35,9 +35,14 @@ describe('any exchange of CCXT', () => {
   });
 
   it('fails cleanly where it can not be reached, and with what it does not offer before that', async () => {
-    const here = await startVenues({ exchanges: ['okx', 'bitstamp'] });
+    const here = await startVenues({
+      exchanges: ['okx', 'bitstamp'],
+      upstreamTimeoutMs: 500,
+      monotonic: steadyNow,
+    });
     for (const exchange of ['okx', 'bitstamp']) {
-      const error = await here.refusal({ kind: 'ticker', exchange, symbol: 'BTC/USDT' });
+      const how = { deadline: steadyNow() + 20_000, priority: 'caller' } as const;
+      const error = await here.refusal({ kind: 'ticker', exchange, symbol: 'BTC/USDT' }, how);
       expect(error).toMatchObject({ name: 'AppError', upstream: { exchange } });
       expect(error.code).toMatch(/^upstream_/);
     }
