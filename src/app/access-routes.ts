@@ -17,7 +17,11 @@ export const addAccessRoutes = async (
   const { access, names, now } = services;
   const { quotas, metering } = limits;
   if (access === null || quotas === null || metering === null) return;
-  const { meRoutes } = await import('../http/routes/me.js');
+  const [{ meRoutes }, { ticketRoutes }] = await Promise.all([
+    import('../http/routes/me.js'),
+    import('../http/routes/tickets.js'),
+  ]);
+  await app.register(ticketRoutes);
   await app.register(meRoutes, { quotas, metering });
   const { publicUrl, oauth } = config.access;
   if (publicUrl !== null && oauth.issuers.length > 0) {

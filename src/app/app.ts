@@ -38,7 +38,6 @@ import { marketRoutes } from '../http/routes/markets.js';
 import { mcpRoutes } from '../http/routes/mcp.js';
 import { metricsRoutes } from '../http/routes/metrics.js';
 import { startRoutes } from '../http/routes/start.js';
-import { ticketRoutes } from '../http/routes/tickets.js';
 import { statusRoutes } from '../http/routes/status.js';
 import { isGraphiql } from '../http/openapi/documents.js';
 import { createStatus } from '../http/health/status.js';
@@ -191,7 +190,6 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   await app.register(candleRoutes, { marketData, responseCache, now });
   await app.register(ledgerRoutes, { marketData, ledger, backfillApi: config.backfill.api, sandbox });
   await app.register(streamRoutes, { hub, marketData, connections, limits: limits.streams, now, monotonic });
-  await app.register(ticketRoutes);
   await app.register(mcpRoutes, {
     marketData,
     ledger,
@@ -223,7 +221,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     });
   app.decorate('metricsApp', null);
   if (config.metricsPort === null) await app.register(metricsRoutes, { metrics });
-  else app.metricsApp = await buildMetricsApp(config, { metrics, requestIds, hostFault, log, now });
+  else app.metricsApp = await buildMetricsApp(config, { metrics, access, requestIds, hostFault, log, now });
   await app.register(docsRoutes, {
     folder: overrides.documentation ?? DOCUMENTATION,
     mode: config.access.mode,

@@ -30,6 +30,7 @@ import {
 } from '../http/openapi/pages.js';
 import { adminRoutes } from '../http/routes/admin.js';
 import { meRoutes } from '../http/routes/me.js';
+import { ticketRoutes } from '../http/routes/tickets.js';
 import { addValidation } from '../http/problems/validation.js';
 import { silentLog } from '../log/log.js';
 import { AUTH_MODES, type AuthMode } from '../schemas/access.js';
@@ -46,6 +47,7 @@ const accessRoutes = async (): Promise<DocumentedRoute[]> => {
   const app = Fastify({ logger: false });
   collectRoutes(app, routes);
   addValidation(app);
+  await app.register(ticketRoutes);
   await app.register(meRoutes, { quotas: { standing: neverCalled }, metering: { learn: neverCalled } });
   const keys = {
     ...{ create: neverCalled, list: neverCalled, find: neverCalled },

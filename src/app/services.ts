@@ -248,6 +248,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
         ledger: () => ledger?.stats() ?? null,
         hub: () => hub.stats(),
         connections: () => connections.stats(),
+        access: () => ({ mode: config.access.mode, isServing: access?.isServing() ?? null }),
       },
     });
 

@@ -10,6 +10,12 @@ import type { LedgerStats } from '../ledger/ledger.js';
 import type { MarketDataStats } from '../market-data/market-data.js';
 import type { ConnectionStats } from '../streams/clients/connections.js';
 import type { HubStats } from '../streams/hub-api.js';
+import {
+  addAccessState,
+  createAccessMeter,
+  type AccessedAnswer,
+  type AccessState,
+} from './access-families.js';
 import { createAnswerMeter, type CountedAnswer } from './answer-meter.js';
 import { addCache, addCoinMarketCap, addMarketData, addRedisState } from './data-families.js';
 import { addCounter, addGauge } from './families.js';
@@ -41,6 +47,7 @@ export interface MetricsSources {
   readonly ledger: () => LedgerStats | null;
   readonly hub: () => HubStats;
   readonly connections: () => ConnectionStats;
+  readonly access: () => AccessState;
 }
 
 export interface MetricsOptions {
@@ -55,7 +62,7 @@ export interface Metrics {
   /** Value of the Content-Type header. */
   readonly contentType: string;
   /** Counts one answer; never throws. */
-  recordAnswer(answer: CountedAnswer): void;
+  recordAnswer(answer: CountedAnswer & AccessedAnswer): void;
   /** Counts one call of an MCP tool; `outcome`: `ok`, or an error's code. */
   recordMcpCall(tool: string, outcome: string): void;
   /** Counts what GraphQL clients asked. */
@@ -68,6 +75,8 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
   const registry = new Registry();
   const answers = createAnswerMeter();
   answers.register(registry);
+  const accessed = createAccessMeter();
+  accessed.register(registry);
   const mcp = createMcpMeter();
   mcp.register(registry);
   const graphql = createGraphqlMeter();
@@ -92,6 +101,7 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
     ledger,
     hub,
     connections,
+    access,
   } = sources;
   if (unhandledRejections !== undefined)
     addCounter(registry, {
@@ -120,11 +130,15 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
   if (ledger !== undefined) addLedger(registry, ledger);
   if (hub !== undefined) addHub(registry, hub);
   if (connections !== undefined) addConnections(registry, connections);
+  if (access !== undefined) addAccessState(registry, access);
 
   let watchingProcess = false;
   return {
     contentType: registry.contentType,
-    recordAnswer: (answer) => answers.record(answer),
+    recordAnswer(answer) {
+      answers.record(answer);
+      accessed.record(answer);
+    },
     recordMcpCall: (tool, outcome) => mcp.record(tool, outcome),
     graphql,
     async text() {

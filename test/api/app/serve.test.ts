@@ -64,6 +64,18 @@ describe('over HTTP', () => {
     expect([undefined, 1]).toContain((more as string[] | undefined)?.length);
   });
 
+  // No other way of writing an address of this machine is taken for one, so that the test need not listen elsewhere.
+  test.each([
+    ['127.1', true],
+    ['127.0.0.1', false],
+    ['localhost', false],
+  ])('warns once that nobody is asked who he is, unless it listens here alone: %s', async (host, warned) => {
+    const { log } = start({ HOST: host });
+    await listening(log);
+    const warnings = log.warnings().filter((message) => message.includes('authentication is off'));
+    expect(warnings).toHaveLength(warned ? 1 : 0);
+  });
+
   test('names variables that are likely misspelled settings', async () => {
     const { log } = start({ ENABLED_EXCHANGE: 'okx' });
     await listening(log);

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { buildApp } from '../../../src/app/app.js';
 import { loadConfig } from '../../../src/config/config.js';
 import { silentLog } from '../../../src/log/log.js';
+import { testFolder } from '../access/access-app.js';
 import { createFakeExchangeClient } from '../../support/fake-exchange-client.js';
 
 const read = (file: string) => readFileSync(new URL(`../../../docker/${file}`, import.meta.url), 'utf8');
@@ -63,10 +64,14 @@ const metricsIn = (expr: string): string[] => {
 };
 
 const exported = new Set<string>();
+const keys = testFolder();
 let app: FastifyInstance;
 beforeAll(async () => {
   const exchangeClient = createFakeExchangeClient(Date.now);
-  app = await buildApp(loadConfig({ REDIS_ENABLED: 'false' }), { exchangeClient, log: silentLog });
+  app = await buildApp(
+    loadConfig({ REDIS_ENABLED: 'false', AUTH_MODE: 'optional', AUTH_STORE: `sqlite:${keys.file}` }),
+    { exchangeClient, log: silentLog },
+  );
   // The first answer is counted once it has gone out: the second one tells of it.
   await app.inject('/metrics');
   const { body } = await app.inject('/metrics');
@@ -74,7 +79,10 @@ beforeAll(async () => {
   for (const [, name = ''] of body.matchAll(/^# TYPE (\w+) histogram$/gm))
     for (const part of ['_bucket', '_sum', '_count']) exported.add(name + part);
 });
-afterAll(() => app.close());
+afterAll(async () => {
+  await app.close();
+  await keys.end();
+});
 
 const queries = [
   ...dashboard.panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => [title, expr] as const)),

@@ -135,4 +135,5 @@ export const fullSources = (): MetricsSources => ({
     lost: 41,
     dropped: 42,
   }),
+  access: () => ({ mode: 'required', isServing: true }),
 });
