@@ -9,10 +9,10 @@ let rig: Rig;
 afterEach(() => rig.close());
 
 it('are refused as what they are, this server’s own pace, and not as the silence of the venue', async () => {
-  rig = await startRig({ rateLimit: 700 });
-  const ask = () => rig.client.fetch(TICKER, { deadline: Date.now() + 1_000, priority: 'poll', attempts: 1 });
+  rig = await startRig({ rateLimit: 1_600 });
+  const ask = () => rig.client.fetch(TICKER, { deadline: Date.now() + 1_800, priority: 'poll', attempts: 1 });
   await rig.client.fetch(TICKER, { deadline: Date.now() + 20_000, priority: 'poll' });
-  rig.sandbox.control.setFault({ venue: 'binance', fault: { type: 'delay', ms: 500 } });
+  rig.sandbox.control.setFault({ venue: 'binance', fault: { type: 'delay', ms: 300 } });
   const outcomes = await Promise.all(
     [ask(), ask(), ask()].map((asked) => asked.catch((thrown: unknown) => AppError.from(thrown).code)),
   );
