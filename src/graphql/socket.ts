@@ -8,7 +8,7 @@ import { CloseCode, MessageType, parseMessage, type Message, type SubscribeMessa
 import type { Permit } from '../access/permit.js';
 import { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
-import { Allowance } from '../streams/clients/allowance.js';
+import { Allowance } from '../streams/clients/client-messages.js';
 import type { Connection } from '../streams/clients/connection.js';
 import { RETRY_WHEN_FULL } from '../streams/clients/limits.js';
 import { CLOSE } from '../streams/clients/connection.js';

@@ -12,9 +12,8 @@ import {
   type ReqId,
 } from '../../schemas/stream-protocol.js';
 import { createSharedEvent } from '../events.js';
-import { Allowance } from './allowance.js';
+import { Allowance, keepAliveOf, pingReply, readObject } from './client-messages.js';
 import { CLOSE, type Connection } from './connection.js';
-import { keepAliveOf, pingReply, readObject } from './keep-alive.js';
 import { Subscriptions, type SubscriptionServices } from './subscriptions.js';
 
 /** Who may use a connection that is open already. */

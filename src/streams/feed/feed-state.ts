@@ -6,7 +6,7 @@ import type { Millis } from '../../schemas/common.js';
 import type { StreamState } from '../../schemas/stream.js';
 import type { BookCrossCheck } from './book-cross-check.js';
 import type { FeedListener, FeedStatus } from './feed-source.js';
-import type { FeedOutages } from './lost-feeds.js';
+import type { FeedOutages } from './outages.js';
 import type { SilenceChecks } from './silence-checks.js';
 
 export interface FeedOptions {

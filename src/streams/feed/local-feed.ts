@@ -4,15 +4,15 @@
  * that is silent for too long is compared with REST.
  *
  * Here is the feed's way from connecting to live to lost and back. Its parts: `liveness` tells dead from quiet, `polling`
- * stands in meanwhile, `catch-up` fills the hole before the first message, `lost-feeds` says when to retry.
+ * stands in meanwhile, `catch-up` fills the hole before the first message, `outages` says when to retry.
  */
 import { AppError, type BookFault } from '../../errors.js';
 import { bookFaultOf, polledBookDetail } from '../../exchanges/refusals.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import type { FeedSource, FeedStatus } from './feed-source.js';
 import { type FeedOptions, FeedTimers, isSequence, FeedState } from './feed-state.js';
-import { CheckedBook } from './book-cross-check.js';
-import { BookResyncs, ReconnectWait } from './lost-feeds.js';
+import { BookResyncs, CheckedBook } from './book-cross-check.js';
+import { ReconnectWait } from './outages.js';
 import { Fallback, pollingDetail } from './polling.js';
 import { createRestLook, isOwnRefusal } from './rest-items.js';
 import { endSession, newSession, type Session, Silence } from './liveness.js';

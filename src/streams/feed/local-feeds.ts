@@ -7,7 +7,7 @@ import type { Channel } from '../../schemas/stream.js';
 import { BookCrossCheck } from './book-cross-check.js';
 import type { FeedRequest, FeedSource, FeedSources } from './feed-source.js';
 import { LocalFeed } from './local-feed.js';
-import { FeedOutages } from './lost-feeds.js';
+import { FeedOutages } from './outages.js';
 import { SilenceChecks } from './silence-checks.js';
 
 const DEFAULT_POLL_INTERVALS: Readonly<Record<Channel, Millis>> = {

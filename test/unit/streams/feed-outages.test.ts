@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { FeedOutages, type LostFeed } from '../../../src/streams/feed/lost-feeds.js';
+import { FeedOutages, type LostFeed } from '../../../src/streams/feed/outages.js';
 import { recordingLog } from '../../support/recording-log.js';
 
 const LOST = 'feeds of an exchange are lost; they reconnect';

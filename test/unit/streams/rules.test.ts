@@ -1,9 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { StreamItem } from '../../../src/exchanges/exchange-client.js';
-import { OhlcvState } from '../../../src/streams/channels/ohlcv-state.js';
-import { OrderBookState } from '../../../src/streams/channels/order-book-state.js';
-import { TickerState } from '../../../src/streams/channels/ticker-state.js';
-import { TradesState } from '../../../src/streams/channels/trades-state.js';
+import { OrderBookState, TickerState } from '../../../src/streams/channels/latest-state.js';
+import { OhlcvState, TradesState } from '../../../src/streams/channels/sequence-state.js';
 import { Paced } from '../../../src/lib/paced.js';
 import { systemTimers } from '../../../src/lib/timers.js';
 import { createView, hasMoved, percentMove } from '../../../src/streams/view.js';

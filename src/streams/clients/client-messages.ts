@@ -1,15 +1,24 @@
-/**
- * Signs of life as clients of other services send them: the text `ping`, `{"op":"ping"}` (Bybit), `{"event":"ping"}`
- * (Kraken's first version, Bitfinex), `{"type":"ping"}` (KuCoin), `{"channel":"spot.ping"}` (Gate), `{"ping":1}` (HTX),
- * `{"id":1,"method":"ping","params":[]}` (WhiteBIT, Crypto.com), `{"cmd":"ping"}`.
- * One generic client often speaks to many servers, so its keep-alive is answered and is no fault.
- */
+/** What clients of a WebSocket send: its text as an object, keep-alives in any form, and how many messages they may send. */
 import { z } from 'zod';
 import type { Millis } from '../../schemas/common.js';
 import { reqId, type ReqId } from '../../schemas/stream-protocol.js';
 import type { SharedEvent } from '../hub-api.js';
 import { createSharedEvent } from '../events.js';
+import {
+  MAX_STRIKES,
+  MESSAGE_BURST,
+  MESSAGES_PER_SECOND,
+  STRIKES_FORGIVEN_PER_SECOND,
+  SYMBOL_BURST,
+  SYMBOLS_PER_SECOND,
+} from './limits.js';
 
+/**
+ * Keep-alives as clients of other services send them: the text `ping`, `{"op":"ping"}` (Bybit), `{"event":"ping"}`
+ * (Kraken's first version, Bitfinex), `{"type":"ping"}` (KuCoin), `{"channel":"spot.ping"}` (Gate), `{"ping":1}` (HTX),
+ * `{"id":1,"method":"ping","params":[]}` (WhiteBIT, Crypto.com), `{"cmd":"ping"}`. One generic client often speaks to many
+ * servers, so its keep-alive is answered and is no fault.
+ */
 export interface KeepAlive {
   /** pong: an answer to a ping that was never sent; nothing is said to it. */
   readonly kind: 'ping' | 'pong';
@@ -62,3 +71,57 @@ export const readObject = (text: string | null): object | undefined => {
     return undefined;
   }
 };
+
+interface BucketSize {
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+class Bucket {
+  readonly #size: BucketSize;
+  #left: number;
+  #filledAt: Millis;
+
+  constructor(size: BucketSize, now: Millis) {
+    this.#size = size;
+    this.#left = size.burst;
+    this.#filledAt = now;
+  }
+
+  take(count: number, now: Millis): Millis {
+    const { burst, perSecond } = this.#size;
+    const filled = ((now - this.#filledAt) / 1000) * perSecond;
+    this.#left = Math.min(burst, this.#left + Math.max(0, filled));
+    this.#filledAt = now;
+    if (this.#left < count) return Math.ceil(((count - this.#left) * 1000) / perSecond);
+    this.#left -= count;
+    return 0;
+  }
+}
+
+export class Allowance {
+  readonly #messages: Bucket;
+  readonly #symbols: Bucket;
+  readonly #faults: Bucket;
+
+  constructor(now: Millis) {
+    this.#messages = new Bucket({ burst: MESSAGE_BURST, perSecond: MESSAGES_PER_SECOND }, now);
+    this.#symbols = new Bucket({ burst: SYMBOL_BURST, perSecond: SYMBOLS_PER_SECOND }, now);
+    this.#faults = new Bucket({ burst: MAX_STRIKES, perSecond: STRIKES_FORGIVEN_PER_SECOND }, now);
+  }
+
+  /** Takes one message; 0 where it was allowed, else how long (ms) until the next one is. */
+  take(now: Millis): Millis {
+    return this.#messages.take(1, now);
+  }
+
+  /** Takes the symbols that a message asks for, all or none; the answer is as for `take`. */
+  takeSymbols(count: number, now: Millis): Millis {
+    return this.#symbols.take(count, now);
+  }
+
+  /** Counts a fault; true where that was one too many. Time forgives: a rare fault never adds up to a close. */
+  strike(now: Millis): boolean {
+    return this.#faults.take(1, now) > 0;
+  }
+}

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Allowance } from '../../../../src/streams/clients/allowance.js';
+import { Allowance } from '../../../../src/streams/clients/client-messages.js';
 
 test('twenty faults at once are forgiven, the next is one too many', () => {
   const allowance = new Allowance(0);
