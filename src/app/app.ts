@@ -42,6 +42,7 @@ import { statusRoutes } from '../http/routes/status.js';
 import { isGraphiql } from '../http/openapi/documents.js';
 import { createStatus } from '../http/health/status.js';
 import { readGraphqlDocuments } from './graphql-documents.js';
+import { createHealthFeed } from '../streams/clients/health-feed.js';
 import { streamRoutes } from '../http/routes/streams.js';
 import { addProxyWarning } from '../http/limits/proxy-warning.js';
 import { createReadiness } from '../http/health/readiness.js';
@@ -189,7 +190,11 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   await app.register(marketRoutes, { marketData, responseCache, sandbox, now });
   await app.register(candleRoutes, { marketData, responseCache, now });
   await app.register(ledgerRoutes, { marketData, ledger, backfillApi: config.backfill.api, sandbox });
-  await app.register(streamRoutes, { hub, marketData, connections, limits: limits.streams, now, monotonic });
+  await app.register(streamRoutes, {
+    ...{ hub, marketData, connections, now, monotonic },
+    limits: limits.streams,
+    health: createHealthFeed({ status, now, monotonic }),
+  });
   await app.register(mcpRoutes, {
     marketData,
     ledger,

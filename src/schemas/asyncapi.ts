@@ -4,10 +4,12 @@ import type { AuthMode } from './access.js';
 import { candle, priceLevel, trade } from './market.js';
 import { problem } from './problem.js';
 import { tickerStreamQuery } from './query.js';
+import { serverStatus } from './status.js';
 import {
   authMessage,
   authReply,
   errorEvent,
+  healthReply,
   listMessage,
   listReply,
   lostEvent,
@@ -21,6 +23,7 @@ import {
   unsubscribeParams,
 } from './stream-protocol.js';
 import {
+  healthEvent,
   heartbeatEvent,
   ohlcvEvent,
   orderBookEvent,
@@ -46,13 +49,20 @@ const OTHER_EVENTS = {
   TradesEvent: 'New trades, each exactly once; the first event holds the latest ones',
   OrderBookEvent: 'Snapshot of the top levels whenever they change, at most every 100 ms',
   OhlcvEvent: 'Candles that have changed or closed',
+  HealthEvent: 'How the server and its exchanges are: at once and on change, at most one a second',
   LostEvent: 'This reader was too slow: so many trades were not sent to it',
   ErrorEvent: 'A message that could not be served, or why the connection is being closed',
   SymbolReply: 'Answer to subscribe and unsubscribe, one a symbol',
+  HealthReply: 'Answer to subscribe and unsubscribe of the health channel',
   PingReply: 'Answer to ping',
   ListReply: 'Answer to list',
   AuthReply: 'Answer to auth; a credential that is not good ends the connection',
 };
+
+/** The parts of a status that have names of their own. */
+const { features, exchanges, ledger } = serverStatus.shape;
+const exchangeStatus = exchanges.element;
+const ledgerStatus = ledger.unwrap();
 
 const sent = {
   TickerEvent: tickerEvent,
@@ -61,9 +71,11 @@ const sent = {
   TradesEvent: tradesEvent,
   OrderBookEvent: orderBookEvent,
   OhlcvEvent: ohlcvEvent,
+  HealthEvent: healthEvent,
   LostEvent: lostEvent,
   ErrorEvent: errorEvent,
   SymbolReply: symbolReply,
+  HealthReply: healthReply,
   PingReply: pingReply,
   ListReply: listReply,
   AuthReply: authReply,
@@ -72,6 +84,12 @@ const sent = {
   Trade: trade,
   PriceLevel: priceLevel,
   Candle: candle,
+  Features: features,
+  ExchangeStatus: exchangeStatus,
+  FeedCounts: exchangeStatus.shape.feeds,
+  BudgetStatus: exchangeStatus.shape.budget,
+  LedgerStatus: ledgerStatus,
+  BackfillCounts: ledgerStatus.shape.jobs,
 };
 const received = {
   SubscribeMessage: subscribeMessage,

@@ -36,6 +36,9 @@ export const streamSymbol = tickerQuery.shape.symbol;
 const topic = { exchange: tickerQuery.shape.exchange, symbol: symbols };
 const interval = ohlcvQuery.shape.interval;
 
+/** How the server and its exchanges are; about no market. */
+const healthParams = z.strictObject({ channel: z.literal('health') });
+
 export const subscribeParams = z
   .discriminatedUnion('channel', [
     z.strictObject({
@@ -49,6 +52,7 @@ export const subscribeParams = z
     z.strictObject({ channel: z.literal('trades'), ...topic }),
     z.strictObject({ channel: z.literal('orderbook'), ...topic }),
     z.strictObject({ channel: z.literal('ohlcv'), ...topic, interval }),
+    healthParams,
   ])
   .meta({ id: 'SubscribeParams' });
 
@@ -62,6 +66,7 @@ export const unsubscribeParams = z
     z.strictObject({ channel: z.literal('trades'), ...topic }),
     z.strictObject({ channel: z.literal('orderbook'), ...topic }),
     z.strictObject({ channel: z.literal('ohlcv'), ...topic, interval }),
+    healthParams,
   ])
   .meta({ id: 'UnsubscribeParams', description: 'A copy of what subscribe was sent ends it' });
 
@@ -109,8 +114,10 @@ const namedTopic = {
   interval: z.string().optional().meta({ description: 'ohlcv only', example: '1m' }),
 };
 
+const healthTopic = { channel: z.literal('health') };
+
 export const subscriptionEntry = z
-  .object({ ...namedTopic, threshold: z.number().optional() })
+  .union([z.object({ ...namedTopic, threshold: z.number().optional() }), z.object(healthTopic)])
   .meta({ id: 'Subscription' });
 
 /** The answer to subscribe and unsubscribe: one a symbol, as soon as it is known. */
@@ -124,6 +131,16 @@ export const symbolReply = z
     problem: problem.optional().meta({ description: 'Why not; present where success is false' }),
   })
   .meta({ id: 'SymbolReply' });
+/** The answer to subscribe and unsubscribe of the health channel, which always succeed. */
+export const healthReply = z
+  .object({
+    event_type: z.literal('reply'),
+    method: z.enum(['subscribe', 'unsubscribe']),
+    req_id,
+    success: z.literal(true),
+    ...healthTopic,
+  })
+  .meta({ id: 'HealthReply' });
 export const pingReply = z
   .object({
     event_type: z.literal('reply'),

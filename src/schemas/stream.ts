@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { exchangeName, nullableNumber, timestamp, unifiedSymbol } from './common.js';
 import { bookIntegrity, candle, priceLevel, trade } from './market.js';
+import { serverStatus } from './status.js';
 
 export const CHANNELS = ['ticker', 'trades', 'orderbook', 'ohlcv'] as const;
 export type Channel = (typeof CHANNELS)[number];
@@ -29,6 +30,10 @@ export const tickerEvent = z
     sandbox,
   })
   .meta({ id: 'TickerEvent' });
+
+export const healthEvent = z
+  .object({ event_type: z.literal('health'), ...serverStatus.shape })
+  .meta({ id: 'HealthEvent' });
 
 export const heartbeatEvent = z
   .object({ event_type: z.literal('heartbeat'), timestamp, sandbox })

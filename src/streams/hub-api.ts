@@ -21,7 +21,16 @@ export interface SharedEvent {
   /** Events with the same key replace each other while a reader is slow; null: never dropped silently (trades). */
   readonly conflationKey: string | null;
   readonly type:
-    'ticker' | 'status' | 'heartbeat' | 'trades' | 'orderbook' | 'ohlcv' | 'error' | 'reply' | 'lost';
+    | 'ticker'
+    | 'status'
+    | 'heartbeat'
+    | 'trades'
+    | 'orderbook'
+    | 'ohlcv'
+    | 'error'
+    | 'reply'
+    | 'lost'
+    | 'health';
 }
 
 export interface SubscribeRequest {

@@ -72,22 +72,24 @@ const ledgerStatus = ({ status, totals, jobs }: LedgerStats): NonNullable<Server
   };
 };
 
-export const createStatus = (deps: StatusDeps) => (): ServerStatus => {
-  const at = deps.now();
-  const known = new Map(deps.exchanges().map((health) => [health.exchange, health]));
-  const { feeds } = deps.hub();
-  const stored = deps.ledger();
-  return {
-    version: deps.version,
-    uptime: Math.round(deps.uptime() * 100) / 100,
-    sandbox: deps.sandbox,
-    features: deps.features,
-    exchanges: deps.enabled.flatMap((resolved) => {
-      const health = known.get(resolved.exchange);
-      const own = feeds.filter(({ topic }) => topic.exchange === resolved.exchange);
-      return health === undefined ? [] : [exchangeStatus(resolved, health, { feeds: own, at })];
-    }),
-    ledger: stored === null ? null : ledgerStatus(stored),
-    cluster: null,
+/** The status as of now, or of `at` (the wall clock). */
+export const createStatus =
+  (deps: StatusDeps) =>
+  (at: number = deps.now()): ServerStatus => {
+    const known = new Map(deps.exchanges().map((health) => [health.exchange, health]));
+    const { feeds } = deps.hub();
+    const stored = deps.ledger();
+    return {
+      version: deps.version,
+      uptime: Math.round(deps.uptime() * 100) / 100,
+      sandbox: deps.sandbox,
+      features: deps.features,
+      exchanges: deps.enabled.flatMap((resolved) => {
+        const health = known.get(resolved.exchange);
+        const own = feeds.filter(({ topic }) => topic.exchange === resolved.exchange);
+        return health === undefined ? [] : [exchangeStatus(resolved, health, { feeds: own, at })];
+      }),
+      ledger: stored === null ? null : ledgerStatus(stored),
+      cluster: null,
+    };
   };
-};

@@ -17,6 +17,7 @@ import { ticketQuery, tickerStreamQuery } from '../../schemas/query.js';
 import { Allowance, keepAliveOf, pingReply, readObject } from '../../streams/clients/client-messages.js';
 import { CLOSE, type Connection } from '../../streams/clients/connection.js';
 import { createSubscriptionPlaces } from '../../streams/clients/subscriptions.js';
+import type { HealthFeed } from '../../streams/clients/health-feed.js';
 import { Session } from '../../streams/clients/session.js';
 import {
   openTickerStream,
@@ -26,6 +27,7 @@ import {
 
 export interface StreamRouteOptions extends TickerStreamServices {
   readonly limits: StreamLimits;
+  readonly health: HealthFeed;
   readonly now: () => number;
   /** The clock of durations; nobody sets it. */
   readonly monotonic: () => number;
@@ -52,7 +54,7 @@ status event whenever the feed's state changes. \`/asyncapi.json\` describes the
 };
 
 export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, options, done) => {
-  const { hub, marketData, connections, limits, now, monotonic } = options;
+  const { hub, marketData, connections, limits, health, now, monotonic } = options;
   const places = createSubscriptionPlaces();
   const gates = app.access === null ? null : createSocketGates(app.access, options.authWithinMs);
   const sourceOf = ({ exchange, via }: Pick<TickerStream, 'exchange' | 'via'>): string =>
@@ -205,6 +207,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
           admitTopic: (exchange, topic) => limited.admitTopic(exchange, topic),
           hub,
           marketData,
+          health,
           sandbox,
           now,
           monotonic,

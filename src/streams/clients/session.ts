@@ -14,6 +14,7 @@ import {
 import { createSharedEvent } from '../events.js';
 import { Allowance, keepAliveOf, pingReply, readObject } from './client-messages.js';
 import { CLOSE, type Connection } from './connection.js';
+import type { HealthFeed } from './health-feed.js';
 import { Subscriptions, type SubscriptionServices } from './subscriptions.js';
 
 /** Who may use a connection that is open already. */
@@ -29,6 +30,7 @@ const OPEN_GATE: SessionGate = { refusal: () => null, authenticate: async () => 
 
 export interface SessionOptions extends SubscriptionServices {
   readonly connection: Connection;
+  readonly health: HealthFeed;
   readonly now: () => Millis;
   /** A monotonic clock. */
   readonly monotonic: () => Millis;
@@ -40,7 +42,13 @@ export interface SessionOptions extends SubscriptionServices {
   readonly toProblem: (error: AppError) => Problem;
 }
 
-type TopicMessage = Extract<ClientMessage, { method: 'subscribe' | 'unsubscribe' }>;
+type SubscriptionMessage = Extract<ClientMessage, { method: 'subscribe' | 'unsubscribe' }>;
+/** About markets, which the health channel is not. */
+interface TopicMessage {
+  readonly method: SubscriptionMessage['method'];
+  readonly params: Exclude<SubscriptionMessage['params'], { channel: 'health' }>;
+  readonly req_id?: ReqId | undefined;
+}
 type AuthMessage = Extract<ClientMessage, { method: 'auth' }>;
 
 /** Messages kept while a credential is looked at: clients need not wait for the answer before they subscribe. */
@@ -63,6 +71,8 @@ export class Session {
   readonly #subscriptions: Subscriptions;
   readonly #allowance: Allowance;
   readonly #gate: SessionGate;
+  /** Ends the health channel; null: it is not subscribed. */
+  #leaveHealth: (() => void) | null = null;
   /** What came while a credential is looked at; null: none is. */
   #kept: object[] | null = null;
 
@@ -75,6 +85,7 @@ export class Session {
     this.#gate = options.gate ?? OPEN_GATE;
     this.#connection.onEnd = () => {
       this.#subscriptions.closeAll();
+      this.#leaveHealth?.();
     };
   }
 
@@ -149,9 +160,26 @@ export class Session {
   #serve(message: Exclude<ClientMessage, AuthMessage>): void {
     const { method, req_id } = message;
     if (method === 'ping') this.#pong(req_id);
-    else if (method === 'list')
-      this.#reply({ method, req_id, success: true, subscriptions: this.#subscriptions.list() });
-    else this.#serveSymbols(message);
+    else if (method === 'list') this.#reply({ method, req_id, success: true, subscriptions: this.#list() });
+    else if (message.params.channel === 'health') this.#serveHealth(method, req_id);
+    else this.#serveSymbols({ method, params: message.params, req_id });
+  }
+
+  #list(): readonly object[] {
+    const topics = this.#subscriptions.list();
+    return this.#leaveHealth === null ? topics : [...topics, { channel: 'health' }];
+  }
+
+  /** Subscribed once, however often it is asked for: it counts as one symbol. */
+  #serveHealth(method: SubscriptionMessage['method'], req_id: ReqId | undefined): void {
+    const isNew = method === 'subscribe' && this.#leaveHealth === null;
+    if (isNew) this.#options.countSymbols?.(1);
+    this.#reply({ method, req_id, success: true, channel: 'health' });
+    if (isNew)
+      this.#leaveHealth = this.#options.health.subscribe((event) => this.#connection.deliver(event, null));
+    if (method === 'subscribe') return;
+    this.#leaveHealth?.();
+    this.#leaveHealth = null;
   }
 
   #serveSymbols(message: TopicMessage): void {
@@ -186,8 +214,9 @@ export class Session {
         this.#reply({ ...head, success: true, ...topic });
         return;
       }
-      const threshold = 'threshold' in params ? params.threshold : undefined;
-      await this.#subscriptions.add(topic, threshold, (symbol) => {
+      const { threshold } = { threshold: undefined, ...params };
+      const fraction = typeof threshold === 'number' ? threshold : undefined;
+      await this.#subscriptions.add(topic, fraction, (symbol) => {
         this.#reply({ ...head, success: true, ...topic, symbol });
       });
     } catch (error) {

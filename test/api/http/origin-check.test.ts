@@ -44,6 +44,30 @@ describe('a WebSocket upgrade', () => {
     expect((await upgrade(port, { origin })).status).toBe(status);
   });
 
+  test.each([
+    ['http://{host}', 101],
+    // A proxy in front ends TLS and passes Host on.
+    ['https://{host}', 101],
+    ['http://127.0.0.1', 403],
+    ['http://{host}.evil.example', 403],
+    ['ftp://{host}', 403],
+    ['null', 403],
+  ])(
+    'of a page of %s is judged by the host that it asked, whatever CORS_ORIGIN says',
+    async (page, status) => {
+      const port = await listen('');
+      const origin = page.replace('{host}', `127.0.0.1:${port}`);
+      expect((await upgrade(port, { origin })).status).toBe(status);
+    },
+  );
+
+  test('of a page without a port in its address passes where the Host names the default port', async () => {
+    const port = await listen('');
+    const at = (origin: string, host: string) => upgrade(port, { origin, host }).then(({ status }) => status);
+    expect(await at('https://prices.example', 'prices.example:443')).toBe(101);
+    expect(await at('http://prices.example', 'prices.example:443')).toBe(403);
+  });
+
   test('of a page of another origin is refused as a problem that names the header, on every WebSocket route', async () => {
     const port = await listen('https://a.example');
     for (const path of ['/ws', '/ws/ticker?exchange=binance&symbol=BTC/USDT']) {

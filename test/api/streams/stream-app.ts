@@ -16,6 +16,7 @@ import { createStreamLimits } from '../../../src/http/limits/stream-limits.js';
 import { PERMITS_ALL } from '../../../src/access/permit.js';
 import { streamRoutes } from '../../../src/http/routes/streams.js';
 import { silentLog } from '../../../src/log/log.js';
+import { createHealthFeed } from '../../../src/streams/clients/health-feed.js';
 import { createConnections, type Connections } from '../../../src/streams/clients/connections.js';
 import { FakeHub } from '../../support/fake-hub.js';
 
@@ -57,6 +58,7 @@ export const startStreamApp = async ({
     marketData: { resolveExchange },
     connections,
     limits: createStreamLimits(null),
+    health: createHealthFeed({ status: () => ({ exchanges: [] }) as never, now, monotonic: now }),
     now,
     monotonic: now,
   });

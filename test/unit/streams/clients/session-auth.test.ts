@@ -21,6 +21,7 @@ const rig = (gated = true) => {
     connection,
     hub: new FakeHub(),
     marketData: { resolveExchange: (name) => ({ name, exchange: name }) },
+    health: { subscribe: () => () => undefined },
     sandbox: false,
     now: () => 0,
     monotonic: () => 0,
