@@ -17,6 +17,7 @@ import { systemTimers } from '../lib/timers.js';
 import type { Log } from '../log/log.js';
 import { createAdmission, keyPrefix } from '../market-data/cache-keys.js';
 import { VERSION } from '../config/version.js';
+import { sandboxSeed } from './sandbox-seed.js';
 
 const USER_AGENT = `mcp-crypto-data-server/${VERSION}`;
 
@@ -95,9 +96,10 @@ export const createRawClient = async ({
 };
 
 /** What the store of this server holds: real candles, or those of one sandbox. */
-const markerOf = ({ sandbox }: Config): string => {
+const markerOf = async ({ sandbox }: Config): Promise<string> => {
   if (sandbox === false) return 'real';
-  return sandbox === true ? `sandbox:${SANDBOX_SEED}` : 'sandbox';
+  const seed = sandbox === true ? SANDBOX_SEED : await sandboxSeed(sandbox);
+  return seed === null ? 'sandbox' : `sandbox:${seed}`;
 };
 
 /** A file in a temporary folder, deleted when this process ends. */
@@ -110,11 +112,11 @@ const temporaryFile = (own: Own): string => {
 /** How long the start waits for the store; after that the store goes on opening in the background. */
 const STORE_OPENING_MS = 3_000;
 
-/** null: no candles are kept. Rejects with a ConfigError where simulated and real data would mix. */
+/** null: no candles are kept. The store goes on opening: `storeOpened` waits for it. */
 export const openStore = async ({ config, log, now }: Base, own: Own): Promise<StoreHandle | null> => {
   const { location } = config.store;
   if (location.kind === 'none') return null;
-  const options = { marker: markerOf(config), log, now };
+  const options = { marker: await markerOf(config), log, now };
   const open = async (): Promise<StoreHandle> => {
     if (location.kind === 'postgres') {
       const { openPostgresStore } = await import('../ledger/postgres/postgres-store.js');
@@ -125,15 +127,19 @@ export const openStore = async ({ config, log, now }: Base, own: Own): Promise<S
     return openSqliteStore({ ...options, file });
   };
   const handle = await open();
-  const late = new Promise<void>((resolve) => setTimeout(resolve, STORE_OPENING_MS).unref());
-  // A failure after the wait is reported by the status of the store, so the rejection itself is ignored.
+  // A failure after `storeOpened` is reported by the status of the store, so the rejection itself is ignored.
   handle.opened.catch(() => undefined);
+  return handle;
+};
+
+/** Rejects with a ConfigError where simulated and real data would mix. */
+export const storeOpened = async (handle: StoreHandle): Promise<void> => {
+  const late = new Promise<void>((resolve) => setTimeout(resolve, STORE_OPENING_MS).unref());
   try {
     await Promise.race([handle.opened, late]);
   } catch (thrown) {
     throw new ConfigError([`STORE_URL: ${thrown instanceof Error ? thrown.message : String(thrown)}`]);
   }
-  return handle;
 };
 
 /** null: AUTH_MODE=off. Whatever the store's state: it is opened later where it cannot be now. */

@@ -5,6 +5,7 @@ import {
   createRawClient,
   createSharedTier,
   openStore,
+  storeOpened,
   startSandbox,
   type Own,
 } from './drivers.js';
@@ -112,6 +113,9 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   const sandbox = config.sandbox !== false;
   const sandboxUrl = await startSandbox(config, own);
   const base = { config, log, now, monotonic, names, sandboxUrl };
+  // Mostly waits for its thread and its disk, while everything else is made.
+  const opening = overrides.store === undefined ? openStore(base, own) : Promise.resolve(overrides.store);
+  opening.catch(() => undefined);
 
   const gauge = overrides.loadGauge ?? createLoadGauge();
   own('load gauge', () => {
@@ -149,7 +153,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   own('CoinMarketCap', () => coinMarketCap?.close());
 
   const access = overrides.access === undefined ? await createAccess(base, own) : overrides.access;
-  const handle = overrides.store === undefined ? await openStore(base, own) : overrides.store;
+  const handle = await opening;
   const ledger =
     handle === null
       ? null
@@ -252,6 +256,24 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
       },
     });
 
+  const close = async (): Promise<void> => {
+    for (const { name, close: end } of closers.splice(0).reverse()) {
+      try {
+        await end();
+      } catch (error) {
+        log.warn({ service: name, err: error }, 'a service did not close cleanly');
+      }
+    }
+  };
+  if (overrides.store === undefined && handle !== null) {
+    try {
+      await storeOpened(handle);
+    } catch (thrown) {
+      await close();
+      throw thrown;
+    }
+  }
+
   return {
     log,
     now,
@@ -276,14 +298,6 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
       exchanges.giveUp();
       coinMarketCap?.close().catch(() => undefined);
     },
-    async close() {
-      for (const { name, close } of closers.splice(0).reverse()) {
-        try {
-          await close();
-        } catch (error) {
-          log.warn({ service: name, err: error }, 'a service did not close cleanly');
-        }
-      }
-    },
+    close,
   };
 };

@@ -6,9 +6,10 @@ import { AppError } from '../errors.js';
 import type { CandleEvidence, ExchangeClient } from '../exchanges/exchange-client.js';
 import type { Candle } from '../schemas/market.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
+import { periodStart } from '../lib/intervals.js';
 import type { Log } from '../log/log.js';
 import { createBackfill, type BackfillCounts } from './backfill/backfill.js';
-import { requireInterval } from './backfill/job-plan.js';
+import { endOfComplete, requireInterval } from './backfill/job-plan.js';
 import { coverageRanges, type CoverageAnswer } from './coverage-report.js';
 import { feedPagesOf, pagesOf } from './evidence.js';
 import { planExport, type ExportPlan } from './export/export-plan.js';
@@ -16,7 +17,7 @@ import type { Revision } from './merge.js';
 import { createReadJobs } from './read-jobs.js';
 import { createReader, SHARED_READ_MS, type LedgerReader } from './reader.js';
 import { watchRoom } from './room.js';
-import { keyOf, locateSeries, type AskedSpan, type SeriesRange } from './series-range.js';
+import { keyOf, locateSeries, spellingKey, type AskedSpan, type SeriesRange } from './series-range.js';
 import type { SeriesName } from './settle.js';
 import { createMeasures, type WantedState } from './measures.js';
 import { createStoreHealth } from './store-health.js';
@@ -72,7 +73,7 @@ export interface Ledger extends LedgerReader {
   /** Of the whole series where the range is left out; the newest first. */
   revisions(name: SeriesName, asked: AskedSpan, limit: number): Promise<readonly Revision[]>;
   exporting(name: SeriesName, asked: AskedSpan): Promise<ExportPlan>;
-  /** Without `to` up to the latest settled candle: an open job from the same start that was asked for so is extended. */
+  /** Already done where nothing is missing. Without `to` up to the latest settled candle: an open job from the same start that was asked for so is extended. */
   addJob(name: SeriesName, span: { readonly from: Millis; readonly to: Millis | undefined }): Promise<Job>;
   job(id: string): Promise<Job | null>;
   jobs(limit: number): Promise<readonly Job[]>;
@@ -94,7 +95,7 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
   const { sharedReadMs = SHARED_READ_MS } = deps;
   const owner = randomUUID();
   const live = new Set<string>();
-  const kept = new Set(wanted.map(keyOf));
+  const kept = new Set(wanted.map(spellingKey));
   const room = watchRoom({
     maxBytes: settings.maxBytes,
     minFreeBytes: settings.minFreeBytes,
@@ -104,7 +105,7 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
   const health = createStoreHealth({ handle, room, log, now });
   const times = createStoreTimes(monotonic);
   const measures = createMeasures({ handle, room, wanted, settleMs, now, monotonic });
-  const isWanted = (name: SeriesName): boolean => kept.has(keyOf(name)) || live.has(keyOf(name));
+  const isWanted = (name: SeriesName): boolean => kept.has(spellingKey(name)) || live.has(keyOf(name));
   const record: Ledger['record'] = async (name, evidence) => {
     await Promise.all(pagesOf(name, evidence).map((page) => writer.add(page)));
   };
@@ -190,9 +191,12 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
     addJob: (name, asked) =>
       guarded(async (store) => {
         await requireInterval(exchanges, name);
-        const { name: own, span, interval } = await locate(store, name, asked);
+        const { name: own, span, interval, coverage } = await locate(store, name, asked);
         const latestWithin = asked.to === undefined ? settleMs + interval.ms : undefined;
         const job = await store.addJob({ ...own, ...span, origin: 'api', latestWithin }, now());
+        const settled = { from: span.from, to: Math.min(span.to, periodStart(interval, now() - settleMs)) };
+        const end = endOfComplete({ interval, span: settled, coverage, now: now() });
+        if (end !== null) return (await store.updateJob(job.id, { ...end, ifTo: job.to }, now())) ?? job;
         backfill.wake();
         return job;
       }),

@@ -2,7 +2,7 @@
 import type { Millis } from '../schemas/common.js';
 import { addPeriods, nextPeriodStart, periodStart, type Interval } from '../lib/intervals.js';
 import type { CandleTraits } from '../exchanges/exchange-client.js';
-import { clip, missing, type Coverage, type Span } from './coverage.js';
+import { clip, missing, subtract, type Coverage, type Span } from './coverage.js';
 
 export interface PageToAsk {
   readonly since: Millis;
@@ -10,11 +10,19 @@ export interface PageToAsk {
   readonly limit: number;
 }
 
+/** A stretch of which nothing is left to ask. */
+export interface DoneStretch extends Span {
+  /** Periods of it with a candle. */
+  readonly candles: number;
+}
+
 export interface PlanInput {
   readonly interval: Interval;
   readonly span: Span;
   /** Of the span at least, sorted. */
   readonly coverage: readonly Coverage[];
+  /** Stands for the coverage of its stretch, which `coverage` may leave out. */
+  readonly done?: DoneStretch | null | undefined;
   readonly traits: CandleTraits;
   readonly now: Millis;
   /** The last page ended here, before the end of its request: the next request begins here. */
@@ -45,11 +53,44 @@ export const alignedSpan = (interval: Interval, { from, to }: Span): Span => ({
   to: nextPeriodStart(interval, to),
 });
 
+/** What is known outside of `done`, sorted and cut to the span. */
+const openCoverage = ({ coverage, span, done }: Pick<PlanInput, 'coverage' | 'span' | 'done'>): Coverage[] =>
+  done === null || done === undefined
+    ? clip(coverage, span)
+    : subtract(span, [done]).flatMap((part) => clip(coverage, part));
+
+const missingOf = (
+  plan: Pick<PlanInput, 'coverage' | 'span' | 'done' | 'now'>,
+  inside: Coverage[],
+): Span[] => {
+  const { span, done, now } = plan;
+  const parts = done === null || done === undefined ? [span] : subtract(span, [done]);
+  return parts.flatMap((part) => missing(part, clip(inside, part), now));
+};
+
+/**
+ * The done stretch of a plan, grown by what is settled before it; null where the newest part is not. It begins with a
+ * candle: what comes before the first one may still turn out to lie before the listing.
+ */
+export const doneOf = (plan: PlanInput): DoneStretch | null => {
+  const { interval, span, done = null } = plan;
+  const inside = openCoverage(plan);
+  const end = done?.to ?? span.to;
+  const from = missingOf({ ...plan, span: { from: span.from, to: end } }, inside).at(-1)?.to ?? span.from;
+  const first = inside.find((range) => range.state === 'known' && range.to > from && range.to <= end);
+  if (first === undefined) return done;
+  const start = Math.max(first.from, from);
+  if (start >= (done?.from ?? end)) return done;
+  const grown = clip(inside, { from: start, to: end }).filter(({ state }) => state === 'known');
+  const candles = grown.reduce((sum, range) => sum + periodsIn(interval, range), done?.candles ?? 0);
+  return { from: start, to: end, candles };
+};
+
 /** The newest missing stretch first, as a whole page that may reach back over what is known; null: nothing is missing. */
 export const nextPage = (plan: PlanInput): PageToAsk | null => {
-  const { interval, span, coverage, traits, now, resumeAt, refusedTo } = plan;
-  const inside = clip(coverage, span);
-  const newest = missing(span, inside, now).at(-1);
+  const { interval, span, traits, resumeAt, refusedTo } = plan;
+  const inside = openCoverage(plan);
+  const newest = missingOf(plan, inside).at(-1);
   if (newest === undefined) return null;
   // Such a venue gives everything it has in one answer; that answer proves the rest of the span unavailable.
   if (traits.kind === 'latest') return { since: span.from, limit: traits.page };
@@ -65,13 +106,14 @@ export const nextPage = (plan: PlanInput): PageToAsk | null => {
   };
 };
 
-export const progressOf = ({ interval, span, coverage, traits, now }: PlanInput): Progress => {
-  const inside = clip(coverage, span);
-  const open = missing(span, inside, now);
+export const progressOf = (plan: PlanInput): Progress => {
+  const { interval, span, traits, done } = plan;
+  const inside = openCoverage(plan);
+  const open = missingOf(plan, inside);
   const total = span.to - span.from;
   const left = open.reduce((sum, { from, to }) => sum + to - from, 0);
   const known = inside.filter(({ state }) => state === 'known');
-  const candles = known.reduce((sum, range) => sum + periodsIn(interval, range), 0);
+  const candles = known.reduce((sum, range) => sum + periodsIn(interval, range), done?.candles ?? 0);
   const requests = open.reduce((sum, part) => sum + Math.ceil(periodsIn(interval, part) / traits.page), 0);
   const reached = open.at(-1)?.to ?? span.from;
   return {

@@ -28,6 +28,12 @@ export interface SeriesRange {
 export const keyOf = ({ exchange, symbol, interval }: SeriesName): string =>
   `${exchange} ${symbol} ${interval}`;
 
+/** A symbol as most exchanges spell it: callers also write btc-usdt. */
+export const pairOf = (symbol: string): string => symbol.toUpperCase().replace(/[-_]/, '/');
+
+/** The same for all spellings of a symbol. */
+export const spellingKey = (name: SeriesName): string => keyOf({ ...name, symbol: pairOf(name.symbol) });
+
 /** Throws `interval_not_supported`. */
 export const seriesInterval = (text: string, anchor: Millis): Interval => {
   const parsed = parseInterval(text);
@@ -52,11 +58,12 @@ export const locateSeries = async (
   const own = { exchange: name.exchange, symbol, interval: name.interval };
   const series = await store.series(own);
   const interval = seriesInterval(name.interval, series?.anchor ?? 0);
-  const bounds = series === null ? [] : await store.coverage(series.id, null, ALL);
   const end = periodStart(interval, settledBy);
   if (from !== undefined && to === undefined && from > settledBy + interval.ms)
     throw wrongOrder('must not lie in the future');
-  const start = from ?? bounds[0]?.from ?? end;
+  const oldest = series === null || from !== undefined ? [] : await store.coverage(series.id, null, 1);
+  const start = from ?? oldest[0]?.from ?? end;
   const span = alignedSpan(interval, { from: start, to: to ?? Math.max(end, periodStart(interval, start)) });
-  return { name: own, series, interval, span, coverage: clip(bounds, span) };
+  const coverage = series === null ? [] : clip(await store.coverage(series.id, span, ALL), span);
+  return { name: own, series, interval, span, coverage };
 };

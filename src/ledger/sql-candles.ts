@@ -3,6 +3,7 @@ import type { Millis } from '../schemas/common.js';
 import { put, type Coverage, type Span } from './coverage.js';
 import { mergePage, type Held, type HeldCandle, type Revision } from './merge.js';
 import { candleOf, coverageOf, heldOf, numberOf, onlyRow, revisionOf, seriesOf, textOf } from './rows.js';
+import { pairOf } from './series-range.js';
 import type { SeriesName, SettledPage, StoredCandle } from './settle.js';
 import type { Database, Sql, SqlRow, SqlValue } from './sql.js';
 import type { CandleStore, ReadRange, SeriesBegun, SeriesInfo, StoredRange, Written } from './store.js';
@@ -184,7 +185,7 @@ export const createSqlCandles = (database: Database): CandleCalls => {
       return rows.map(seriesOf);
     },
     async spelling(exchange, symbol) {
-      const pair = symbol.toUpperCase().replace(/[-_]/, '/');
+      const pair = pairOf(symbol);
       const rows = await database.all(
         'SELECT symbol FROM series WHERE exchange = $1 AND (symbol = $2 OR UPPER(symbol) = $3)',
         [exchange, symbol, pair],
@@ -197,7 +198,13 @@ export const createSqlCandles = (database: Database): CandleCalls => {
       if (series === null) return null;
       const { from, to, limit, newest } = range;
       const candles = await database.candlesJson({ series: series.id, from, to, limit, newest });
-      return { series, ...candles, coverage: await coverage(series.id, { from, to }, LAST_TS) };
+      // Where there are as many candles as asked for, the answer stands on their stretch alone.
+      const { count, first, last } = candles;
+      const span = {
+        from: newest && count >= limit && first !== null ? first : from,
+        to: !newest && count >= limit && last !== null ? last + 1 : to,
+      };
+      return { series, ...candles, coverage: await coverage(series.id, span, LAST_TS) };
     },
     async rows(series, { from, to }, limit): Promise<StoredCandle[]> {
       const rows = await database.all(

@@ -36,9 +36,13 @@ export interface StoreHandle {
 
 export const MARKER_KEY = 'marker';
 
-/** Simulated and real data, or those of two seeds. A sandbox that is another process does not tell its seed. */
+/** Simulated and real data, or those of two seeds. A sandbox without a control API does not tell its seed. */
 export const isOtherData = (found: StoreMarker, own: StoreMarker): boolean => {
   const [kind, seed] = found.split(':');
   const [ownKind, ownSeed] = own.split(':');
   return kind !== ownKind || (seed !== undefined && ownSeed !== undefined && seed !== ownSeed);
 };
+
+/** Does `own` tell a seed that the store's marker does not hold yet? */
+export const tellsMore = (found: StoreMarker, own: StoreMarker): boolean =>
+  !isOtherData(found, own) && own.length > found.length;

@@ -36,7 +36,7 @@ export interface Written {
 
 export interface StoredRange extends JsonCandles {
   readonly series: SeriesInfo;
-  /** Of all that was asked for. */
+  /** Of all that was asked for, or of the stretch of the candles where `limit` cut it off. */
   readonly coverage: readonly Coverage[];
 }
 

@@ -3,7 +3,7 @@ import type { ExchangeId, Millis } from '../schemas/common.js';
 import { periodStart } from '../lib/intervals.js';
 import type { Log } from '../log/log.js';
 import { missing } from './coverage.js';
-import { keyOf, locateSeries, seriesInterval } from './series-range.js';
+import { locateSeries, seriesInterval, spellingKey } from './series-range.js';
 import type { SeriesName } from './settle.js';
 import type { StoreHandle } from './store-status.js';
 import type { CandleStore } from './store.js';
@@ -54,7 +54,7 @@ export const createUpkeep = (deps: UpkeepDeps): Upkeep => {
     for (const { from: wantedFrom, ...name } of wanted) {
       if (!enabled.includes(name.exchange)) continue;
       const from = Math.max(wantedFrom, horizon());
-      if (open.some((job) => keyOf(job) === keyOf(name) && job.from <= from)) continue;
+      if (open.some((job) => spellingKey(job) === spellingKey(name) && job.from <= from)) continue;
       const settledBy = now() - settleMs;
       const { span, coverage } = await locateSeries(store, name, {
         asked: { from, to: undefined },
@@ -84,6 +84,12 @@ export const createUpkeep = (deps: UpkeepDeps): Upkeep => {
   return {
     start() {
       if (timers.length > 0) return;
+      for (const { exchange, symbol, interval } of wanted)
+        if (!enabled.includes(exchange))
+          log.warn(
+            { exchange, symbol, interval },
+            'BACKFILL names an exchange that is not in ENABLED_EXCHANGES: nothing is fetched for it',
+          );
       const tasks = [
         { work: topUp, everyMs: TOP_UP_EVERY_MS },
         { work: forget, everyMs: FORGET_EVERY_MS },

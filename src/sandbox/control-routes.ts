@@ -73,6 +73,7 @@ function dispatch(route: string, call: Call): unknown {
     case 'GET state':
       return {
         now: call.now(),
+        seed: control.seed,
         counters: control.counters(),
         faults: control.faults(),
         sockets: control.listSockets(),

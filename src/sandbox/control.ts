@@ -16,6 +16,8 @@ interface Counters {
 }
 
 export interface SandboxControl {
+  /** Sandboxes with the same seed simulate the same prices. */
+  readonly seed: number;
   /** Adds a fault rule; its id. @throws RangeError if there are too many. */
   readonly setFault: (rule: FaultRule) => number;
   readonly clearFaults: () => void;
@@ -32,6 +34,7 @@ export interface SandboxControl {
 }
 
 export interface ControlParts {
+  readonly seed: number;
   readonly faults: FaultBook;
   readonly log: RequestLog;
   readonly clock: TickClock;
@@ -42,6 +45,7 @@ export interface ControlParts {
 
 export function createControl(parts: ControlParts): SandboxControl {
   return {
+    seed: parts.seed,
     setFault: parts.faults.set,
     clearFaults: parts.faults.clear,
     faults: parts.faults.list,

@@ -97,7 +97,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     log,
     now,
   });
-  const control = createControl({ faults, log, clock, truth, ws, channels: hub.count });
+  const control = createControl({ seed, faults, log, clock, truth, ws, channels: hub.count });
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -3,8 +3,8 @@ import { AppError } from '../../errors.js';
 import type { CandleTraits, ExchangeClient } from '../../exchanges/exchange-client.js';
 import type { Millis } from '../../schemas/common.js';
 import { parseInterval, periodStart } from '../../lib/intervals.js';
-import { clip } from '../coverage.js';
-import { alignedSpan, progressOf, type PlanInput } from '../planner.js';
+import { clip, subtract, type Coverage } from '../coverage.js';
+import { alignedSpan, progressOf, type DoneStretch, type PlanInput } from '../planner.js';
 import { anchored, type SeriesName } from '../settle.js';
 import type { CandleStore, Job, JobUpdate, SeriesInfo } from '../store.js';
 import type { ExchangeRest } from './exchange-rest.js';
@@ -26,6 +26,8 @@ export interface Work {
 export interface JobPlan extends PlanInput {
   /** null while nothing is stored. */
   readonly series: SeriesInfo | null;
+  /** null: the coverage of the whole span was read. */
+  readonly done: DoneStretch | null;
 }
 
 export const nameOf = ({ exchange, symbol, interval }: SeriesName): SeriesName => ({
@@ -54,9 +56,20 @@ export const traitsOf = async (
   return (symbol.includes(':') ? candles?.contract : candles?.spot) ?? USUAL_TRAITS;
 };
 
+/** What ends a job of which nothing is missing; null where something is. `span` ends with the latest settled candle. */
+export const endOfComplete = (range: Omit<PlanInput, 'traits'>): JobUpdate | null => {
+  const { left, candles } = progressOf({ ...range, traits: USUAL_TRAITS });
+  if (left > 0) return null;
+  return { state: 'done', percent: 100, candles, etaSeconds: null, waitingFor: null, error: null };
+};
+
 export interface JobPlans {
   work(store: CandleStore, job: Job): Promise<Work>;
-  plan(store: CandleStore, work: Work): Promise<JobPlan>;
+  /**
+   * `done`: what an earlier plan has shown to need no request; its coverage is not read again. A job goes through its range
+   * from the newest page on, so that each step reads what lies before that only: a thin market has thousands of ranges.
+   */
+  plan(store: CandleStore, work: Work, done?: DoneStretch | null): Promise<JobPlan>;
   /** How far the job is; percent and candles never fall. */
   progress(job: Job, plan: PlanInput): JobUpdate & { readonly candles: number };
 }
@@ -79,7 +92,7 @@ export const createJobPlans = ({ exchanges, requests, rest, settleMs, now }: Job
     const { intervals } = await exchanges.describe(job.exchange);
     return { job, name: { ...own, symbol }, intervals, traits: await traitsOf(exchanges, job) };
   },
-  async plan(store, { job, name, traits }) {
+  async plan(store, { job, name, traits }, done = null) {
     const parsed = parseInterval(name.interval);
     if (parsed === undefined)
       throw new AppError('interval_not_supported', `${name.interval} is no interval.`);
@@ -89,8 +102,11 @@ export const createJobPlans = ({ exchanges, requests, rest, settleMs, now }: Job
     const to = Math.min(job.to ?? end, end);
     const span = alignedSpan(interval, { from: job.from, to: Math.max(job.from, to) });
     const within = { from: span.from, to: Math.min(span.to, end) };
-    const coverage = series === null ? [] : await store.coverage(series.id, within, ALL);
-    return { interval, span: within, coverage: clip(coverage, within), traits, now: now(), series };
+    const rest = done === null ? [within] : subtract(within, [done]);
+    const coverage: Coverage[] = [];
+    if (series !== null)
+      for (const part of rest) coverage.push(...clip(await store.coverage(series.id, part, ALL), part));
+    return { interval, span: within, coverage, traits, now: now(), series, done };
   },
   progress(job, plan) {
     const { percent, candles, requests, reached } = progressOf(plan);

@@ -3,7 +3,7 @@ import type { Millis } from '../../schemas/common.js';
 import { addPeriods, nextPeriodStart, type Interval } from '../../lib/intervals.js';
 import type { Log } from '../../log/log.js';
 import { clip, missing, put } from '../coverage.js';
-import { nextPage, progressOf, type PageToAsk } from '../planner.js';
+import { doneOf, nextPage, progressOf, type DoneStretch, type PageToAsk } from '../planner.js';
 import { settlePage, type PageEvidence } from '../settle.js';
 import type { CandleStore, Job } from '../store.js';
 import type { Writer } from '../writer.js';
@@ -19,8 +19,9 @@ interface Memory {
   readonly idlePages: number;
   readonly resumeAt: Millis | null;
   readonly refusedTo: Millis | null;
+  readonly done: DoneStretch | null;
 }
-const NOTHING: Memory = { idlePages: 0, resumeAt: null, refusedTo: null };
+const NOTHING: Memory = { idlePages: 0, resumeAt: null, refusedTo: null, done: null };
 
 export interface JobSteps {
   /** Ends the job where nothing of its range is missing; makes no request. Rejects with AppErrors and StoreErrors. */
@@ -65,9 +66,13 @@ export const createJobSteps = (deps: JobStepsDeps): JobSteps => {
   const memories = new Map<string, Memory>();
   let pages = 0;
 
-  const planOf = async (store: CandleStore, job: Job): Promise<{ work: Work; plan: JobPlan }> => {
+  const planOf = async (
+    store: CandleStore,
+    job: Job,
+    done: DoneStretch | null = null,
+  ): Promise<{ work: Work; plan: JobPlan }> => {
     const work = await plans.work(store, job);
-    return { work, plan: await plans.plan(store, work) };
+    return { work, plan: await plans.plan(store, work, done) };
   };
 
   const finish = async (store: CandleStore, { job, name }: Work, plan: JobPlan): Promise<void> => {
@@ -114,10 +119,13 @@ export const createJobSteps = (deps: JobStepsDeps): JobSteps => {
     },
     async step(store, job) {
       const memory = memories.get(job.id) ?? NOTHING;
-      let { work, plan } = await planOf(store, job);
+      let { work, plan } = await planOf(store, job, memory.done);
       if (nextPage(plan) !== null && (await listing.learn(store, work, plan)))
         ({ work, plan } = await planOf(store, job));
-      const ask = nextPage({ ...plan, ...memory });
+      // What was done long ago may be due again, and the end of the job is told from all of it.
+      if (plan.done !== null && nextPage(plan) === null) ({ work, plan } = await planOf(store, job));
+      const { resumeAt, refusedTo } = memory;
+      const ask = nextPage({ ...plan, resumeAt, refusedTo });
       if (ask === null) return conclude(store, { work, plan });
       if (memory.idlePages >= MAX_IDLE_PAGES)
         return fail(store, job, 'The exchange gives nothing more for this range.');
@@ -132,16 +140,18 @@ export const createJobSteps = (deps: JobStepsDeps): JobSteps => {
       const latest = await store.job(job.id);
       if (latest === null) return;
       // A symbol that the venue spells otherwise is kept under the venue's spelling.
-      const after = await planOf(store, latest);
+      const after = await planOf(store, latest, plan.done);
       const before = progressOf(plan);
       const then = progressOf({ ...plan, coverage: clip(after.plan.coverage, plan.span) });
       const moved = then.left < before.left || then.candles > before.candles;
       memories.set(job.id, {
         idlePages: moved ? 0 : memory.idlePages + 1,
         resumeAt: restOf(ask, after.plan),
+        done: doneOf(after.plan),
         refusedTo: page.refused === undefined ? memory.refusedTo : page.refused.told ? null : page.refused.to,
       });
-      if (nextPage(after.plan) === null) await conclude(store, after);
+      if (nextPage(after.plan) === null)
+        await conclude(store, after.plan.done === null ? after : await planOf(store, latest));
     },
   };
 };

@@ -9,6 +9,7 @@ import { STORE_WRITES } from '../store-writes.js';
 import {
   isOtherData,
   MARKER_KEY,
+  tellsMore,
   type StoreHandle,
   type StoreMarker,
   type StoreStatus,
@@ -99,7 +100,7 @@ class PostgresStore implements StoreHandle {
   async #requireMarker(store: CandleStore): Promise<void> {
     const { marker } = this.#options;
     const found = await store.meta(MARKER_KEY);
-    if (found === null) return store.setMeta(MARKER_KEY, marker);
+    if (found === null || tellsMore(found, marker)) return store.setMeta(MARKER_KEY, marker);
     if (isOtherData(found, marker))
       throw new StoreError(
         'sandbox',

@@ -9,7 +9,7 @@ import type { Millis } from '../../schemas/common.js';
 import type { Migration } from '../migrations.js';
 import { createSqlStore } from '../sql-store.js';
 import { StoreError } from '../store-error.js';
-import { isOtherData, MARKER_KEY, type StoreMarker, type StoreStatus } from '../store-status.js';
+import { isOtherData, MARKER_KEY, tellsMore, type StoreMarker, type StoreStatus } from '../store-status.js';
 import { probeStore } from '../store-probe.js';
 import { STORE_WRITES } from '../store-writes.js';
 import type { CandleStore, JobUpdate } from '../store.js';
@@ -223,7 +223,8 @@ export class SqliteHost {
   async #requireMarker(store: CandleStore): Promise<void> {
     const { marker } = this.#options;
     const found = await store.meta(MARKER_KEY);
-    if (found === null && this.#lock !== null && this.#file?.readOnly !== true)
+    const news = found === null || tellsMore(found, marker);
+    if (news && this.#lock !== null && this.#file?.readOnly !== true)
       return store.setMeta(MARKER_KEY, marker);
     if (found === null || !isOtherData(found, marker)) return;
     this.close();

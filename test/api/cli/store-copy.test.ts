@@ -182,7 +182,7 @@ describe('what is refused', () => {
     await fill(postgres(), { pages: 1, marker: 'real' });
     const { code, stderr } = await copy(sqlite(), postgres());
     expect(code).toBe(78);
-    expect(stderr).toContain('STORE_URL: The source holds data of kind sandbox, the target of kind real.');
+    expect(stderr).toContain('STORE_URL: The source holds data of kind sandbox:1, the target of kind real.');
   });
 
   test('a source or a target that a server owns: 1', async () => {

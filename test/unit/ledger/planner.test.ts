@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Coverage } from '../../../src/ledger/coverage.js';
-import { nextPage, progressOf, type PlanInput } from '../../../src/ledger/planner.js';
+import { doneOf, nextPage, progressOf, type PlanInput } from '../../../src/ledger/planner.js';
 import { MINUTE, T0 } from './contract.js';
 
 const at = (index: number): number => T0 + index * MINUTE;
@@ -60,4 +60,31 @@ test('a hole is settled until it is due again', () => {
   ];
   expect(nextPage(plan(coverage))).toBeNull();
   expect(nextPage(plan(coverage, { now: at(2060) }))).toEqual({ since: at(300), limit: 300 });
+});
+
+test('a stretch that is done stands for its coverage: the same page and progress, from the ranges before it alone', () => {
+  const thin = Array.from({ length: 100 }, (_, index) => range(700 + 3 * index, 701 + 3 * index));
+  const holes = thin.map(({ to }) => ({
+    ...range(0, 0, { state: 'empty', recheckAt: at(9000) }),
+    from: to,
+    to: to + 2 * MINUTE,
+  }));
+  const coverage = [range(300, 310), ...[...thin, ...holes].sort((a, b) => a.from - b.from)];
+  const whole = plan(coverage);
+  const done = doneOf(whole);
+  expect(done).toEqual({ from: at(700), to: at(1000), candles: 100 });
+  const rest = plan([range(300, 310)], { done });
+  expect(nextPage(rest)).toEqual(nextPage(whole));
+  expect(progressOf(rest)).toEqual(progressOf(whole));
+  expect(doneOf(rest)).toEqual(done);
+  const more = plan([range(300, 310), range(400, 700)], { done });
+  expect(doneOf(more)).toEqual({ from: at(400), to: at(1000), candles: 400 });
+  expect(progressOf(more)).toMatchObject({ candles: 410, left: 390 * MINUTE });
+});
+
+test('nothing is done while the newest part is missing, and what comes before the first candle stays to be judged', () => {
+  expect(doneOf(plan([range(0, 999)]))).toBeNull();
+  const before = range(0, 400, { state: 'suspect', recheckAt: at(9000) });
+  expect(doneOf(plan([before, range(400, 1000)]))).toMatchObject({ from: at(400), candles: 600 });
+  expect(doneOf(plan([range(0, 1000, { state: 'empty' })]))).toBeNull();
 });

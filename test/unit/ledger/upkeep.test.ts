@@ -112,3 +112,26 @@ test('the store is measured at the start and then each ten seconds, as long as t
   await vi.advanceTimersByTimeAsync(60_000);
   expect(totals).toHaveBeenCalledTimes(3);
 });
+
+test('an entry whose exchange is not enabled is told of in the log', async () => {
+  started({ wanted: [{ ...NAME, exchange: 'kraken', from: T0 }] });
+  await settle();
+  expect(rig.log.lines).toContainEqual(
+    expect.objectContaining({ level: 'warn', details: { ...NAME, exchange: 'kraken' } }),
+  );
+  expect(await rig.store.jobs(10)).toEqual([]);
+});
+
+test('an entry in another spelling is the same live series: it is verified, and gets no second job', async () => {
+  await write(rig.store, { first: 1400, count: 10, askedAt: START });
+  rig.venue.healthOf = { coolDownUntil: START + 2 * HOUR };
+  const ledger = started({ wanted: [{ ...NAME, symbol: 'btc-usdt', from: T0 + DAY - 60 * MINUTE }] });
+  await vi.advanceTimersByTimeAsync(90 * MINUTE);
+  expect(await rig.store.jobs(10)).toHaveLength(1);
+  rig.venue.healthOf = {};
+  await vi.advanceTimersByTimeAsync(HOUR);
+  expect(await rig.store.openJobs()).toEqual([]);
+  await ledger.close();
+  // After a quarter of an hour and after a day.
+  expect(await rig.store.takeDue(START + 10 * DAY, 20, START + 11 * DAY)).not.toEqual([]);
+});

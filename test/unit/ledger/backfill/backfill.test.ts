@@ -116,3 +116,33 @@ test('an interval that the exchange lacks is refused, and a stored job of one th
   const job = await rig.store.addJob(odd, START);
   expect(await rig.after(3_000, job)).toMatchObject({ state: 'failed' });
 });
+
+test('each page of a thin market reads the coverage before it, not that of all pages before', async () => {
+  // Every other minute has no trade.
+  for (let minute = -2881; minute < 1440; minute += 2) rig.venue.missing.add(T0 + minute * MINUTE);
+  let read = 0;
+  rig.handle.current = {
+    ...rig.store,
+    coverage: async (...args) => {
+      const ranges = await rig.store.coverage(...args);
+      read += ranges.length;
+      return ranges;
+    },
+  };
+  const ledger = rig.started();
+  const job = await add(ledger, [-1560, 1440]);
+  expect(await rig.after(60_000, job)).toMatchObject({ state: 'done', percent: 100, candles: 1500 });
+  const stored = (await rig.store.coverage(1, null, 10_000)).length;
+  expect(stored).toBeGreaterThan(2_900);
+  const pages = rig.venue.asked.length;
+  // Twice a page of ranges at each step, and all of them at the end.
+  expect(read).toBeLessThan(stored * 3 + pages * 250);
+});
+
+test('a job of which nothing is missing is done at once, without a request', async () => {
+  await write(rig.store, { first: 0, count: 60, askedAt: START });
+  const job = await add(rig.started(), [10, 40]);
+  expect(job).toMatchObject({ state: 'done', percent: 100, candles: 30, pages: 0, etaSeconds: null });
+  expect(await rig.after(5_000, job)).toEqual(job);
+  expect(rig.venue.asked).toEqual([]);
+});

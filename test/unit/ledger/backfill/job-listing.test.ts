@@ -37,6 +37,7 @@ const listingOf = (answer: AskPage, spelling?: string) => {
       {
         ...{ series: null, span: { from: T0 - 10 * DAY, to: T0 + DAY }, coverage: [], traits, now: T0 + DAY },
         interval: { text: '1m', ms: MINUTE, months: 0, origin: 0 },
+        done: null,
         ...plan,
       },
     );
