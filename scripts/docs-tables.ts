@@ -1,14 +1,15 @@
-/** What in docs/ is made from the source: the tables of error codes and settings, and the GraphQL schema. */
+/** What in docs/ is made from the source: the tables of error codes and settings, examples of refusals, and the GraphQL schema. */
 import { existsSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { printSchema } from 'graphql';
 import { format, resolveConfig } from 'prettier';
 import { SETTINGS } from '../src/config/config.js';
-import { ERROR_CODES } from '../src/errors.js';
+import { AppError, ERROR_CODES } from '../src/errors.js';
 import { buildSchema } from '../src/graphql/schema/build.js';
 import { Sources } from '../src/graphql/sources.js';
 import { ADVICE } from '../src/http/openapi/advice.js';
-import { isErrorCode } from '../src/http/problems/problem.js';
+import { ACCESS_ERRORS } from '../src/http/openapi/security.js';
+import { isErrorCode, toProblem } from '../src/http/problems/problem.js';
 
 const row = (cells: readonly string[]): string =>
   `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
@@ -44,11 +45,23 @@ const settingsTable = (): string => {
   );
 };
 
-/** Where each table goes, relative to the repository: between the markers `<!-- generated:<name> -->`. */
-const TABLES = [
-  { path: 'docs/errors.md', name: 'errors', make: errorsTable },
-  { path: 'docs/configuration.md', name: 'settings', make: settingsTable },
-] as const;
+const TICKER = '/v1/markets/ticker';
+const STREAM = '/v1/stream/ticker';
+
+/** The refusals of access, as callers get them; a test provokes each and compares. */
+const accessExamples = (): string =>
+  ACCESS_ERRORS.map((code) => {
+    const { detail, details } = ADVICE[code];
+    const url = code === 'ticket_invalid' || code === 'insufficient_scope' ? STREAM : TICKER;
+    const problem = toProblem(new AppError(code, detail, details), { url, requestId: '3f9a1c-7k' });
+    return `\`\`\`json\n${JSON.stringify(problem, null, 2)}\n\`\`\``;
+  }).join('\n\n');
+
+/** What goes between the markers `<!-- generated:<name> -->` of each document; paths are relative to the repository. */
+const PARTS = {
+  'docs/errors.md': { errors: errorsTable, access: accessExamples },
+  'docs/configuration.md': { settings: settingsTable },
+} as const;
 
 export interface GeneratedDocument {
   readonly path: string;
@@ -79,17 +92,23 @@ const schemaDocument = async (): Promise<GeneratedDocument> => {
   return { path, current: existsSync(file) ? readFileSync(file, 'utf8') : '', wanted };
 };
 
-const tableDocument = async ({ path, name, make }: (typeof TABLES)[number]): Promise<GeneratedDocument> => {
+const documentOf = async (
+  path: string,
+  parts: Readonly<Record<string, () => string>>,
+): Promise<GeneratedDocument> => {
   const file = new URL(`../${path}`, import.meta.url);
   const current = readFileSync(file, 'utf8');
-  const [start, end] = [`<!-- generated:${name} -->`, `<!-- /generated:${name} -->`];
-  const [from, to] = [current.indexOf(start), current.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`${path} has no ${start} … ${end}`);
-  const text = `${current.slice(0, from)}${start}\n\n${make()}\n\n${current.slice(to)}`;
+  let text = current;
+  for (const [name, make] of Object.entries(parts)) {
+    const [start, end] = [`<!-- generated:${name} -->`, `<!-- /generated:${name} -->`];
+    const [from, to] = [text.indexOf(start), text.indexOf(end)];
+    if (from < 0 || to < from) throw new Error(`${path} has no ${start} … ${end}`);
+    text = `${text.slice(0, from)}${start}\n\n${make()}\n\n${text.slice(to)}`;
+  }
   const style = await resolveConfig(file);
   return { path, current, wanted: await format(text, { ...style, parser: 'markdown' }) };
 };
 
 /** Throws where a document has lost its markers. */
 export const generatedDocuments = (): Promise<GeneratedDocument[]> =>
-  Promise.all([schemaDocument(), ...TABLES.map(tableDocument)]);
+  Promise.all([schemaDocument(), ...Object.entries(PARTS).map(([path, parts]) => documentOf(path, parts))]);

@@ -117,7 +117,7 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
   },
   plan_forbids: {
     meaning: 'The plan of the caller does not include what was asked for',
-    detail: 'Your plan does not include the exchange kraken.',
+    detail: 'The plan does not include the exchange kraken.',
     advice: 'Ask for what the plan includes (GET /v1/me shows it), or have the plan changed.',
   },
   feature_disabled: {
@@ -199,7 +199,7 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
   },
   quota_exceeded: {
     meaning: 'The units of the day or the month are used up; `violated_policies` says which',
-    detail: 'The plan has 50000 units a day, and they are used up.',
+    detail: 'All 50000 units of this day are used up.',
     advice: 'Wait as Retry-After says, or have the plan changed.',
     details: { retryAfterMs: 40_210_000, violatedPolicies: ['day'] },
   },
