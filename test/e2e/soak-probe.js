@@ -99,7 +99,9 @@ const read = async () => {
 
 const descriptor = (fd) => {
   try {
-    return readlinkSync(`/proc/self/fd/${fd}`).split(':')[0].replace(/^\/.*/, 'file');
+    return readlinkSync(`/proc/self/fd/${fd}`)
+      .split(':')[0]
+      .replace(/^\/.*\//, 'file ');
   } catch {
     return null; // The one that listed the folder is closed again.
   }
