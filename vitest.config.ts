@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { EXTENSIBLE } from './test/support/extensible-files.js';
 import { ProjectOrder } from './test/support/project-order.js';
 
 /** Long for tests without I/O: reading all sources or loading CCXT's modules takes a while on a busy machine. */
@@ -26,26 +27,6 @@ const ALONE = ['abuse', 'redis-trouble', 'hostile', 'hostile-budget'].map(e2e);
  * what the others build; the longest of them waits for the server's deadlines with most of its time.
  */
 const IN_PAIRS = ['package', 'stalled-readers', 'workers'].map(e2e);
-/** They do more in `npm run test:slow` (test/support/extent.ts). */
-const EXTENSIBLE = [
-  ...[
-    'abuse',
-    'backfill-kills',
-    'backfill-venues',
-    'redis-trouble',
-    'hostile',
-    'outage',
-    'package',
-    'soak',
-    'stalled-readers',
-    'streams',
-  ].map(e2e),
-  'test/api/access/tickets.test.ts',
-  // On PostgreSQL.
-  'test/api/ledger/{age,backfill-faults,backfill-jobs,backfill-pages,backfill-restart,export,mcp-coverage,venue-faults}.test.ts',
-  'test/api/http/hostile-queries.test.ts',
-  'test/unit/exchanges/{resilience,worker}/soak.test.ts',
-];
 
 // Projects by what they touch: unit (no I/O), api (the app in this process), e2e (the built server as a process).
 export default defineConfig({
