@@ -197,7 +197,7 @@ describe('the snippets of the documents', () => {
   });
 
   it('show a moving price in a browser, saved as a page', async () => {
-    // The page that takes a ticket needs a key, which this server has no use for.
+    // The page that takes a ticket needs a server that asks for one: access-trial.test.ts.
     const pages = blocks.filter(({ language, text }) => language === 'html' && !text.includes('/v1/tickets'));
     expect(pages).toHaveLength(3);
     const browser = await launchChromium();
