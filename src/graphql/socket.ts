@@ -12,7 +12,7 @@ import { Allowance } from '../streams/clients/client-messages.js';
 import type { Connection } from '../streams/clients/connection.js';
 import { RETRY_WHEN_FULL } from '../streams/clients/limits.js';
 import { CLOSE } from '../streams/clients/connection.js';
-import type { AdmittedTopic, SubscriptionPlaces } from '../streams/clients/subscriptions.js';
+import type { AdmittedTopic, SubscriptionSlots } from '../streams/clients/subscriptions.js';
 import type { SharedEvent } from '../streams/hub-api.js';
 import { createSharedEvent } from '../streams/events.js';
 import { isSubscription, type GraphqlEngine, type Prepared } from './engine.js';
@@ -25,7 +25,7 @@ export interface SocketServices extends StreamServices {
   readonly engine: GraphqlEngine;
   readonly renderings: Renderings;
   /** All subscriptions of the server. */
-  readonly places: SubscriptionPlaces;
+  readonly slots: SubscriptionSlots;
   readonly sandbox: boolean;
   /** The clock of durations. */
   readonly monotonic: () => Millis;
@@ -242,13 +242,13 @@ export class GraphqlSocket {
   }
 
   async #subscribe(id: string, operation: Operation, prepared: Prepared): Promise<void> {
-    const { engine, renderings, places, sandbox, marketData } = this.#services;
+    const { engine, renderings, slots, sandbox, marketData } = this.#services;
     const { connection, client } = this.#client;
     const question = questionOf(engine.schema, prepared);
     const { exchange } = marketData.resolveExchange(question.exchange);
     const admitted = this.#known().admitTopic(exchange, question);
     try {
-      places.take(client);
+      slots.take(client);
     } catch (thrown) {
       admitted.end();
       throw thrown;
@@ -263,7 +263,7 @@ export class GraphqlSocket {
       operation.close = null;
       reader.stop();
       release();
-      places.giveBack(client);
+      slots.giveBack(client);
       admitted.end();
       leave();
     };

@@ -1,4 +1,4 @@
-/** The words of the stream contract made of items and states: one JSON text and one shared event each. */
+/** Stream events made of items and statuses: one JSON text and one shared event each. */
 import type { SharedEvent } from './hub-api.js';
 import type { FeedStatus } from './feed/feed-source.js';
 import type { BookIntegrity } from '../schemas/market.js';

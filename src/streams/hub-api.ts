@@ -42,7 +42,7 @@ export interface SubscribeRequest {
   readonly threshold?: number | undefined;
   /** SSE's Last-Event-ID: nothing that this client has already seen is sent again as its first event. */
   readonly lastEventId?: string | undefined;
-  /** Who asks: those who wait for a venue take turns by client. */
+  /** The client: queues for a venue are fair by client. */
   readonly client?: string | undefined;
   /** Aborts when the client has gone: what only it waits for is given up. */
   readonly signal?: AbortSignal | undefined;

@@ -104,7 +104,7 @@ export class Topic implements FeedListener {
     return this.#source?.receivedAt ?? null;
   }
 
-  /** Something to show to a newcomer is known. */
+  /** Something to show to a new subscriber is known. */
   get ready(): boolean {
     return this.#state.snapshot() !== null;
   }
@@ -141,9 +141,9 @@ export class Topic implements FeedListener {
     this.#members += 1;
     const known = this.#state.snapshot();
     const tick = known === null ? null : this.#tick(known);
-    const first = view.welcome(member, tick, request.lastEventId);
+    const first = view.join(member, tick, request.lastEventId);
     if (first !== undefined) this.#deliver(subscriber, first);
-    this.#firstStatus.welcome(member, () => {
+    this.#firstStatus.add(member, () => {
       const { status } = this;
       const detail = `${status.detail}${this.topic.channel === 'ticker' ? ` ${thresholdDetail(request.threshold)}` : ''}`;
       this.#deliver(subscriber, statusEventOf(view.source, { ...status, detail }));

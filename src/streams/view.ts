@@ -3,8 +3,8 @@
  * all of them.
  *
  * A ticker event is due when `last` has moved by the threshold since the last event of that client's own stream. Clients
- * whose last event had the same price are one cohort: they share that decision and the event's bytes. A newcomer starts
- * a cohort at the tick that it was shown; cohorts that move at the same tick become one.
+ * whose last event had the same price are one cohort: they share that decision and the event's bytes. A new subscriber
+ * starts a cohort at the tick that it was shown; cohorts that move at the same tick become one.
  */
 import type { StreamItem } from '../exchanges/exchange-client.js';
 import type { Timers } from '../lib/timers.js';
@@ -12,8 +12,6 @@ import type { Millis } from '../schemas/common.js';
 import type { BookIntegrity } from '../schemas/market.js';
 import type { SharedEvent, Subscriber } from './hub-api.js';
 import { type EventSource, plainEventOf, tickerEventOf } from './events.js';
-
-/** How far a price moved, and whether that is far enough for an event. */
 
 /** Decimal prices are no binary fractions: 100 to 100.1 is 0.1 % to a reader and a hair less to a double. */
 const TOLERANCE = 1e-9;
@@ -55,7 +53,7 @@ export interface View {
   /** Hands the item to every member for whom it is an event. Answers how many got it. */
   publish(tick: Tick): number;
   /** Takes the member in. Its own first event; undefined where nothing is known, or nothing that is new to `seenId`. */
-  welcome(member: Member, tick: Tick | null, seenId: string | undefined): SharedEvent | undefined;
+  join(member: Member, tick: Tick | null, seenId: string | undefined): SharedEvent | undefined;
   /** May be called while the member is handed an event. */
   leave(member: Member): void;
 }
@@ -85,7 +83,7 @@ class TickerView implements View {
   /** By base. */
   readonly #cohorts = new Map<number | null, Cohort>();
   readonly #cohortOf = new WeakMap<Member, Cohort>();
-  #welcomed: { readonly id: string; readonly event: SharedEvent } | null = null;
+  #firstEvent: { readonly id: string; readonly event: SharedEvent } | null = null;
 
   constructor(options: ViewOptions) {
     this.#options = options;
@@ -111,7 +109,7 @@ class TickerView implements View {
     return delivered;
   }
 
-  welcome(member: Member, tick: Tick | null, seenId: string | undefined): SharedEvent | undefined {
+  join(member: Member, tick: Tick | null, seenId: string | undefined): SharedEvent | undefined {
     this.members.add(member);
     const item = tick?.item;
     if (tick === null || item?.channel !== 'ticker') {
@@ -123,8 +121,8 @@ class TickerView implements View {
     const seen = seenId === undefined ? undefined : this.#cohortAt(seenId);
     this.#enter(member, seen ?? this.#cohortFor(item.last, id));
     if (seen !== undefined || seenId === id) return undefined;
-    if (this.#welcomed?.id !== id) this.#welcomed = { id, event: this.#event(item, id, 0) };
-    return this.#welcomed.event;
+    if (this.#firstEvent?.id !== id) this.#firstEvent = { id, event: this.#event(item, id, 0) };
+    return this.#firstEvent.event;
   }
 
   leave(member: Member): void {
@@ -188,7 +186,7 @@ class PlainView implements View {
     return this.members.size;
   }
 
-  welcome(member: Member, tick: Tick | null, seenId: string | undefined): SharedEvent | undefined {
+  join(member: Member, tick: Tick | null, seenId: string | undefined): SharedEvent | undefined {
     this.members.add(member);
     if (tick === null) return undefined;
     const { item, ...place } = tick;
@@ -204,15 +202,15 @@ class PlainView implements View {
 export const createView = (options: ViewOptions): View =>
   options.source.topic.channel === 'ticker' ? new TickerView(options) : new PlainView(options);
 
-/** For so long a newcomer's first status waits for a feed that connects for the first time. */
+/** For so long a new subscriber's first status waits for a feed that connects for the first time. */
 const HELD_STATUS_MS: Millis = 1_000;
 
 /**
- * A newcomer's first status. While a feed connects for the first time nothing is wrong: for one second its newcomers are
- * told nothing, and where it speaks within that time, they hear that it is live and of no `reconnecting` before.
+ * A new subscriber's first status. While a feed connects for the first time nothing is wrong: for one second no status is
+ * sent, and where its first message comes within that time, the first status is `live` without a `reconnecting` before it.
  */
 export class FirstStatus {
-  /** Of each newcomer that has not been told: how it is. Empty once the second is over. */
+  /** Of each member without a status: sends it. Empty once the second is over. */
   readonly #untold = new Map<object, () => void>();
   readonly #cancel: () => void;
   #holding = true;
@@ -223,18 +221,18 @@ export class FirstStatus {
     });
   }
 
-  /** Runs `tell` when it is time, at once perhaps; `newcomer` names it. */
-  welcome(newcomer: object, tell: () => void): void {
-    if (this.#holding) this.#untold.set(newcomer, tell);
+  /** Runs `tell` once the second is over, or at once where it is. */
+  add(member: object, tell: () => void): void {
+    if (this.#holding) this.#untold.set(member, tell);
     else tell();
   }
 
-  /** The newcomer has left. */
-  forget(newcomer: object): void {
-    this.#untold.delete(newcomer);
+  /** The member has left. */
+  forget(member: object): void {
+    this.#untold.delete(member);
   }
 
-  /** Tells all that wait; later newcomers are told at once. Returns those that were told. */
+  /** Sends their status to all that wait; later members get it at once. Returns those that got one. */
   end(): ReadonlySet<object> {
     this.#holding = false;
     this.#cancel();
@@ -244,7 +242,7 @@ export class FirstStatus {
     return told;
   }
 
-  /** No newcomer is told any more. */
+  /** Nothing is sent any more. */
   close(): void {
     this.#cancel();
     this.#untold.clear();

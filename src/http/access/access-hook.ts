@@ -1,6 +1,6 @@
 /**
- * Asks every request who it is from, where access is on. Runs before limits, since those of a caller with a credential are
- * its own, and before routing's refusals: what is not open says nothing of itself to callers without a credential.
+ * Authenticates and authorizes every request, where access is on. Runs before limits, which depend on the caller, and before
+ * 404 and 405: without a credential a caller learns nothing of addresses that are not open.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Access, Admission } from '../../access/access.js';
@@ -18,7 +18,7 @@ declare module 'fastify' {
     readonly access: Access | null;
   }
   interface FastifyRequest {
-    /** Who asks; null on routes that are open, and where access is off. */
+    /** The caller; null on open routes, and where access is off. */
     principal: Principal | null;
   }
   interface FastifyContextConfig {

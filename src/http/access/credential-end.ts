@@ -29,8 +29,8 @@ export interface StreamToEnd {
 }
 
 /**
- * The stream's last words are an error event; on WebSocket 1008 follows. Nothing where nobody is asked who he is. Call what
- * is returned where the stream becomes another principal's.
+ * The stream ends with an error event; on WebSocket 1008 follows. No effect where access is off. Call what is returned where
+ * the stream becomes another principal's.
  */
 export const endWithPrincipal = (principal: Principal | null, stream: StreamToEnd): (() => void) => {
   if (principal === null) return () => undefined;

@@ -1,4 +1,4 @@
-/** What each route asks of its callers where access is on: one table, by method and the route's pattern. */
+/** The scope that each route requires where access is on: one table, by method and the route's pattern. */
 import type { Scope } from '../../access/principal.js';
 
 /** open: nothing; null: a credential; a scope: a credential that has it. */

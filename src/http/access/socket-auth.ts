@@ -1,5 +1,5 @@
 /**
- * Whose a connection of /ws is. Browsers send no credential with an upgrade, so where one is asked for it may come as the
+ * The credential of a connection of /ws. Browsers send no credential with an upgrade, so where one is asked for it may come as the
  * first message; and a token that expires may be renewed by the same caller's next one.
  */
 import type { Socket } from 'node:net';
@@ -8,14 +8,14 @@ import type { Access } from '../../access/access.js';
 import { invalid } from '../../access/admit.js';
 import type { Principal } from '../../access/principal.js';
 import type { Connection } from '../../streams/clients/connection.js';
-import type { SessionGate } from '../../streams/clients/session.js';
+import type { SessionAuth } from '../../streams/clients/session.js';
 import { scopeFault } from './access-hook.js';
 import { toProblem, type ProblemContext } from '../problems/problem.js';
 import { endWithPrincipal, type StreamToEnd } from './credential-end.js';
 
 /** From the upgrade to the credential. */
 const AUTH_WITHIN_MS = 5_000;
-/** Connections that have not said whose they are. */
+/** Connections without a credential yet. */
 const MAX_WAITING = 100;
 /** What stands in a header. */
 const TOKEN = /^[!-~]+$/;
@@ -35,11 +35,11 @@ interface OpenSocket extends Omit<StreamToEnd, 'connection' | 'socket'> {
   readonly onCaller: (principal: Principal) => void;
 }
 
-export interface SocketGates {
-  /** Takes a place for a connection without a credential; throws `overloaded`. Call what is returned to give it back. */
+export interface SocketAuth {
+  /** Takes a slot for a connection without a credential; throws `overloaded`. Call what is returned to release it. */
   waitFor(principal: Principal | null): () => void;
-  /** To be called once the connection is attached. `leave` gives the place back. */
-  open(caller: SocketCaller, stream: OpenSocket, leave: () => void): SessionGate;
+  /** To be called once the connection is attached. `leave` releases the slot. */
+  open(caller: SocketCaller, stream: OpenSocket, leave: () => void): SessionAuth;
 }
 
 const unauthenticated = (): AppError =>
@@ -51,11 +51,11 @@ const anotherCaller = (): AppError =>
   new AppError('invalid_credentials', 'The connection is that of another caller.');
 
 /** `authWithinMs`: default 5 s. */
-export const createSocketGates = (access: Access, authWithinMs = AUTH_WITHIN_MS): SocketGates => {
+export const createSocketAuth = (access: Access, authWithinMs = AUTH_WITHIN_MS): SocketAuth => {
   let waiting = 0;
 
-  /** Who a credential in a message is of. Never rejects. */
-  const judge = async (token: string, { client, socket }: SocketCaller): Promise<Principal | AppError> => {
+  /** The principal of a credential in a message. Never rejects. */
+  const verify = async (token: string, { client, socket }: SocketCaller): Promise<Principal | AppError> => {
     const barred = access.barred(client);
     if (barred !== null) return barred;
     const request = { headers: { authorization: `Bearer ${token}` }, socket };
@@ -112,7 +112,7 @@ export const createSocketGates = (access: Access, authWithinMs = AUTH_WITHIN_MS)
         async authenticate(token) {
           // The wait for an issuer has a deadline of its own.
           clearTimeout(silence);
-          const found = await judge(token, caller);
+          const found = await verify(token, caller);
           if (found instanceof AppError) return found;
           const isSame =
             principal === null ||

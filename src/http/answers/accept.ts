@@ -1,4 +1,4 @@
-/** What a client takes: Accept and Accept-Encoding with their q-values (RFC 9110, 12.5). */
+/** Content negotiation: Accept and Accept-Encoding with their q-values (RFC 9110, 12.5). */
 
 /** Each item of the list in lower case with its q-value, 1 where there is none. */
 const qualities = (list: string): ReadonlyMap<string, number> => {
@@ -11,14 +11,14 @@ const qualities = (list: string): ReadonlyMap<string, number> => {
   return found;
 };
 
-/** How much a client likes a media type, and by how specific a range it said so: 2 by its name, 1 `text/*`, 0 any. */
-export interface Liking {
+/** A client's preference for a media type, and how specific the range is that gives it: 2 its name, 1 `text/*`, 0 any. */
+export interface Preference {
   readonly q: number;
   readonly specificity: number;
 }
 
-/** What an Accept header says of `type`, such as `application/json`: q is 0 where it leaves no room for it. */
-export const qualityOf = (accept: string, type: string): Liking => {
+/** What an Accept header says of `type`, such as `application/json`: q is 0 where it does not accept it. */
+export const qualityOf = (accept: string, type: string): Preference => {
   const found = qualities(accept);
   const ranges = [type, type.replace(/\/.*/, '/*'), '*/*'];
   for (const [index, range] of ranges.entries()) {
@@ -28,7 +28,7 @@ export const qualityOf = (accept: string, type: string): Liking => {
   return { q: 0, specificity: 0 };
 };
 
-/** Does an Accept header leave room for `type`? The most specific range that fits decides. */
+/** Whether an Accept header accepts `type`. The most specific range that matches decides. */
 export const accepts = (accept: string | undefined, type: string): boolean =>
   accept === undefined ||
   accept === '' ||
@@ -45,7 +45,7 @@ const choose = (acceptEncoding: string): boolean => {
 /** The last header seen and what came of it: clients of one kind send the same one with every request. */
 let last = { acceptEncoding: '', gzip: false };
 
-/** Does the client take gzip, and like it no less than bytes that are not compressed? */
+/** Whether the client accepts gzip, and prefers it no less than bytes that are not compressed. */
 export const prefersGzip = (acceptEncoding: string | undefined): boolean => {
   if (acceptEncoding === undefined) return false;
   if (acceptEncoding !== last.acceptEncoding) last = { acceptEncoding, gzip: choose(acceptEncoding) };

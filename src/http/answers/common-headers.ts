@@ -12,7 +12,7 @@ declare module 'fastify' {
     commonHeaders(request: FastifyRequest): HeaderPair[];
     /** Those of them that are the same for every request from the same origin: neither id nor client limit. */
     steadyHeaders(request: FastifyRequest): HeaderPair[];
-    /** Who asks decides what is answered: no cache that several callers share may keep it. */
+    /** Answers depend on the caller: shared caches must not store them. */
     readonly answersArePrivate: boolean;
   }
   interface FastifyRequest {

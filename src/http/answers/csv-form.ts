@@ -1,6 +1,6 @@
 /**
  * Candles as CSV, made of the JSON of the same answer: on the first use, once for its bytes, and kept as long as they
- * are. What JSON tells beside the candles is told by headers.
+ * are. Members of the JSON beside the candles become headers.
  */
 import { csvText } from '../../ledger/export/csv.js';
 import { ohlcv } from '../../schemas/market.js';
@@ -26,10 +26,10 @@ interface CandlesJson {
 
 const formOf = ({ body, etag }: CandlesJson): CsvForm => {
   const { candles, gaps = [], next_since: next } = ohlcv.parse(JSON.parse(body.toString()));
-  const holes = dataGapsHeader(gaps);
+  const gapsHeader = dataGapsHeader(gaps);
   const contentHeaders: HeaderPair[] = [
     ['content-type', CSV_CONTENT_TYPE],
-    ...(holes === null ? [] : [['data-gaps', holes] as const]),
+    ...(gapsHeader === null ? [] : [['data-gaps', gapsHeader] as const]),
     ...(next === undefined ? [] : [['data-next-since', String(next)] as const]),
   ];
   return {

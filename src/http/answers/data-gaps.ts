@@ -1,9 +1,9 @@
-/** Holes of an answer that is no JSON, as a header. */
+/** The gaps of an answer that is not JSON, as the Data-Gaps header. */
 import type { Gap } from '../../schemas/market.js';
 
 const MAX_BYTES = 2_000;
 
-/** `<from>-<to>;<reason>`, several separated by commas, cut after 2 kB with `;truncated`; null: there is no hole. */
+/** `<from>-<to>;<reason>`, several separated by commas, cut after 2 kB with `;truncated`; null: there is no gap. */
 export const dataGapsHeader = (gaps: readonly Gap[]): string | null => {
   if (gaps.length === 0) return null;
   let text = '';

@@ -41,7 +41,7 @@ export const isNotModified = (ifNoneMatch: string | undefined, etag: string): bo
   return ifNoneMatch.split(',').some((item) => item.trim().replace(/^W\//, '') === etag);
 };
 
-/** Refuses with 406 who would not take JSON. */
+/** Refuses with 406 clients that do not accept JSON. */
 export const requireJson: onRequestHookHandler = (request, _reply, done) => {
   const refused = !acceptsJson(request.headers.accept);
   done(
@@ -75,7 +75,7 @@ export interface AnswerToSend {
   readonly presentation?: Presentation;
 }
 
-/** Sends finished bytes with the truth about them, or 304 where the client has them already. */
+/** Sends finished bytes with headers of their age and source, or 304 where the client has them already. */
 export const sendAnswer = (
   request: FastifyRequest,
   reply: FastifyReply,

@@ -1,4 +1,4 @@
-/** How one address shows an answer: in which form, by what it was asked, and under which file name. */
+/** Which forms (JSON, CSV) one address offers, how the client's choice is read, and under which file name. */
 import { accepts, qualityOf } from './accept.js';
 import type { HeaderPair } from './common-headers.js';
 
@@ -18,7 +18,7 @@ export interface Presentation {
 
 const NONE: readonly HeaderPair[] = [];
 
-/** Does an Accept header leave room for JSON? */
+/** Whether an Accept header accepts JSON. */
 export const acceptsJson = (accept: string | undefined): boolean => accepts(accept, 'application/json');
 
 export const JSON_ONLY: Presentation = {
@@ -28,7 +28,7 @@ export const JSON_ONLY: Presentation = {
   headersOf: () => NONE,
 };
 
-/** CSV where it is liked better, or as well and by its name where JSON is covered by a wildcard. */
+/** CSV where it is preferred, or as well and by its name where JSON is covered by a wildcard. */
 const chooseForm = (accept: string): MediaForm | null => {
   if (accept === '') return 'json';
   const [json, csv] = [qualityOf(accept, 'application/json'), qualityOf(accept, 'text/csv')];

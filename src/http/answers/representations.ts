@@ -36,7 +36,7 @@ const GZIP_LEVEL = 1;
 const JSON_HEADERS: readonly HeaderPair[] = [['content-type', JSON_CONTENT_TYPE]];
 const GZIP_HEADER: HeaderPair = ['content-encoding', 'gzip'];
 
-/** Headers that tell caches of it; added to whatever else an answer varies by. */
+/** Values of Vary, added to whatever else an answer varies by. */
 export const VARY_ENCODING = 'Accept-Encoding';
 export const VARY_ACCEPT = 'Accept';
 

@@ -1,6 +1,6 @@
 /**
- * The answers of those whom Node's own HTTP server refuses before Fastify sees a request: bytes that are no request,
- * headers without end, a request that does not arrive. Written to the socket by hand, since there is nothing else.
+ * Answers to what Node's own HTTP server refuses before Fastify sees a request: bytes that are no request, headers that are
+ * too long, a request that does not arrive in time. Written to the socket directly, since there is no response object.
  */
 import { STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';

@@ -1,7 +1,7 @@
 /**
- * Which connection may have a request handled next. An answer that needs no waiting ends within the turn of the event
- * loop in which it began: what a few connections send at once would all be handled before anybody else is read. So a
- * connection's further requests are handled in later turns of the loop, each connection's in its turn.
+ * Round-robin over connections with pipelined requests. An answer that needs no waiting ends within the turn of the event
+ * loop in which it began: all that a few connections send at once would be handled before any other connection is read. So
+ * a connection's further requests are handled in later turns of the loop, one of each connection after the other.
  */
 
 /** Requests that are handled in one turn of the event loop, of all connections together. */

@@ -8,7 +8,7 @@ import { joinStream, OperationReader, questionOf } from '../../graphql/subscribi
 import type { Renderings } from '../../graphql/rendering.js';
 import { CLOSE, type Connection, type Peer } from '../../streams/clients/connection.js';
 import type { Connections } from '../../streams/clients/connections.js';
-import type { SubscriptionPlaces } from '../../streams/clients/subscriptions.js';
+import type { SubscriptionSlots } from '../../streams/clients/subscriptions.js';
 import type { SharedEvent, StreamHub } from '../../streams/hub-api.js';
 import { createSharedEvent, sseEvent } from '../../streams/events.js';
 import type { MarketData } from '../../market-data/market-data-api.js';
@@ -24,7 +24,7 @@ export interface StreamingServices {
   readonly hub: StreamHub;
   readonly marketData: Pick<MarketData, 'resolveExchange'>;
   readonly connections: Connections;
-  readonly places: SubscriptionPlaces;
+  readonly slots: SubscriptionSlots;
   /** What plans allow to have open. */
   readonly streamLimits: StreamLimits;
   readonly now: () => number;
@@ -81,7 +81,7 @@ export const streamSubscription = async (
   reply: FastifyReply,
   { services, prepared }: { readonly services: StreamingServices; readonly prepared: Prepared },
 ): Promise<FastifyReply> => {
-  const { engine, renderings, connections, places, marketData } = services;
+  const { engine, renderings, connections, slots, marketData } = services;
   const client = clientOf(request);
   const question = questionOf(engine.schema, prepared);
   const { exchange } = marketData.resolveExchange(question.exchange);
@@ -96,7 +96,7 @@ export const streamSubscription = async (
     leaving.abort();
     limited.end();
     release();
-    if (placed) places.giveBack(client);
+    if (placed) slots.giveBack(client);
     leave();
   };
   const { sandbox } = connections;
@@ -110,7 +110,7 @@ export const streamSubscription = async (
   });
   try {
     const began = limited.openTopic(exchange, question.symbol);
-    places.take(client);
+    slots.take(client);
     placed = true;
     const subscription = await joinStream(services, question, { client, signal: leaving.signal, reader });
     leave = () => subscription.close();

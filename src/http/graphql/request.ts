@@ -1,6 +1,7 @@
 /** GraphQL requests as HTTP carries them (https://graphql.github.io/graphql-over-http/draft/): read, and in which form answered. */
 import { z } from 'zod';
 import { AppError } from '../../errors.js';
+import { readInput } from '../../invalid-input.js';
 import type { OperationRequest } from '../../graphql/engine.js';
 import { qualityOf } from '../answers/accept.js';
 
@@ -13,7 +14,7 @@ export interface GraphqlForms {
   readonly finished: 'application/json' | typeof GRAPHQL_JSON | null;
   /** Results as events are possible. */
   readonly stream: boolean;
-  /** … and liked better than a finished answer. */
+  /** … and preferred to a finished answer. */
   readonly streamFirst: boolean;
 }
 
@@ -66,32 +67,19 @@ export const formsFor = (accept: string | undefined): GraphqlForms => {
   return last.forms;
 };
 
-const object = z.record(z.string(), z.unknown());
-const operationRequest = z.object({
-  query: z.string().nullish(),
-  operationName: z.string().nullish(),
-  variables: object.nullish(),
-  extensions: object.nullish(),
-});
-
-const REASONS: Readonly<Record<string, string>> = {
-  query: 'must be text',
-  operationName: 'must be text',
-  variables: 'must be an object',
-  extensions: 'must be an object',
-};
+const text = z.string('must be text').nullish();
+const object = z.record(z.string(), z.unknown(), 'must be an object').nullish();
+const operationRequest = z.object(
+  { query: text, operationName: text, variables: object, extensions: object },
+  'must be a JSON object with query',
+);
 
 const refused = (parameter: string, reason: string): AppError =>
   new AppError('invalid_request', `${parameter} ${reason}.`, { errors: [{ parameter, reason }] });
 
 /** One operation of a body or a query. Throws `invalid_request`. */
 export const readOperation = (given: unknown): OperationRequest => {
-  const read = operationRequest.safeParse(given);
-  if (!read.success) {
-    const parameter = String(read.error.issues[0]?.path[0] ?? 'body');
-    throw refused(parameter, REASONS[parameter] ?? 'must be a JSON object with query');
-  }
-  const { query, operationName, variables, extensions } = read.data;
+  const { query, operationName, variables, extensions } = readInput(operationRequest, given, 'body');
   return {
     query: query ?? undefined,
     operationName: operationName ?? undefined,

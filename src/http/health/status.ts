@@ -1,4 +1,4 @@
-/** How everything that runs here is, in one answer: from memory alone, nothing is asked for it. */
+/** The state of all that runs here in one answer, from memory alone: no dependency is asked. */
 import type { ExchangeHealth } from '../../exchanges/exchange-client.js';
 import type { ResolvedExchange } from '../../exchanges/exchange-names.js';
 import type { LedgerStats } from '../../ledger/ledger.js';

@@ -60,15 +60,15 @@ declare module 'fastify' {
 export interface ClientLimitOptions {
   /** null: nothing is limited. */
   readonly quotas: Quotas | null;
-  /** null: nobody is asked who he is. */
+  /** null: access is off. */
   readonly metering: Metering | null;
   readonly permits: (principal: Principal) => Permit;
-  /** What the requests of a window are called in the RateLimit fields. */
+  /** The name of the window in the RateLimit fields. */
   readonly windowName: 'default' | 'window';
 }
 
-/** Callers of routes that ask nobody who he is, and all where access is off: they have the client limit alone. */
-const SOMEBODY: Counted = {
+/** Callers of open routes, and all where access is off: only the client limit applies to them. */
+const ANONYMOUS: Counted = {
   kind: 'anonymous',
   plan: { name: 'none', limits: UNLIMITED },
   consumer: { id: 'anonymous' },
@@ -116,7 +116,7 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
     principal === null ? PERMITS_ALL : permits(principal),
   );
   app.decorate('callerOf', (request: FastifyRequest) => ({
-    principal: request.principal ?? SOMEBODY,
+    principal: request.principal ?? ANONYMOUS,
     client: clientOf(request),
   }));
   app.decorate('charge', (request: FastifyRequest, units: number) => {
@@ -145,7 +145,7 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
   app.decorate('countAtOnce', ({ principal, client }, { exchange, candles }) => {
     if (principal !== null && !(quotas.isKnown(principal) && permits(principal).allows(exchange, candles)))
       return null;
-    const caller = { principal: principal ?? SOMEBODY, client };
+    const caller = { principal: principal ?? ANONYMOUS, client };
     if (quotas.take(caller) !== undefined) return null;
     if (principal !== null) metering?.asked(principal);
     return { limitHeaders: limitHeaders(quotas.limits(caller), windowName) };

@@ -1,6 +1,6 @@
 /**
  * Which hosts this server answers for. A page on a foreign site can let its own name lead to this server's address (DNS
- * rebinding); the browser then takes the server for a part of that site, and neither CORS nor Origin says otherwise.
+ * rebinding); the browser then treats the server as a part of that site, and neither CORS nor Origin prevents it.
  * The Host header still names the foreign site.
  */
 import type { IncomingMessage } from 'node:http';

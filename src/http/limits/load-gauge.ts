@@ -1,6 +1,5 @@
 /**
- * Is this thread keeping up? Measured as the lateness of a timer: what the event loop does to it, it does to every
- * request. One pause (a large parse, a collection) is not overload; several late rounds in a row are.
+ * Event loop delay, measured as the lateness of a timer: requests are late by the same time. One pause (a large parse, a collection) is not overload; several late rounds in a row are.
  */
 import type { Millis } from '../../schemas/common.js';
 

@@ -1,4 +1,4 @@
-/** Refuses early what would be answered late: 503 `overloaded` before any work is done. */
+/** Load shedding: 503 `overloaded` before any work is done, where the answer would come too late. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../../errors.js';
 import { clientOf } from '../requests/client.js';
@@ -8,7 +8,7 @@ import type { LoadGauge } from './load-gauge.js';
 const MAX_IN_FLIGHT = 4096;
 /** What one client address may have of them, so that it cannot fill the server. */
 const CLIENT_SHARE = 0.75;
-/** Up to this share nobody counts by client: a calm server does no more than it must. */
+/** Below this share requests are not counted by client, which saves the work on a server without load. */
 const UNCOUNTED_SHARE = 0.25;
 /** When a refused client should come back. */
 const RETRY_AFTER_MS = 2000;

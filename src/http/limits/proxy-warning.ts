@@ -1,4 +1,4 @@
-/** A limit by client address that sees the proxy's address alone: everybody is one client, and nobody says so. */
+/** Warns of a client limit that sees only the proxy's address, so that all clients share one limit. */
 import type { FastifyInstance } from 'fastify';
 import type { Log } from '../../log/log.js';
 

@@ -1,6 +1,6 @@
 /**
  * What one connection and one request may cost: sizes and times of the HTTP server. What Node refuses for it is answered
- * in unserved.ts.
+ * in connections/socket-refusals.ts.
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';

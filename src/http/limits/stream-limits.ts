@@ -1,6 +1,6 @@
 /**
  * What a plan allows a caller to have open, at the connection and at each subscription; and what is metered of it. A
- * place is given back when its socket closes.
+ * slot is released when its socket closes.
  */
 import type { Socket } from 'node:net';
 import type { LiveLimits } from '../../access/live-limits.js';
@@ -11,7 +11,7 @@ import type { Caller } from '../../access/quotas.js';
 import type { TopicName } from '../../streams/clients/connection.js';
 import type { AdmittedTopic } from '../../streams/clients/subscriptions.js';
 
-/** null: nobody is asked who he is. */
+/** null: access is off. */
 export type StreamLimitsDeps = {
   readonly live: LiveLimits;
   readonly metering: Metering;
@@ -39,14 +39,14 @@ const UNLIMITED_STREAM: LimitedStream = {
 const TOPIC = { units: 1, bytes: 0, isRefused: false } as const;
 
 /** Where a connection comes from: its client's address, and what it lives on. */
-interface StreamPlace {
+interface StreamOrigin {
   readonly client: string;
   readonly socket: Socket;
 }
 
 export interface StreamLimits {
   /** A connection over `socket`, whose caller is `principal`; throws `stream_limit_reached`. */
-  open(at: StreamPlace, principal: Principal | null): LimitedStream;
+  open(at: StreamOrigin, principal: Principal | null): LimitedStream;
 }
 
 export const createStreamLimits = (deps: StreamLimitsDeps): StreamLimits => ({

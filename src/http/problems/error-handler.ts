@@ -1,4 +1,4 @@
-/** The one place where faults become answers: problem+json for everything, whoever refused the request. */
+/** The one place where errors become answers: problem+json for every refusal and fault. */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Log } from '../../log/log.js';
 import { createThrottle } from '../../log/throttle.js';
@@ -75,7 +75,7 @@ const createMethodTable = () => {
 const MAX_SORT_LENGTH = 120;
 
 /**
- * Headers that pages send beside those that need no leave: MCP's of all revisions, those of EventSource polyfills, and
+ * Headers that pages send beside those that CORS always allows: MCP's of all revisions, those of EventSource polyfills, and
  * what tracing adds.
  */
 const PREFLIGHT_HEADERS = [

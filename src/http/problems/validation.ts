@@ -1,4 +1,4 @@
-/** Queries are checked by the zod schemas of the routes; what is wrong with them is told parameter by parameter. */
+/** Queries are checked by the zod schemas of the routes; their faults are reported parameter by parameter. */
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { AppError } from '../../errors.js';

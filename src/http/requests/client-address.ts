@@ -1,4 +1,4 @@
-/** The address of a request's client, for those who meet the request before Fastify does. The same that Fastify says. */
+/** The address of a request's client before Fastify has seen the request; the same that Fastify gives. */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import proxyAddr from '@fastify/proxy-addr';

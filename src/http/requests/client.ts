@@ -1,4 +1,4 @@
-/** Who asks: the one word by which limits, places and turns tell clients apart. */
+/** The key by which limits, stream slots and queues tell clients apart. */
 import { clientKey } from '../../access/client-limiter.js';
 
 /** A connection that was reset before its request was read has no address any more; its client takes no answer either. */

@@ -130,7 +130,7 @@ export const createResponseCache = (app: FastifyInstance, options: ResponseCache
     { access }: AdmissionOptions,
     response: CachedResponse,
   ): { readonly principal: Principal | null } | null => {
-    if (access === null) return ANYBODY;
+    if (access === null) return NO_PRINCIPAL;
     const admitted = access.admit(request);
     if (admitted === 'ask' || admitted instanceof AppError) return null;
     return scopeFault(admitted, response.access) === undefined ? { principal: admitted } : null;
@@ -202,7 +202,7 @@ export const createResponseCache = (app: FastifyInstance, options: ResponseCache
   };
 };
 
-const ANYBODY = { principal: null };
+const NO_PRINCIPAL = { principal: null };
 
 export interface ServeBeforeFastifyOptions {
   readonly cache: Pick<ResponseCache, 'admit'>;

@@ -23,7 +23,7 @@ import type { StreamingServices } from '../graphql/event-stream.js';
 import type { ResponseCache } from '../response-cache/response-cache.js';
 import { GRAPHQL_PROTOCOL, textOf, webSocketRoute, WebSocketPeer } from '../streams/websocket.js';
 import { ownSource } from '../../market-data/market-data-api.js';
-import { createSubscriptionPlaces } from '../../streams/clients/subscriptions.js';
+import { createSubscriptionSlots } from '../../streams/clients/subscriptions.js';
 
 type StreamOptions = Pick<StreamingServices, 'hub' | 'connections'>;
 
@@ -64,7 +64,7 @@ const load = async (options: GraphqlRouteOptions, onBug: (error: unknown) => voi
   const services: SocketServices & StreamingServices = {
     ...{ engine, hub, marketData, connections, sandbox, streamLimits, now, monotonic, initTimeoutMs },
     renderings: createRenderings(engine),
-    places: createSubscriptionPlaces(),
+    slots: createSubscriptionSlots(),
   };
   return { engine, services, isSubscription, GraphqlSocket, streamResult, streamSubscription };
 };

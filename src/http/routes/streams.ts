@@ -7,7 +7,7 @@ import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
 import { toProblem } from '../problems/problem.js';
 import { clientOf } from '../requests/client.js';
 import { eventStreamHeaders, lastEventIdOf, openEventStream, requireEventStream } from '../streams/sse.js';
-import { createSocketGates } from '../access/socket-auth.js';
+import { createSocketAuth } from '../access/socket-auth.js';
 import type { LimitedStream, StreamLimits } from '../limits/stream-limits.js';
 import { endWithPrincipal } from '../access/credential-end.js';
 import { textOf, webSocketRoute, WebSocketPeer } from '../streams/websocket.js';
@@ -16,7 +16,7 @@ import { venueSource } from '../../market-data/market-data-api.js';
 import { ticketQuery, tickerStreamQuery } from '../../schemas/query.js';
 import { Allowance, keepAliveOf, pingReply, readObject } from '../../streams/clients/client-messages.js';
 import { CLOSE, type Connection } from '../../streams/clients/connection.js';
-import { createSubscriptionPlaces } from '../../streams/clients/subscriptions.js';
+import { createSubscriptionSlots } from '../../streams/clients/subscriptions.js';
 import type { HealthFeed } from '../../streams/clients/health-feed.js';
 import { Session } from '../../streams/clients/session.js';
 import {
@@ -55,8 +55,8 @@ status event whenever the feed's state changes. \`/asyncapi.json\` describes the
 
 export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, options, done) => {
   const { hub, marketData, connections, limits, health, now, monotonic } = options;
-  const places = createSubscriptionPlaces();
-  const gates = app.access === null ? null : createSocketGates(app.access, options.authWithinMs);
+  const slots = createSubscriptionSlots();
+  const socketAuth = app.access === null ? null : createSocketAuth(app.access, options.authWithinMs);
   const sourceOf = ({ exchange, via }: Pick<TickerStream, 'exchange' | 'via'>): string =>
     venueSource(exchange, via, connections.sandbox);
 
@@ -174,7 +174,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
         const client = clientOf(request);
         const { principal } = request;
         const { socket } = request.raw;
-        const leave = gates?.waitFor(principal) ?? (() => undefined);
+        const leave = socketAuth?.waitFor(principal) ?? (() => undefined);
         socket.once('close', leave);
         return {
           at: { client, socket },
@@ -200,9 +200,13 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
         connection.attach(() => new WebSocketPeer(socket));
         const session = new Session({
           connection,
-          gate: gates?.open({ ...at, principal }, { connection, context, sandbox, now, onCaller }, leave),
+          auth: socketAuth?.open(
+            { ...at, principal },
+            { connection, context, sandbox, now, onCaller },
+            leave,
+          ),
           client,
-          places,
+          slots,
           countSymbols: (symbols) => app.countFor(caller, symbols),
           admitTopic: (exchange, topic) => limited.admitTopic(exchange, topic),
           hub,

@@ -1,5 +1,5 @@
 /**
- * What a topic knows of its channel, and the judgement on each item that comes in: new, a repetition, or late. One
+ * What a topic knows of its channel, and whether each item that comes in is new, a repetition, or late. One
  * implementation a channel; none does I/O or reads a clock.
  */
 import type { Millis } from '../../schemas/common.js';
@@ -29,17 +29,17 @@ export interface ChannelState {
   accept(item: StreamItem, origin: ItemOrigin): Judgement;
   /** Whether a REST answer shows something that a healthy feed would have brought by now. Changes nothing. */
   isNews(item: StreamItem): boolean;
-  /** For a newcomer; null while nothing is known. */
+  /** For a new subscriber; null while nothing is known. */
   snapshot(): StreamItem | null;
   /** The feed broke: what was known may since have changed unseen. */
   interrupted(): void;
-  /** What was shown last may have been wrong: it is not shown to newcomers. */
+  /** What was shown last may have been wrong: it is not shown to new subscribers. */
   forget?(): void;
-  /** The hole that a look over REST after an interruption could not close; answered once. */
+  /** The gap that REST could not close after an interruption; returned once. */
   takeGap?(): Gap | null;
   /** How many of its newest rows REST is to be asked for, so that none since the last known is missing. */
   wanted?(now: Millis): number;
-  /** How many items came too late to be shown in their order; answered once. */
+  /** How many items came too late to be shown in their order; returned once. */
   takeLost?(): number;
 }
 

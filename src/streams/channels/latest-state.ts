@@ -1,4 +1,4 @@
-/** Tickers and order books: only the latest counts, and a newcomer is shown that. */
+/** Tickers and order books: only the latest counts, and a new subscriber is shown that. */
 import type { PriceLevel } from '../../schemas/market.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import type { Millis } from '../../schemas/common.js';

@@ -10,7 +10,7 @@ type TradesItem = Extract<StreamItem, { channel: 'trades' }>;
 
 /** Trades remembered by id, so that overlapping batches (a venue's snapshot after a reconnect) repeat none. */
 const MAX_SEEN_TRADES = 5000;
-/** Latest trades kept for newcomers. */
+/** Latest trades kept for new subscribers. */
 const MAX_RECENT_TRADES = 50;
 
 const tradeKey = ({ trade_id, timestamp, price, amount, side }: Trade): string =>
@@ -18,7 +18,7 @@ const tradeKey = ({ trade_id, timestamp, price, amount, side }: Trade): string =
 
 /**
  * Every trade once, oldest first. Trades older than what was first shown are history, not news. What turns out to have
- * happened before a trade that was shown already is not shown behind it, but counted as lost; a newcomer's first event
+ * happened before a trade that was shown already is not shown behind it, but counted as lost; a new subscriber's first event
  * has it in its place.
  */
 export class TradesState implements ChannelState {
@@ -130,7 +130,7 @@ export class TradesState implements ChannelState {
 
 type OhlcvItem = Extract<StreamItem, { channel: 'ohlcv' }>;
 
-/** Candles that a newcomer is shown: the last closed one and the open one. */
+/** Candles that a new subscriber is shown: the last closed one and the open one. */
 const SHOWN_CANDLES = 2;
 /** Newest candles remembered. */
 const MAX_KNOWN_CANDLES = 3;

@@ -39,7 +39,7 @@ const kindOf = (text: string): KeepAlive['kind'] | null => {
   return kind.toLowerCase() === 'ping' ? 'ping' : 'pong';
 };
 
-/** `message`: its text, or the object in it; null for what is no sign of life. */
+/** `message`: its text, or the object in it; null for what is no keep-alive. */
 export const keepAliveOf = (message: string | object): KeepAlive | null => {
   if (typeof message === 'string') {
     const kind = message.length <= 16 ? kindOf(message.replaceAll('"', '')) : null;
@@ -99,6 +99,7 @@ class Bucket {
   }
 }
 
+/** Token buckets of one client: its messages, the symbols that they name, and its faults. */
 export class Allowance {
   readonly #messages: Bucket;
   readonly #symbols: Bucket;

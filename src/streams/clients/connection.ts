@@ -1,6 +1,6 @@
 /**
- * One client from its admission to its socket's end. Knows when the client is stuck, tells it why it is closed, and
- * gives its place back exactly once.
+ * One client from its admission to the end of its socket. Detects a stuck client, sends the reason of a close, and
+ * releases its slot exactly once.
  */
 import { z } from 'zod';
 import { AppError } from '../../errors.js';
@@ -100,8 +100,8 @@ export class Connection {
     if (this.#outbox?.push(event, source) === false) this.#drop();
   }
 
-  /** A sign of life: `event`, or what this transport has in its place. */
-  beat(event: SharedEvent): void {
+  /** A heartbeat: `event`, or what this transport has instead. */
+  heartbeat(event: SharedEvent): void {
     const own = this.#peer?.heartbeat;
     if (own !== null) this.deliver(own ?? event, null);
   }
@@ -140,8 +140,8 @@ export class Connection {
   }
 
   /**
-   * Looks after one connection, about once a second: pings it, and drops it where it is stuck. `stoodStill` is how
-   * much longer than that it has been because this process was busy; that is not the client's fault.
+   * Called about once a second: pings the client, and drops it where it is stuck. `stoodStill` is how much longer than a
+   * second it has been because this process was blocked, which does not count against the client.
    */
   sweep(now: Millis, stoodStill: Millis): void {
     const outbox = this.#outbox;
@@ -150,7 +150,7 @@ export class Connection {
       return;
     }
     if (outbox === null || this.#ended) return;
-    outbox.forgive(stoodStill);
+    outbox.excuse(stoodStill);
     if (outbox.stuckFor(now) >= STUCK_AFTER) this.#drop();
     else this.#checkPings(outbox, now, stoodStill);
   }

@@ -1,10 +1,10 @@
-/** All clients of the streams: their number, their heartbeat, the search for stuck ones, and their orderly end. */
+/** All clients of the streams: how many there may be, heartbeats, the detection of stuck ones, and the shutdown. */
 import { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
 import type { Log } from '../../log/log.js';
 import { createSharedEvent } from '../events.js';
 import { CLOSE, Connection, type ConnectionHost, type ConnectionKind } from './connection.js';
-import { type ClientSocket, Gather } from './outbox.js';
+import { type ClientSocket, WriteBatcher } from './outbox.js';
 import { CLOSE_GRACE, RETRY_WHEN_FULL, SWEEP_INTERVAL } from './limits.js';
 
 export interface ConnectionStats {
@@ -41,8 +41,8 @@ export interface ConnectionsOptions {
 export interface Connections {
   readonly sandbox: boolean;
   /**
-   * A place for one client. Throws `overloaded`, `stream_limit_reached` where this client has all the places that it may
-   * have, or `shutting_down`. The place is given back when the socket closes.
+   * Admits one client. Throws `overloaded`, `stream_limit_reached` where this client has all the slots that it may have, or
+   * `shutting_down`. Its slot is released when the socket closes.
    */
   admit(kind: ConnectionKind, socket: ClientSocket, client: string): Connection;
   stats(): ConnectionStats;
@@ -64,8 +64,8 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
   const opened = { sse: 0, websocket: 0 };
   const counters = { delivered: 0, conflated: 0, lost: 0 };
   const attached = new Set<Connection>();
-  /** Places of each client that has some. */
-  const places = new Map<string, number>();
+  /** Connections of each client that has some. */
+  const slots = new Map<string, number>();
   const clients = new WeakMap<Connection, string>();
   let refused = 0;
   let dropped = 0;
@@ -75,7 +75,7 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
   const shuttingDown = (): AppError => new AppError('shutting_down', 'The server is shutting down.');
 
   const host: ConnectionHost = {
-    gather: new Gather(),
+    batcher: new WriteBatcher(),
     now,
     monotonic,
     counters,
@@ -87,9 +87,9 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
     released(connection) {
       open[connection.kind] -= 1;
       const client = clients.get(connection) ?? '';
-      const left = (places.get(client) ?? 1) - 1;
-      if (left === 0) places.delete(client);
-      else places.set(client, left);
+      const left = (slots.get(client) ?? 1) - 1;
+      if (left === 0) slots.delete(client);
+      else slots.set(client, left);
       if (attached.delete(connection) && attached.size === 0) allGone?.();
     },
     dropped(connection) {
@@ -105,7 +105,7 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
       ...(sandbox ? { sandbox } : {}),
     });
     const event = createSharedEvent({ type: 'heartbeat', json, conflationKey: 'heartbeat' });
-    for (const connection of attached) connection.beat(event);
+    for (const connection of attached) connection.heartbeat(event);
   }, heartbeatMs);
   heartbeat.unref();
 
@@ -147,7 +147,7 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
           retryAfterMs: RETRY_WHEN_FULL,
         });
       }
-      const taken = places.get(client) ?? 0;
+      const taken = slots.get(client) ?? 0;
       if (taken >= maxPerClient) {
         refused += 1;
         throw new AppError(
@@ -158,7 +158,7 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
           },
         );
       }
-      places.set(client, taken + 1);
+      slots.set(client, taken + 1);
       open[kind] += 1;
       const connection = new Connection(kind, socket, host);
       clients.set(connection, client);

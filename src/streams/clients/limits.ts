@@ -4,7 +4,7 @@
 export const MAX_SOCKET_BYTES = 64 * 1024;
 /** A catching-up reader gets its backlog in writes of about this size. */
 export const BATCH_BYTES = 32 * 1024;
-/** Events of one turn of the event loop that are gathered for one client before they are written anyway. */
+/** Events of one turn of the event loop that are collected for one client before they are written anyway. */
 export const MAX_DUE_EVENTS = 1024;
 /** Events that may not replace each other (trades, closed candles, replies) kept for a slow reader. */
 export const MAX_ORDERED_BACKLOG = 256;
@@ -21,11 +21,11 @@ export const LAGGING_AFTER = 3_000;
 export const PING_INTERVAL = 5_000;
 /** Between two pings of a client that gets nothing. */
 export const IDLE_PING_INTERVAL = 30_000;
-/** Between two rounds over all connections that look for stuck ones. */
+/** Between two sweeps over all connections for stuck ones. */
 export const SWEEP_INTERVAL = 1_000;
 /** From a close frame (or the end of an event stream) to the socket's destruction. */
 export const CLOSE_GRACE = 2_000;
-/** When a client that was refused because all places are taken may come again. */
+/** When a client that was refused because all slots are taken may come again. */
 export const RETRY_WHEN_FULL = 5_000;
 /** SSE's `retry:` hint: after how long a browser reconnects. */
 export const SSE_RETRY = 3_000;

@@ -1,5 +1,6 @@
 /**
- * What one client is still due. While its socket takes bytes, events are gathered per turn and written as they are.
+ * The events still to be written to one client. While its socket takes bytes, events are collected per turn of the event
+ * loop and written as they are.
  * While it does not, events that replace each other are conflated to the latest, trades are kept up to a bound and
  * counted beyond it, and nothing is written: a slow reader costs a bounded amount of memory and delays no other.
  */
@@ -43,10 +44,10 @@ const sameEvents = (a: readonly SharedEvent[], b: readonly SharedEvent[]): boole
 const bytesOf = (event: SharedEvent, wire: Wire): Buffer => (wire === 'frame' ? event.frame : event.sse);
 
 /**
- * Gathers what is due to each client within one turn of the event loop into one write: the system call is the cost of
+ * Joins what is due to each client within one turn of the event loop into one write: the system call is the cost of
  * fan-out, not the bytes. Clients that are due the same events (all subscribers of the same topics) share one buffer.
  */
-export class Gather {
+export class WriteBatcher {
   #waiting: Flushable[] = [];
   #joined: { frame: Joined | null; sse: Joined | null } = { frame: null, sse: null };
   readonly #schedule: (run: () => void) => unknown;
@@ -92,7 +93,7 @@ export interface EventSource {
 
 /** What the outboxes of one server share. */
 export interface OutboxShared {
-  readonly gather: Gather;
+  readonly batcher: WriteBatcher;
   readonly now: () => Millis;
   /** A monotonic clock. */
   readonly monotonic: () => Millis;
@@ -126,12 +127,12 @@ export class Outbox {
     if (this.#ended) return true;
     if (this.#slow()) return this.#defer(event, source);
     const count = this.#due.push(event);
-    if (count === 1) this.#shared.gather.add(this);
+    if (count === 1) this.#shared.batcher.add(this);
     else if (count >= MAX_DUE_EVENTS) this.#writeDue();
     return true;
   }
 
-  /** Writes what is due; called by Gather at the end of the turn. */
+  /** Writes what is due; called by WriteBatcher at the end of the turn. */
   flush(): void {
     this.#writeDue();
   }
@@ -141,8 +142,8 @@ export class Outbox {
     return this.#fullSince === null ? 0 : now - this.#fullSince;
   }
 
-  /** Takes `duration` off the reader's account: it was this process that stood still. */
-  forgive(duration: Millis): void {
+  /** Does not count `duration` against the reader: this process was blocked for so long. */
+  excuse(duration: Millis): void {
     if (this.#fullSince !== null) this.#fullSince += duration;
   }
 
@@ -182,7 +183,7 @@ export class Outbox {
     if (!socket.writable) return;
     this.#shared.counters.delivered += events.length;
     this.wrote = true;
-    socket.write(this.#shared.gather.join(events, this.#wire));
+    socket.write(this.#shared.batcher.join(events, this.#wire));
     if (socket.writableLength <= MAX_SOCKET_BYTES || this.#fullSince !== null) return;
     this.#fullSince = this.#shared.monotonic();
     socket.once('drain', () => {

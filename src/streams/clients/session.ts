@@ -1,4 +1,4 @@
-/** The conversation of WS /ws: many subscriptions over one connection. The words are in schemas/stream-protocol.ts. */
+/** The protocol of WS /ws: many subscriptions over one connection. Its messages are in schemas/stream-protocol.ts. */
 import { z } from 'zod';
 import { AppError } from '../../errors.js';
 import { readInput } from '../../invalid-input.js';
@@ -18,7 +18,7 @@ import type { HealthFeed } from './health-feed.js';
 import { Subscriptions, type SubscriptionServices } from './subscriptions.js';
 
 /** Who may use a connection that is open already. */
-export interface SessionGate {
+export interface SessionAuth {
   /** Why nothing but `auth` is served now; null: everything is. */
   refusal(): AppError | null;
   /** null: the credential is good. Never rejects; one at a time. */
@@ -26,7 +26,7 @@ export interface SessionGate {
 }
 
 /** Admits every client; a credential is not read. */
-const OPEN_GATE: SessionGate = { refusal: () => null, authenticate: async () => Promise.resolve(null) };
+const NO_AUTH: SessionAuth = { refusal: () => null, authenticate: async () => Promise.resolve(null) };
 
 export interface SessionOptions extends SubscriptionServices {
   readonly connection: Connection;
@@ -37,7 +37,7 @@ export interface SessionOptions extends SubscriptionServices {
   /** Counts so many symbols against the client's limit; throws `client_rate_limited` where they are too many. */
   readonly countSymbols?: ((symbols: number) => void) | undefined;
   /** Default: every client is admitted. */
-  readonly gate?: SessionGate | undefined;
+  readonly auth?: SessionAuth | undefined;
   /** An error as this connection's clients see it. */
   readonly toProblem: (error: AppError) => Problem;
 }
@@ -51,7 +51,7 @@ interface TopicMessage {
 }
 type AuthMessage = Extract<ClientMessage, { method: 'auth' }>;
 
-/** Messages kept while a credential is looked at: clients need not wait for the answer before they subscribe. */
+/** Messages kept while a credential is verified: clients need not wait for the answer before they subscribe. */
 const MAX_KEPT_MESSAGES = 64;
 
 const envelope = z.looseObject({
@@ -70,10 +70,10 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #subscriptions: Subscriptions;
   readonly #allowance: Allowance;
-  readonly #gate: SessionGate;
+  readonly #auth: SessionAuth;
   /** Ends the health channel; null: it is not subscribed. */
   #leaveHealth: (() => void) | null = null;
-  /** What came while a credential is looked at; null: none is. */
+  /** What came while a credential is verified; null: none is. */
   #kept: object[] | null = null;
 
   /** Takes the connection over: its end closes every subscription. */
@@ -82,7 +82,7 @@ export class Session {
     this.#connection = options.connection;
     this.#subscriptions = new Subscriptions(options);
     this.#allowance = new Allowance(options.monotonic());
-    this.#gate = options.gate ?? OPEN_GATE;
+    this.#auth = options.auth ?? NO_AUTH;
     this.#connection.onEnd = () => {
       this.#subscriptions.closeAll();
       this.#leaveHealth?.();
@@ -123,7 +123,7 @@ export class Session {
         void this.#authenticate(message);
         return;
       }
-      const refusal = this.#gate.refusal();
+      const refusal = this.#auth.refusal();
       if (refusal !== null) throw refusal;
       this.#serve(message);
     } catch (thrown) {
@@ -135,7 +135,7 @@ export class Session {
   /** A credential that is not good ends the connection. Never rejects. */
   async #authenticate({ method, params, req_id }: AuthMessage): Promise<void> {
     this.#kept = [];
-    const refusal = await this.#gate.authenticate(params.token);
+    const refusal = await this.#auth.authenticate(params.token);
     const kept = this.#kept;
     this.#kept = null;
     if (this.#connection.ended) return;
@@ -149,7 +149,7 @@ export class Session {
   }
 
   #pong(req_id: ReqId | undefined): void {
-    const refusal = this.#kept === null ? this.#gate.refusal() : null;
+    const refusal = this.#kept === null ? this.#auth.refusal() : null;
     if (refusal !== null) {
       this.#refuse(refusal, { method: 'ping', req_id });
       return;

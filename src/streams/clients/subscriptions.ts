@@ -14,7 +14,7 @@ export interface SubscriptionServices {
   /** Who asks; '' where that is not known. */
   readonly client?: string | undefined;
   /** All subscriptions of the server. */
-  readonly places?: SubscriptionPlaces | undefined;
+  readonly slots?: SubscriptionSlots | undefined;
   /** What else a subscription takes up; throws what refuses it. `exchange` is a CCXT id. */
   readonly admitTopic?: ((exchange: ExchangeId, topic: TopicName) => AdmittedTopic) | undefined;
   /** Whether events say that they come from the sandbox. */
@@ -28,14 +28,14 @@ export interface AdmittedTopic {
   readonly end: () => void;
 }
 
-export interface SubscriptionPlaces {
+export interface SubscriptionSlots {
   /** Throws `stream_limit_reached` or `overloaded`. */
   take(client: string): void;
   giveBack(client: string): void;
 }
 
 /** `max` for all clients together, half of that for one. */
-export const createSubscriptionPlaces = (max: number = MAX_SERVER_SUBSCRIPTIONS): SubscriptionPlaces => {
+export const createSubscriptionSlots = (max: number = MAX_SERVER_SUBSCRIPTIONS): SubscriptionSlots => {
   const taken = new Map<string, number>();
   let all = 0;
   return {
@@ -177,13 +177,13 @@ export class Subscriptions {
 
   /** Throws what refuses the subscription. */
   #takePlace(topic: TopicName): AdmittedTopic {
-    const { places, admitTopic, marketData } = this.#services;
+    const { slots, admitTopic, marketData } = this.#services;
     const admitted = admitTopic?.(marketData.resolveExchange(topic.exchange).exchange, {
       ...topic,
       symbol: likelySymbol(topic.symbol),
     });
     try {
-      places?.take(this.#client);
+      slots?.take(this.#client);
     } catch (error) {
       admitted?.end();
       throw error;
@@ -194,7 +194,7 @@ export class Subscriptions {
       end: () => {
         if (!isHeld) return;
         isHeld = false;
-        places?.giveBack(this.#client);
+        slots?.giveBack(this.#client);
         admitted?.end();
       },
     };

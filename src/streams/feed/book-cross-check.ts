@@ -1,35 +1,34 @@
 /**
- * Live order books whose messages carry nothing to check them by, compared with REST: one book an exchange at a time, in
- * turns. A book
- * that differs is looked at again at once; one that differs again is wrong. REST answers may be some seconds old, so that
- * only levels count that did not move for a while before and after.
+ * Live order books whose messages carry nothing to check them by, compared with REST: one book of an exchange at a time.
+ * A book that differs is checked again at once; one that differs again is wrong. REST answers may be some seconds old, so
+ * only levels count that did not change for a while before and after.
  */
 import { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import type { Timers } from '../../lib/timers.js';
-import { type RestLook, STREAM_BOOK_LEVELS } from './rest-items.js';
+import { type RestFetch, STREAM_BOOK_LEVELS } from './rest-items.js';
 import type { PriceLevel } from '../../schemas/market.js';
 
 /** From one check to the next one of an exchange. A check and its repetition end within a minute of the last one. */
 const PERIOD_MS: Millis = 40_000;
-/** Live books are gathered so long before REST is asked, and so long after it answered. */
+/** Live books are collected so long before REST is asked, and so long after it answered. */
 const BEFORE_MS: Millis = 4_000;
 const AFTER_MS: Millis = 1_000;
 /** Fewer levels that differ may have moved unseen. */
 const MIN_DIFFERING = 2;
-/** Live books gathered in one look; they come at most every 100 ms. */
-const MAX_GATHERED = 400;
+/** Live books collected for one check; they come at most every 100 ms. */
+const MAX_COLLECTED = 400;
 
 type BookItem = Extract<StreamItem, { channel: 'orderbook' }>;
 
 /** One feed's live book, for as long as the feed is open. */
 export class CheckedBook {
   readonly exchange: ExchangeId;
-  readonly look: RestLook;
+  readonly fetchRest: RestFetch;
   readonly onWrong: () => void;
   #latest: BookItem | null = null;
-  #gathered: BookItem[] | null = null;
+  #collected: BookItem[] | null = null;
   /** REST agreed since the last time that it did not. */
   #agreed = false;
   #renewed = false;
@@ -37,35 +36,35 @@ export class CheckedBook {
   /** `onWrong`: the book is not what REST shows. */
   constructor(parts: {
     readonly exchange: ExchangeId;
-    readonly look: RestLook;
+    readonly fetchRest: RestFetch;
     readonly onWrong: () => void;
   }) {
     this.exchange = parts.exchange;
-    this.look = parts.look;
+    this.fetchRest = parts.fetchRest;
     this.onWrong = parts.onWrong;
   }
 
   heard(item: StreamItem): void {
     if (item.channel !== 'orderbook') return;
     this.#latest = item;
-    if (this.#gathered !== null && this.#gathered.length < MAX_GATHERED) this.#gathered.push(item);
+    if (this.#collected !== null && this.#collected.length < MAX_COLLECTED) this.#collected.push(item);
   }
 
-  gather(): void {
-    this.#gathered = this.#latest === null ? [] : [this.#latest];
+  collect(): void {
+    this.#collected = this.#latest === null ? [] : [this.#latest];
   }
 
-  /** Whether REST shows the same; undefined where it is no evidence. Ends the gathering. */
+  /** Whether REST shows the same; undefined where it is no evidence. Ends the collection. */
   compare(rest: StreamItem): boolean | undefined {
-    const live = this.#gathered ?? [];
-    this.#gathered = null;
+    const live = this.#collected ?? [];
+    this.#collected = null;
     if (rest.channel !== 'orderbook' || live.length === 0) return undefined;
     const same = differingLevels(rest, live, STREAM_BOOK_LEVELS) < MIN_DIFFERING;
     if (same) this.#agreed = true;
     return same;
   }
 
-  /** Differing twice. REST books that never agree are of another kind than the live ones: they count once. */
+  /** Called when it differed twice. REST books that never agreed are of another kind than the live ones: reported once. */
   renew(): void {
     if (!this.#agreed && this.#renewed) return;
     this.#agreed = false;
@@ -76,7 +75,7 @@ export class CheckedBook {
   /** The feed broke: what comes next is another book. */
   forget(): void {
     this.#latest = null;
-    this.#gathered = null;
+    this.#collected = null;
   }
 }
 
@@ -117,7 +116,7 @@ export class BookCrossCheck {
   #next(turn: Turn): void {
     const [book] = turn.books;
     if (book === undefined) return;
-    // Never longer than the period: what is wrong is told within a minute.
+    // Never longer than the period: a wrong book is reported within a minute.
     this.#wait(turn, PERIOD_MS * (0.9 + this.#random() * 0.1), () => {
       turn.books.delete(book);
       turn.books.add(book);
@@ -130,9 +129,9 @@ export class BookCrossCheck {
   }
 
   #check(turn: Turn, book: CheckedBook, differed: number): void {
-    book.gather();
+    book.collect();
     this.#wait(turn, BEFORE_MS, () => {
-      void book.look().then((rest) => {
+      void book.fetchRest().then((rest) => {
         if (this.#turns.get(book.exchange) !== turn) return;
         // Neither a venue that can't be asked nor a spent budget says anything about the book.
         if (rest instanceof AppError || !turn.books.has(book)) this.#next(turn);
@@ -198,7 +197,7 @@ const differingOnSide = (
     const told = restAmounts.get(price) ?? 0;
     const held = liveAmounts.map((side) => side.get(price) ?? 0);
     const amount = held[0] ?? 0;
-    // What moved meanwhile proves nothing.
+    // What changed meanwhile proves nothing.
     const stable = held.every((other) => other === amount);
     if (stable && (told === 0) !== (amount === 0))
       // One level too many or too few shifts all that are behind it.

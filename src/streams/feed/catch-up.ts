@@ -1,6 +1,6 @@
 /**
- * The seam between REST and a feed that has just come alive: what happened before its first message is on REST only.
- * Sequences come in order: what the feed says waits until REST has told what came before.
+ * The overlap of REST and a feed that has just become live: what happened before its first message is on REST only.
+ * Sequences are kept in order: the feed's messages wait until REST has answered what came before.
  */
 import { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
@@ -10,7 +10,7 @@ import {
   isOwnRefusal,
   REST_DEADLINE_MS,
   type RestItem,
-  type RestLook,
+  type RestFetch,
 } from './rest-items.js';
 import type { FeedOptions, FeedTimers } from './feed-state.js';
 
@@ -21,7 +21,7 @@ const RETRY_AFTER_MS: Millis = 2_000;
 /** REST may know of a period's end later than the feed goes on to the next one. */
 const LATE_CANDLE_MS: Millis = 1_500;
 
-/** What a feed said while REST is asked. */
+/** The feed's messages while REST is asked. */
 interface Hold {
   readonly items: { readonly item: StreamItem; readonly receivedAt: Millis }[];
 }
@@ -29,7 +29,7 @@ interface Hold {
 export interface CatchUpParts {
   readonly options: FeedOptions;
   readonly timers: FeedTimers;
-  readonly look: RestLook;
+  readonly fetchRest: RestFetch;
   readonly signal: AbortSignal;
 }
 
@@ -91,8 +91,8 @@ export class CatchUp {
   }
 
   async #ask(hold: Hold | null): Promise<void> {
-    const { look, signal } = this.#parts;
-    const rest = await look(CATCH_UP_TRADES);
+    const { fetchRest, signal } = this.#parts;
+    const rest = await fetchRest(CATCH_UP_TRADES);
     if (signal.aborted) return;
     const seam = hold !== null && this.#hold === hold;
     if (rest instanceof AppError) this.#unanswered(rest, seam);

@@ -53,13 +53,13 @@ interface FeedStateOptions {
 /** The weight of the latest gap in the usual one. */
 const LATEST_WEIGHT = 0.1;
 
-/** What a feed last told about itself, and when its venue was last heard, over REST or WebSocket. */
+/** A feed's status, and when its venue last sent something, over REST or WebSocket. */
 export class FeedState {
   #heardAt: Millis;
   #heard = 0;
-  /** Until when it is known that nothing was missed. */
+  /** Up to this instant nothing was missed. */
   #sureUntil: Millis;
-  /** Between two signs of life; null before there were two. */
+  /** Between two messages; null before there were two. */
   #usualGap: Millis | null = null;
   #status: FeedStatus;
   readonly #options: FeedStateOptions;
@@ -75,12 +75,12 @@ export class FeedState {
     return this.#status;
   }
 
-  /** How often the venue was heard, to tell whether it was meanwhile. */
+  /** How many messages came, to find out whether one came meanwhile. */
   get heard(): number {
     return this.#heard;
   }
 
-  /** The venue said something, over whichever way. */
+  /** A message of the venue came, over WebSocket or REST. */
   hear(): void {
     const at = this.#options.monotonic();
     const gap = at - this.#heardAt;
@@ -96,7 +96,7 @@ export class FeedState {
     this.#usualGap = Math.max(this.#usualGap ?? 0, this.silentFor());
   }
 
-  /** How odd the silence is since nothing is known to be missed: its length in usual gaps, or in `gap`s where none is known. */
+  /** How unusual the silence is: its length in usual gaps between messages, or in `gap`s where none is known. */
   doubt(gap: Millis): number {
     return (this.#options.monotonic() - this.#sureUntil) / Math.max(1, this.#usualGap ?? gap);
   }

@@ -1,13 +1,12 @@
 /**
- * Quiet market or dead feed? A session that says nothing in time waits for its turn to be compared with REST, which
- * knows. Only what the venue says of the market counts against a feed: that this server may not ask is no
+ * Quiet market or dead feed? A session without a message in time waits in a queue to be compared with REST. Only what the venue says of the market counts against a feed: that this server may not ask is no
  * evidence, and while other feeds of its connection speak, neither is it that the venue can't be asked.
  */
 import type { Millis } from '../../schemas/common.js';
 import type { WatchHandle } from '../../exchanges/exchange-client.js';
 import type { SharedSocket } from './silence-checks.js';
 import { AppError } from '../../errors.js';
-import { isOwnRefusal, type RestItem, type RestLook } from './rest-items.js';
+import { isOwnRefusal, type RestItem, type RestFetch } from './rest-items.js';
 import { FALLBACK_AFTER_MS } from './polling.js';
 import { type FeedOptions, type FeedTimers, isSequence, type FeedState } from './feed-state.js';
 
@@ -44,7 +43,7 @@ export const endSession = (session: Session): void => {
   session.handle?.close();
 };
 
-/** A feed that has not spoken by then is looked at. Covers a first market load in its worker. */
+/** A feed without a message by then is checked. Covers a first market load in its worker. */
 const FIRST_MESSAGE_TIMEOUT_MS: Millis = 10_000;
 /** A subscription that the venue refuses is refused within this time after it was sent. */
 const REFUSAL_TIMEOUT_MS: Millis = 1_000;
@@ -57,7 +56,7 @@ export interface SilenceParts {
   readonly options: FeedOptions;
   readonly timers: FeedTimers;
   readonly state: FeedState;
-  readonly look: RestLook;
+  readonly fetchRest: RestFetch;
   /** The session is alive although it has not spoken. */
   readonly onAlive: (session: Session, detail: string) => void;
   readonly onDead: (session: Session, reason: string, fault: AppError | null) => void;
@@ -68,7 +67,7 @@ const isOver = (session: Session): boolean => session.over;
 
 export class Silence {
   readonly #parts: SilenceParts;
-  /** Looks over REST in a row that failed while the feed was silent. */
+  /** REST requests in a row that failed while the feed was silent. */
   #unanswered = 0;
   #withdraw: (() => void) | null = null;
 
@@ -97,7 +96,7 @@ export class Silence {
     this.#parts.onDead(session, 'The feed was opened but says nothing.', null);
   }
 
-  /** Some venues send a ticker with its first change only: as long as polls see none, it may be so. */
+  /** Some venues send a ticker only when it changes: as long as polls see no change, silence is no fault. */
   #awaitLonger(session: Session): void {
     const { timers, options } = this.#parts;
     session.overdue = true;
@@ -138,7 +137,7 @@ export class Silence {
     this.#unanswered = 0;
   }
 
-  /** Waits for its turn among the silent feeds of its exchange. */
+  /** Joins the queue of the exchange's silent feeds. */
   #await(session: Session): void {
     this.#withdraw?.();
     const { options, state } = this.#parts;
@@ -153,7 +152,7 @@ export class Silence {
 
   /** Whether the venue was asked. */
   async #judge(session: Session): Promise<boolean> {
-    const { options, state, look, onDead } = this.#parts;
+    const { options, state, fetchRest, onDead } = this.#parts;
     if (session.over) return false;
     const { idleTimeoutMs } = options;
     if (session.spoke && state.status.state === 'live' && state.silentFor() < idleTimeoutMs) {
@@ -166,7 +165,7 @@ export class Silence {
       return false;
     }
     const heardBefore = state.heard;
-    const rest = await look();
+    const rest = await fetchRest();
     if (isOver(session)) return true;
     if (state.heard !== heardBefore) this.watch(session);
     else if (rest instanceof AppError) this.#unanswerable(session, rest);

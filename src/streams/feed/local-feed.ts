@@ -3,8 +3,8 @@
  * while it is broken. The listener hears of every change of state, and a dead feed is not taken for a quiet market: one
  * that is silent for too long is compared with REST.
  *
- * Here is the feed's way from connecting to live to lost and back. Its parts: `liveness` tells dead from quiet, `polling`
- * stands in meanwhile, `catch-up` fills the hole before the first message, `outages` says when to retry.
+ * The states of the feed, from connecting to live to lost and back. Its parts: `liveness` tells dead from quiet, `polling`
+ * replaces it meanwhile, `catch-up` fills the hole before the first message, `outages` says when to retry.
  */
 import { AppError, type BookFault } from '../../errors.js';
 import { bookFaultOf, polledBookDetail } from '../../exchanges/refusals.js';
@@ -14,7 +14,7 @@ import { type FeedOptions, FeedTimers, isSequence, FeedState } from './feed-stat
 import { BookResyncs, CheckedBook } from './book-cross-check.js';
 import { ReconnectWait } from './outages.js';
 import { Fallback, pollingDetail } from './polling.js';
-import { createRestLook, isOwnRefusal } from './rest-items.js';
+import { createRestFetch, isOwnRefusal } from './rest-items.js';
 import { endSession, newSession, type Session, Silence } from './liveness.js';
 import { CatchUp, isTimed } from './catch-up.js';
 
@@ -56,13 +56,13 @@ export class LocalFeed implements FeedSource {
         },
       },
     ));
-    const look = createRestLook(options, signal);
+    const fetchRest = createRestFetch(options, signal);
     this.#wait = new ReconnectWait(random);
     this.#fallback = new Fallback({
       options,
       timers,
       state,
-      look,
+      fetchRest,
       onNews: () => {
         if (this.#session !== null) this.#silence.missed(this.#session);
       },
@@ -77,18 +77,18 @@ export class LocalFeed implements FeedSource {
         ? null
         : new CheckedBook({
             exchange: topic.exchange,
-            look,
+            fetchRest,
             onWrong: () => {
               const error = bookFaultOf(topic.exchange, 'crosscheck');
               if (this.#session !== null) this.#lost(this.#session, error.message, error);
             },
           });
-    this.#catchUp = isSequence(topic) ? new CatchUp({ options, timers, look, signal }) : null;
+    this.#catchUp = isSequence(topic) ? new CatchUp({ options, timers, fetchRest, signal }) : null;
     this.#silence = new Silence({
       options,
       timers,
       state,
-      look,
+      fetchRest,
       onAlive: (session, detail) => {
         this.#goLive(session, detail);
       },

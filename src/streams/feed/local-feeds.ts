@@ -19,11 +19,11 @@ const DEFAULT_POLL_INTERVALS: Readonly<Record<Channel, Millis>> = {
 
 /** A fifth of the polls' half of 100 requests a minute. */
 const DEFAULT_CHECK_SPACING_MS: Millis = 6_000;
-/** The part of the polls' share of a budget that may go into looks at silent feeds. */
+/** The part of the polls' share of a budget that checks of silent feeds may use. */
 const CHECK_SHARE = 0.2;
 const POLL_SHARE = 0.5;
 
-/** How far apart looks at silent feeds must be to keep within their share of a budget. */
+/** The interval between checks of silent feeds that keeps them within their share of a budget. */
 export const checkSpacingOf = ({
   requests,
   windowMs,
@@ -38,7 +38,7 @@ export interface LocalFeedsOptions {
   readonly idleTimeoutMs: Millis;
   /** Between two polls where there is no live feed; default 2 s, candles 5 s. */
   readonly pollIntervalMs?: Readonly<Record<Channel, Millis>> | undefined;
-  /** Between two looks over REST at silent feeds of one exchange; default 6 s, a fifth of what polls may by default. */
+  /** Between two checks over REST of silent feeds of one exchange; default 6 s, a fifth of what polls may by default. */
   readonly checkSpacingMs?: Millis | undefined;
   readonly log: Log;
   readonly now: () => Millis;

@@ -1,9 +1,9 @@
-/** Polling in the place of a feed that the venue does not have, or that is down for too long. */
+/** Polling instead of a feed that the venue does not have, or that is down for too long. */
 import { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
 import type { Timers } from '../../lib/timers.js';
 import type { FeedOptions, FeedTimers, FeedState } from './feed-state.js';
-import { isOwnRefusal, type RestLook } from './rest-items.js';
+import { isOwnRefusal, type RestFetch } from './rest-items.js';
 
 /** However often a poll is refused, it is tried again within this time. */
 const MAX_POLL_INTERVAL_MS: Millis = 60_000;
@@ -16,7 +16,7 @@ interface PollerOptions {
   readonly timers: Timers;
 }
 
-/** Asks again and again, at an interval that gives way while the venue or our own budget refuses. */
+/** Polls at an interval that doubles while the venue or our own budget refuses. */
 class Poller {
   readonly #options: PollerOptions;
   #interval: Millis;
@@ -77,7 +77,7 @@ export interface FallbackParts {
   readonly options: FeedOptions;
   readonly timers: FeedTimers;
   readonly state: FeedState;
-  readonly look: RestLook;
+  readonly fetchRest: RestFetch;
   /** A poll brought what the feed, if one is being opened, should have brought itself. */
   readonly onNews: () => void;
   /** What people are told while it polls. */
@@ -126,8 +126,8 @@ export class Fallback {
   }
 
   async #poll(): Promise<AppError | null> {
-    const { options, timers, state, look, onNews, detail } = this.#parts;
-    const rest = await look();
+    const { options, timers, state, fetchRest, onNews, detail } = this.#parts;
+    const rest = await fetchRest();
     if (!this.#poller.active) return null;
     if (rest instanceof AppError) {
       if (!isOwnRefusal(rest)) this.#failed(rest);

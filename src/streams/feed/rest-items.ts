@@ -1,4 +1,4 @@
-/** A feed's channel over REST: the request that fits a topic, its answer as an item of the feed, and one look. */
+/** A feed's channel over REST: the request that fits a topic, its answer as an item of the feed, and one fetch. */
 import * as market from '../../schemas/market.js';
 import type { Millis } from '../../schemas/common.js';
 import { AppError } from '../../errors.js';
@@ -12,11 +12,11 @@ import type {
 
 /** Levels a side in an order book event. */
 export const STREAM_BOOK_LEVELS = 20;
-/** Trades in a newcomer's first event, and in one poll. */
+/** Trades in a new subscriber's first event, and in one poll. */
 const STREAM_TRADES = 100;
 /** Trades that are asked for when a feed is live (again): the most that a gap may hold for REST to close it. */
 export const CATCH_UP_TRADES = 1000;
-/** Candles in a newcomer's first event: the last closed one and the open one. */
+/** Candles in a new subscriber's first event: the last closed one and the open one. */
 const STREAM_CANDLES = 2;
 
 export interface RestItem {
@@ -80,7 +80,7 @@ export const itemOf = (
   }
 };
 
-/** A look over REST has settled by then. */
+/** A REST fetch has settled within this time. */
 export const REST_DEADLINE_MS: Millis = 10_000;
 
 /** Refusals of this server itself: the venue was not asked, so that they say nothing about it. */
@@ -92,10 +92,10 @@ const OWN_REFUSALS: ReadonlySet<string> = new Set([
 export const isOwnRefusal = ({ code }: AppError): boolean => OWN_REFUSALS.has(code);
 
 /** Never rejects. One attempt: each caller has a back-off of its own. `trades`: how many to ask for where the channel is trades. */
-export type RestLook = (trades?: number) => Promise<RestItem | AppError>;
+export type RestFetch = (trades?: number) => Promise<RestItem | AppError>;
 
-/** What a look needs of its feed's options. */
-interface LookOptions {
+/** What a REST fetch needs of its feed's options. */
+interface RestFetchOptions {
   readonly topic: StreamTopic;
   readonly exchanges: Pick<ExchangeClient, 'fetch'>;
   readonly monotonic: () => Millis;
@@ -103,8 +103,8 @@ interface LookOptions {
   readonly listener: { wanted(): number | undefined };
 }
 
-export const createRestLook =
-  ({ topic, exchanges, monotonic, listener }: LookOptions, signal: AbortSignal): RestLook =>
+export const createRestFetch =
+  ({ topic, exchanges, monotonic, listener }: RestFetchOptions, signal: AbortSignal): RestFetch =>
   async (trades = STREAM_TRADES) => {
     try {
       const answer = await exchanges.fetch(requestOf(topic, { trades, candles: listener.wanted() }), {

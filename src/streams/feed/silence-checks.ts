@@ -1,11 +1,11 @@
 /**
  * What the feeds of one exchange share: the order in which silent ones are compared with REST, and which socket spoke
- * when. One look at a time, at intervals that leave most of the polls' budget to others: however many feeds a quiet
- * market silences, each waits for its turn and none is suspected for the waiting.
+ * when. One check at a time, at intervals that leave most of the polls' budget to others: however many feeds are
+ * silent in a quiet market, each waits in the queue, and waiting counts against none.
  *
- * A subscription that died among many silent ones must not wait for all of them: of two looks one goes to the feed whose
- * silence is the oddest by what it used to say, the other to the one that has waited longest, so that none is forgotten.
- * And the more of them wait, the closer the looks are, up to two fifths of what polls may.
+ * A subscription that died among many silent ones must not wait for all of them: every second check goes to the feed whose
+ * silence is the most unusual by its own rate of messages, the others to the one that has waited longest, so that none
+ * starves. The more of them wait, the shorter the interval, up to two fifths of what polls may.
  */
 import type { Millis } from '../../schemas/common.js';
 import type { Timers } from '../../lib/timers.js';
@@ -19,16 +19,16 @@ export interface SharedSocket {
 /** Must not reject. Answers false where it did not ask the venue, so that the next need not wait. */
 export type Check = () => Promise<boolean>;
 
-/** How odd the feed's silence is; only compared with others. */
+/** How unusual the feed's silence is; only compared with others. */
 export type Doubt = () => number;
 
-/** Those who wait are all looked at within this time, where the budget allows it. */
+/** All that wait are checked within this time, where the budget allows it. */
 const ROUND_MS: Millis = 120_000;
 /** A fifth of the polls' budget becomes two fifths. */
 const CLOSEST = 0.5;
 
 export interface SilenceChecksOptions {
-  /** Between the beginnings of two looks while few wait; with many it shrinks, to half of this at least. */
+  /** Between the beginnings of two checks while few wait; with many it shrinks, to half of this at least. */
   readonly spacingMs: Millis;
   readonly monotonic: () => Millis;
   readonly timers: Timers;
@@ -43,7 +43,7 @@ export class SilenceChecks {
   readonly #options: SilenceChecksOptions;
   /** In the order in which they came; bounded by the feeds, each of which waits once. */
   readonly #waiting = new Map<Check, Doubt>();
-  #isTurnOfOddest = true;
+  #prefersUnusual = true;
   readonly #sockets = new Map<string, HeldSocket>();
   #notBefore: Millis = -Infinity;
   #busy = false;
@@ -53,7 +53,7 @@ export class SilenceChecks {
     this.#options = options;
   }
 
-  /** Runs the check when its turn comes; the answer withdraws it. */
+  /** Runs the check when its turn comes; call what is returned to withdraw it. */
   ask(check: Check, doubt: Doubt): () => void {
     this.#waiting.set(check, doubt);
     this.#schedule();
@@ -107,7 +107,7 @@ export class SilenceChecks {
     this.#busy = false;
     if (asked) {
       this.#notBefore = Math.max(this.#notBefore, startedAt + this.#spacing());
-      this.#isTurnOfOddest = !this.#isTurnOfOddest;
+      this.#prefersUnusual = !this.#prefersUnusual;
     }
     this.#schedule();
   }
@@ -119,14 +119,14 @@ export class SilenceChecks {
 
   #nextCheck(): Check | undefined {
     const [longest] = this.#waiting.keys();
-    if (!this.#isTurnOfOddest) return longest;
-    let oddest = longest;
+    if (!this.#prefersUnusual) return longest;
+    let mostUnusual = longest;
     let most = -Infinity;
     for (const [check, doubt] of this.#waiting) {
       const odd = doubt();
-      if (odd > most) [oddest, most] = [check, odd];
+      if (odd > most) [mostUnusual, most] = [check, odd];
     }
-    return oddest;
+    return mostUnusual;
   }
 
   #stopTimer(): void {

@@ -65,14 +65,14 @@ describe('items of another channel', () => {
     const view = createView({ source, threshold: 0, deliver: () => undefined });
     const member = { subscriber: { onEvent: () => undefined } };
     expect(view.publish({ item: trades(), id: '1' })).toBe(0);
-    expect(view.welcome(member, { item: trades(), id: '1' }, undefined)).toBeUndefined();
+    expect(view.join(member, { item: trades(), id: '1' }, undefined)).toBeUndefined();
     const plain = createView({
       source: { ...source, topic: { ...source.topic, channel: 'trades' } },
       threshold: 0,
       deliver: () => undefined,
     });
     expect(plain.publish({ item: ticker, id: '1' })).toBe(0);
-    expect(plain.welcome(member, { item: ticker, id: '1' }, undefined)).toBeUndefined();
+    expect(plain.join(member, { item: ticker, id: '1' }, undefined)).toBeUndefined();
   });
 });
 

@@ -6,7 +6,7 @@ import {
   type ConnectionKind,
   type Peer,
 } from '../../../../src/streams/clients/connection.js';
-import { type ClientSocket, Gather } from '../../../../src/streams/clients/outbox.js';
+import { type ClientSocket, WriteBatcher } from '../../../../src/streams/clients/outbox.js';
 
 export class FakeSocket implements ClientSocket {
   writable = true;
@@ -72,7 +72,7 @@ export class ManualTurn {
 
 export class FakeHost implements ConnectionHost {
   readonly turn = new ManualTurn();
-  readonly gather = new Gather(this.turn.schedule);
+  readonly batcher = new WriteBatcher(this.turn.schedule);
   readonly counters = { delivered: 0, conflated: 0, lost: 0 };
   readonly attachments: Connection[] = [];
   readonly releases: Connection[] = [];

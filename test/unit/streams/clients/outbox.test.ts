@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { MAX_DUE_EVENTS, MAX_ORDERED_BACKLOG } from '../../../../src/streams/clients/limits.js';
 import { TopicReader } from '../../../../src/streams/clients/connection.js';
-import { Gather, Outbox, type ClientSocket } from '../../../../src/streams/clients/outbox.js';
+import { WriteBatcher, Outbox, type ClientSocket } from '../../../../src/streams/clients/outbox.js';
 import { createSharedEvent } from '../../../../src/streams/events.js';
 import { tickerEvent, tradesEvent } from '../../../support/fake-hub.js';
 import { ManualTurn, connect } from './fake-client.js';
@@ -41,7 +41,7 @@ describe('while the reader keeps up', () => {
     expect(socket.writes[0]).toBe(event.sse);
   });
 
-  test('an unusually long turn does not gather without bound', () => {
+  test('an unusually long turn does not batcher without bound', () => {
     const { connection, socket } = connect();
     for (let last = 0; last < MAX_DUE_EVENTS + 1; last += 1) connection.deliver(tickerEvent({ last }), null);
     expect(socket.writes).toHaveLength(1);
@@ -204,7 +204,7 @@ test('what was due before a reader began to lag is written ahead of what was hel
   };
   let endTurn = (): void => undefined;
   const outbox = new Outbox(socket, 'sse', {
-    gather: new Gather((run) => (endTurn = run)),
+    batcher: new WriteBatcher((run) => (endTurn = run)),
     now: () => 0,
     monotonic: () => 0,
     counters: { delivered: 0, conflated: 0, lost: 0 },
@@ -220,14 +220,14 @@ test('what was due before a reader began to lag is written ahead of what was hel
 describe('what is gathered in a turn', () => {
   test('clients that are due the same events share one buffer within a turn, and none after it', () => {
     const turn = new ManualTurn();
-    const gather = new Gather(turn.schedule);
+    const batcher = new WriteBatcher(turn.schedule);
     const events = [tickerEvent({ last: 1 }), tickerEvent({ last: 2 })];
     const seen: Buffer[] = [];
-    const client = { flush: () => void seen.push(gather.join([...events], 'frame')) };
-    gather.add(client);
-    gather.add(client);
+    const client = { flush: () => void seen.push(batcher.join([...events], 'frame')) };
+    batcher.add(client);
+    batcher.add(client);
     turn.end();
-    gather.add(client);
+    batcher.add(client);
     turn.end();
     expect(seen[0]).toBe(seen[1]);
     expect(seen[2]).not.toBe(seen[0]);
@@ -235,18 +235,18 @@ describe('what is gathered in a turn', () => {
   });
 
   test('other events, another order or another wire are not mixed up', () => {
-    const gather = new Gather(() => undefined);
+    const batcher = new WriteBatcher(() => undefined);
     const [a, b, c] = [tickerEvent({ last: 1 }), tickerEvent({ last: 2 }), tickerEvent({ last: 3 })];
-    const ab = gather.join([a, b], 'frame');
-    expect(gather.join([b, a], 'frame').equals(Buffer.concat([b.frame, a.frame]))).toBe(true);
-    expect(gather.join([a, b, c], 'frame').equals(Buffer.concat([a.frame, b.frame, c.frame]))).toBe(true);
-    expect(gather.join([a, b], 'sse').equals(Buffer.concat([a.sse, b.sse]))).toBe(true);
+    const ab = batcher.join([a, b], 'frame');
+    expect(batcher.join([b, a], 'frame').equals(Buffer.concat([b.frame, a.frame]))).toBe(true);
+    expect(batcher.join([a, b, c], 'frame').equals(Buffer.concat([a.frame, b.frame, c.frame]))).toBe(true);
+    expect(batcher.join([a, b], 'sse').equals(Buffer.concat([a.sse, b.sse]))).toBe(true);
     expect(ab.equals(Buffer.concat([a.frame, b.frame]))).toBe(true);
   });
 
   test('by default a turn ends with the event loop’s', async () => {
     const flushed = new Promise<void>((resolve) => {
-      new Gather().add({ flush: resolve });
+      new WriteBatcher().add({ flush: resolve });
     });
     await expect(flushed).resolves.toBeUndefined();
   });

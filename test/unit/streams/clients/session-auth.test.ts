@@ -28,7 +28,7 @@ const rig = (gated = true) => {
     toProblem: ({ code, status }) => ({ code, status }) as never,
     ...(gated
       ? {
-          gate: {
+          auth: {
             refusal: () => (known ? null : new AppError('unauthenticated', 'Say who you are.')),
             authenticate(token: string) {
               tokens.push(token);
