@@ -273,57 +273,54 @@ const WAYS: readonly [fault: string, start: (port: number) => Promise<Reached>][
 ];
 
 describe('a venue that can not be reached at all', () => {
-  it.each(WAYS)(
-    '%s: unavailable, in time, without a word on where, until it is back',
-    async (fault, start) => {
-      const sandbox = await startVenues();
-      const { door, ask: askOver } = await start(Number(new URL(sandbox.url).port));
-      const cells: Seen[] = [];
-      for (const venue of VENUES) {
-        const [first, second] = symbolsOf(sandbox, venue);
-        for (const [on, symbol] of [
-          ['markets', first!],
-          ['data', second!],
-        ] as const) {
-          await door.shut();
-          sandbox.control.resetLog();
-          const { status, headers, body, ms } = await askOver(venue, symbol);
-          const { requests } = sandbox.control.counters();
-          await door.open();
-          const recovery = await askOver(venue, symbol);
-          const retryAfter = textOf(headers['retry-after']);
-          const { code } = body as { code: string };
-          cells.push({
-            venue,
-            on,
-            fault,
-            status,
-            code,
-            retryAfter,
-            ms,
-            requests,
-            recovered: recovery.status === 200,
-          });
-          expect(JSON.stringify(body)).not.toMatch(WORDS_OF_THE_WAY);
-        }
+  it.each(WAYS)('%s: unavailable, in time, without its address, until it is back', async (fault, start) => {
+    const sandbox = await startVenues();
+    const { door, ask: askOver } = await start(Number(new URL(sandbox.url).port));
+    const cells: Seen[] = [];
+    for (const venue of VENUES) {
+      const [first, second] = symbolsOf(sandbox, venue);
+      for (const [on, symbol] of [
+        ['markets', first!],
+        ['data', second!],
+      ] as const) {
+        await door.shut();
+        sandbox.control.resetLog();
+        const { status, headers, body, ms } = await askOver(venue, symbol);
+        const { requests } = sandbox.control.counters();
+        await door.open();
+        const recovery = await askOver(venue, symbol);
+        const retryAfter = textOf(headers['retry-after']);
+        const { code } = body as { code: string };
+        cells.push({
+          venue,
+          on,
+          fault,
+          status,
+          code,
+          retryAfter,
+          ms,
+          requests,
+          recovered: recovery.status === 200,
+        });
+        expect(JSON.stringify(body)).not.toMatch(WORDS_OF_THE_WAY);
       }
-      table.push(...cells);
-      const seen = cells.map(({ ms, ...cell }) => ({ ...cell, inTime: ms < PATIENT_MS }));
-      expect(seen).toEqual(
-        VENUES.flatMap((venue) =>
-          (['markets', 'data'] as const).map((on) => ({
-            venue,
-            on,
-            fault,
-            status: 503,
-            code: 'upstream_unavailable',
-            retryAfter: String(DEFAULT_RETRY_AFTER_S),
-            requests: 0,
-            recovered: true,
-            inTime: true,
-          })),
-        ),
-      );
-    },
-  );
+    }
+    table.push(...cells);
+    const seen = cells.map(({ ms, ...cell }) => ({ ...cell, inTime: ms < PATIENT_MS }));
+    expect(seen).toEqual(
+      VENUES.flatMap((venue) =>
+        (['markets', 'data'] as const).map((on) => ({
+          venue,
+          on,
+          fault,
+          status: 503,
+          code: 'upstream_unavailable',
+          retryAfter: String(DEFAULT_RETRY_AFTER_S),
+          requests: 0,
+          recovered: true,
+          inTime: true,
+        })),
+      ),
+    );
+  });
 });

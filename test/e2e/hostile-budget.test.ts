@@ -176,7 +176,7 @@ test('clients that ask for 2,000 candles and leave take nothing from the others'
   await expectNothingElseAsked(COINS.slice(520, 530));
 });
 
-test('a client that stays in line with hundreds of requests lets another one take its turn', async () => {
+test('a client with hundreds of queued requests does not starve another one', async () => {
   const { length: before } = venue.requests;
   const requests = COINS.slice(200, 500).map((coin) =>
     http.get({ host: '127.0.0.1', port, path: `${TICKER}${coin}/USDT` }),

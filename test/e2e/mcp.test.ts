@@ -136,7 +136,7 @@ test('over stdio the server ends by itself, with code 0, when its client has gon
   expect(code).toBe(0);
 });
 
-test('over stdio settings that cannot be used end the server with code 78 and words on standard error', async () => {
+test('over stdio settings that cannot be used end the server with code 78 and a message on standard error', async () => {
   const child = spawn(process.execPath, [SERVER, '--stdio'], {
     env: { ...ENV, PORT: 'many' },
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -157,7 +157,7 @@ describe('the package', () => {
     expect(sources.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   });
 
-  test('holds no test, no source, no setting of somebody and no lock file', () => {
+  test('holds no test, no source, no personal setting and no lock file', () => {
     expect(
       files.filter((path) => /^(src|test|bench|scripts|node_modules)\/|\.env$|lock[^/]*\.json$/.test(path)),
     ).toEqual([]);

@@ -152,7 +152,7 @@ describe('a running server', () => {
     },
   );
 
-  test('readiness goes off before the door closes', async () => {
+  test('readiness turns off before the server stops listening', async () => {
     const server = start({});
     const port = await listening(server);
     server.child.kill('SIGTERM');

@@ -57,7 +57,7 @@ const lateness = (readers: readonly Reader[], q: number): number => {
   return quantile(late, 0.5);
 };
 
-test('stalled readers among others are dropped and counted, and delay nobody', async () => {
+test('stalled readers among others are dropped and counted, and delay no other', async () => {
   const readers = [
     ...(await openMany(OTHERS / 2, () => readSse(rig.port, EVERY_TICK))),
     ...(await openMany(OTHERS / 2, () => readWs(rig.port, EVERY_TICK))),

@@ -8,7 +8,7 @@ const BINANCE = VENUES[0];
 const { start, open, expectTruePrices } = rigOfEachTest();
 
 describe.each(VENUES)('clients of $exchange', (venue) => {
-  it('hear of a socket that was muted while the market moves, get the true price and then a live feed', async () => {
+  it('get a status for a socket that was muted while the market moves, the true price and then a live feed', async () => {
     const rig = await start({ idleTimeoutMs: 400 });
     const client = await open(venue);
     const before = client.events.length;

@@ -54,7 +54,7 @@ test('a line tells id, method, route, status, duration, cache state, exchange an
   expect(JSON.stringify(rig.log.lines)).not.toContain('s3cret');
 });
 
-test('why an exchange failed stands in the line and in no answer', async () => {
+test("the cause of an exchange's failure is logged and in no answer", async () => {
   rig = await startTestApp();
   const diagnosis = 'getaddrinfo ENOTFOUND api.example';
   const upstream = { exchange: 'binance', status: 502 };
@@ -97,7 +97,7 @@ test('a flood of one failure is a few lines and a count', async () => {
   ]);
 });
 
-test('what was not told yet is told at the end', async () => {
+test('suppressed lines are counted in the log at the end', async () => {
   rig = await startTestApp();
   for (let i = 0; i < 11; i++) await rig.app.inject('/nothing');
   await rig.app.close();

@@ -37,7 +37,7 @@ describe.each([
   ['Accept', '', CSV],
   ['format=csv', '&format=csv', {}],
 ] as const)('asked for by %s', (name, query, headers) => {
-  test('the candles are those of JSON, with every header of an answer, first hand and repeated', async () => {
+  test('the candles are those of JSON, with every header of an answer, fresh and repeated', async () => {
     const url = rangeOf(name === 'Accept' ? 0 : 1);
     const json = await get(url);
     for (const round of [1, 2, 3]) {
@@ -79,7 +79,7 @@ test('one address is JSON to one and CSV to another, in any order and from the r
   }
 });
 
-test('the shortest way, before Fastify sees the request, chooses by Accept too', async () => {
+test('a response that is cached and sent before Fastify sees the request chooses by Accept too', async () => {
   const { port } = app.server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}${rangeOf(8)}`;
   const ask = async (accept: string) => {

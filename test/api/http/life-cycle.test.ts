@@ -49,7 +49,7 @@ test('close lets what is under way finish, then closes the services, users befor
   await expect(get(port, '/v1/health')).rejects.toThrow();
 });
 
-test('a request that comes while the server closes is told to go elsewhere; health still answers', async () => {
+test('a request that comes while the server closes is a 503 shutting_down; health still answers', async () => {
   const { app, venue } = await startTestApp();
   let release: (() => void) | undefined;
   const gate = new Promise<void>((resolve) => (release = resolve));

@@ -324,7 +324,7 @@ describe('lists', () => {
     expect(warned).toHaveLength(1);
   });
 
-  test('the list of exchanges says whose word it is', async () => {
+  test('the list of exchanges names its source', async () => {
     expect((await get('/v1/exchanges')).headers['data-source']).toBe('server');
   });
 
@@ -335,7 +335,7 @@ describe('lists', () => {
     });
   });
 
-  test('a client that leaves gives its question up', async () => {
+  test('a client that leaves aborts its request to the venue', async () => {
     const asked = new Promise<AbortSignal | undefined>((resolve) => {
       rig.venue.answer = (_request, options) => {
         resolve(options.signal);

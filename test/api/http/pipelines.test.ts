@@ -139,7 +139,7 @@ describe('pipelined requests that nobody reads', () => {
     );
   });
 
-  test('answers that wait for their reader are no load: nobody is refused for them', async () => {
+  test('answers that wait for their reader are no load: no request is refused for them', async () => {
     await start({}, { maxInFlight: 8 });
     rig.venue.answer = (request) =>
       Promise.resolve({

@@ -81,7 +81,7 @@ test('a body beyond the bound is a 413, a type we cannot read and malformed JSON
   expectProblem(await post('application/json', '{"half'), 'invalid_request');
 });
 
-test('a bug of ours is an internal_error without a word on its inside, logged with its request id', async () => {
+test('a bug of ours is an internal_error without details, logged with its request id', async () => {
   rig.app.get('/test-bug', () => {
     throw new TypeError('secret inside at /home/us/file.ts');
   });
@@ -223,7 +223,7 @@ test('what Node refuses is logged and counted like any other request', async () 
   );
 });
 
-test('a client that resets its connection within a request harms nobody', async () => {
+test('a client that resets its connection within a request affects no other', async () => {
   await rig.app.listen({ port: 0, host: '127.0.0.1' });
   const { port } = rig.app.server.address() as AddressInfo;
   await new Promise<void>((resolve) => {

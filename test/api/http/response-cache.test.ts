@@ -65,7 +65,7 @@ test('304, HEAD, a kept request id and the bound of freshness hold as everywhere
   expect((await get()).headers['x-cache']).toBe('MISS');
 });
 
-test('it is shut while the server refuses requests or shuts down', async () => {
+test('the response cache is not used while the server refuses requests or shuts down', async () => {
   let overloaded = false;
   await start({}, { loadGauge: { overloaded: () => overloaded, lagMs: () => 0, close: () => undefined } });
   await get();
@@ -89,7 +89,7 @@ test.each([
   expect(allowed).toBe('CORS_ORIGIN' in env ? env.CORS_ORIGIN || undefined : '*');
 });
 
-test('a bug within it costs one connection, not the process', async () => {
+test('a bug in the response cache costs one connection, not the process', async () => {
   await start();
   await get();
   rig.app.onAnswer(({ cache }) => {
@@ -100,7 +100,7 @@ test('a bug within it costs one connection, not the process', async () => {
   expect((await get({}, 'GET', '/v1/health')).status).toBe(200);
 });
 
-test('what fails behind it is answered behind it', async () => {
+test('what fails behind the response cache is answered by Fastify', async () => {
   await start();
   rig.venue.answer = () => Promise.reject(new AppError('upstream_unavailable', 'away'));
   expect((await get()).status).toBe(503);

@@ -51,7 +51,7 @@ describe('subscribe', () => {
     expect(server.hub.requests.map(({ threshold }) => threshold)).toEqual([0, 0]);
   });
 
-  test('a client that asks for symbol after symbol is told to wait, and the venue is not asked any more', async () => {
+  test('a client that asks for symbol after symbol gets a retry time, and the venue is not asked any more', async () => {
     server.hub.gate = () => Promise.reject(new AppError('symbol_not_found', 'None of them.'));
     const unknown = (round: number) => Array.from({ length: 200 }, (_, i) => `R${round}N${i}/USDT`);
     for (const round of [1, 2]) {
@@ -69,7 +69,7 @@ describe('subscribe', () => {
     expect(await ask({ method: 'ping' })).toMatchObject({ method: 'ping', success: true });
   });
 
-  test('a bad symbol is refused with a problem and spoils no good one', async () => {
+  test('a bad symbol is refused with a problem and affects no good one', async () => {
     server.hub.gate = ({ topic }) =>
       topic.symbol === 'FOO/BAR'
         ? Promise.reject(new AppError('symbol_not_found', 'No FOO/BAR here.'))
@@ -119,7 +119,7 @@ describe('subscribe', () => {
     expect(server.hub.open.size).toBe(1);
   });
 
-  test('another threshold takes the place of the one before', async () => {
+  test('another threshold replaces the one before', async () => {
     await ask(subscribe('BTC/USDT', { threshold: 0.01 }));
     await ask(subscribe('BTC/USDT', { threshold: 0.5 }));
     expect(server.hub.open.size).toBe(1);
@@ -271,7 +271,7 @@ describe('what is no request', () => {
     expect(client.messages[0]).toMatchObject({ event_type: 'error', code: 'invalid_request' });
   });
 
-  test('a request off the protocol is told where, with its method and req_id', async () => {
+  test('the error for a malformed request names the parameter, its method and req_id', async () => {
     const message = subscribe('BTC/USDT', { channel: 'ticker', threshold: 3 }, 9);
     expect(await ask(message)).toMatchObject({
       event_type: 'error',

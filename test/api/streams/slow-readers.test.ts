@@ -37,7 +37,7 @@ const sendUntil = async (enough: () => boolean, onTurn: (last: number) => Promis
   throw new Error('No reader ever turned slow.');
 };
 
-test('a stalled event stream is conflated and brought up to date, while its neighbour gets every event', async () => {
+test('a stalled event stream is conflated and brought up to date, while another client gets every event', async () => {
   const stalled = await openSse(server.port, SSE_PATH);
   const neighbour = await openSse(server.port, SSE_PATH);
   stalled.pause();

@@ -107,7 +107,7 @@ describe('an event stream', () => {
     client.destroy();
   });
 
-  test('a client that leaves gives its place and its subscription back', async () => {
+  test('a client that leaves releases its slot and its subscription', async () => {
     const client = await openSse(server.port, PATH);
     await server.hub.opened(1);
     expect(server.connections.stats().sse).toBe(1);
@@ -195,7 +195,7 @@ describe('before the first byte a fault is a problem', () => {
     ]);
   });
 
-  test('what the hub rejects with becomes the answer, and its place is free again', async () => {
+  test('what the hub rejects with becomes the answer, and its slot is free again', async () => {
     server.hub.gate = () => Promise.reject(new AppError('symbol_not_found', 'No such symbol.'));
     const client = await openSse(server.port, PATH);
     await client.ended;

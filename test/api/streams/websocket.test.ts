@@ -66,7 +66,7 @@ describe('/ws/ticker', () => {
     await beating.close();
   });
 
-  test('a client that leaves gives its place and its subscription back', async () => {
+  test('a client that leaves releases its slot and its subscription', async () => {
     const client = await connectWs(server.port, PATH);
     expect(server.connections.stats()).toMatchObject({ websocket: 1, opened: { sse: 0, websocket: 1 } });
     client.socket.close(1000);
@@ -75,7 +75,7 @@ describe('/ws/ticker', () => {
     await expect.poll(() => server.connections.stats().websocket).toBe(0);
   });
 
-  test('a client whose socket is cut gives its place back too', async () => {
+  test('a client whose socket is cut releases its slot too', async () => {
     const client = await connectWs(server.port, PATH);
     client.socket.terminate();
     await server.hub.opened(0);
@@ -125,7 +125,7 @@ describe('/ws/ticker', () => {
   });
 });
 
-describe('what is wrong with the query of /ws/ticker is told after the upgrade, where a page can read it', () => {
+describe('a fault in the query of /ws/ticker is sent after the upgrade, where a page can read it', () => {
   test.each([
     ['?exchange=binance', 'invalid_request', 'symbol'],
     ['?exchange=binance&symbol=BTC/USDT&treshold=1', 'invalid_request', 'treshold'],
@@ -258,7 +258,7 @@ describe('before the upgrade a fault is an HTTP answer', () => {
     await expect.poll(() => server.connections.stats().websocket).toBe(0);
   });
 
-  test('an upgrade to another protocol is passed over, and the request told what this address speaks', async () => {
+  test('an upgrade to another protocol is ignored, and the answer says what this address speaks', async () => {
     const head = ['GET /ws HTTP/1.1', 'Host: x', 'Connection: Upgrade, close', 'Upgrade: h2c'];
     const text = await rawExchange(server.port, `${head.join('\r\n')}\r\n\r\n`, () => false);
     expect(text).toMatch(/^HTTP\/1.1 400 /);

@@ -53,7 +53,7 @@ test('a file is named after what it holds, in letters that every system takes', 
   expect(headersOf('json')[0]?.[1]).toContain('1h.json"');
 });
 
-test('addresses that show the same answer in other ways are told apart', () => {
+test('addresses that present the same answer differently have different names', () => {
   const names = [
     candlePresentation({ format: undefined, fileStem: null }),
     candlePresentation({ format: 'csv', fileStem: null }),

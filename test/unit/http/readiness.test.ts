@@ -119,7 +119,7 @@ test('why an exchange fails is told: the code, its cause and when', () => {
   });
 });
 
-test('exchanges stand under the names that were enabled', () => {
+test('exchanges are listed under the names that were enabled', () => {
   expect(Object.keys(readiness([well('binance'), well('coinbaseexchange')]).checks)).toEqual([
     'cache',
     'store',

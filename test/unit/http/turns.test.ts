@@ -11,7 +11,7 @@ const connection = (name: string, requests: number, handled: string[]): WaitingC
   },
 });
 
-test('connections take turns, 32 requests a turn of the event loop', async () => {
+test('connections are served round-robin, 32 requests a turn of the event loop', async () => {
   const handled: string[] = [];
   const turns = new Turns();
   turns.join(connection('a', 100, handled));

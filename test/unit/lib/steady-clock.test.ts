@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { expect, it, vi } from 'vitest';
 import { STEADY_ORIGIN, createSteadyClock, steadyNow } from '../../../src/lib/steady-clock.js';
 
-it('does not heed that the wall clock is set, and begins with its time', () => {
+it('does not depend on the wall clock, and begins with its time', () => {
   const before = steadyNow();
   expect(Math.abs(before - Date.now())).toBeLessThan(60_000);
   const wall = vi.spyOn(Date, 'now').mockReturnValue(0);

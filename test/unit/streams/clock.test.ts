@@ -60,7 +60,7 @@ describe.each([
     expect(client.ofType('orderbook')).toHaveLength(4);
   });
 
-  it('that falls silent is still looked after in its time, and one that speaks is not', async () => {
+  it('that falls silent is still checked in time, and one that speaks is not', async () => {
     const { time, venue, client, open } = start();
     venue.answer = tickerBody(101, START);
     await open('ticker');

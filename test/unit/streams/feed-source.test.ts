@@ -182,7 +182,7 @@ describe('a feed that another process holds', () => {
     expect(follower.hub.latest('binance', 'BTC/USDT')).toMatchObject({ last: 102 });
   });
 
-  it('tells the clients of both of its states', async () => {
+  it('sends its status to the clients of both', async () => {
     const { owner, follower } = start();
     await owner.join('ticker');
     const there = await follower.join('ticker');

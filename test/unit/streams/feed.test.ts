@@ -83,7 +83,7 @@ describe('a feed', () => {
     expect(venue.watches).toHaveLength(11);
   });
 
-  it('whose words come after its end is not listened to', async () => {
+  it('whose messages come after its end is ignored', async () => {
     await open();
     venue.tick(101);
     const old = venue.open;
@@ -117,60 +117,63 @@ describe('a feed', () => {
   });
 });
 
-describe.each([0, 0.5, 0.999])('a venue that refuses its feed for a minute, with luck %f', (chance) => {
-  const LATEST_RECONNECT_MS = 30_000;
+describe.each([0, 0.5, 0.999])(
+  'a venue that refuses its feed for a minute, with the random number %f',
+  (chance) => {
+    const LATEST_RECONNECT_MS = 30_000;
 
-  /** Open and live, then refused for the minute; `rest` is what REST says meanwhile. */
-  const refuse = async (rest: object | Error): Promise<void> => {
-    setLuck(chance);
-    await open();
-    venue.tick(101);
-    venue.answer = rest;
-    venue.watchThrows = unavailable();
-    venue.break();
-    await time.advance(MINUTE_MS);
-  };
+    /** Open and live, then refused for the minute; `rest` is what REST says meanwhile. */
+    const refuse = async (rest: object | Error): Promise<void> => {
+      setLuck(chance);
+      await open();
+      venue.tick(101);
+      venue.answer = rest;
+      venue.watchThrows = unavailable();
+      venue.break();
+      await time.advance(MINUTE_MS);
+    };
 
-  const recover = async (): Promise<void> => {
-    venue.watchThrows = null;
-    const opened = venue.watches.length;
-    const backAt = time.now();
-    while (venue.watches.length === opened) await time.advance(100);
-    expect(time.now() - backAt).toBeLessThanOrEqual(LATEST_RECONNECT_MS);
-    venue.tick(200);
-  };
+    const recover = async (): Promise<void> => {
+      venue.watchThrows = null;
+      const opened = venue.watches.length;
+      const backAt = time.now();
+      while (venue.watches.length === opened) await time.advance(100);
+      expect(time.now() - backAt).toBeLessThanOrEqual(LATEST_RECONNECT_MS);
+      venue.tick(200);
+    };
 
-  const states = () =>
-    client
-      .ofType('status')
-      .slice(1)
-      .map(({ state, timestamp }) => [state, Number(timestamp) - START]);
+    const states = () =>
+      client
+        .ofType('status')
+        .slice(1)
+        .map(({ state, timestamp }) => [state, Number(timestamp) - START]);
 
-  it('is polled after 5 s, and live again within 30 s of its return', async () => {
-    await refuse(tickerBody(150, START + 4_000));
-    expect(states()).toEqual([
-      ['reconnecting', 0],
-      ['polling', 5_000],
-    ]);
-    await recover();
-    expect(states().slice(2)).toEqual([['live', time.now() - START]]);
-    expect(client.prices).toEqual([100, 101, 150, 200]);
-  });
+    it('is polled after 5 s, and live again within 30 s of its return', async () => {
+      await refuse(tickerBody(150, START + 4_000));
+      expect(states()).toEqual([
+        ['reconnecting', 0],
+        ['polling', 5_000],
+      ]);
+      await recover();
+      expect(states().slice(2)).toEqual([['live', time.now() - START]]);
+      expect(client.prices).toEqual([100, 101, 150, 200]);
+    });
 
-  it('and cannot be polled either is stale after the idle timeout to the second, and live again as soon', async () => {
-    await refuse(unavailable());
-    expect(states()).toEqual([
-      ['reconnecting', 0],
-      ['stale', IDLE_MS],
-    ]);
-    expect(lastStatus()?.['detail']).toBe('binance can not be reached.');
-    await recover();
-    expect(states().slice(2)).toEqual([['live', time.now() - START]]);
-    expect(client.prices).toEqual([100, 101, 200]);
-    await time.advance(IDLE_MS - 1);
-    expect(states()).toHaveLength(3);
-  });
-});
+    it('and cannot be polled either is stale after the idle timeout to the second, and live again as soon', async () => {
+      await refuse(unavailable());
+      expect(states()).toEqual([
+        ['reconnecting', 0],
+        ['stale', IDLE_MS],
+      ]);
+      expect(lastStatus()?.['detail']).toBe('binance can not be reached.');
+      await recover();
+      expect(states().slice(2)).toEqual([['live', time.now() - START]]);
+      expect(client.prices).toEqual([100, 101, 200]);
+      await time.advance(IDLE_MS - 1);
+      expect(states()).toHaveLength(3);
+    });
+  },
+);
 
 describe('a tick', () => {
   it('that is older than the last one is not shown', async () => {

@@ -100,7 +100,7 @@ describe('live tickers for REST', () => {
     expect(hub.latest('binance', 'ETH/USDT')).toBeUndefined();
   });
 
-  it('count a tick that only repeats what REST said as the word of the feed', async () => {
+  it('count a tick that only repeats what REST gave as a message of the feed', async () => {
     await join();
     await time.advance(10);
     venue.say(tickerItem(100, START - 1000));
@@ -134,7 +134,7 @@ describe('closing', () => {
     expect(venue.watches).toEqual([]);
   });
 
-  it('refuses clients that wait for the first word of a feed', async () => {
+  it('refuses clients that wait for the first message of a feed', async () => {
     market.answer = new AppError('upstream_timeout', 'binance did not answer in time.');
     const joining = join();
     await settle();

@@ -87,7 +87,7 @@ describe('readers of an order book that is found to be wrong', () => {
     expect(books().at(-1)).toMatchObject({ book_integrity: 'sequence' });
   });
 
-  it('and newcomers do not get the last book that was shown', async () => {
+  it('and new subscribers do not get the last book that was shown', async () => {
     await open();
     say(sides({ 99: 666 }));
     fail('crossed');

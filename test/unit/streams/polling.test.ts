@@ -66,7 +66,7 @@ describe('polling', () => {
     expect(client.prices).toEqual([100, 105]);
   });
 
-  it('gives way while the venue or the budget refuses, and comes back to its interval', async () => {
+  it('is slowed down while the venue or the budget refuses, and returns to its interval', async () => {
     venue.watchable = [];
     await open();
     venue.answer = new AppError('upstream_budget_exhausted', 'No budget.', { retryAfterMs: 7_000 });

@@ -307,21 +307,21 @@ describe('a subscription that dies on a connection that lives, among 199 silent 
     ...new Set(venue.watches.filter(({ closed }) => closed).map(({ topic }) => topic.symbol)),
   ];
 
-  it('is found at once where it used to say more than the others', async () => {
+  it('is found at once where it used to send more than the others', async () => {
     const dead = await silence((symbol) => (symbol === DEAD ? 1_000 : 20_000));
     await time.advance(IDLE_MS + 2 * SPACING_MS);
     expect(isFound(dead)).toBe(true);
     expect(reopened()).toEqual([DEAD]);
   });
 
-  it('is found in ten minutes where nothing tells it from the others', async () => {
+  it('is found in ten minutes where nothing distinguishes it from the others', async () => {
     const dead = await silence(() => 20_000);
     await time.advance(IDLE_MS + 200 * 3_000);
     expect(isFound(dead)).toBe(true);
     expect(reopened()).toEqual([DEAD]);
   });
 
-  it('is not forgotten for others whose silence is odder', async () => {
+  it('is not starved by others whose silence is more unusual', async () => {
     const dead = await silence((symbol) => (symbol === DEAD ? 20_000 : 1_000));
     await time.advance(IDLE_MS + 2 * 200 * 3_000);
     expect(isFound(dead)).toBe(true);
@@ -359,7 +359,7 @@ describe('a silent feed of a channel that REST does not have', () => {
   });
 });
 
-describe('a feed that speaks while it waits for its look', () => {
+describe('a feed that speaks while it waits for its check', () => {
   it('is not asked about', async () => {
     await subscribe('ticker', 'FIRST/USDT');
     venue.tick(100, START);

@@ -278,7 +278,7 @@ describe('pacing', () => {
     paced.close();
   });
 
-  it('does not heed that the wall clock is set', async () => {
+  it('does not depend on the wall clock', async () => {
     const time = new FakeTime();
     const sent: number[] = [];
     const paced = new Paced<number>({

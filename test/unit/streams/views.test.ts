@@ -64,7 +64,7 @@ describe('views', () => {
     expect(hub.stats()).toMatchObject({ topics: 1, subscribers: 3, eventsOut: 2 });
   });
 
-  it('word the first shared event for a client that joined in between, and share all that follow', async () => {
+  it('make the first event of a client that joined in between apart, and share all that follow', async () => {
     const { client: early } = await join();
     venue.tick(100.08);
     const { client: late } = await join();

@@ -46,7 +46,7 @@ describe('a reader whose socket stays full', () => {
     expect(host.drops).toEqual([]);
   });
 
-  test('is not blamed for the time in which this process stood still', () => {
+  test('is not blamed for the time in which this process was blocked', () => {
     const { connection, socket, host } = connect();
     socket.stalled = true;
     connection.deliver(bulky, null);
@@ -110,7 +110,7 @@ describe('a WebSocket client', () => {
     expect(all.peer.ends).toMatchObject([{ code: 1013 }]);
   });
 
-  test('is not blamed for a pong that waited while this process stood still', () => {
+  test('is not blamed for a pong that waited while this process was blocked', () => {
     const all = connect('websocket');
     sweepTo(all, 30_000);
     all.connection.sweep(50_000, 19_000);
@@ -161,7 +161,7 @@ describe('the end', () => {
     });
   });
 
-  test('before the stream began gives the place back at once, and a late start does nothing', () => {
+  test('before the stream began releases the slot at once, and a late start does nothing', () => {
     const host = new FakeHost();
     const socket = new FakeSocket();
     const connection = new Connection('sse', socket, host);
@@ -173,7 +173,7 @@ describe('the end', () => {
     expect(host.attachments).toEqual([]);
   });
 
-  test('of a socket whose close was over before the admission gives the place back as well', async () => {
+  test('of a socket whose close was over before the admission releases the slot as well', async () => {
     const host = new FakeHost();
     const socket = new FakeSocket();
     socket.destroy();
@@ -185,7 +185,7 @@ describe('the end', () => {
     expect(connection.ended).toBe(true);
   });
 
-  test('where the stream cannot be opened gives the place back and passes the reason on', () => {
+  test('where the stream cannot be opened releases the slot and passes the reason on', () => {
     const host = new FakeHost();
     const connection = new Connection('sse', new FakeSocket(), host);
     expect(() => {

@@ -51,7 +51,7 @@ test('heartbeats that a stuck reader cannot take replace each other', async () =
   expect(connections.stats().dropped).toBe(1);
 });
 
-test('a place is free again once its socket has closed', () => {
+test('a slot is free again once its socket has closed', () => {
   const connections = registry(1);
   const { socket } = join(connections, 'websocket');
   expect(() => connections.admit('sse', new FakeSocket(), 'a')).toThrow(
@@ -73,7 +73,7 @@ test('a clock that jumps ahead drops no client', async () => {
   expect(connections.stats().dropped).toBe(0);
 });
 
-test('closing ends all with 1012, refuses newcomers, and is done when the last socket has closed', async () => {
+test('closing ends all with 1012, refuses new clients, and is done when the last socket has closed', async () => {
   const connections = registry();
   const clients = [join(connections), join(connections, 'websocket')];
   let closed = false;
@@ -117,7 +117,7 @@ test('a stream that was being opened when the closing began is refused', async (
   expect(connections.stats().sse).toBe(0);
 });
 
-test('one client gets so many places and no more, others get theirs, and a place is given back once', () => {
+test('one client gets so many slots and no more, others get theirs, and a slot is released once', () => {
   const connections = createConnections({
     maxConnections: 10,
     maxPerClient: 2,

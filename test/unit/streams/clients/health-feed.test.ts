@@ -88,7 +88,7 @@ describe('the health channel', () => {
     leave();
   });
 
-  test('says no more than once a second however often something changes, and the last change too', () => {
+  test('sends at most once a second however often something changes, and the last change too', () => {
     const { state, read } = rig();
     const { events, leave } = read();
     for (let step = 0; step < 100; step += 1) {
@@ -103,7 +103,7 @@ describe('the health channel', () => {
     expect(JSON.parse(events.at(-1)!.json)).toMatchObject({ exchanges: [{ budget: { remaining: 0 } }] });
   });
 
-  test('makes one event for all its readers, and looks at nothing once the last has left', () => {
+  test('makes one event for all its readers, and reads nothing once the last has left', () => {
     const { state, read } = rig();
     const readers = [read(), read(), read()];
     state.remaining = 7;

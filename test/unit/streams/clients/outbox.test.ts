@@ -41,7 +41,7 @@ describe('while the reader keeps up', () => {
     expect(socket.writes[0]).toBe(event.sse);
   });
 
-  test('an unusually long turn does not batcher without bound', () => {
+  test('an unusually long turn does not collect events without bound', () => {
     const { connection, socket } = connect();
     for (let last = 0; last < MAX_DUE_EVENTS + 1; last += 1) connection.deliver(tickerEvent({ last }), null);
     expect(socket.writes).toHaveLength(1);
@@ -217,7 +217,7 @@ test('what was due before a reader began to lag is written ahead of what was hel
   expect([...written.join('').matchAll(/"last":(\d+)/g)].map(([, last]) => last)).toEqual(['1', '2']);
 });
 
-describe('what is gathered in a turn', () => {
+describe('what is collected in a turn', () => {
   test('clients that are due the same events share one buffer within a turn, and none after it', () => {
     const turn = new ManualTurn();
     const batcher = new WriteBatcher(turn.schedule);
