@@ -17,7 +17,7 @@ const AT_ONCE = 6;
 /** Files share processes, so that CCXT and the app are imported once a process and not once a file. */
 const SHARED_PROCESS = { isolate: false, setupFiles: ['test/support/shared-process.ts'] };
 /** CCXT takes Date.now when it is loaded, and this test replaces it before. */
-const OWN_PROCESS = ['test/unit/exchanges/ccxt/feeds/pong-clock.test.ts'];
+const OWN_PROCESS = ['test/unit/exchanges/ccxt/feeds/connections.test.ts'];
 
 const e2e = (name: string): string => `test/e2e/${name}.test.ts`;
 /** They measure times or memory of the machine that they run on: one after the other. */

@@ -18,7 +18,7 @@ import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js'
 import { listExchangeIds } from '../exchanges/ccxt/loader.js';
 import { withCircuitBreaker } from '../exchanges/resilience/circuit-breaker.js';
 import { withLearntCapabilities } from '../exchanges/resilience/learnt-capabilities.js';
-import { withEnding } from '../exchanges/resilience/ending-client.js';
+import { withShutdown } from '../exchanges/resilience/shutdown-client.js';
 import { withRetry } from '../exchanges/resilience/retrying-client.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import { createExchangeNames, type ExchangeNames } from '../exchanges/exchange-names.js';
@@ -136,7 +136,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   const observe: typeof upstream.retried = (retry) => {
     upstream.retried(retry);
   };
-  const exchanges = withEnding(
+  const exchanges = withShutdown(
     withRetry(guarded, { settings: config.retry, now: monotonic, random, observe }),
   );
   const cache =

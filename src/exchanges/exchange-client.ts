@@ -1,5 +1,5 @@
 /**
- * The one door to the venues. Implemented by the CCXT client (this thread), by the worker supervisor (other threads)
+ * The only way to the venues. Implemented by the CCXT client (this thread), by the worker supervisor (other threads)
  * and by the wrappers around them (circuit breaker, retry): each knows only the next.
  *
  * Every rejection is an AppError. Every promise settles by `options.deadline`.
@@ -220,7 +220,7 @@ export interface ExchangeClient {
   /** The venue's markets; loaded once, shared, refreshed in the background. */
   markets(exchange: ExchangeId, options: CallOptions): Promise<MarketList>;
   fetch(request: MarketRequest, options: CallOptions): Promise<MarketAnswer>;
-  /** Opens one raw feed. No reconnecting, no watchdog: that is the stream room's work. */
+  /** Opens one raw feed. No reconnecting, no watchdog: that is the work of streams/feed. */
   watch(topic: StreamTopic, sink: WatchSink): WatchHandle;
   /** Synchronous, from memory. */
   health(): readonly ExchangeHealth[];

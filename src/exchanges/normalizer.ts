@@ -8,9 +8,8 @@
  */
 import { z } from 'zod';
 import { AppError } from '../errors.js';
-import type { Market, PriceLevel, Trade } from '../schemas/market.js';
+import type { PriceLevel, Trade } from '../schemas/market.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
-import { hasPriceField } from './answer-shapes.js';
 
 /** Who said it and when it arrived. */
 export interface Receipt {
@@ -68,6 +67,65 @@ const notAhead = (at: Millis | null, { now, venueNow = now }: Receipt): Millis |
 const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
 const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+// What a venue's own JSON is, by its members: CCXT makes the same empty result of a market without trades and of an answer of
+// another kind.
+
+/** Words and letters that venues name the figures of a market with. */
+const FIGURES = new Set(
+  'bid bids ask asks buy sell last latest price prices px close open high low volume vol prev turnover avg mark a b c p v o h l q'.split(
+    ' ',
+  ),
+);
+
+/** `bestBidPrice`, `last_price`, `askPx` as words in lower case. */
+const wordsOf = (name: string): string[] =>
+  name
+    .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
+    .toLowerCase()
+    .split(/[^a-z]+/);
+
+const isFigure = (value: unknown): boolean =>
+  value === null || typeof value === 'number' || (typeof value === 'string' && /^[\d.eE+-]*$/.test(value));
+
+/** Fewer figures in a row of a list without names may be anything. */
+const LEAST_FIGURES = 3;
+/** Venues put their figures at most this deep into the object of one market. */
+const MAX_DEPTH = 3;
+
+/** Whether a venue's object of one market or trade has a field for a price, be it empty. */
+const hasPriceField = (info: unknown, depth = MAX_DEPTH): boolean => {
+  if (Array.isArray(info)) return info.filter(isFigure).length >= LEAST_FIGURES;
+  if (!isTable(info)) return false;
+  return Object.entries(info).some(
+    ([name, value]) =>
+      wordsOf(name).some((word) => FIGURES.has(word)) ||
+      (depth > 0 && isTable(value) && hasPriceField(value, depth - 1)),
+  );
+};
+
+const SIDES = [
+  ['bids', 'asks'],
+  ['bid', 'ask'],
+  ['b', 'a'],
+  ['buy', 'sell'],
+  ['buys', 'sells'],
+  ['buyLevels', 'sellLevels'],
+] as const;
+/** Members that hold both sides in one list. */
+const LEVELS = ['orderbook_units', 'levels'] as const;
+
+const isHolder = (value: unknown): boolean => typeof value === 'object';
+
+/** Whether an answer has the two sides of an order book in it, be they empty. */
+export const hasBookSides = (json: unknown, depth = MAX_DEPTH + 1): boolean => {
+  if (Array.isArray(json))
+    return depth > 0 && json.slice(0, 2).some((entry) => hasBookSides(entry, depth - 1));
+  if (!isTable(json)) return false;
+  const has = (name: string): boolean => Object.hasOwn(json, name) && isHolder(json[name]);
+  if (SIDES.some(([bids, asks]) => has(bids) && has(asks)) || LEVELS.some(has)) return true;
+  return depth > 0 && Object.values(json).some((value) => hasBookSides(value, depth - 1));
+};
 
 // Optional: CCXT leaves members out as often as it sets them to undefined.
 const figure = z.unknown().optional().transform(priceOf);
@@ -232,55 +290,3 @@ export const begunCandles = (
 
 const sortUnique = (rows: readonly CandleRow[]): CandleRow[] =>
   [...new Map(rows.map((row) => [row.timestamp, row])).values()].sort((a, b) => a.timestamp - b.timestamp);
-
-/** How CCXT writes steps: DECIMAL_PLACES, SIGNIFICANT_DIGITS and TICK_SIZE of its base/functions/number. */
-const DECIMAL_PLACES = 2;
-const TICK_SIZE = 4;
-
-const stepOf = (precision: unknown, mode: unknown): number | null => {
-  if (!isFinite(precision)) return null;
-  if (mode === TICK_SIZE) return precision > 0 ? precision : null;
-  return mode === DECIMAL_PLACES && Number.isInteger(precision) ? Number(`1e${-precision}`) : null;
-};
-
-const textOf = (value: unknown): string | null =>
-  typeof value === 'string' && value !== '' && value !== 'undefined' ? value : null;
-
-/** CCXT writes `ETH/undefined:undefined` where a venue leaves a currency out: no request can name such a market. */
-const isNameless = (symbol: string): boolean => /(^|[^\p{L}\p{N}])undefined($|[^\p{L}\p{N}])/u.test(symbol);
-
-/**
- * CCXT's `markets` as the contract's list, sorted by symbol; `precisionMode` is the instance's. Throws
- * `upstream_bad_response` where there is none.
- */
-export const normalizeMarkets = (
-  value: unknown,
-  { exchange }: Receipt,
-  precisionMode?: unknown,
-): Market[] => {
-  const entries = isTable(value) ? Object.values(value) : [];
-  const markets = entries.flatMap((entry): Market[] => {
-    if (!isTable(entry)) return [];
-    const { type, active, precision, contract } = entry;
-    const [symbol, base] = [textOf(entry['symbol']), textOf(entry['base'])];
-    if (symbol === null || base === null || isNameless(symbol)) return [];
-    const steps = isTable(precision) ? precision : {};
-    const size = entry['contractSize'];
-    return [
-      {
-        symbol,
-        id: textOf(entry['id']) ?? symbol,
-        base,
-        quote: textOf(entry['quote']) ?? '',
-        settle: textOf(entry['settle']),
-        type: typeof type === 'string' ? type : 'spot',
-        active: typeof active === 'boolean' ? active : null,
-        price_step: stepOf(steps['price'], precisionMode),
-        amount_step: stepOf(steps['amount'], precisionMode),
-        contract_size: contract === true && isFinite(size) && size > 0 ? size : null,
-      },
-    ];
-  });
-  if (markets.length === 0) checked(z.never(), value, exchange);
-  return markets.sort((a, b) => (a.symbol < b.symbol ? -1 : Number(a.symbol > b.symbol)));
-};

@@ -12,7 +12,7 @@ import { settlePage } from '../../src/ledger/settle.js';
 import { createSqlStore } from '../../src/ledger/sql-store.js';
 import { SQLITE_NOW } from '../../src/ledger/sqlite/sqlite-database.js';
 import { createTestDatabase } from '../api/ledger/postgres.js';
-import { DAY, pageOf, T0 } from '../unit/ledger/contract.js';
+import { DAY, pageOf, T0 } from '../unit/ledger/candle-data.js';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const PAGES = 120;

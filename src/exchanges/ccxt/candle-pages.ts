@@ -1,14 +1,21 @@
 /**
- * Pages of candles: which are wanted, what an answer's pages held and proved, what a venue's pages have shown themselves to
- * be, and the pages as they were given, for a store of candles.
+ * Pages of candles: which are wanted, how a venue refuses one and what it would take instead, what its pages have shown
+ * themselves to be, and the pages as they were given, for a store of candles.
  */
-import { periodEnd, type Interval } from '../../lib/intervals.js';
+import { AppError } from '../../errors.js';
+import {
+  addPeriods,
+  DAY_MS,
+  HOUR_MS,
+  nextPeriodStart,
+  periodEnd,
+  periodStart,
+  type Interval,
+} from '../../lib/intervals.js';
 import type { Millis, UnifiedSymbol } from '../../schemas/common.js';
-import type { Candle } from '../../schemas/market.js';
 import type { CandleEvidence, CandlePage, CandleTraits, PageTooOld } from '../exchange-client.js';
 import type { CandleRow } from '../normalizer.js';
 import type { VenueQuirks } from '../venues/venue-quirks.js';
-import { oldestKept, refusalOf } from './out-of-history.js';
 import { member } from './ccxt-exchange.js';
 
 interface CandleRange {
@@ -47,47 +54,6 @@ export interface PageEvidence {
   /** Starts of the first and last row; null without rows. */
   readonly first: Millis | null;
   readonly last: Millis | null;
-}
-
-export class CandleStore {
-  readonly #rows = new Map<Millis, Candle>();
-  /** Of two rows that stood side by side in one page: from the start of the first to that of the second. */
-  readonly #following = new Map<Millis, Millis>();
-  readonly pages: PageEvidence[] = [];
-
-  /** The earlier page wins: a row that was open then says so. */
-  add(rows: readonly Candle[]): void {
-    rows.forEach((row, index) => {
-      const { timestamp } = row;
-      if (!this.#rows.has(timestamp)) this.#rows.set(timestamp, row);
-      const next = rows[index + 1]?.timestamp;
-      const known = this.#following.get(timestamp) ?? Infinity;
-      if (next !== undefined && next < known) this.#following.set(timestamp, next);
-    });
-  }
-
-  has(start: Millis): boolean {
-    return this.#rows.has(start);
-  }
-
-  /** One page had both rows and nothing between them. */
-  isProven(start: Millis, next: Millis): boolean {
-    return this.#following.get(start) === next;
-  }
-
-  /** Rows that start within [from, to). */
-  count(from: Millis, to: Millis): number {
-    let count = 0;
-    for (const start of this.#rows.keys()) if (start >= from && start < to) count += 1;
-    return count;
-  }
-
-  /** Oldest first, within [from, to). */
-  list(from: Millis, to: Millis): Candle[] {
-    return [...this.#rows.values()]
-      .filter(({ timestamp }) => timestamp >= from && timestamp < to)
-      .sort((a, b) => a.timestamp - b.timestamp);
-  }
 }
 
 export interface PageTraits {
@@ -132,6 +98,96 @@ export class PageMemory {
     return { ...plan, quirks: { ...plan.quirks, candlePage }, wholePages: latestOnly };
   }
 }
+
+const SEARCHED_LENGTH = 2048;
+
+const TOO_OLD =
+  /too (?:long ago|far (?:back|ago)|old|early)|(?:earlier|older) than|(?:points?|candles?|bars?|days?|hours?|months?) ago|out of (?:the )?(?:time )?range|(?:start|from|since|begin)\w*[^"]{0,40}(?:within|exceed|earlier|limit(?:ed)? to|last \d)/i;
+const TOO_MANY =
+  /(?:too broad|too (?:small|many|large)[^"]{0,60}(?:range|points|candles|records)|aggregations requested exceeds|max(?:imum)? (?:of )?\d+ (?:data )?(?:points|candles|records|rows)|(?:limit|size)[^"]{0,30}(?:exceed|greater|larger|max(?:imum)?)[^"]{0,20}\d)/i;
+const KEPT = /(\d{2,7})\s*(?:data )?(points?|candles?|bars?|klines?|records?|days?|hours?|months?)/i;
+const NUMBER = /(?:maximum|max|exceeds?|than|most|of)\D{0,12}(\d{2,5})/i;
+
+/** What of a refused page was refused. */
+export type PageRefusal =
+  /** It begins before what the venue keeps: `count` of `unit`, where it says so. */
+  | { readonly kind: 'too_old'; readonly count: number | null; readonly unit: string }
+  /** It is longer than the venue gives; `most` where it says so. */
+  | { readonly kind: 'too_many'; readonly most: number | null };
+
+/** null: refused for some other reason. */
+export const pageRefusalOf = (body: string): PageRefusal | null => {
+  const text = body.slice(0, SEARCHED_LENGTH);
+  if (TOO_OLD.test(text)) {
+    const [, count, unit = ''] = KEPT.exec(text) ?? [];
+    return { kind: 'too_old', count: count === undefined ? null : Number(count), unit };
+  }
+  if (!TOO_MANY.test(text)) return null;
+  const most = NUMBER.exec(text)?.[1];
+  return { kind: 'too_many', most: most === undefined ? null : Number(most) };
+};
+
+const UNIT_MS: ReadonlyMap<string, Millis> = new Map([
+  ['hour', HOUR_MS],
+  ['day', DAY_MS],
+  ['month', 30 * DAY_MS],
+]);
+
+/** The first period start that a venue may still give which keeps `count` of `unit`. */
+export const oldestKept = (
+  { count, unit }: { readonly count: number; readonly unit: string },
+  interval: Interval,
+  now: Millis,
+): Millis => {
+  const length = UNIT_MS.get(unit.toLowerCase().replace(/s$/, ''));
+  return length === undefined
+    ? addPeriods(interval, periodStart(interval, now), 1 - count)
+    : addPeriods(interval, periodStart(interval, now - count * length), 1);
+};
+
+/** Requests that a search for the oldest start may take: a month of minutes is known to within eleven of them. */
+const BORDER_STEPS = 12;
+
+export interface Border {
+  /** Starts before this are refused. */
+  readonly refusedTo: Millis;
+  /** The oldest start that was taken; between the two the venue was not asked. */
+  readonly taken: Millis;
+}
+
+/**
+ * Where a venue begins to give that refused `refused` as too old without a word on how far back it goes: searched by
+ * halves up to `taken`, which it is known to take. `isTaken` asks the venue for a start.
+ */
+export const searchBorder = async (
+  interval: Interval,
+  { refused, taken }: { readonly refused: Millis; readonly taken: Millis },
+  isTaken: (start: Millis) => Promise<boolean>,
+): Promise<Border> => {
+  const after = (start: Millis): Millis => nextPeriodStart(interval, start + 1);
+  let [low, high] = [refused, taken];
+  for (let step = 0; step < BORDER_STEPS && after(low) < high; step += 1) {
+    const middle = Math.max(after(low), periodStart(interval, low + (high - low) / 2));
+    if (await isTaken(middle)) high = middle;
+    else low = middle;
+  }
+  return { refusedTo: Math.min(after(low), high), taken: high };
+};
+
+/** Marks a fault as the refusal of a page; its `cause`. */
+export class PageRefusedError extends Error {
+  override readonly name = 'PageRefusedError';
+  readonly refusal: PageRefusal;
+
+  constructor(refusal: PageRefusal, cause: unknown) {
+    super('the venue refused this page', { cause });
+    this.refusal = refusal;
+  }
+}
+
+/** null: it failed for some other reason. */
+export const refusalOf = (thrown: unknown): PageRefusal | null =>
+  thrown instanceof AppError && thrown.cause instanceof PageRefusedError ? thrown.cause.refusal : null;
 
 const FIGURES = 6;
 

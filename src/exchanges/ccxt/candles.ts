@@ -17,7 +17,8 @@ import type { Candle, Gap } from '../../schemas/market.js';
 import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
 import { currentUpstreamCall, withUpstreamCall } from './call-context.js';
 import type { CandlePlan, FetchPage, PageEvidence, PageTraits } from './candle-pages.js';
-import { CandleWalk, type Range, type Walked } from './candle-walk.js';
+import type { Range } from './candle-requests.js';
+import { CandleWalk, type Walked } from './candle-walk.js';
 
 interface Circumstances {
   readonly walked: Walked;
@@ -195,13 +196,13 @@ interface Payer {
   readonly gate: UpstreamGate;
 }
 
-/** No waiting helps: even the whole budget has too little room for it. */
+/** No waiting helps: even the whole budget is too small for it. */
 const tooLong = (exchange: ExchangeId, plan: CandlePlan, most: number): AppError => {
   let limit = Math.min(plan.limit, most * plan.quirks.candlePage);
   while (limit > 1 && pagesOf({ ...plan, limit }) > most) limit -= 1;
   const reason =
     `at most ${limit} of these candles can be had at once: ${exchange} gives ${plan.quirks.candlePage} a request, ` +
-    `and this server's budget for it has room for ${most}`;
+    `and this server's budget for it allows ${most}`;
   return new AppError('invalid_request', `limit: ${reason}.`, { errors: [{ parameter: 'limit', reason }] });
 };
 

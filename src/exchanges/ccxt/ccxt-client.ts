@@ -5,6 +5,7 @@ import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { allowDistantAddresses } from '../../lib/address-families.js';
 import { settleWithin } from '../../lib/deadline.js';
 import { steadyNow } from '../../lib/steady-clock.js';
+import { createVenueClock } from '../../lib/venue-clock.js';
 import type { Log } from '../../log/log.js';
 import { CoolDownLog } from '../rate-limit/cool-down.js';
 import { createUpstreamGate } from '../rate-limit/exchange-gate.js';
@@ -17,12 +18,12 @@ import type {
   MarketRequest,
 } from '../exchange-client.js';
 import type { CcxtClass } from './ccxt-exchange.js';
-import { createDispatcher, createSocketAgents, NO_PROXIES, type ProxySettings } from './http/dispatcher.js';
+import { createSocketAgents } from './feeds/connections.js';
 import { faultOfCcxt, timedOut } from './faults.js';
 import { loadExchangeClass } from './loader.js';
 import { answerRequest } from './market-requests.js';
 import { type OpenWatch, openVenueWatch } from './feeds/venue-watch.js';
-import { createTransport, createVenueClock } from './http/transport.js';
+import { createDispatcher, createTransport, NO_PROXIES, type ProxySettings } from './http/transport.js';
 import { Venue } from './venue.js';
 import { openWatch as openCcxtWatch } from './feeds/watch.js';
 import { withUpstreamCall } from './call-context.js';
@@ -48,7 +49,7 @@ export interface CcxtClientOptions {
   readonly random?: (() => number) | undefined;
   /** Of the client that this one replaces. */
   readonly gates?: readonly GateState[] | undefined;
-  /** At once when a cool-down or a brake starts or is extended. */
+  /** At once when a cool-down starts, or the venue's limit is near, or is extended. */
   readonly onGateChange?: ((state: GateState) => void) | undefined;
   /** Default: watch.ts. */
   readonly openWatch?: OpenWatch | undefined;

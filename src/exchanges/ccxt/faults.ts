@@ -7,7 +7,7 @@
 import { AppError, type ErrorCode } from '../../errors.js';
 import { diagnosisOfAnswer, diagnosisOfCause } from '../../lib/diagnosis.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
-import { parseRetryAfter } from '../rate-limit/told-wait.js';
+import { parseRetryAfter } from '../rate-limit/retry-after.js';
 import { NOT_JSON, UnreadableBodyError, type VenueResponse } from './http/response-body.js';
 
 /** Body text that is searched for words; block pages and JSON errors say it at their start. */

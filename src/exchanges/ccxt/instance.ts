@@ -1,16 +1,18 @@
 /** One CCXT exchange, made safe for a server that runs for months. docs/ccxt.md says what each guard is for. */
 import type { ExchangeOptions } from '../../config/config.js';
+import { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
 import { correctedMarkets } from '../venues/corrections.js';
-import { venueQuirks } from '../venues/venue-quirks.js';
-import { judgeAnswers } from './answers.js';
-import { withPace } from './call-context.js';
+import { isEmptyAnswer, venueQuirks, type VenueQuirks } from '../venues/venue-quirks.js';
+import { noteAnswer, withPace } from './call-context.js';
 import { type CcxtClass, type CcxtExchange, isMethod } from './ccxt-exchange.js';
-import { noteAlive, timePongs } from './feeds/connections.js';
-import type { SocketAgents } from './http/dispatcher.js';
-import type { Transport } from './http/transport.js';
-import { inPlaceOf, tolerateEmptyLists } from './market-lists.js';
+import { PageRefusedError, pageRefusalOf } from './candle-pages.js';
+import { codeOfRefused, faultOfAnswer, type FaultCode } from './faults.js';
+import { hardenSockets, type SocketAgents } from './feeds/connections.js';
+import type { VenueResponse } from './http/response-body.js';
+import { coolDownOf, outcomeOf, type Transport } from './http/transport.js';
+import { substituteFor, tolerateEmptyLists } from './market-lists.js';
 
 /** A URL table of CCXT's may be this deep; they are two or three deep. */
 const MAX_DEPTH = 6;
@@ -96,45 +98,6 @@ const constructorConfig = ({ exchange, options, transport, userAgent }: Instance
 };
 
 /**
- * A subscribe frame that waits its turn is sent after its socket closed, and CCXT awaits nothing of it: the rejection
- * would end the process (docs/ccxt.md#unhandled-rejections). And a socket that waits its turn to be dialled is dialled after its instance
- * closed, and nothing would close it. Agents are set here too, since CCXT reads them while it makes the client.
- */
-const hardenSockets = (
-  ccxt: CcxtExchange,
-  { socketAgents: agents, monotonic }: Pick<InstanceDeps, 'socketAgents' | 'monotonic'>,
-  isClosed: () => boolean,
-): void => {
-  const makeClient = ccxt.client;
-  ccxt.client = function (url) {
-    const agent = agents.forUrl(url);
-    ccxt.agent = agent;
-    ccxt.httpAgent = agent;
-    const client = makeClient.call(ccxt, url);
-    if (client.hardened !== true) {
-      client.hardened = true;
-      timePongs(client, { now: () => ccxt.milliseconds(), monotonic });
-      const send = client.send.bind(client);
-      client.send = (message) => {
-        const sent = send(message);
-        sent.catch(() => undefined);
-        return sent;
-      };
-      const opened = client.onOpen.bind(client);
-      client.onOpen = () => {
-        noteAlive(client, monotonic);
-        opened();
-      };
-      const dial = client.createConnection.bind(client);
-      client.createConnection = () => {
-        if (!isClosed()) dial();
-      };
-    }
-    return client;
-  };
-};
-
-/**
  * Requests wait at the gate alone, right before the socket; CCXT's throttle, which knows no deadline, only tells it the
  * weight. CCXT asks for the cost in `fetch2` and keeps it to itself, so it is asked for here.
  */
@@ -149,6 +112,89 @@ const tellPace = (ccxt: CcxtExchange): void => {
   };
 };
 
+// Answers: what CCXT does with one, redone on one that the transport has already read and parsed.
+
+/**
+ * A bare number of sixteen digits may be one that JSON.parse rounds; then CCXT's slow way decides. Numbers in quotes,
+ * which most are, are passed over by their first character: looking for digits anywhere took longer than the parsing.
+ */
+const MAYBE_UNSAFE_INTEGER = /[:,[\s]-?\d{16}/;
+
+/** Whatever else CCXT's `handleRestResponse` is called with: url, method, request headers and body. */
+type Circumstances = readonly [url: string, ...rest: unknown[]];
+
+interface Verdict {
+  /** null: a good answer. */
+  readonly code: FaultCode | null;
+  readonly thrown?: unknown;
+}
+
+const isVenueResponse = (value: unknown): value is VenueResponse =>
+  typeof value === 'object' && value !== null && 'json' in value && 'body' in value;
+
+const throwIfRefused = (
+  ccxt: CcxtExchange,
+  response: VenueResponse,
+  [url, method, ...request]: Circumstances,
+): void => {
+  const { status, statusText, body, json } = response;
+  // Their usual spelling costs as much as the rest of the check; only refusals have a use for it.
+  const headers = status < 300 ? response.headers : ccxt.getResponseHeaders(response);
+  const handled = ccxt.handleErrors(status, statusText, url, method, headers, body, json, ...request);
+  if (handled === undefined) ccxt.handleHttpStatusCode(status, statusText, url, method, body);
+};
+
+const judge = (
+  { ccxt, quirks }: { readonly ccxt: CcxtExchange; readonly quirks: VenueQuirks },
+  response: VenueResponse,
+  circumstances: Circumstances,
+): Verdict => {
+  try {
+    throwIfRefused(ccxt, response, circumstances);
+  } catch (thrown) {
+    return { code: codeOfRefused(thrown, response, quirks), thrown };
+  }
+  // CCXT takes any status that is not on its list for a success.
+  if (response.status >= 300) return { code: codeOfRefused(undefined, response, quirks) };
+  return { code: isEmptyAnswer(quirks, response.json) ? 'upstream_bad_response' : null };
+};
+
+/** A refusal that says what would be taken instead carries that as its cause. */
+const refusedPage = (code: FaultCode, { body }: VenueResponse, thrown: unknown): unknown => {
+  const refusal = code === 'upstream_error' ? pageRefusalOf(body) : null;
+  return refusal === null ? thrown : new PageRefusedError(refusal, thrown);
+};
+
+/** CCXT walks the whole answer for whole numbers that JSON.parse rounds; most answers have no long run of digits. */
+const jsonFor = (ccxt: CcxtExchange, { body, json }: VenueResponse): unknown =>
+  ccxt.quoteJsonNumbers && MAYBE_UNSAFE_INTEGER.test(body) ? ccxt.parseJson(body) : json;
+
+/**
+ * Replaces CCXT's `handleRestResponse`: each fault keeps the status and headers of its own answer (CCXT's
+ * `last_response_headers` belong to whichever came last), the gate hears of every answer, and nothing is parsed twice.
+ */
+const checkAnswers = (ccxt: CcxtExchange, { exchange, gate, now, monotonic }: InstanceDeps): void => {
+  const quirks = venueQuirks(exchange);
+  ccxt.handleRestResponse = (response, ...circumstances) => {
+    if (!isVenueResponse(response))
+      throw new AppError('internal_error', 'An answer that is not of our transport.');
+    const { code, thrown } = judge({ ccxt, quirks }, response, circumstances);
+    gate.report(exchange, outcomeOf(response, code, now()));
+    if (code === null) {
+      const json = jsonFor(ccxt, response);
+      noteAnswer(json);
+      return Promise.resolve(json);
+    }
+    const coolDownMs = coolDownOf(gate, exchange, monotonic());
+    throw faultOfAnswer(exchange, code, {
+      response,
+      coolDownMs,
+      now: now(),
+      cause: refusedPage(code, response, thrown),
+    });
+  };
+};
+
 /** While the markets are loaded, a list that fails is taken for an empty one. */
 const tolerateFailedLists = (ccxt: CcxtExchange, exchange: ExchangeId): void => {
   const { neededLists, emptyListThrows } = venueQuirks(exchange);
@@ -157,7 +203,7 @@ const tolerateFailedLists = (ccxt: CcxtExchange, exchange: ExchangeId): void => 
     try {
       return await fetch(...args);
     } catch (thrown) {
-      const empty = inPlaceOf(thrown, neededLists?.test(String(args[0])) === true);
+      const empty = substituteFor(thrown, neededLists?.test(String(args[0])) === true);
       if (empty === undefined) throw thrown;
       return empty;
     }
@@ -184,7 +230,7 @@ export const createInstance = (Exchange: CcxtClass, deps: InstanceDeps): Instanc
   if (deps.sandboxUrl !== null) ccxt.urls = toSandboxUrls(ccxt.urls, deps.sandboxUrl);
   let closed = false;
   hardenSockets(ccxt, deps, () => closed);
-  judgeAnswers(ccxt, deps);
+  checkAnswers(ccxt, deps);
   tolerateFailedLists(ccxt, deps.exchange);
   swapMethods(ccxt, deps.exchange);
   correctMarkets(ccxt, deps.exchange);

@@ -1,9 +1,11 @@
 /**
- * A venue's markets as CCXT loads them, made safe: one list of several that fails costs its own markets only, and two
- * markets under one unified symbol are told apart.
+ * A venue's markets as CCXT loads them, made safe: one list of several that fails costs its own markets only, two
+ * markets under one unified symbol are told apart, and what is left is put into the contract's form.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { AppError } from '../../errors.js';
+import type { Market } from '../../schemas/market.js';
+import { senselessAnswer, type Receipt } from '../normalizer.js';
 import { type CcxtExchange, type Table, isMethod, isTable, member } from './ccxt-exchange.js';
 import type { AmbiguousSymbols } from './symbol-search.js';
 
@@ -30,7 +32,7 @@ const OF_ALL_LISTS = new Set<string>([
  * The answer to take in a failed one's place: an empty one, in which CCXT finds no markets. undefined: the load fails.
  * Requests outside of `loadTolerantly` always fail.
  */
-export const inPlaceOf = (thrown: unknown, isNeeded: boolean): unknown => {
+export const substituteFor = (thrown: unknown, isNeeded: boolean): unknown => {
   const load = loads.getStore();
   if (load === undefined || isNeeded || !(thrown instanceof AppError)) return undefined;
   if (OF_ALL_LISTS.has(thrown.code)) return undefined;
@@ -81,7 +83,7 @@ const listedMarkets = (ccxt: CcxtExchange): Table[] => {
  * be asked for and none answers for another; where only one is traded, it keeps the unified symbol. Returns the shared
  * symbols with what their markets are now called.
  */
-export const tellApart = (ccxt: CcxtExchange): AmbiguousSymbols => {
+export const separateSharedSymbols = (ccxt: CcxtExchange): AmbiguousSymbols => {
   const groups = new Map<string, Map<string, Table>>();
   for (const market of listedMarkets(ccxt)) {
     const { symbol } = market;
@@ -113,4 +115,59 @@ export const tellApart = (ccxt: CcxtExchange): AmbiguousSymbols => {
 const replaceById = (ccxt: CcxtExchange, before: Table, after: Table): void => {
   const list: unknown = member(ccxt.markets_by_id, idOf(before));
   if (Array.isArray(list)) list.splice(list.indexOf(before), 1, after);
+};
+
+const isFiniteNumber = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isFinite(value);
+
+/** How CCXT writes steps: DECIMAL_PLACES, SIGNIFICANT_DIGITS and TICK_SIZE of its base/functions/number. */
+const DECIMAL_PLACES = 2;
+const TICK_SIZE = 4;
+
+const stepOf = (precision: unknown, mode: unknown): number | null => {
+  if (!isFiniteNumber(precision)) return null;
+  if (mode === TICK_SIZE) return precision > 0 ? precision : null;
+  return mode === DECIMAL_PLACES && Number.isInteger(precision) ? Number(`1e${-precision}`) : null;
+};
+
+const textOf = (value: unknown): string | null =>
+  typeof value === 'string' && value !== '' && value !== 'undefined' ? value : null;
+
+/** CCXT writes `ETH/undefined:undefined` where a venue leaves a currency out: no request can name such a market. */
+const isNameless = (symbol: string): boolean => /(^|[^\p{L}\p{N}])undefined($|[^\p{L}\p{N}])/u.test(symbol);
+
+/**
+ * CCXT's `markets` as the contract's list, sorted by symbol; `precisionMode` is the instance's. Throws
+ * `upstream_bad_response` where there is none.
+ */
+export const normalizeMarkets = (
+  value: unknown,
+  { exchange }: Receipt,
+  precisionMode?: unknown,
+): Market[] => {
+  const entries = isTable(value) ? Object.values(value) : [];
+  const markets = entries.flatMap((entry): Market[] => {
+    if (!isTable(entry)) return [];
+    const { type, active, precision, contract } = entry;
+    const [symbol, base] = [textOf(entry['symbol']), textOf(entry['base'])];
+    if (symbol === null || base === null || isNameless(symbol)) return [];
+    const steps = isTable(precision) ? precision : {};
+    const size = entry['contractSize'];
+    return [
+      {
+        symbol,
+        id: textOf(entry['id']) ?? symbol,
+        base,
+        quote: textOf(entry['quote']) ?? '',
+        settle: textOf(entry['settle']),
+        type: typeof type === 'string' ? type : 'spot',
+        active: typeof active === 'boolean' ? active : null,
+        price_step: stepOf(steps['price'], precisionMode),
+        amount_step: stepOf(steps['amount'], precisionMode),
+        contract_size: contract === true && isFiniteNumber(size) && size > 0 ? size : null,
+      },
+    ];
+  });
+  if (markets.length === 0) throw senselessAnswer(exchange);
+  return markets.sort((a, b) => (a.symbol < b.symbol ? -1 : Number(a.symbol > b.symbol)));
 };

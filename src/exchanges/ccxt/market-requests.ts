@@ -1,7 +1,6 @@
 /** One request of the contract, asked of a venue through CCXT and answered as finished JSON. */
 import type { ExchangeId, Millis, UnifiedSymbol } from '../../schemas/common.js';
 import type { Candle, Gap, Trade } from '../../schemas/market.js';
-import { hasBookSides } from '../answer-shapes.js';
 import type {
   CallOptions,
   CandleEvidence,
@@ -14,6 +13,7 @@ import {
   type Receipt,
   type TickerFigures,
   begunCandles,
+  hasBookSides,
   normalizeCandles,
   normalizeOrderBook,
   normalizeTicker,

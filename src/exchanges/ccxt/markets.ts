@@ -49,7 +49,7 @@ export interface LoadedMarkets {
   readonly missing: AppError | null;
 }
 
-export interface MarketBookDeps {
+export interface VenueMarketsDeps {
   readonly exchange: ExchangeId;
   /** Asks the venue. */
   readonly load: () => Promise<MarketLists>;
@@ -62,8 +62,8 @@ export interface MarketBookDeps {
   readonly onOutcome: (error: AppError | null) => void;
 }
 
-export class MarketBook {
-  readonly #deps: MarketBookDeps;
+export class VenueMarkets {
+  readonly #deps: VenueMarketsDeps;
   /** However many attempts fail in a row, the log is told once. */
   readonly #outage: Outage;
   #loaded: LoadedMarkets | undefined;
@@ -75,7 +75,7 @@ export class MarketBook {
   #refreshing = false;
   #closed = false;
 
-  constructor(deps: MarketBookDeps) {
+  constructor(deps: VenueMarketsDeps) {
     this.#deps = deps;
     const { log, monotonic } = deps;
     const [warning, recovery] = ['could not load markets', 'markets are loaded again'];

@@ -1,26 +1,25 @@
 /** Everything that one venue needs in the thread that asks it: its CCXT instances, markets, clock and answers. */
 import { AppError, type ErrorCode } from '../../errors.js';
 import type { ExchangeOptions } from '../../config/config.js';
-import { MARKET_KINDS, type Capabilities, type MarketKind } from '../../schemas/market.js';
-import { CHANNELS } from '../../schemas/stream.js';
+import type { MarketKind } from '../../schemas/market.js';
 import type { ExchangeId, Millis, UnifiedSymbol } from '../../schemas/common.js';
-import { parseInterval, sortIntervals, type Interval } from '../../lib/intervals.js';
+import { parseInterval, type Interval } from '../../lib/intervals.js';
 import type { Log } from '../../log/log.js';
 import { createOutage, type Outage } from '../../log/outage.js';
-import { normalizeMarkets } from '../normalizer.js';
 import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
 import type { CallOptions, ExchangeDescription, VenueError } from '../exchange-client.js';
 import type { CcxtClass, CcxtExchange } from './ccxt-exchange.js';
-import type { SocketAgents } from './http/dispatcher.js';
-import { PageMemory, candleTraitsOf } from './candle-pages.js';
+import type { SocketAgents } from './feeds/connections.js';
+import { PageMemory } from './candle-pages.js';
+import { describeExchange, hasMethod } from './capabilities.js';
 import { faultOfCcxt } from './faults.js';
 import { whyUnresolved } from './symbol-search.js';
 import { createInstance, type Instance } from './instance.js';
 import { coolDownError } from '../rate-limit/cool-down.js';
-import { loadTolerantly, tellApart } from './market-lists.js';
-import { MarketBook, RETRY_PARTIAL_MS, type LoadedMarkets, type MarketLists } from './markets.js';
-import type { Transport, VenueClock } from './http/transport.js';
-import { bookIntegrity } from '../venues/book-integrity.js';
+import { loadTolerantly, normalizeMarkets, separateSharedSymbols } from './market-lists.js';
+import { VenueMarkets, RETRY_PARTIAL_MS, type LoadedMarkets, type MarketLists } from './markets.js';
+import type { Transport } from './http/transport.js';
+import type { VenueClock } from '../../lib/venue-clock.js';
 import { venueQuirks, type VenueQuirks } from '../venues/venue-quirks.js';
 
 export interface VenueDeps {
@@ -40,21 +39,6 @@ export interface VenueDeps {
   readonly random: () => number;
 }
 
-const METHODS = {
-  ticker: { fetch: 'fetchTicker', watch: 'watchTicker' },
-  ohlcv: { fetch: 'fetchOHLCV', watch: 'watchOHLCV' },
-  orderbook: { fetch: 'fetchOrderBook', watch: 'watchOrderBook' },
-  trades: { fetch: 'fetchTrades', watch: 'watchTrades' },
-} as const satisfies Record<MarketKind, { fetch: string; watch: string }>;
-
-/** CCXT's `emulated` means made of other calls of the venue: a ticker of all tickers is still its own. */
-const EMULATION_ALLOWED = new Set<string>([METHODS.ticker.fetch]);
-
-const can = ({ has }: CcxtExchange, method: string): boolean => {
-  if (!Object.hasOwn(has, method)) return false;
-  return has[method] === true || (has[method] === 'emulated' && EMULATION_ALLOWED.has(method));
-};
-
 /** Said by this server, not by the venue. */
 const OWN_REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'upstream_budget_exhausted',
@@ -72,7 +56,7 @@ export interface ReadyVenue {
 
 export class Venue {
   readonly #deps: VenueDeps;
-  readonly markets: MarketBook;
+  readonly markets: VenueMarkets;
   /** What its pages of candles have shown themselves to be. */
   readonly pages = new PageMemory();
   /** Made for its tables; taken by the first load of markets. */
@@ -93,7 +77,7 @@ export class Venue {
       warning: 'an exchange fails',
       recovery: 'the exchange answers again',
     });
-    this.markets = new MarketBook({
+    this.markets = new VenueMarkets({
       exchange,
       now,
       monotonic,
@@ -175,7 +159,7 @@ export class Venue {
     try {
       const { ccxt } = instance;
       const missing = await loadTolerantly(ccxt);
-      const ambiguous = tellApart(ccxt);
+      const ambiguous = separateSharedSymbols(ccxt);
       const list = normalizeMarkets(ccxt.markets, { exchange, now: now() }, ccxt.precisionMode);
       this.#rest = instance;
       this.#streams?.ccxt.setMarketsFromExchange(instance.ccxt);
@@ -190,44 +174,16 @@ export class Venue {
     return venueQuirks(this.exchange, { features, contract: symbol.includes(':') });
   }
 
-  /** Capabilities and intervals from CCXT's tables; makes no request. */
+  /** Makes no request. */
   async describe(): Promise<ExchangeDescription> {
     const { ccxt } = await this.#tables();
-    const offered = (kind: MarketKind): boolean => can(ccxt, METHODS[kind].fetch);
-    const watchable = CHANNELS.filter((channel) => can(ccxt, METHODS[channel].watch));
-    const stream = watchable.includes('ticker') ? 'websocket' : offered('ticker') ? 'polling' : null;
-    const [ticker, ohlcv, orderbook, trades] = MARKET_KINDS.map(offered);
-    // Some have candles in their feeds only.
-    const hasCandles = ohlcv === true || watchable.includes('ohlcv');
-    const capabilities: Capabilities = {
-      ticker: ticker === true,
-      ohlcv: ohlcv === true,
-      orderbook: orderbook === true,
-      trades: trades === true,
-      stream,
-    };
-    return {
-      exchange: this.exchange,
-      name: typeof ccxt.name === 'string' ? ccxt.name : this.exchange,
-      capabilities,
-      watchable,
-      bookIntegrity: watchable.includes('orderbook')
-        ? bookIntegrity(this.exchange)
-        : capabilities.orderbook
-          ? 'snapshot'
-          : null,
-      intervals: hasCandles ? sortIntervals(Object.keys(ccxt.timeframes ?? {})) : [],
-      candles: {
-        spot: candleTraitsOf(venueQuirks(this.exchange, { features: ccxt.features, contract: false })),
-        contract: candleTraitsOf(venueQuirks(this.exchange, { features: ccxt.features, contract: true })),
-      },
-    };
+    return describeExchange(this.exchange, ccxt);
   }
 
   /** Throws `not_supported_by_exchange` without asking the venue for anything. */
   async requireMethod(kind: MarketKind, via: 'fetch' | 'watch'): Promise<void> {
     const { ccxt } = await this.#tables();
-    if (can(ccxt, METHODS[kind][via])) return;
+    if (hasMethod(ccxt, kind, via)) return;
     throw new AppError('not_supported_by_exchange', `${this.exchange} offers no ${kind} data this way.`);
   }
 

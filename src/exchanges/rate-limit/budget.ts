@@ -73,7 +73,7 @@ class RollingWindow {
 
   /**
    * The instant at which the `position`-th further request (1: the next one) may leave, so that no window ever holds
-   * more than `limit` of them; `now` or earlier where there is room.
+   * more than `limit` of them; `now` or earlier where a slot is free.
    */
   slotAt(position: number, limit: number, { now, of }: { now: Millis; of: 'requests' | 'polls' }): Millis {
     // A place beyond the limit is taken by a request that has yet to leave, one whole window before.
@@ -131,7 +131,7 @@ export class VenueBudget {
     this.#window.add(now, lane.countsAsPoll);
   }
 
-  /** Whether the reserve has room beside so many requests that are to leave out of it. */
+  /** Whether the reserve has a slot free besides those of so many requests that are to leave out of it. */
   hasReserve(now: Millis, claimed: number): boolean {
     return this.#reserve.used(now) + claimed < this.#reserveLimit;
   }
@@ -140,7 +140,7 @@ export class VenueBudget {
     this.#reserve.add(now, false);
   }
 
-  /** When a request with so many before it may leave; `now` or earlier where there is room. */
+  /** When a request with so many before it may leave; `now` or earlier where a slot is free. */
   slotAt(lane: Lane, now: Millis, { all, sameLane }: Omit<Ahead, 'paceMs'>): Millis {
     const any = this.#window.slotAt(all + 1, this.#budget.requests, { now, of: 'requests' });
     if (lane.share === 1) return any;

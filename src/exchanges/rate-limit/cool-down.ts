@@ -1,10 +1,10 @@
-/** How long one venue is left alone: its cool-down after a refusal, and the brake before one. */
+/** How long requests to a venue wait: the cool-down after a refusal, and the wait where the venue's own counter is nearly full. */
 import type { Log } from '../../log/log.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { VenueError } from '../exchange-client.js';
 import { USED_WEIGHTS } from '../venues/used-weights.js';
 import type { Lane } from './budget.js';
-import { parseRetryAfter } from './told-wait.js';
+import { parseRetryAfter } from './retry-after.js';
 import type { GateState, UpstreamOutcome } from './upstream-gate.js';
 
 /** After a 429 (or the same said in a body) without a word on how long. */
@@ -37,25 +37,25 @@ const coolDownMs = (refusal: {
 };
 
 /** Fractions of the limit from which polls, then all requests, wait for the venue's next window. */
-const POLL_BRAKE = 0.7;
-const BRAKE = 0.9;
+const POLLS_WAIT_FROM = 0.7;
+const ALL_WAIT_FROM = 0.9;
 /** Our clock and the venue's may disagree about where a window starts. */
 const CLOCK_MARGIN_MS = 500;
 
 /** Until when requests wait because the venue's own counter is nearly full; null where it is not. */
-const brakeFor = (
+const waitNearLimit = (
   exchange: ExchangeId,
   headers: Readonly<Record<string, string>>,
   wall: Millis,
 ): { readonly polls: Millis; readonly callers: Millis | null } | null => {
   const rule = USED_WEIGHTS.get(exchange);
   const used = Number(rule === undefined ? NaN : headers[rule.header]);
-  if (rule === undefined || !(used >= rule.limit * POLL_BRAKE)) return null;
+  if (rule === undefined || !(used >= rule.limit * POLLS_WAIT_FROM)) return null;
   const next = (Math.floor(wall / rule.windowMs) + 1) * rule.windowMs + CLOCK_MARGIN_MS;
-  return { polls: next, callers: used >= rule.limit * BRAKE ? next : null };
+  return { polls: next, callers: used >= rule.limit * ALL_WAIT_FROM ? next : null };
 };
 
-type RestraintState = Pick<
+type LimitsState = Pick<
   GateState,
   | 'coolDownUntil'
   | 'coolDownSince'
@@ -63,7 +63,7 @@ type RestraintState = Pick<
   | 'coolDownReason'
   | 'strikes'
   | 'struckUntil'
-  | 'brakeUntil'
+  | 'nearLimitUntil'
 >;
 
 /** One instant on both clocks. */
@@ -74,28 +74,28 @@ interface At {
 }
 
 /** What an answer changed. */
-export interface Heard {
+export interface Changes {
   readonly coolDown: boolean;
-  readonly brake: boolean;
+  readonly nearLimit: boolean;
 }
 
-export class VenueRestraint {
+export class VenueLimits {
   readonly #exchange: ExchangeId;
   #coolDownUntil: Millis;
   #coolDownSince: Millis;
   #coolDownStatus: number | null;
   #coolDownReason: string | null;
   #strikes: number;
-  #brakeUntil: { callers: Millis; polls: Millis };
+  #nearLimitUntil: { callers: Millis; polls: Millis };
 
-  constructor(exchange: ExchangeId, restored: RestraintState | undefined) {
+  constructor(exchange: ExchangeId, restored: LimitsState | undefined) {
     this.#exchange = exchange;
     this.#coolDownUntil = restored?.struckUntil ?? 0;
     this.#coolDownSince = restored?.coolDownSince ?? 0;
     this.#coolDownStatus = restored?.coolDownStatus ?? null;
     this.#coolDownReason = restored?.coolDownReason ?? null;
     this.#strikes = restored?.strikes ?? 0;
-    this.#brakeUntil = { callers: 0, polls: 0, ...restored?.brakeUntil };
+    this.#nearLimitUntil = { callers: 0, polls: 0, ...restored?.nearLimitUntil };
   }
 
   /** Until when not one request may leave; a time in the past means no cool-down. */
@@ -113,25 +113,25 @@ export class VenueRestraint {
   }
 
   /** Until when requests of this lane wait; a time in the past means no wait. */
-  brakeUntil({ share }: Lane): Millis {
-    return this.#brakeUntil[share < 1 ? 'polls' : 'callers'];
+  nearLimitUntil({ share }: Lane): Millis {
+    return this.#nearLimitUntil[share < 1 ? 'polls' : 'callers'];
   }
 
-  hear({ status, headers, bodyThrottled, toldWaitMs, reason }: UpstreamOutcome, at: At): Heard {
+  observe({ status, headers, bodyThrottled, retryAfterMs, reason }: UpstreamOutcome, at: At): Changes {
     const { now, wall } = at;
-    const brake = brakeFor(this.#exchange, headers, wall);
-    if (brake !== null) {
-      this.#brakeUntil.polls = Math.max(this.#brakeUntil.polls, brake.polls - wall + now);
-      if (brake.callers !== null)
-        this.#brakeUntil.callers = Math.max(this.#brakeUntil.callers, brake.callers - wall + now);
+    const nearLimit = waitNearLimit(this.#exchange, headers, wall);
+    if (nearLimit !== null) {
+      this.#nearLimitUntil.polls = Math.max(this.#nearLimitUntil.polls, nearLimit.polls - wall + now);
+      if (nearLimit.callers !== null)
+        this.#nearLimitUntil.callers = Math.max(this.#nearLimitUntil.callers, nearLimit.callers - wall + now);
     }
     const refused = status === 418 || status === 429 || bodyThrottled;
     if (refused)
-      this.#coolDown({ status, reason, toldWaitMs: toldWaitMs ?? parseRetryAfter(headers, wall), at });
-    return { coolDown: refused, brake: brake !== null };
+      this.#coolDown({ status, reason, retryAfterMs: retryAfterMs ?? parseRetryAfter(headers, wall), at });
+    return { coolDown: refused, nearLimit: nearLimit !== null };
   }
 
-  state(now: Millis): RestraintState {
+  state(now: Millis): LimitsState {
     const cooling = now < this.#coolDownUntil;
     return {
       coolDownUntil: cooling ? this.#coolDownUntil : null,
@@ -140,7 +140,7 @@ export class VenueRestraint {
       coolDownReason: cooling ? this.#coolDownReason : null,
       strikes: this.#strikes,
       struckUntil: this.#coolDownUntil,
-      brakeUntil: { ...this.#brakeUntil },
+      nearLimitUntil: { ...this.#nearLimitUntil },
     };
   }
 
@@ -148,12 +148,12 @@ export class VenueRestraint {
   #coolDown({
     status,
     reason,
-    toldWaitMs,
+    retryAfterMs,
     at: { now, wall },
   }: {
     readonly status: number | null;
     readonly reason: string | undefined;
-    readonly toldWaitMs: Millis | null;
+    readonly retryAfterMs: Millis | null;
     readonly at: At;
   }): void {
     if (now >= this.#coolDownUntil) {
@@ -162,7 +162,7 @@ export class VenueRestraint {
       this.#coolDownSince = wall;
     }
     const length = coolDownMs({
-      retryAfterMs: toldWaitMs,
+      retryAfterMs: retryAfterMs,
       status,
       strikes: this.#strikes - 1,
     });
@@ -195,7 +195,7 @@ export interface CoolDownLogOptions {
   readonly stateOf: (exchange: ExchangeId) => CoolDown;
 }
 
-/** Tells operators of cool-downs: one line when one begins ("until …"), one when it is over. */
+/** Logs cool-downs: one line when one begins ("until …"), one when it is over. */
 export class CoolDownLog {
   readonly #options: CoolDownLogOptions;
   /** Cool-downs that have been told of; bounded by the enabled exchanges. */

@@ -1,11 +1,11 @@
 /**
  * One venue's gate: a single queue in front of its cool-down, this server's budget and CCXT's pace. The decision is a
- * function of these and of the lane (budget.ts); who waits is in waiting-line.ts.
+ * function of these and of the lane (budget.ts); who waits is in request-queue.ts.
  */
 import type { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { LANES, VenueBudget, VenuePace, type Ahead, type Lane } from './budget.js';
-import { VenueRestraint } from './cool-down.js';
+import { VenueLimits } from './cool-down.js';
 import {
   budgetExhausted,
   givenUpWaiting,
@@ -20,10 +20,7 @@ import {
   type UpstreamGateOptions,
   type UpstreamOutcome,
 } from './upstream-gate.js';
-import { WaitingLine, type Newcomer, type Place, type Waiter } from './waiting-line.js';
-
-/** Requests of one venue that may wait or have a slot booked; more are refused at once. */
-export const MAX_WAITING = 1000;
+import { MAX_WAITING, RequestQueue, type Candidate, type Place, type Waiter } from './request-queue.js';
 
 interface ExchangeGateOptions {
   readonly exchange: ExchangeId;
@@ -35,7 +32,7 @@ interface ExchangeGateOptions {
 }
 
 /** A request that asks to leave. */
-interface Asking extends Newcomer {
+interface Asking extends Candidate {
   readonly pace: Pace | undefined;
 }
 
@@ -53,8 +50,8 @@ class ExchangeGate {
   readonly #onChange: (state: GateState) => void;
   readonly #budget: VenueBudget;
   readonly #pace: VenuePace;
-  readonly #restraint: VenueRestraint;
-  readonly #line = new WaitingLine();
+  readonly #limits: VenueLimits;
+  readonly #queue = new RequestQueue();
   readonly #booked = new WeakMap<Booking, Place>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -65,7 +62,7 @@ class ExchangeGate {
     this.#onChange = onChange;
     this.#budget = new VenueBudget(budget, restored);
     this.#pace = new VenuePace(now());
-    this.#restraint = new VenueRestraint(exchange, restored);
+    this.#limits = new VenueLimits(exchange, restored);
   }
 
   async admit({ kind, priority, deadline, signal, client = '', booking, pace }: AdmitRequest): Promise<void> {
@@ -78,21 +75,28 @@ class ExchangeGate {
     const asking = { lane, client, reserved: this.#hasReserve(kind, now), pace };
     const refusal = this.#refusal(asking, deadline, booked);
     if (refusal !== null) throw refusal;
-    if (this.#leavesAt(asking, now, this.#line.before(asking, booked)) <= now) {
+    if (this.#leavesAt(asking, now, this.#queue.before(asking, booked)) <= now) {
       this.#leave(asking, now);
       if (booked !== undefined) {
-        this.#line.left(booked);
-        this.#line.done(booked);
+        this.#queue.left(booked);
+        this.#queue.done(booked);
       }
       return;
     }
-    const place = booked ?? { lane, client, reserved: asking.reserved, deadline, owed: 1, waiters: [] };
+    const place = booked ?? {
+      lane,
+      client,
+      reserved: asking.reserved,
+      deadline,
+      outstanding: 1,
+      waiters: [],
+    };
     if (booked === undefined) {
-      this.#makeRoom(place);
+      this.#displace(place);
       // A request that costs more of the venue's pace puts its client further back.
-      this.#line.join(place, pace === undefined || pace.weight === 0 ? 1 : pace.weight);
+      this.#queue.join(place, pace === undefined || pace.weight === 0 ? 1 : pace.weight);
     }
-    const wait = this.#line.wait(place, pace, signal, (aborted, settle) => {
+    const wait = this.#queue.wait(place, pace, signal, (aborted, settle) => {
       settle(givenUpWaiting(this.#exchange, aborted));
       this.#release();
     });
@@ -106,18 +110,18 @@ class ExchangeGate {
     const lane = LANES[priority];
     const most = this.#budget.most(lane, deadline - now);
     if (requests > most) return { most };
-    if (now < this.#restraint.coolDownUntil) throw this.#rateLimited(this.#restraint.coolDownUntil - now);
-    const newcomer = { lane, client, reserved: false };
-    const { all, sameLane } = this.#line.before(newcomer);
+    if (now < this.#limits.coolDownUntil) throw this.#rateLimited(this.#limits.coolDownUntil - now);
+    const candidate = { lane, client, reserved: false };
+    const { all, sameLane } = this.#queue.before(candidate);
     const last = { all: all + requests - 1, sameLane: sameLane + requests - 1, paceMs: 0 };
-    const lastSlot = this.#slotAt(newcomer, now, last);
-    const full = this.#line.owed + requests > MAX_WAITING;
+    const lastSlot = this.#slotAt(candidate, now, last);
+    const full = this.#queue.outstanding + requests > MAX_WAITING;
     if (lastSlot > now && (lastSlot > deadline || full)) throw this.#noSlotBefore(lastSlot, lane);
-    const place: Place = { ...newcomer, deadline, owed: requests, waiters: [] };
-    this.#line.join(place, requests);
+    const place: Place = { ...candidate, deadline, outstanding: requests, waiters: [] };
+    this.#queue.join(place, requests);
     const booking: Booking = {
       release: () => {
-        this.#line.close(place);
+        this.#queue.close(place);
         this.#release();
       },
     };
@@ -127,28 +131,28 @@ class ExchangeGate {
 
   report(outcome: UpstreamOutcome): void {
     const now = this.#now();
-    const { coolDown, brake } = this.#restraint.hear(outcome, { now, wall: this.#wall() });
+    const { coolDown, nearLimit } = this.#limits.observe(outcome, { now, wall: this.#wall() });
     if (coolDown) {
-      const refusal = this.#rateLimited(this.#restraint.coolDownUntil - now);
-      for (const place of this.#line.places) this.#line.refuse(place, refusal);
+      const refusal = this.#rateLimited(this.#limits.coolDownUntil - now);
+      for (const place of this.#queue.places) this.#queue.refuse(place, refusal);
       this.#schedule();
     }
-    if (brake || coolDown) this.#onChange(this.state());
+    if (nearLimit || coolDown) this.#onChange(this.state());
   }
 
   state(): GateState {
     const now = this.#now();
     return {
       exchange: this.#exchange,
-      waiting: this.#line.waiting,
-      ...this.#restraint.state(now),
+      waiting: this.#queue.waiting,
+      ...this.#limits.state(now),
       ...this.#budget.state(now),
     };
   }
 
   close(): void {
     const refusal = budgetExhausted(this.#exchange, 0);
-    for (const place of this.#line.places) this.#line.refuse(place, refusal);
+    for (const place of this.#queue.places) this.#queue.refuse(place, refusal);
     this.#schedule();
   }
 
@@ -156,51 +160,45 @@ class ExchangeGate {
   #refusal(asking: Asking, deadline: Millis, booked: Place | undefined): AppError | null {
     const now = this.#now();
     const { lane } = asking;
-    if (now < this.#restraint.coolDownUntil) return this.#rateLimited(this.#restraint.coolDownUntil - now);
-    const ahead = this.#line.before(asking, booked);
+    if (now < this.#limits.coolDownUntil) return this.#rateLimited(this.#limits.coolDownUntil - now);
+    const ahead = this.#queue.before(asking, booked);
     const at = this.#leavesAt(asking, now, ahead);
     if (at <= now) return null;
     const slot = this.#slotAt(asking, now, ahead);
     const inTime = at <= deadline && (lane.waitsForSlot || slot <= now);
-    if (inTime && (booked !== undefined || !this.#isFull(asking))) return null;
+    if (inTime && (booked !== undefined || this.#queue.takes(asking))) return null;
     return this.#noSlotBefore(at, lane, slot <= now);
   }
 
   #hasReserve(kind: AdmitRequest['kind'], now: Millis): boolean {
-    if (kind !== 'markets' || now < this.#restraint.brakeUntil(LANES.caller)) return false;
-    return this.#budget.hasReserve(now, this.#line.reserved);
+    if (kind !== 'markets' || now < this.#limits.nearLimitUntil(LANES.caller)) return false;
+    return this.#budget.hasReserve(now, this.#queue.reserved);
   }
 
-  /** Where a request of a booking stands; undefined where it has none, or has used it up: it is a newcomer then. */
+  /** Where a request of a booking stands; undefined where it has none, or has used it up: it is a candidate then. */
   #placeOf(booking: Booking | undefined): Place | undefined {
     const place = booking === undefined ? undefined : this.#booked.get(booking);
-    return place !== undefined && place.owed > place.waiters.length ? place : undefined;
+    return place !== undefined && place.outstanding > place.waiters.length ? place : undefined;
   }
 
-  /** Full for a newcomer, where no client has more places than its own would. */
-  #isFull(newcomer: Newcomer): boolean {
-    return this.#line.owed >= MAX_WAITING && this.#line.displacedBy(newcomer) === undefined;
-  }
-
-  #makeRoom(newcomer: Newcomer): void {
-    if (this.#line.owed < MAX_WAITING) return;
-    const displaced = this.#line.displacedBy(newcomer);
+  #displace(candidate: Candidate): void {
+    const displaced = this.#queue.displacedBy(candidate);
     if (displaced === undefined) return;
     const now = this.#now();
-    const at = this.#slotAt(displaced, now, this.#line.before(displaced));
-    this.#line.refuse(displaced, budgetExhausted(this.#exchange, at - now));
+    const at = this.#slotAt(displaced, now, this.#queue.before(displaced));
+    this.#queue.refuse(displaced, budgetExhausted(this.#exchange, at - now));
   }
 
-  /** By the budget and the brake: when a request with so many before it may leave. */
-  #slotAt({ lane, reserved }: Omit<Newcomer, 'client'>, now: Millis, ahead: Ahead): Millis {
+  /** By the budget, and the wait near the venue's limit: when a request with so many before it may leave. */
+  #slotAt({ lane, reserved }: Omit<Candidate, 'client'>, now: Millis, ahead: Ahead): Millis {
     const slot = reserved ? now : this.#budget.slotAt(lane, now, ahead);
-    return Math.max(slot, this.#restraint.brakeUntil(reserved ? LANES.caller : lane));
+    return Math.max(slot, this.#limits.nearLimitUntil(reserved ? LANES.caller : lane));
   }
 
   /** By the venue's pace too. A request out of the reserve does not wait behind those that wait for a slot. */
-  #leavesAt({ pace, ...newcomer }: Omit<Asking, 'client'>, now: Millis, ahead: Ahead): Millis {
-    const paceMs = newcomer.reserved ? 0 : ahead.paceMs;
-    return Math.max(this.#slotAt(newcomer, now, ahead), this.#pace.freeAt(now, pace, paceMs));
+  #leavesAt({ pace, ...candidate }: Omit<Asking, 'client'>, now: Millis, ahead: Ahead): Millis {
+    const paceMs = candidate.reserved ? 0 : ahead.paceMs;
+    return Math.max(this.#slotAt(candidate, now, ahead), this.#pace.freeAt(now, pace, paceMs));
   }
 
   #leave({ lane, reserved, pace }: Omit<Asking, 'client'>, now: Millis): void {
@@ -209,15 +207,15 @@ class ExchangeGate {
     else this.#budget.take(now, lane);
   }
 
-  /** Lets go what may leave, refuses what has run out of time, and sleeps until the next such moment. */
+  /** Lets what may leave go, refuses what has run out of time, and sets the timer for the next such moment. */
   #release(): void {
     const now = this.#now();
-    for (const { place, ahead } of this.#line.standing(
+    for (const { place, ahead } of this.#queue.positions(
       ({ deadline, lane }) => deadline < now || !lane.waitsForSlot,
     )) {
       const slot = this.#slotAt(place, now, ahead);
-      if (place.deadline < now) this.#line.refuse(place, budgetExhausted(this.#exchange, slot - now));
-      else if (slot > now) this.#line.refuse(place, this.#noSlotBefore(slot, place.lane));
+      if (place.deadline < now) this.#queue.refuse(place, budgetExhausted(this.#exchange, slot - now));
+      else if (slot > now) this.#queue.refuse(place, this.#noSlotBefore(slot, place.lane));
     }
     for (let next = this.#next(now); next !== undefined && next.at <= now; next = this.#next(now)) {
       this.#leave({ ...next.place, pace: next.waiter.pace }, now);
@@ -239,7 +237,7 @@ class ExchangeGate {
       seen.add(sort);
       return true;
     };
-    for (const { place, ahead } of this.#line.standing(isFirst)) {
+    for (const { place, ahead } of this.#queue.positions(isFirst)) {
       const [waiter] = place.waiters;
       if (waiter === undefined) continue;
       const at = Math.max(this.#slotAt(place, now, ahead), this.#pace.freeAt(now, waiter.pace, 0));
@@ -256,7 +254,7 @@ class ExchangeGate {
     const next = this.#next(now);
     if (next === undefined) return;
     let wakeAt = next.at;
-    for (const { deadline, waiters } of this.#line.places)
+    for (const { deadline, waiters } of this.#queue.places)
       if (waiters.length > 0) wakeAt = Math.min(wakeAt, deadline + 1);
     this.#timer = setTimeout(() => this.#release(), Math.max(1, Math.ceil(wakeAt - now)));
     this.#timer.unref();
@@ -264,12 +262,12 @@ class ExchangeGate {
 
   #noSlotBefore(at: Millis, lane: Lane, paced = false): AppError {
     const now = this.#now();
-    const braked = now < this.#restraint.brakeUntil(lane);
-    return braked ? this.#rateLimited(at - now) : budgetExhausted(this.#exchange, at - now, paced);
+    const isNearLimit = now < this.#limits.nearLimitUntil(lane);
+    return isNearLimit ? this.#rateLimited(at - now) : budgetExhausted(this.#exchange, at - now, paced);
   }
 
   #rateLimited(retryAfterMs: Millis): AppError {
-    const { coolDownStatus: status, coolDownReason: reason } = this.#restraint;
+    const { coolDownStatus: status, coolDownReason: reason } = this.#limits;
     return rateLimited(this.#exchange, { retryAfterMs, status, reason });
   }
 }

@@ -47,9 +47,9 @@ export interface Booking {
   release(): void;
 }
 
-/** The whole budget has no room for so many requests before the deadline, even if there are no others. */
+/** The whole budget does not allow so many requests before the deadline, even if there are no others. */
 export interface BeyondBudget {
-  /** How many it has room for. */
+  /** How many it allows. */
   readonly most: number;
 }
 
@@ -60,7 +60,7 @@ export interface UpstreamOutcome {
   /** The body says "too many requests", whatever the status. */
   readonly bodyThrottled: boolean;
   /** How long a refusal asks to be left alone, in a header or in its text; null where it says nothing. */
-  readonly toldWaitMs?: Millis | null | undefined;
+  readonly retryAfterMs?: Millis | null | undefined;
   /** The venue's words, for operators; kept where they start a cool-down. */
   readonly reason?: string | undefined;
 }
@@ -80,7 +80,7 @@ export interface GateState {
   readonly strikes: number;
   readonly struckUntil: Millis;
   /** Requests wait until then because the venue's own counter is nearly full; 0 is in the past. */
-  readonly brakeUntil: { readonly callers: Millis; readonly polls: Millis };
+  readonly nearLimitUntil: { readonly callers: Millis; readonly polls: Millis };
   readonly budget: { readonly limit: number; readonly remaining: number; readonly windowMs: Millis };
   readonly waiting: number;
   readonly used: readonly WindowEntry[];
@@ -119,7 +119,7 @@ export interface UpstreamGateOptions {
   readonly now: () => Millis;
   /** For what venues tell in times of day; default `now`. */
   readonly wall?: (() => Millis) | undefined;
-  /** At once when a cool-down or a brake starts or is extended. */
+  /** At once when a cool-down, or a wait because the venue's limit is near, starts or is extended. */
   readonly onChange?: ((state: GateState) => void) | undefined;
   readonly restored?: readonly GateState[] | undefined;
 }
@@ -145,7 +145,7 @@ export const rateLimited = (
     },
   );
 
-/** `paced`: the budget has room, and the venue's pace has none. */
+/** `paced`: the budget has a slot, but the venue's pace allows no request yet. */
 export const budgetExhausted = (exchange: ExchangeId, retryAfterMs: Millis, paced = false): AppError => {
   const message = paced
     ? `Too many requests to ${exchange} wait for their turn.`

@@ -29,7 +29,7 @@ const isVenueFailure = (error: AppError): boolean =>
   FAILURES.has(error.code) && error.upstream !== undefined && !error.confined;
 
 /** Returned by `enter`: how the call ended. Exactly one of them is to be called, once. */
-interface Passage {
+interface Permit {
   succeeded(now: Millis): void;
   failed(now: Millis, error: AppError): void;
   /** It ended without a word about the venue's condition. */
@@ -64,8 +64,8 @@ class Circuit {
     return this.#lastFailure;
   }
 
-  /** A passage for one call, or the wait (≥ 1 ms) after which there may be one. */
-  enter(now: Millis): Passage | Millis {
+  /** A permit for one call, or the wait (≥ 1 ms) after which there may be one. */
+  enter(now: Millis): Permit | Millis {
     if (this.#state === 'open' && now >= this.#openUntil) this.#to('half_open', now);
     if (this.#state === 'open') return this.#openUntil - now;
     if (this.#state === 'half_open') {
@@ -155,12 +155,12 @@ export const withCircuitBreaker = (
     call: () => Promise<T>,
   ): Promise<T> => {
     const circuit = circuitOf(exchange);
-    const passage = circuit.enter(monotonic());
-    if (typeof passage === 'number') throw refusal(exchange, circuit.lastFailure, passage);
+    const permit = circuit.enter(monotonic());
+    if (typeof permit === 'number') throw refusal(exchange, circuit.lastFailure, permit);
     const before = circuit.state;
     try {
       const answer = await call();
-      passage.succeeded(monotonic());
+      permit.succeeded(monotonic());
       if (before !== 'closed') log.info({ exchange }, 'circuit closed: the exchange answers again');
       return answer;
     } catch (thrown) {
@@ -168,13 +168,13 @@ export const withCircuitBreaker = (
       // A caller who left in the middle is no fault of the venue.
       if (isVenueFailure(error) && signal?.aborted !== true) {
         const was = circuit.state;
-        passage.failed(monotonic(), error);
+        permit.failed(monotonic(), error);
         if (was !== 'open' && circuit.state === 'open')
           log.warn(
             { exchange, code: error.code, cause: error.diagnosis },
             'circuit opened: the exchange keeps failing',
           );
-      } else passage.undecided(monotonic());
+      } else permit.undecided(monotonic());
       throw error;
     }
   };

@@ -32,7 +32,7 @@ import { xt } from './books/xt.js';
 
 /** Each message is a whole book. */
 const WHOLE: VenueBooks = { kind: 'snapshot', record: null };
-/** Nothing is sent that could be checked, or it has not been looked into. */
+/** Nothing is sent that could be checked, or the venue's messages have not been examined. */
 const UNCHECKED: VenueBooks = { kind: 'crosscheck', record: null };
 
 const VENUES: ReadonlyMap<ExchangeId, VenueBooks> = new Map<ExchangeId, VenueBooks>([

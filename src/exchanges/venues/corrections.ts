@@ -1,6 +1,6 @@
 /**
  * Where CCXT's parsers say something else than the venue's own answer: applied to CCXT's results before the normalizer
- * looks at them. Each entry names the venue's documentation of the member it reads.
+ * checks them. Each entry names the venue's documentation of the member it reads.
  */
 import type { ExchangeId } from '../../schemas/common.js';
 import { type Table, isTable, member } from '../ccxt/ccxt-exchange.js';

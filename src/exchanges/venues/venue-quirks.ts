@@ -38,7 +38,7 @@ export interface VenueQuirks extends CallSizes, RefusalWords {
   readonly construct: Readonly<Record<string, unknown>>;
 }
 
-/** For venues that have not been looked into: what almost all of them take. CCXT's `features` refine the page size. */
+/** For venues that have not been examined: what almost all of them take. CCXT's `features` refine the page size. */
 const CAUTIOUS: VenueQuirks = {
   ...CAUTIOUS_SIZES,
   candlePage: 100,
@@ -194,7 +194,7 @@ export const venueQuirks = (
 };
 
 /** Whether an answer that CCXT took is empty where this venue's answers never are. */
-export const isHollow = ({ answerIn }: VenueQuirks, json: unknown): boolean => {
+export const isEmptyAnswer = ({ answerIn }: VenueQuirks, json: unknown): boolean => {
   if (answerIn === null) return false;
   const held = member(json, answerIn);
   return typeof held !== 'object' || held === null || Object.keys(held).length === 0;

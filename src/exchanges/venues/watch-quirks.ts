@@ -3,7 +3,7 @@ import type { ExchangeId } from '../../schemas/common.js';
 import { type CcxtExchange, member, wrapMethod } from '../ccxt/ccxt-exchange.js';
 import { BookGuard } from '../ccxt/feeds/book-guard.js';
 import { nameMarkets, type FeedNameOf } from '../ccxt/feeds/feed-names.js';
-import { type Places, giveOutPlaces } from '../ccxt/feeds/watch-subscriptions.js';
+import { type SocketCapacity, assignSockets } from '../ccxt/feeds/watch-subscriptions.js';
 import { bookRecord } from './book-integrity.js';
 import { noteOfMessage } from './corrections.js';
 
@@ -13,7 +13,7 @@ export interface WatchQuirks {
   /** Public feeds for which CCXT asks for keys all the same. */
   readonly keyless: boolean;
   /** How many feeds the venue takes on how many sockets, where CCXT spreads them. */
-  readonly places: Places | null;
+  readonly socketCapacity: SocketCapacity | null;
   /** The name that its feeds have for a market, where CCXT subscribes by the unified one. */
   readonly feedName: FeedNameOf | null;
   /** CCXT subscribes by unified currency codes, and what comes back can not be told apart. */
@@ -23,7 +23,7 @@ export interface WatchQuirks {
 const PLAIN: WatchQuirks = {
   bookParams: {},
   keyless: false,
-  places: null,
+  socketCapacity: null,
   feedName: null,
   subscribesByCode: false,
 };
@@ -42,7 +42,7 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<WatchQuirks>> = new Map<ExchangeId
   [
     'binance',
     // The venue takes 1024 streams a connection (developers.binance.com, "WebSocket Streams").
-    { places: { sockets: 4, each: 1000 } },
+    { socketCapacity: { sockets: 4, each: 1000 } },
   ],
   ['kraken', { feedName: krakenFeedName }],
   [
@@ -76,9 +76,9 @@ const noteMessages = (instance: CcxtExchange, note: (message: unknown) => void):
 
 /** Once per instance, before its first feed. Returns what guards its order books, where anything can. */
 export const applyWatchQuirks = (instance: CcxtExchange, exchange: ExchangeId): BookGuard | null => {
-  const { keyless, places, feedName } = watchQuirks(exchange);
+  const { keyless, socketCapacity, feedName } = watchQuirks(exchange);
   Object.assign(instance.options, { tradesLimit: TRADES_LIMIT });
-  if (places !== null) giveOutPlaces(instance, { exchange, ...places });
+  if (socketCapacity !== null) assignSockets(instance, { exchange, ...socketCapacity });
   if (feedName !== null) nameMarkets(instance, feedName);
   if (keyless) Object.assign(instance, { authenticate: () => ({}) });
   const note = noteOfMessage(exchange);

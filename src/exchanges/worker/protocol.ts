@@ -70,7 +70,7 @@ export interface WorkerFunctions {
   warm(exchanges: readonly ExchangeId[]): void;
   watch(watchId: number, topic: StreamTopic): void;
   unwatch(watchId: number): void;
-  /** So many more batches of items have been taken: room for as many. */
+  /** So many more batches of items have been taken: as many more may be sent. */
   taken(batches: number): void;
 }
 export const WORKER_EVENTS = ['abort', 'warm', 'watch', 'unwatch', 'taken'] as const;

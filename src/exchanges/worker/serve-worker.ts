@@ -121,7 +121,10 @@ export interface ServeWorkerOptions {
     readonly onGateChange: (state: GateState) => void;
   }) => ExchangeClient & GateStates;
   /** The part of a report that only the thread itself knows. */
-  readonly vitals: () => Pick<WorkerReport, 'memoryBytes' | 'eventLoopDelayP99Ms' | 'unhandledRejections'>;
+  readonly threadStats: () => Pick<
+    WorkerReport,
+    'memoryBytes' | 'eventLoopDelayP99Ms' | 'unhandledRejections'
+  >;
   /** The clock of durations and deadlines. */
   readonly monotonic: () => number;
 }
@@ -143,7 +146,12 @@ export interface ServedWorker {
   close(): Promise<void>;
 }
 
-export const serveWorker = ({ port, createClient, vitals, monotonic }: ServeWorkerOptions): ServedWorker => {
+export const serveWorker = ({
+  port,
+  createClient,
+  threadStats,
+  monotonic,
+}: ServeWorkerOptions): ServedWorker => {
   const calls = new Map<number, AbortController>();
   const watches = new Map<number, WatchHandle>();
 
@@ -233,7 +241,7 @@ export const serveWorker = ({ port, createClient, vitals, monotonic }: ServeWork
     report: (withGates) => ({
       health: client.health(),
       gates: withGates ? client.gateStates() : [],
-      ...vitals(),
+      ...threadStats(),
     }),
     close,
   };

@@ -10,8 +10,7 @@ import type { Log } from '../../log/log.js';
 import type { GateState } from '../rate-limit/upstream-gate.js';
 import type { CallOptions, ExchangeHealth, StreamTopic, WatchHandle, WatchSink } from '../exchange-client.js';
 import { Connection, type WorkerLike, type WorkerRpc } from './connection.js';
-import { mirroredHealth } from './mirrored-health.js';
-import { RestartBackoff, VitalSigns, hasMarkets } from './vital-signs.js';
+import { Heartbeat, RestartBackoff, hasMarkets, mirroredHealth } from './worker-health.js';
 import { unwrapReply, type Reply, type WireOptions, type WorkerData, type WorkerReport } from './protocol.js';
 
 export const HEARTBEAT_MS = 250;
@@ -61,12 +60,12 @@ export class VenueWorker {
   #connection: Connection | null = null;
   #state: ExchangeHealth['worker'] = 'starting';
   #stateSince: Millis;
-  #heartbeat: NodeJS.Timeout | undefined;
+  #beatTimer: NodeJS.Timeout | undefined;
   #restart: NodeJS.Timeout | undefined;
   #restartAt: Millis = 0;
   #restarts = 0;
   #beats = 0;
-  #vitals = new VitalSigns();
+  #heartbeat = new Heartbeat();
   #inFlight = 0;
   #lastId = 0;
   #closed = false;
@@ -78,9 +77,9 @@ export class VenueWorker {
 
   /** Starts the thread if none was started yet; its restarts are its own affair. */
   start(): void {
-    if (this.#closed || this.#heartbeat !== undefined) return;
-    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
-    this.#heartbeat.unref();
+    if (this.#closed || this.#beatTimer !== undefined) return;
+    this.#beatTimer = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    this.#beatTimer.unref();
     this.#spawn();
   }
 
@@ -147,7 +146,7 @@ export class VenueWorker {
     return exchanges.map((exchange) =>
       mirroredHealth({
         exchange,
-        reported: this.#vitals.report?.health.find((health) => health.exchange === exchange),
+        reported: this.#heartbeat.report?.health.find((health) => health.exchange === exchange),
         gate: this.#gates.get(exchange),
         budget: clientOptions.budget,
         worker: this.#state,
@@ -161,7 +160,7 @@ export class VenueWorker {
 
   stats(): WorkerStats {
     const { index, exchanges } = this.#options;
-    const { report } = this.#vitals;
+    const { report } = this.#heartbeat;
     return {
       index,
       exchanges,
@@ -177,7 +176,7 @@ export class VenueWorker {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    clearInterval(this.#heartbeat);
+    clearInterval(this.#beatTimer);
     clearTimeout(this.#restart);
     const connection = this.#connection;
     if (connection === null) return;
@@ -225,7 +224,7 @@ export class VenueWorker {
   }
 
   #spawn(): void {
-    this.#vitals = new VitalSigns();
+    this.#heartbeat = new Heartbeat();
     try {
       this.#connection = this.#start();
     } catch (thrown) {
@@ -250,7 +249,7 @@ export class VenueWorker {
     // The successor comes first: what is lost with its predecessor goes there at once.
     if (wait === 0) this.#spawn();
     else {
-      this.#vitals = new VitalSigns();
+      this.#heartbeat = new Heartbeat();
       this.#restart = setTimeout(() => this.#spawn(), wait);
       this.#restart.unref();
     }
@@ -261,7 +260,7 @@ export class VenueWorker {
     const connection = this.#connection;
     if (connection === null) return;
     const isWaitedFor = this.#inFlight > 0 || connection.watchCount > 0;
-    const verdict = this.#vitals.beat(isWaitedFor);
+    const verdict = this.#heartbeat.beat(isWaitedFor);
     if (verdict === 'hung') this.#replace('it hangs');
     if (verdict !== 'ask') return;
     const withGates = this.#beats % GATES_EVERY === 0;
@@ -275,7 +274,7 @@ export class VenueWorker {
   }
 
   #take(report: WorkerReport): void {
-    const verdict = this.#vitals.answered(report);
+    const verdict = this.#heartbeat.answered(report);
     for (const gate of report.gates) this.#gates.set(gate.exchange, gate);
     for (const { exchange, markets } of report.health) if (hasMarkets(markets)) this.#used.add(exchange);
     if (this.#state !== 'running') {

@@ -23,7 +23,7 @@ let unhandledRejections = 0;
 const { log } = serveWorker({
   port: parentPort,
   createClient: (hooks) => createCcxtClient({ ...clientOptions, ...hooks, gates, monotonic }),
-  vitals: () => {
+  threadStats: () => {
     // Of this isolate; process.memoryUsage() would read the whole process' figures from the kernel besides.
     const { used_heap_size: heapUsed, external_memory: external } = getHeapStatistics();
     const p99 = delay.percentile(99) / 1e6;

@@ -7,7 +7,7 @@ import { settlePage } from '../../../src/ledger/settle.js';
 import { createSqlStore } from '../../../src/ledger/sql-store.js';
 import { SQLITE_NOW } from '../../../src/ledger/sqlite/sqlite-database.js';
 import type { SqlRow } from '../../../src/ledger/sql.js';
-import { candleAt, DAY, NAME, pageOf, T0 } from '../../unit/ledger/contract.js';
+import { candleAt, DAY, NAME, pageOf, T0 } from '../../unit/ledger/candle-data.js';
 import { LedgerRig, MINUTE } from '../ledger/ledger-app.js';
 import { createTestDatabase, type TestDatabase } from '../ledger/postgres.js';
 import { command, type Ended } from './cli-rig.js';

@@ -1,115 +1,9 @@
-// Periods are the venue's own, and pages are walked by what came: the venues' real oddities, through CCXT.
-import { afterEach, describe, expect, it } from 'vitest';
-import type { OhlcvRequest } from '../../../src/exchanges/exchange-client.js';
-import { reply, startFakeVenue, type Answer, type Asked, type FakeVenue } from '../../support/fake-venue.js';
-import { resilientClient, type FakeMarket, type VenueClient } from '../../support/venue-client.js';
+// Pages are walked by what came: the venues' real oddities, through CCXT.
+import { describe, expect, it } from 'vitest';
+import { reply, type Answer, type Asked } from '../../support/fake-venue.js';
+import { candleRig, DAY, M, MINUTE, NOW, range, seconds } from './candle-rig.js';
 
-const MINUTE = 60_000;
-const DAY = 1440 * MINUTE;
-/** A Thursday noon, a quarter into its minute. */
-const NOW = Date.UTC(2026, 10, 26, 12, 0, 15);
-const M = NOW - 15_000;
-const seconds = (at: number): number => Math.floor(at / 1000);
-
-let venue: FakeVenue | undefined;
-let client: VenueClient | undefined;
-afterEach(async () => {
-  await client?.close();
-  await venue?.close();
-});
-
-/** Time goes on from NOW as slowly as the test does, so that CCXT's pacing is done with. */
-const clock = (): (() => number) => {
-  const started = performance.now();
-  return () => NOW + Math.min(5_000, performance.now() - started);
-};
-
-const candlesOf = async (
-  exchange: string,
-  market: FakeMarket,
-  { answer, ...request }: Omit<OhlcvRequest, 'kind' | 'exchange' | 'symbol'> & { readonly answer: Answer },
-) => {
-  const now = clock();
-  venue = await startFakeVenue({ answer, now });
-  client = resilientClient(exchange, venue, { markets: [market], now });
-  const answered = await client.fetch({ kind: 'ohlcv', exchange, symbol: market.symbol, ...request });
-  const body = await client.ask({ kind: 'ohlcv', exchange, symbol: market.symbol, ...request });
-  return {
-    ...body,
-    starts: body.candles.map(({ timestamp }) => timestamp),
-    answered,
-    requests: venue.requests,
-  };
-};
-
-const range = (from: number, count: number, step = MINUTE): number[] =>
-  Array.from({ length: count }, (_, index) => from + index * step);
-
-describe('periods', () => {
-  const bitstamp: Answer = ({ query }) => {
-    const start = Number(query.get('start') ?? 0) * 1000;
-    const limit = Number(query.get('limit'));
-    const t0 = Date.UTC(2026, 10, 24);
-    const all = range(t0 - 99 * 3 * DAY, 100, 3 * DAY).filter((at) => at >= start);
-    const ohlc = (query.has('start') ? all.slice(0, limit) : all.slice(-limit)).map((at) => ({
-      timestamp: String(at / 1000),
-      open: '1',
-      high: '1',
-      low: '1',
-      close: '1',
-      volume: '1',
-    }));
-    return { data: { pair: 'BTC/USD', ohlc } };
-  };
-
-  it.each([
-    ['the latest', {}],
-    ['those since', { since: Date.UTC(2026, 10, 18) }],
-  ])('of Bitstamp’s 1w are three days: %s', async (_, bounds) => {
-    const market = { id: 'btcusd', symbol: 'BTC/USD' };
-    const { candles, gaps, starts } = await candlesOf('bitstamp', market, {
-      answer: bitstamp,
-      interval: '1w',
-      limit: 3,
-      ...bounds,
-    });
-    expect(starts).toEqual([18, 21, 24].map((day) => Date.UTC(2026, 10, day)));
-    expect(candles.map(({ closed }) => closed)).toEqual([true, true, false]);
-    expect(gaps).toBeUndefined();
-  });
-
-  const htx =
-    (starts: readonly number[]): Answer =>
-    () => ({
-      status: 'ok',
-      data: starts.map((at) => ({ id: seconds(at), open: 1, close: 1, low: 1, high: 1, amount: 1, vol: 1 })),
-    });
-  it.each([
-    [
-      'months that begin in UTC+8',
-      '1M',
-      [7, 8, 9].map((month) => Date.UTC(2026, month, 31 - Number(month === 8), 16)),
-    ],
-    ['years that begin in UTC+8', '1y', [2023, 2024, 2025].map((year) => Date.UTC(year, 11, 31, 16))],
-    ['months of thirty days', '1M', [70, 40, 10].map((days) => Date.UTC(2026, 10, 26) - days * DAY)],
-    ['days from 16:00 UTC', '1d', [24, 23, 25].map((day) => Date.UTC(2026, 10, day, 16)).sort()],
-    [
-      'days of which one has 25 hours',
-      '1d',
-      [Date.UTC(2026, 10, 24, 11), Date.UTC(2026, 10, 25, 12), Date.UTC(2026, 10, 26, 12)],
-    ],
-  ])('are learnt from the rows: %s', async (_, interval, starts) => {
-    const market = { id: 'btcusdt', symbol: 'BTC/USDT' };
-    const found = await candlesOf('htx', market, {
-      answer: htx([...starts].reverse()),
-      interval,
-      limit: 3,
-    });
-    expect(found.starts).toEqual(starts);
-    expect(found.candles.map(({ closed }) => closed)).toEqual([true, true, false]);
-    expect(found.gaps).toBeUndefined();
-  });
-});
+const rig = candleRig();
 
 describe('pages', () => {
   const OKX = { id: 'BTC-USDT', symbol: 'BTC/USDT' };
@@ -124,20 +18,30 @@ describe('pages', () => {
   };
   it('of OKX, which gives the newest 100 for 300, are walked without a hole', async () => {
     const since = M - 10 * DAY;
-    const { starts, gaps } = await candlesOf('okx', OKX, { answer: okx, interval: '1m', since, limit: 2000 });
+    const { starts, gaps } = await rig.candlesOf('okx', OKX, {
+      answer: okx,
+      interval: '1m',
+      since,
+      limit: 2000,
+    });
     expect(starts).toEqual(range(since, 2000));
     expect(gaps).toBeUndefined();
   });
 
   it('back from the latest are as many as it takes', async () => {
-    const { starts, gaps } = await candlesOf('okx', OKX, { answer: okx, interval: '1m', limit: 550 });
+    const { starts, gaps } = await rig.candlesOf('okx', OKX, { answer: okx, interval: '1m', limit: 550 });
     expect(starts).toEqual(range(M - 549 * MINUTE, 550));
     expect(gaps).toBeUndefined();
   });
 
   it('back from an end are as many as it takes, though each has the newest of its range', async () => {
     const until = M - 1000 * MINUTE;
-    const { starts, gaps } = await candlesOf('okx', OKX, { answer: okx, interval: '1m', until, limit: 500 });
+    const { starts, gaps } = await rig.candlesOf('okx', OKX, {
+      answer: okx,
+      interval: '1m',
+      until,
+      limit: 500,
+    });
     expect(starts).toEqual(range(until - 500 * MINUTE, 500));
     expect(gaps).toBeUndefined();
   });
@@ -147,7 +51,7 @@ describe('pages', () => {
       const { data, ...rest } = okx(asked);
       return { ...rest, data: data.filter(([at]) => (Number(at) / MINUTE) % 45 === 0) };
     };
-    const { candles, gaps, requests } = await candlesOf('okx', OKX, {
+    const { candles, gaps, requests } = await rig.candlesOf('okx', OKX, {
       answer: thin,
       interval: '1m',
       limit: 1000,
@@ -167,7 +71,7 @@ describe('pages', () => {
       const rows = range(first, 200).filter((at) => at <= M);
       return rows.map((at) => [new Date(at).toISOString(), '1', '1', '1', '1', '1']).reverse();
     };
-    const { starts, gaps } = await candlesOf(
+    const { starts, gaps } = await rig.candlesOf(
       'btcmarkets',
       { id: 'BTC-AUD', symbol: 'BTC/AUD' },
       {
@@ -189,7 +93,7 @@ describe('pages', () => {
       return { code: 0, message: 'OK', data: starts.map((at) => ({ created_at: at, ...row })) };
     };
     const since = M - 30 * MINUTE;
-    const { starts, gaps, next_since, requests } = await candlesOf(
+    const { starts, gaps, next_since, requests } = await rig.candlesOf(
       exchange,
       { id: 'BTCUSDT', symbol: 'BTC/USDT' },
       {
@@ -232,7 +136,7 @@ describe('pages', () => {
       return gateRows(from, Number(query.get('to')) * 1000);
     };
     const since = M - 30 * DAY;
-    const { starts, gaps } = await candlesOf(
+    const { starts, gaps } = await rig.candlesOf(
       'gate',
       { id: 'BTC_USDT', symbol: 'BTC/USDT' },
       {
@@ -261,7 +165,7 @@ describe('pages', () => {
     it('begin with the oldest that it gives', async () => {
       const [since, oldest] = [M - 2 * DAY, M - 1000 * MINUTE];
       const asked = { answer: refusing(oldest), interval: '1m', since, limit: 5 };
-      const { starts, gaps, requests } = await candlesOf('gate', GATE, asked);
+      const { starts, gaps, requests } = await rig.candlesOf('gate', GATE, asked);
       expect(starts).toEqual(range(oldest, 5));
       expect(gaps).toEqual([{ from: since, to: oldest, reason: 'not_available_from_exchange' }]);
       // Two calls, each with the refused page, the search and the page from the oldest on.
@@ -271,7 +175,7 @@ describe('pages', () => {
     it('begin within eleven minutes of it a month back, and call that stretch unconfirmed', async () => {
       const [since, oldest] = [M - 30 * DAY, M - 9_876 * MINUTE];
       const asked = { answer: refusing(oldest), interval: '1m', since, limit: 5 };
-      const { starts, gaps } = await candlesOf('gate', GATE, asked);
+      const { starts, gaps } = await rig.candlesOf('gate', GATE, asked);
       const [first = 0] = starts;
       expect(starts).toEqual(range(first, 5));
       expect(first - oldest).toBeGreaterThanOrEqual(0);
@@ -286,7 +190,7 @@ describe('pages', () => {
     it('have no hole before the latest ones', async () => {
       const oldest = M - 700 * MINUTE;
       const asked = { answer: refusing(oldest), interval: '1m', until: M - 500 * MINUTE, limit: 1000 };
-      const { starts } = await candlesOf('gate', GATE, asked);
+      const { starts } = await rig.candlesOf('gate', GATE, asked);
       expect(starts).toEqual(range(oldest, 200));
     });
   });
@@ -308,7 +212,7 @@ describe('pages', () => {
       return gateRows(from, Math.min(to, M));
     };
     const since = M - 2 * DAY;
-    const { starts, gaps, requests } = await candlesOf(
+    const { starts, gaps, requests } = await rig.candlesOf(
       'gate',
       { id: 'BTC_USDT', symbol: 'BTC/USDT' },
       { answer, interval: '1m', since, limit: 1500 },
@@ -339,15 +243,15 @@ describe('pages', () => {
   it('that come empty between full ones are asked for once more', async () => {
     const since = M - 900 * MINUTE;
     const request = { interval: '1m', since, limit: 900 };
-    const once = await candlesOf('coinbaseexchange', COINBASE, {
+    const once = await rig.candlesOf('coinbaseexchange', COINBASE, {
       ...request,
       answer: coinbase((_, number) => number !== 2),
     });
     expect(once.starts).toEqual(range(since, 900));
     expect(once.gaps).toBeUndefined();
-    await venue?.close();
+    await rig.closeVenue();
     const lost = (at: number): boolean => at < since + 300 * MINUTE || at >= since + 600 * MINUTE;
-    const twice = await candlesOf('coinbaseexchange', COINBASE, { ...request, answer: coinbase(lost) });
+    const twice = await rig.candlesOf('coinbaseexchange', COINBASE, { ...request, answer: coinbase(lost) });
     expect(twice.gaps).toContainEqual({
       from: since + 300 * MINUTE,
       to: since + 600 * MINUTE,
@@ -359,7 +263,7 @@ describe('pages', () => {
   it('of a thin market are walked until now or until the search ends, which is said', async () => {
     const since = M - 10 * DAY;
     const answer = coinbase((at) => (at / MINUTE) % 397 === 0);
-    const first = await candlesOf('coinbaseexchange', COINBASE, {
+    const first = await rig.candlesOf('coinbaseexchange', COINBASE, {
       answer,
       interval: '1m',
       since,
@@ -370,7 +274,7 @@ describe('pages', () => {
     expect(next).toBeGreaterThan(first.starts.at(-1) ?? Infinity);
     expect(first.gaps?.at(-1)?.to).toBeLessThanOrEqual(next ?? 0);
     for (let i = 0; next !== undefined && i < 10; i += 1) {
-      const more = await client?.ask({
+      const more = await rig.client()?.ask({
         kind: 'ohlcv',
         exchange: 'coinbaseexchange',
         symbol: 'A/USD',
@@ -386,7 +290,7 @@ describe('pages', () => {
   });
 
   it('that lack the latest minutes prove nothing about them, and are kept briefly', async () => {
-    const { starts, gaps, answered } = await candlesOf('coinbaseexchange', COINBASE, {
+    const { starts, gaps, answered } = await rig.candlesOf('coinbaseexchange', COINBASE, {
       answer: coinbase((at) => at <= M - 4 * MINUTE),
       interval: '1m',
       since: M - 10 * MINUTE,
@@ -403,7 +307,7 @@ describe('pages', () => {
       const minute = (at - since) / MINUTE;
       return (minute < 100 || minute > 110) && (minute < 140 || minute > 500);
     };
-    const { gaps } = await candlesOf('coinbaseexchange', COINBASE, {
+    const { gaps } = await rig.candlesOf('coinbaseexchange', COINBASE, {
       answer: coinbase(quiet),
       interval: '1m',
       since,
@@ -413,41 +317,5 @@ describe('pages', () => {
       { from: since + 100 * MINUTE, to: since + 111 * MINUTE, reason: 'no_trades' },
       { from: since + 140 * MINUTE, to: since + 501 * MINUTE, reason: 'not_available_from_exchange' },
     ]);
-  });
-});
-
-describe('until', () => {
-  const binance: Answer = ({ query }) => {
-    const limit = Number(query.get('limit'));
-    const start = query.get('startTime');
-    const first = start === null ? M - (limit - 1) * MINUTE : Math.ceil(Number(start) / MINUTE) * MINUTE;
-    const rows = range(first, limit).filter((at) => at <= M);
-    return rows.map((at) => [at, '1', '1', '1', '1', '1', at + MINUTE - 1, '1', 1, '1', '1', '0']);
-  };
-  const BTC = { id: 'BTCUSDT', symbol: 'BTC/USDT' };
-  const until = M - 5 * DAY;
-
-  it('alone gives the last candles before it', async () => {
-    const { starts, gaps, answered } = await candlesOf('binance', BTC, {
-      answer: binance,
-      interval: '1m',
-      until,
-      limit: 1500,
-    });
-    expect(starts).toEqual(range(until - 1500 * MINUTE, 1500));
-    expect(gaps).toBeUndefined();
-    expect(answered.closesAt).toBeNull();
-  });
-
-  it('with since ends the range, and says where to go on where the limit comes first', async () => {
-    const since = until - 20 * MINUTE;
-    const request = { answer: binance, interval: '1m', since, until };
-    const whole = await candlesOf('binance', BTC, { ...request, limit: 100 });
-    expect(whole.starts).toEqual(range(since, 20));
-    expect([whole.gaps, whole.next_since]).toEqual([undefined, undefined]);
-    await venue?.close();
-    const part = await candlesOf('binance', BTC, { ...request, limit: 7 });
-    expect(part.starts).toEqual(range(since, 7));
-    expect(part.next_since).toBe(since + 7 * MINUTE);
   });
 });

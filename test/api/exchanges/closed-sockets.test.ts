@@ -1,6 +1,7 @@
 // A feed may be given up while its socket waits to be dialled again; nobody would ever close what is dialled after that.
 import { expect, it } from 'vitest';
-import { createSocketAgents, NO_PROXIES } from '../../../src/exchanges/ccxt/http/dispatcher.js';
+import { createSocketAgents } from '../../../src/exchanges/ccxt/feeds/connections.js';
+import { NO_PROXIES } from '../../../src/exchanges/ccxt/http/transport.js';
 import { createInstance } from '../../../src/exchanges/ccxt/instance.js';
 import { loadExchangeClass } from '../../../src/exchanges/ccxt/loader.js';
 import { startSandbox } from '../../../src/sandbox/sandbox.js';

@@ -64,12 +64,12 @@ describe('five long requests at once', () => {
 });
 
 describe('a long request', () => {
-  it('that the budget has no room for, ever, is refused with what can be had', async () => {
+  it('that exceeds the whole budget is refused with what can be had', async () => {
     const here = await start(5);
     const error = await here.refusal(LONG);
     const reason =
       'at most 1500 of these candles can be had at once: coinbaseexchange gives 300 a request, ' +
-      "and this server's budget for it has room for 5";
+      "and this server's budget for it allows 5";
     expect(error).toMatchObject({
       code: 'invalid_request',
       retryable: false,

@@ -1,4 +1,4 @@
-// A symbol that /v1/markets lists is taken by every door: REST, /ws and MCP.
+// A symbol that /v1/markets lists is taken by every interface: REST, /ws and MCP.
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, it } from 'vitest';

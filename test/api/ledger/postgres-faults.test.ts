@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { expect, test, vi } from 'vitest';
 import type { StoreHandle } from '../../../src/ledger/store-status.js';
-import { NAME } from '../../unit/ledger/contract.js';
+import { NAME } from '../../unit/ledger/candle-data.js';
 import { write } from '../../unit/ledger/ledger-rig.js';
 import { database, giveBack, handleOf, later, sql, storeOf, takeAway, useProxy } from './postgres-rig.js';
 

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { readMigrations } from '../../../src/ledger/migrations.js';
 import { openPostgres } from '../../../src/ledger/postgres/postgres-database.js';
-import { MINUTE, NAME, T0 } from '../../unit/ledger/contract.js';
+import { MINUTE, NAME, T0 } from '../../unit/ledger/candle-data.js';
 import { write } from '../../unit/ledger/ledger-rig.js';
 import {
   database,

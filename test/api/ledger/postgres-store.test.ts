@@ -1,7 +1,7 @@
 import { test } from 'vitest';
 import { openPostgres, POSTGRES_NOW } from '../../../src/ledger/postgres/postgres-database.js';
 import { createSqlStore } from '../../../src/ledger/sql-store.js';
-import { storeContract } from '../../unit/ledger/contract.js';
+import { storeContract } from '../../unit/ledger/store-contract.js';
 import { createTestDatabase } from './postgres.js';
 
 const database = await createTestDatabase();

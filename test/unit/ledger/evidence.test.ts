@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { feedPagesOf, pagesOf } from '../../../src/ledger/evidence.js';
-import { MINUTE, NAME, T0 } from './contract.js';
+import { MINUTE, NAME, T0 } from './candle-data.js';
 import { feedCandle } from './ledger-rig.js';
 
 test('a page of a venue keeps what it was asked and what the venue left out', () => {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { csvOf } from '../../../src/ledger/export/csv.js';
 import { parquetOf } from '../../../src/ledger/export/parquet.js';
 import type { StoredCandle } from '../../../src/ledger/settle.js';
-import { candleAt, MINUTE, NAME, T0 } from './contract.js';
+import { candleAt, MINUTE, NAME, T0 } from './candle-data.js';
 
 const pagesOf = (count: number, page = 5_000) =>
   async function* () {

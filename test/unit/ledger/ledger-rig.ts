@@ -17,7 +17,7 @@ import { openSqliteFile, SQLITE_NOW } from '../../../src/ledger/sqlite/sqlite-da
 import type { StoreHandle, StoreStatus } from '../../../src/ledger/store-status.js';
 import type { CandleStore } from '../../../src/ledger/store.js';
 import { recordingLog } from '../../support/recording-log.js';
-import { candleAt, MINUTE, NAME, pageOf, T0 } from './contract.js';
+import { candleAt, MINUTE, NAME, pageOf, T0 } from './candle-data.js';
 
 export const openTestStore = () => {
   const folder = mkdtempSync(join(tmpdir(), 'candles-'));

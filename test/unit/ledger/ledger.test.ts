@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Ledger } from '../../../src/ledger/ledger.js';
 import { StoreError } from '../../../src/ledger/store-error.js';
-import { DAY, MINUTE, NAME, T0 } from './contract.js';
+import { DAY, MINUTE, NAME, T0 } from './candle-data.js';
 import { feedCandle, UnitRig, write } from './ledger-rig.js';
 
 let rig: UnitRig;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { findListing, type AskPage } from '../../../src/ledger/listing.js';
 import type { CandleTraits } from '../../../src/exchanges/exchange-client.js';
-import { DAY, NAME, pageOf } from './contract.js';
+import { DAY, NAME, pageOf } from './candle-data.js';
 
 const NOW = Date.UTC(2024, 0, 1, 12);
 const WINDOW: CandleTraits = { page: 300, kind: 'window', omitsEmpty: true };

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { DAY, MINUTE, NAME, T0 } from './contract.js';
+import { DAY, MINUTE, NAME, T0 } from './candle-data.js';
 import { UnitRig, write } from './ledger-rig.js';
 
 let rig: UnitRig;

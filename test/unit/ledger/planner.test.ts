@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Coverage } from '../../../src/ledger/coverage.js';
 import { doneOf, nextPage, progressOf, type PlanInput } from '../../../src/ledger/planner.js';
-import { MINUTE, T0 } from './contract.js';
+import { MINUTE, T0 } from './candle-data.js';
 
 const at = (index: number): number => T0 + index * MINUTE;
 const range = (from: number, to: number, { state = 'known', recheckAt = null }: Partial<Coverage> = {}) =>

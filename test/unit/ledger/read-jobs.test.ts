@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createReadJobs } from '../../../src/ledger/read-jobs.js';
 import type { CandleStore } from '../../../src/ledger/store.js';
 import { recordingLog } from '../../support/recording-log.js';
-import { NAME } from './contract.js';
+import { NAME } from './candle-data.js';
 import { FakeHandle, openTestStore } from './ledger-rig.js';
 
 let opened: ReturnType<typeof openTestStore>;

@@ -3,7 +3,7 @@ import { AppError } from '../../../src/errors.js';
 import type { OhlcvRequest } from '../../../src/exchanges/exchange-client.js';
 import type { LedgerAnswer } from '../../../src/ledger/ledger-answer.js';
 import type { Ledger } from '../../../src/ledger/ledger.js';
-import { DAY, MINUTE, NAME, T0 } from './contract.js';
+import { DAY, MINUTE, NAME, T0 } from './candle-data.js';
 import { UnitRig, write } from './ledger-rig.js';
 
 let rig: UnitRig;

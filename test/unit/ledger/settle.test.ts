@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { settlePage, type PageEvidence } from '../../../src/ledger/settle.js';
-import { candleAt, DAY, MINUTE, pageOf, T0 } from './contract.js';
+import { candleAt, DAY, MINUTE, pageOf, T0 } from './candle-data.js';
 
 const settled = (given: Parameters<typeof pageOf>[0], settleMs = 10_000) => {
   const page = settlePage(pageOf(given), settleMs);

@@ -6,7 +6,7 @@ import { openSqliteStore, type SqliteStoreOptions } from '../../../src/ledger/sq
 import { startStoreThread } from '../../../src/ledger/sqlite/store-thread.js';
 import type { StoreHandle } from '../../../src/ledger/store-status.js';
 import { recordingLog } from '../../support/recording-log.js';
-import { MINUTE, NAME, T0 } from './contract.js';
+import { MINUTE, NAME, T0 } from './candle-data.js';
 import { write } from './ledger-rig.js';
 
 let folder: string;

@@ -9,7 +9,7 @@ import { loadSqlite, type SqliteDriver } from '../../../src/ledger/sqlite/driver
 import { SqliteHost } from '../../../src/ledger/sqlite/sqlite-host.js';
 import type { StoreStatus } from '../../../src/ledger/store-status.js';
 import { recordingLog } from '../../support/recording-log.js';
-import { DAY, NAME, pageOf, T0 } from './contract.js';
+import { DAY, NAME, pageOf, T0 } from './candle-data.js';
 
 export let folder: string;
 export let file: string;

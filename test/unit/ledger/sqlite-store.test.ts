@@ -7,7 +7,7 @@ import { readMigrations } from '../../../src/ledger/migrations.js';
 import { createSqlStore } from '../../../src/ledger/sql-store.js';
 import { loadSqlite, SqliteSession } from '../../../src/ledger/sqlite/driver.js';
 import { openSqliteFile, SQLITE_NOW } from '../../../src/ledger/sqlite/sqlite-database.js';
-import { storeContract } from './contract.js';
+import { storeContract } from './store-contract.js';
 
 storeContract('a store in a SQLite file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'candles-'));

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { loadSqlite } from '../../../src/ledger/sqlite/driver.js';
-import { NAME, T0 } from './contract.js';
+import { NAME, T0 } from './candle-data.js';
 import { count, file, hostOf, useFolder, write } from './sqlite-host-rig.js';
 
 useFolder();

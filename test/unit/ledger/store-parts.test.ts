@@ -11,7 +11,7 @@ import { loadSqlite, releaseClosed, sqliteFault } from '../../../src/ledger/sqli
 import { openSqliteFile } from '../../../src/ledger/sqlite/sqlite-database.js';
 import { StoreError } from '../../../src/ledger/store-error.js';
 import { isOtherData } from '../../../src/ledger/store-status.js';
-import { candleAt, DAY, pageOf, T0 } from './contract.js';
+import { candleAt, DAY, pageOf, T0 } from './candle-data.js';
 
 describe('rows', () => {
   test.each<[string, () => unknown]>([

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { AppError } from '../../../src/errors.js';
-import { DAY, MINUTE, NAME, T0 } from './contract.js';
+import { DAY, MINUTE, NAME, T0 } from './candle-data.js';
 import { feedCandle, UnitRig } from './ledger-rig.js';
 
 let rig: UnitRig;

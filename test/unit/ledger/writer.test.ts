@@ -4,7 +4,7 @@ import type { CandleStore } from '../../../src/ledger/store.js';
 import { createWriter, type WriterDeps } from '../../../src/ledger/writer.js';
 import { createStoreTimes } from '../../../src/ledger/store-times.js';
 import { recordingLog } from '../../support/recording-log.js';
-import { candleAt, DAY, MINUTE, NAME, pageOf, T0 } from './contract.js';
+import { candleAt, DAY, MINUTE, NAME, pageOf, T0 } from './candle-data.js';
 import { FakeHandle, openTestStore } from './ledger-rig.js';
 
 let opened: ReturnType<typeof openTestStore>;

@@ -1,7 +1,54 @@
-/** CCXT's WebSocket connections: how often an address is dialled, and when a connection last answered. */
+/** CCXT's WebSocket connections: through which proxy and how often an address is dialled, and when a connection last answered. */
+import { Agent as HttpAgent } from 'node:http';
+import { HttpsProxyAgent } from 'https-proxy-agent';
 import { LRUCache } from 'lru-cache';
 import type { Millis } from '../../../schemas/common.js';
 import { type CcxtExchange, isTable } from '../ccxt-exchange.js';
+import type { ProxySettings } from '../http/transport.js';
+
+/** Whether NO_PROXY (names and their subdomains, optional ports, `*`) exempts a host. */
+const isExempt = ({ no }: ProxySettings, { hostname, port, protocol }: URL): boolean => {
+  const actualPort = port !== '' ? port : protocol === 'wss:' ? '443' : '80';
+  return no
+    .toLowerCase()
+    .split(/[,\s]+/)
+    .filter((entry) => entry !== '')
+    .some((entry) => {
+      if (entry === '*') return true;
+      const [, name = '', wanted = actualPort] = /^\*?\.?(.*?)(?::(\d+))?$/.exec(entry) ?? [];
+      return wanted === actualPort && (hostname === name || hostname.endsWith(`.${name}`));
+    });
+};
+
+export interface SocketAgents {
+  /** What CCXT's WebSocket client is to connect with; undefined for its own default. */
+  forUrl(url: string): HttpAgent | undefined;
+  close(): void;
+}
+
+/** Agents for WebSocket URLs: CCXT knows neither HTTPS_PROXY nor, without an agent, any `ws://` at all. */
+export const createSocketAgents = (proxy: ProxySettings): SocketAgents => {
+  const plain = new HttpAgent();
+  const proxied = new Map<string, HttpAgent>();
+  return {
+    forUrl: (url) => {
+      const parsed = new URL(url);
+      const secure = parsed.protocol === 'wss:';
+      const through = secure && proxy.https !== '' ? proxy.https : proxy.http;
+      if (through === '' || isExempt(proxy, parsed)) return secure ? undefined : plain;
+      let agent = proxied.get(through);
+      if (agent === undefined) {
+        agent = new HttpsProxyAgent(through);
+        proxied.set(through, agent);
+      }
+      return agent;
+    },
+    close: () => {
+      plain.destroy();
+      for (const agent of proxied.values()) agent.destroy();
+    },
+  };
+};
 
 /**
  * CCXT's back-off, in ms; `max` is below the time that a feed has for its first message. The feeds' own back-off is per
@@ -50,7 +97,7 @@ export const forgetDials = (urls: Iterable<string>): void => {
 const pongs = new WeakMap<object, Millis>();
 
 /** Once per connection; `now`: the wall clock as CCXT reads it. CCXT finds `lastPong` as long before that as it was. */
-export const timePongs = (
+const timePongs = (
   client: object,
   { now, monotonic }: { readonly now: () => Millis; readonly monotonic: () => Millis },
 ): void => {
@@ -77,3 +124,45 @@ export const noteAlive = (client: object, monotonic: () => Millis): void => {
 
 /** By the clock of durations; undefined before the connection is open. */
 export const lastPongAt = (client: object): Millis | undefined => pongs.get(client);
+
+/**
+ * A subscribe frame that waits its turn is sent after its socket closed, and CCXT awaits nothing of it: the rejection
+ * would end the process (docs/ccxt.md#unhandled-rejections). And a socket that waits its turn to be dialled is dialled after its instance
+ * closed, and nothing would close it. Agents are set here too, since CCXT reads them while it makes the client.
+ */
+export const hardenSockets = (
+  ccxt: CcxtExchange,
+  {
+    socketAgents: agents,
+    monotonic,
+  }: { readonly socketAgents: SocketAgents; readonly monotonic: () => Millis },
+  isClosed: () => boolean,
+): void => {
+  const makeClient = ccxt.client;
+  ccxt.client = function (url) {
+    const agent = agents.forUrl(url);
+    ccxt.agent = agent;
+    ccxt.httpAgent = agent;
+    const client = makeClient.call(ccxt, url);
+    if (client.hardened !== true) {
+      client.hardened = true;
+      timePongs(client, { now: () => ccxt.milliseconds(), monotonic });
+      const send = client.send.bind(client);
+      client.send = (message) => {
+        const sent = send(message);
+        sent.catch(() => undefined);
+        return sent;
+      };
+      const opened = client.onOpen.bind(client);
+      client.onOpen = () => {
+        noteAlive(client, monotonic);
+        opened();
+      };
+      const dial = client.createConnection.bind(client);
+      client.createConnection = () => {
+        if (!isClosed()) dial();
+      };
+    }
+    return client;
+  };
+};

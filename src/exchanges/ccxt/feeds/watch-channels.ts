@@ -22,8 +22,8 @@ import { rowAsSent } from './feed-names.js';
 
 /** Levels a side of an order book item. */
 const BOOK_LEVELS = 20;
-/** Levels looked at: some may be of amount zero. */
-const BOOK_LOOK = 30;
+/** Levels read: some may be of amount zero. */
+const READ_LEVELS = 30;
 /** The candle before the open one, for its final figures, and the open one. */
 const CANDLES = 2;
 /** Candles of one item at most, where several periods went by between two reads. */
@@ -88,7 +88,7 @@ const tradesReader = (context: ReaderContext): ChannelReader => {
 };
 
 const top = (side: unknown): unknown =>
-  isList(side) ? Array.from({ length: Math.min(side.length, BOOK_LOOK) }, (_, index) => side[index]) : side;
+  isList(side) ? Array.from({ length: Math.min(side.length, READ_LEVELS) }, (_, index) => side[index]) : side;
 
 /**
  * Bids above asks: an update was lost, which shows in no other way on some venues' feeds. Equal ones (a locked book) are

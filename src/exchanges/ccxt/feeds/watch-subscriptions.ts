@@ -74,7 +74,7 @@ const noting = (original: Method, instance: CcxtExchange): Method =>
     const named = Array.isArray(subscribeHash) ? subscribeHash : withInterval(feed.topic, subscribeHash);
     const changed = [url, messageHash, frame, named, ...rest];
     note(feed, changed);
-    // A socket that is dialled now, and all that CCXT does later about its messages, is no matter of this feed alone.
+    // A socket that is dialled now, and all that CCXT does later about its messages, does not belong to this feed alone.
     return current.run(undefined, () => original.apply(instance, changed));
   };
 
@@ -170,7 +170,7 @@ const releaseOne = (
       reject.call(client, reason, hash);
 };
 
-export interface Places {
+export interface SocketCapacity {
   readonly sockets: number;
   /** Subscriptions that one socket takes. */
   readonly each: number;
@@ -179,22 +179,22 @@ export interface Places {
 /**
  * For venues whose sockets take so many subscriptions each. CCXT's Binance spreads what it subscribes over sockets by
  * number, but counts what ever was subscribed, puts all candles on one socket, and beyond its limit goes on after one
- * error. Here a feed takes a place on the emptiest socket and gives it back with its end.
+ * error. Here a feed is assigned to the socket with the fewest subscriptions, until it ends.
  *
  * Once per instance. CCXT's `stream` answers with the socket's number, which becomes the end of its URL; it throws
- * `not_supported_by_exchange` where all places are taken.
+ * `not_supported_by_exchange` where all sockets are full.
  */
-export const giveOutPlaces = (
+export const assignSockets = (
   instance: CcxtExchange,
-  { exchange, sockets, each }: Places & { readonly exchange: ExchangeId },
+  { exchange, sockets, each }: SocketCapacity & { readonly exchange: ExchangeId },
 ): void => {
   const original: unknown = Reflect.get(instance, 'stream');
   if (!isMethod(original)) return;
   const taken = Array.from({ length: sockets }, () => 0);
-  const placeOf = new WeakMap<FeedSubscriptions, number>();
+  const socketOf = new WeakMap<FeedSubscriptions, number>();
 
   const take = (feed: FeedSubscriptions): number => {
-    if (feed.released) throw new Error('The feed was closed before it took a place.');
+    if (feed.released) throw new Error('The feed was closed before it had a socket.');
     const emptiest = taken.indexOf(Math.min(...taken));
     const count = taken[emptiest] ?? 0;
     if (count >= each)
@@ -203,7 +203,7 @@ export const giveOutPlaces = (
         `${exchange} takes ${sockets * each} live feeds, which are all taken.`,
       );
     taken[emptiest] = count + 1;
-    placeOf.set(feed, emptiest);
+    socketOf.set(feed, emptiest);
     feed.onRelease.push(() => (taken[emptiest] = (taken[emptiest] ?? 1) - 1));
     return emptiest;
   };
@@ -211,6 +211,6 @@ export const giveOutPlaces = (
   Reflect.set(instance, 'stream', (...args: unknown[]) => {
     const feed = feedOfCall();
     if (feed === undefined) return original.apply(instance, args);
-    return String(placeOf.get(feed) ?? take(feed));
+    return String(socketOf.get(feed) ?? take(feed));
   });
 };

@@ -10,8 +10,7 @@ import type { StreamItem, StreamTopic, WatchHandle, WatchSink } from '../../exch
 import { bookFaultOf } from '../../refusals.js';
 import { type CcxtExchange, member } from '../ccxt-exchange.js';
 import { isNonceFault } from '../faults.js';
-import type { BookGuard } from './book-guard.js';
-import { guardSnapshots, type SnapshotTaker } from './book-snapshots.js';
+import { guardSnapshots, type BookGuard, type SnapshotTaker } from './book-guard.js';
 import type { OpenWatch, WatchDeps } from './venue-watch.js';
 import { forgetDials, lastPongAt, paceDials } from './connections.js';
 import { createReader, type ChannelReader } from './watch-channels.js';
@@ -28,8 +27,8 @@ import {
 /** Order books leave at most so often. */
 const BOOK_INTERVAL_MS: Millis = 100;
 
-/** Now and then the held book is read without being woken: CCXT's promise may stay unsettled while it applies updates. */
-const HELD_LOOK_MS: Millis = 2_000;
+/** The held book is also read at this interval: CCXT's promise may stay unsettled while it applies updates. */
+const HELD_CHECK_MS: Millis = 2_000;
 
 /** Tells two states of one of CCXT's order books apart; undefined where there is nothing to show. */
 const stateOf = (book: unknown): string | undefined => {
@@ -38,14 +37,14 @@ const stateOf = (book: unknown): string | undefined => {
   return [member(book, 'nonce'), member(book, 'timestamp'), bids[0], asks[0]].map(String).join('|');
 };
 
-/** A feed that was given up sooner says nothing about its instance. */
+/** A feed that was closed sooner than this says nothing about its instance. */
 const STUCK_AFTER_MS: Millis = 5_000;
 
 /** Pings leave every ten seconds. */
 const PONG_TIMEOUT_MS: Millis = 25_000;
 
 /** The feeds of one instance. */
-interface Room {
+interface InstanceFeeds {
   readonly open: Set<WatchLoop>;
   readonly waiting: FeedSubscriptions['waiting'];
   /** Names of its connections by their URLs, which may hold tokens and stay here. */
@@ -59,19 +58,19 @@ interface Room {
 let namedSockets = 0;
 
 /** Different for every connection that this thread ever has. */
-const socketName = ({ sockets }: Room, url: string): string => {
+const socketName = ({ sockets }: InstanceFeeds, url: string): string => {
   let name = sockets.get(url);
   if (name === undefined) sockets.set(url, (name = String((namedSockets += 1))));
   return name;
 };
 
-const rooms = new WeakMap<CcxtExchange, Room>();
+const feedsByInstance = new WeakMap<CcxtExchange, InstanceFeeds>();
 
-const roomOf = (
+const feedsOf = (
   instance: CcxtExchange,
   { exchange, upstreamTimeoutMs: timeoutMs, monotonic }: WatchDeps,
-): Room => {
-  const known = rooms.get(instance);
+): InstanceFeeds => {
+  const known = feedsByInstance.get(instance);
   if (known !== undefined) return known;
   prepareInstance(instance);
   paceDials(instance);
@@ -80,9 +79,9 @@ const roomOf = (
   const takerOf = (symbol: unknown): WatchLoop | undefined =>
     [...open].find(({ topic }) => topic.channel === 'orderbook' && topic.symbol === symbol);
   guardSnapshots(instance, { takerOf, timeoutMs, monotonic });
-  const room: Room = { open, waiting: new Map(), sockets: new Map(), heard: 0, guard };
-  rooms.set(instance, room);
-  return room;
+  const feeds: InstanceFeeds = { open, waiting: new Map(), sockets: new Map(), heard: 0, guard };
+  feedsByInstance.set(instance, feeds);
+  return feeds;
 };
 
 interface LoopParts {
@@ -95,7 +94,7 @@ interface LoopParts {
 
 class WatchLoop implements WatchHandle, SnapshotTaker {
   readonly #parts: LoopParts;
-  readonly #room: Room;
+  readonly #feeds: InstanceFeeds;
   readonly #subscriptions: FeedSubscriptions;
   readonly #books: Paced<unknown>;
   readonly #heardBefore: number;
@@ -103,7 +102,7 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
   readonly #abort = new AbortController();
   #reader: ChannelReader | null = null;
   #unguard: (() => void) | undefined;
-  #cancelLook: (() => void) | undefined;
+  #cancelCheck: (() => void) | undefined;
   /** Of the order book when it was last read. */
   #shownState: string | undefined;
   #spoke = false;
@@ -111,13 +110,13 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
   constructor(parts: LoopParts) {
     this.#parts = parts;
     const { instance, topic, deps, timers } = parts;
-    this.#room = roomOf(instance, deps);
-    this.#heardBefore = this.#room.heard;
+    this.#feeds = feedsOf(instance, deps);
+    this.#heardBefore = this.#feeds.heard;
     this.#openedAt = deps.monotonic();
     this.#subscriptions = {
       topic,
       noted: new Map(),
-      waiting: this.#room.waiting,
+      waiting: this.#feeds.waiting,
       onNoted: (url) => {
         this.#tellSubscribed(url);
       },
@@ -137,13 +136,13 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
 
   /** Returns at once; the loop runs until it is over and never rejects. */
   start(): void {
-    this.#room.open.add(this);
+    this.#feeds.open.add(this);
     const { topic } = this.#parts;
     if (topic.channel === 'orderbook')
-      this.#unguard = this.#room.guard?.open(topic.symbol, (reason) => {
+      this.#unguard = this.#feeds.guard?.open(topic.symbol, (reason) => {
         this.#finish(this.#bookFault(reason));
       });
-    if (topic.channel === 'orderbook') this.#lookAtHeld();
+    if (topic.channel === 'orderbook') this.#checkHeld();
     void this.#run();
   }
 
@@ -179,13 +178,13 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
     }
   }
 
-  #lookAtHeld(): void {
+  #checkHeld(): void {
     const { instance, topic, timers } = this.#parts;
-    this.#cancelLook = timers.after(HELD_LOOK_MS, () => {
+    this.#cancelCheck = timers.after(HELD_CHECK_MS, () => {
       const held = member(Reflect.get(instance, 'orderbooks'), topic.symbol);
       const state = stateOf(held);
       if (this.#spoke && state !== undefined && state !== this.#shownState) this.#books.push(held);
-      if (!this.#isOver()) this.#lookAtHeld();
+      if (!this.#isOver()) this.#checkHeld();
     });
   }
 
@@ -207,7 +206,7 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
       Promise.resolve(connected).then(
         () => {
           if (connected !== undefined && !this.#isOver())
-            this.#parts.sink.onSubscribed?.(socketName(this.#room, url));
+            this.#parts.sink.onSubscribed?.(socketName(this.#feeds, url));
         },
         // A connection that fails ends the feed by another way.
         () => undefined,
@@ -226,11 +225,11 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
     return this.#abort.signal.aborted;
   }
 
-  /** Given up for its silence, and no other feed of the instance has spoken in that time either. */
+  /** Closed for its silence, and no other feed of the instance has received anything in that time either. */
   #isStuck(): boolean {
-    // In a quiet market no feed speaks: while its connections answer, an instance is not given up for one silent feed.
+    // In a quiet market no feed receives anything: while its connections answer, an instance is kept.
     if (this.#isAnyPonging()) return false;
-    if (this.#spoke || this.#room.heard !== this.#heardBefore) return false;
+    if (this.#spoke || this.#feeds.heard !== this.#heardBefore) return false;
     return this.#parts.deps.monotonic() - this.#openedAt >= STUCK_AFTER_MS;
   }
 
@@ -255,7 +254,7 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
     if (item === undefined || this.#isOver()) return;
     if (!this.#spoke) forgetDials([...this.#subscriptions.noted.values()].map(({ url }) => url));
     this.#spoke = true;
-    this.#room.heard += 1;
+    this.#feeds.heard += 1;
     this.#parts.sink.onItem(item);
   }
 
@@ -264,12 +263,12 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
     this.#abort.abort();
     this.#books.close();
     this.#unguard?.();
-    this.#cancelLook?.();
+    this.#cancelCheck?.();
     const { instance, sink, deps } = this.#parts;
-    const { open } = this.#room;
+    const { open } = this.#feeds;
     open.delete(this);
     release(instance, this.#subscriptions, new Error('The feed was closed.'));
-    // The last feed's sockets are of no use; and where no feed has said a word for long, all are stuck.
+    // Without feeds the sockets are of no use; where no feed has received anything for long, all sockets count as stuck.
     if (open.size === 0 || (error === null && this.#isStuck())) deps.discardInstance();
     sink.onEnd(error);
   }

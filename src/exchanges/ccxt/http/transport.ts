@@ -1,14 +1,15 @@
 /**
- * How requests leave: CCXT's `fetchImplementation`. One request, answered whole or failed in time: the timeout covers
+ * How requests leave: the pool of connections, and CCXT's `fetchImplementation`. One request, answered whole or failed in time: the timeout covers
  * the body and ends the socket, the body is bounded and is JSON. Statuses that mean one thing at every venue become
  * AppErrors here; answers that a venue words in JSON go on to CCXT, which knows its codes.
  */
 import { EventEmitter } from 'node:events';
-import { type Dispatcher, request } from 'undici';
+import { Agent, EnvHttpProxyAgent, type Dispatcher, request } from 'undici';
 import { AppError } from '../../../errors.js';
 import { diagnosisOfAnswer } from '../../../lib/diagnosis.js';
+import type { VenueClock } from '../../../lib/venue-clock.js';
 import type { ExchangeId, Millis } from '../../../schemas/common.js';
-import { toldWait } from '../../rate-limit/told-wait.js';
+import { requestedWait } from '../../rate-limit/retry-after.js';
 import type { UpstreamGate, UpstreamOutcome } from '../../rate-limit/upstream-gate.js';
 import { type UpstreamCall, currentPace, currentUpstreamCall } from '../call-context.js';
 import {
@@ -19,46 +20,43 @@ import {
   faultOfConnection,
   timedOut,
 } from '../faults.js';
-import { type VenueResponse, parseBody, readText } from './response-body.js';
+import { MAX_BODY_BYTES, type VenueResponse, parseBody, readText } from './response-body.js';
 
-/** `Date` has whole seconds and is written before the answer travels: smaller differences mean nothing. */
-export const TOLERATED_SKEW_MS: Millis = 2500;
-
-/**
- * A venue's clock, as far as its answers' `Date` tells: whether a candle's period has ended is the venue's to say, and a
- * machine whose clock is minutes off would call open candles closed.
- */
-export interface VenueClock {
-  /** The venue's time. */
-  now(): Millis;
-  /** From the venue's time to ours. */
-  toLocal(at: Millis): Millis;
-  /** An answer's headers, names in lower case, and our time when they arrived. */
-  observe(headers: Readonly<Record<string, string>>, receivedAt: Millis): void;
+/** As in Config: URLs, empty where there is none; `no` is NO_PROXY's list. */
+export interface ProxySettings {
+  readonly https: string;
+  readonly http: string;
+  readonly no: string;
 }
 
-/**
- * Between two answers it runs on by the clock of durations: a wall clock that is set in between does not close the open
- * candle, after which its updates would be dropped. Before the first answer it is the wall clock.
- */
-export const createVenueClock = (now: () => Millis, monotonic: () => Millis): VenueClock => {
-  /** The venue's time less the clock of durations. */
-  let ahead: Millis | null = null;
-  // Whole milliseconds: it stamps what is stored and sent.
-  const venueNow = (): Millis => (ahead === null ? now() : Math.floor(monotonic() + ahead));
-  return {
-    now: venueNow,
-    toLocal: (at) => at - (venueNow() - now()),
-    observe: (headers, receivedAt) => {
-      // An answer out of a cache between us carries the time when it was written, and in `Age` how long ago that was.
-      const age = Number(headers['age'] ?? 0);
-      const said = Date.parse(headers['date'] ?? '') + age * 1000;
-      if (Number.isNaN(said)) return;
-      const difference = said + 500 - receivedAt;
-      const skew = Math.abs(difference) > TOLERATED_SKEW_MS ? difference : 0;
-      ahead = now() + skew - monotonic();
-    },
+export const NO_PROXIES: ProxySettings = { https: '', http: '', no: '' };
+
+/** Sockets per venue host; CCXT's own bound of 256 opened 254 for 300 calls. */
+const MAX_CONNECTIONS = 16;
+const KEEP_ALIVE_MS: Millis = 30_000;
+const MAX_KEEP_ALIVE_MS: Millis = 300_000;
+
+/** `connectTimeoutMs` bounds TCP and TLS; the rest of a request's time is the transport's to watch. */
+export const createDispatcher = (proxy: ProxySettings, connectTimeoutMs: Millis): Dispatcher => {
+  const options: Agent.Options = {
+    connections: MAX_CONNECTIONS,
+    pipelining: 1,
+    allowH2: false,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveMaxTimeout: MAX_KEEP_ALIVE_MS,
+    maxResponseSize: MAX_BODY_BYTES,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: { timeout: connectTimeoutMs },
   };
+  if (proxy.https === '' && proxy.http === '') return new Agent(options);
+  // Empty strings keep it from reading the environment behind the settings' back.
+  return new EnvHttpProxyAgent({
+    ...options,
+    httpProxy: proxy.http,
+    httpsProxy: proxy.https,
+    noProxy: proxy.no,
+  });
 };
 
 export interface TransportDeps {
@@ -95,7 +93,7 @@ const plainHeaders = (headers: Readonly<Record<string, string | string[] | undef
 };
 
 /** What undici needs of an AbortSignal, at a tenth of its price. */
-class Ending extends EventEmitter {
+class LightAbort extends EventEmitter {
   aborted = false;
   reason: unknown;
 
@@ -112,7 +110,7 @@ const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).host :
 interface Attempt {
   readonly url: string;
   readonly init: RequestInit;
-  readonly signal: Ending;
+  readonly signal: LightAbort;
 }
 
 export const createTransport = (deps: TransportDeps): Transport => {
@@ -153,7 +151,7 @@ export const createTransport = (deps: TransportDeps): Transport => {
     const allowed = Math.min(timeoutMs, answeredBy - monotonic());
     const host = hostOf(url);
     if (allowed <= 0) throw timedOut(exchange, `no time was left to ask ${host}`);
-    const ending = new Ending();
+    const ending = new LightAbort();
     const abandon = (): void => ending.abort(signal?.reason);
     signal?.addEventListener('abort', abandon, { once: true });
     const timer = setTimeout(() => {
@@ -164,7 +162,7 @@ export const createTransport = (deps: TransportDeps): Transport => {
     try {
       response = await send({ url, init, signal: ending });
     } catch (error) {
-      gate.report(exchange, { status: null, headers: {}, bodyThrottled: false, toldWaitMs: null });
+      gate.report(exchange, { status: null, headers: {}, bodyThrottled: false, retryAfterMs: null });
       throw faultOfConnection(exchange, ending.aborted ? ending.reason : error, host);
     } finally {
       clearTimeout(timer);
@@ -183,12 +181,12 @@ export const createTransport = (deps: TransportDeps): Transport => {
 export const outcomeOf = (response: VenueResponse, code: FaultCode | null, now: Millis): UpstreamOutcome => {
   const { status, headers } = response;
   const bodyThrottled = code === 'upstream_rate_limited';
-  if (!bodyThrottled) return { status, headers, bodyThrottled, toldWaitMs: null };
+  if (!bodyThrottled) return { status, headers, bodyThrottled, retryAfterMs: null };
   return {
     status,
     headers,
     bodyThrottled,
-    toldWaitMs: toldWait(response, now),
+    retryAfterMs: requestedWait(response, now),
     reason: diagnosisOfAnswer(response),
   };
 };

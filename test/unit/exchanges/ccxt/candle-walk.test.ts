@@ -4,7 +4,7 @@ import { AppError } from '../../../../src/errors.js';
 import { parseInterval } from '../../../../src/lib/intervals.js';
 import type { CandlePlan, FetchPage } from '../../../../src/exchanges/ccxt/candle-pages.js';
 import { collectCandles } from '../../../../src/exchanges/ccxt/candles.js';
-import { PageRefusedError, type PageRefusal } from '../../../../src/exchanges/ccxt/out-of-history.js';
+import { PageRefusedError, type PageRefusal } from '../../../../src/exchanges/ccxt/candle-pages.js';
 import { venueQuirks, type VenueQuirks } from '../../../../src/exchanges/venues/venue-quirks.js';
 
 const MINUTE = 60_000;

@@ -2,8 +2,9 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { ExchangeOptions } from '../../../../src/config/config.js';
 import type { CcxtExchange } from '../../../../src/exchanges/ccxt/ccxt-exchange.js';
-import { createSocketAgents, NO_PROXIES } from '../../../../src/exchanges/ccxt/http/dispatcher.js';
-import { createInstance } from '../../../../src/exchanges/ccxt/instance.js';
+import { createSocketAgents } from '../../../../src/exchanges/ccxt/feeds/connections.js';
+import { NO_PROXIES } from '../../../../src/exchanges/ccxt/http/transport.js';
+import { createInstance, toSandboxUrls } from '../../../../src/exchanges/ccxt/instance.js';
 import { loadExchangeClass } from '../../../../src/exchanges/ccxt/loader.js';
 import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gate.js';
 
@@ -45,5 +46,29 @@ describe('an instance', () => {
   it('sends twenty frames a second to Kraken: a subscription does not wait for the second before it', async () => {
     const { options } = await instanceOf('kraken');
     expect(options['ws']).toMatchObject({ cost: 0.05 });
+  });
+});
+
+describe('the sandbox’s URLs', () => {
+  it('keep host and path behind the sandbox’s own, and leave everything else', () => {
+    const urls = {
+      logo: 'https://example.com/x.png',
+      api: {
+        public: 'https://api.binance.com/api/v3',
+        ws: { spot: 'wss://stream.binance.com:9443/ws', plain: 'ws://x.test' },
+        hosts: ['https://api.{hostname}/v1', 'no url', 7],
+      },
+      none: undefined,
+    };
+    expect(toSandboxUrls(urls, 'http://127.0.0.1:9')).toEqual({
+      logo: 'http://127.0.0.1:9/example.com/x.png',
+      api: {
+        public: 'http://127.0.0.1:9/api.binance.com/api/v3',
+        ws: { spot: 'ws://127.0.0.1:9/stream.binance.com:9443/ws', plain: 'ws://127.0.0.1:9/x.test' },
+        hosts: ['http://127.0.0.1:9/api.{hostname}/v1', 'no url', 7],
+      },
+      none: undefined,
+    });
+    expect(toSandboxUrls({ ws: 'wss://a.b/c' }, 'https://box:1')).toEqual({ ws: 'wss://box:1/a.b/c' });
   });
 });

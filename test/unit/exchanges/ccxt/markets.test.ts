@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../../../src/errors.js';
 import { currentUpstreamCall } from '../../../../src/exchanges/ccxt/call-context.js';
 import {
-  MarketBook,
+  VenueMarkets,
   MARKETS_LOAD_MS,
   MARKETS_REFRESH_MS,
   UNKNOWN_REFRESH_MS,
@@ -24,7 +24,7 @@ const make = () => {
   const calls: unknown[] = [];
   const outcomes: (string | null)[] = [];
   const log = recordingLog();
-  const book = new MarketBook({
+  const book = new VenueMarkets({
     exchange: 'kraken',
     now: Date.now,
     monotonic: Date.now,

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createUpstreamGate, MAX_WAITING } from '../../../../src/exchanges/rate-limit/exchange-gate.js';
+import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gate.js';
+import { MAX_WAITING } from '../../../../src/exchanges/rate-limit/request-queue.js';
 import type { AdmitRequest, UpstreamGate } from '../../../../src/exchanges/rate-limit/upstream-gate.js';
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] }));
@@ -68,7 +69,7 @@ describe('the pacing of requests', () => {
     expect(left.filter((name) => name === 'b')).toHaveLength(3);
   });
 
-  it('a full queue makes room for a client that has less in it', async () => {
+  it('a full queue gives up a place for a client that has less in it', async () => {
     const gate = make();
     const left: string[] = [];
     for (let i = 0; i < MAX_WAITING + 2; i += 1)
@@ -164,7 +165,7 @@ describe('the pacing of requests', () => {
     expect(left.at(-1)).toBe('third upstream_budget_exhausted');
   });
 
-  it('has room for so many and no more', async () => {
+  it('holds so many and no more', async () => {
     const gate = make();
     const waiting = Array.from({ length: MAX_WAITING + 1 }, () => own(gate).catch(() => 'refused'));
     await expect(own(gate)).rejects.toMatchObject({ code: 'upstream_budget_exhausted' });

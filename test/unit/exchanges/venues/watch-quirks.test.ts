@@ -27,7 +27,13 @@ describe("the name that Kraken's feeds have for a market", () => {
 
 describe('a venue of which nothing has to be known', () => {
   it('has the plain quirks, also where its name is that of a member of objects', () => {
-    const plain = { bookParams: {}, keyless: false, places: null, feedName: null, subscribesByCode: false };
+    const plain = {
+      bookParams: {},
+      keyless: false,
+      socketCapacity: null,
+      feedName: null,
+      subscribesByCode: false,
+    };
     expect(watchQuirks('gemini')).toEqual(plain);
     expect(watchQuirks('constructor')).toEqual(plain);
   });
@@ -59,7 +65,7 @@ it("Gate's messages are read for their time before CCXT takes them apart", async
   expect(correctedTicker('gate', { timestamp: 1, info })).toMatchObject({ timestamp: 1_764_206_270_368 });
 });
 
-it("Binance's feeds take the places of its sockets, Kraken's names go out", async () => {
+it("Binance's feeds are assigned to its sockets, Kraken's feeds are subscribed by Kraken's names", async () => {
   const [binance, kraken] = [await instanceOf('binance'), await instanceOf('kraken')];
   const [stream, watch] = [Reflect.get(binance, 'stream'), Reflect.get(kraken, 'watch')] as unknown[];
   applyWatchQuirks(binance, 'binance');

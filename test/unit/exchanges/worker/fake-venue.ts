@@ -37,7 +37,7 @@ export const gateState = (exchange: string, state: Partial<GateState> = {}): Gat
   coolDownReason: null,
   strikes: 0,
   struckUntil: 0,
-  brakeUntil: { callers: 0, polls: 0 },
+  nearLimitUntil: { callers: 0, polls: 0 },
   budget: { limit: 100, remaining: 100, windowMs: 60_000 },
   waiting: 0,
   used: [],
@@ -128,7 +128,7 @@ interface FakeThread {
   /** It dies by itself. */
   die(error?: Error): void;
   terminated: boolean;
-  vitals: Omit<WorkerReport, 'health' | 'gates'>;
+  threadStats: Omit<WorkerReport, 'health' | 'gates'>;
 }
 
 /** `spawn` for a supervisor; `threads` grows with each start. */
@@ -146,7 +146,7 @@ export const fakeThreads = (prepare: (venue: FakeVenue, place: number) => void =
       data,
       venue,
       terminated: false,
-      vitals: { memoryBytes: 1000, eventLoopDelayP99Ms: 1, unhandledRejections: 0 },
+      threadStats: { memoryBytes: 1000, eventLoopDelayP99Ms: 1, unhandledRejections: 0 },
       hang: () => void (hung = true),
       wake: () => {
         hung = false;
@@ -162,7 +162,7 @@ export const fakeThreads = (prepare: (venue: FakeVenue, place: number) => void =
     serveWorker({
       port: theirs,
       monotonic: Date.now,
-      vitals: () => thread.vitals,
+      threadStats: () => thread.threadStats,
       createClient: (hooks) => {
         venue.hooks = hooks;
         return venue.client;

@@ -17,7 +17,7 @@ const connect = (venue = new FakeVenue()) => {
   const served = serveWorker({
     port: port2,
     monotonic: Date.now,
-    vitals: () => ({ memoryBytes: 1, eventLoopDelayP99Ms: 2, unhandledRejections: 3 }),
+    threadStats: () => ({ memoryBytes: 1, eventLoopDelayP99Ms: 2, unhandledRejections: 3 }),
     createClient: (hooks) => {
       venue.hooks = hooks;
       return venue.client;
@@ -39,7 +39,7 @@ const connect = (venue = new FakeVenue()) => {
 };
 
 describe('the worker’s side', () => {
-  it('reports health, vitals and, when asked, gates', async () => {
+  it('reports health, threadStats and, when asked, gates', async () => {
     const { connection } = connect();
     expect(await connection.rpc.$call('report', true)).toEqual({
       health: [],

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { AppError } from '../../../../src/errors.js';
 import { createSupervisor } from '../../../../src/exchanges/worker/supervisor.js';
 import { HEARTBEAT_MS } from '../../../../src/exchanges/worker/venue-worker.js';
-import { MAX_MISSED, MAX_WORKER_BYTES } from '../../../../src/exchanges/worker/vital-signs.js';
+import { MAX_MISSED, MAX_WORKER_BYTES } from '../../../../src/exchanges/worker/worker-health.js';
 import { silentLog } from '../../../../src/log/log.js';
 import { extent } from '../../../support/extent.js';
 import { CLIENT_OPTIONS, fakeThreads, recordingSink, tickerItem, turns } from './fake-venue.js';
@@ -79,7 +79,7 @@ it(`leaves no port, no timer and no memory behind after ${HOURS} hours of dying 
       expect(sink.items).toHaveLength(1);
       if (death % 4 === 0) thread.die();
       if (death % 4 === 1) thread.die(new Error('boom'));
-      if (death % 4 === 2) thread.vitals = { ...thread.vitals, memoryBytes: MAX_WORKER_BYTES * 2 };
+      if (death % 4 === 2) thread.threadStats = { ...thread.threadStats, memoryBytes: MAX_WORKER_BYTES * 2 };
       if (death % 4 === 3) thread.hang();
       const caught = fetch();
       await beat(MAX_MISSED + 3);

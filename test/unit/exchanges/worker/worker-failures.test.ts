@@ -4,7 +4,7 @@ import {
   MAX_MISSED,
   MAX_MISSED_LOADING,
   MAX_WORKER_BYTES,
-} from '../../../../src/exchanges/worker/vital-signs.js';
+} from '../../../../src/exchanges/worker/worker-health.js';
 import { silentLog } from '../../../../src/log/log.js';
 import { CLIENT_OPTIONS, gateState, healthOf, recordingSink, turns } from './fake-venue.js';
 import { beats, never, start, textOf, ticker, useSupervisors, within } from './supervisor-rig.js';
@@ -127,7 +127,7 @@ describe('a worker that fails', () => {
     const { supervisor, threads } = start();
     supervisor.start();
     await beats(1);
-    threads[0]!.vitals = { ...threads[0]!.vitals, memoryBytes: MAX_WORKER_BYTES + 1 };
+    threads[0]!.threadStats = { ...threads[0]!.threadStats, memoryBytes: MAX_WORKER_BYTES + 1 };
     await beats(1);
     expect(threads[0]!.terminated).toBe(false);
     await beats(2);

@@ -1,7 +1,7 @@
 // Jobs from their queue to their end.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { AppError } from '../../../../src/errors.js';
-import { DAY, MINUTE, NAME, T0 } from '../contract.js';
+import { DAY, MINUTE, NAME, T0 } from '../candle-data.js';
 import { write } from '../ledger-rig.js';
 import { add, ETH, HOUR, JobRig, START } from './job-rig.js';
 

@@ -6,7 +6,7 @@ import type { JobPlan, Work } from '../../../../src/ledger/backfill/job-plan.js'
 import type { Coverage } from '../../../../src/ledger/coverage.js';
 import type { AskPage } from '../../../../src/ledger/listing.js';
 import type { CandleStore } from '../../../../src/ledger/store.js';
-import { DAY, MINUTE, NAME, pageOf, T0 } from '../contract.js';
+import { DAY, MINUTE, NAME, pageOf, T0 } from '../candle-data.js';
 
 const JUMP: CandleTraits = { page: 1000, kind: 'jump', omitsEmpty: false };
 const WINDOW: CandleTraits = { page: 300, kind: 'window', omitsEmpty: true };

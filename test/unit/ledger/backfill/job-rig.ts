@@ -3,7 +3,7 @@ import { vi } from 'vitest';
 import type { Ledger } from '../../../../src/ledger/ledger.js';
 import type { SeriesName } from '../../../../src/ledger/settle.js';
 import type { Job } from '../../../../src/ledger/store.js';
-import { DAY, MINUTE, NAME, T0 } from '../contract.js';
+import { DAY, MINUTE, NAME, T0 } from '../candle-data.js';
 import { UnitRig } from '../ledger-rig.js';
 
 export const HOUR = 60 * MINUTE;

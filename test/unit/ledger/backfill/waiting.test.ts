@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { AppError } from '../../../../src/errors.js';
 import { StoreError } from '../../../../src/ledger/store-error.js';
-import { DAY, MINUTE, NAME, T0 } from '../contract.js';
+import { DAY, MINUTE, NAME, T0 } from '../candle-data.js';
 import { add, ETH, HOUR, JobRig, START } from './job-rig.js';
 
 let rig: JobRig;

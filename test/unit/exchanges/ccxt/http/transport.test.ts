@@ -3,9 +3,10 @@ import type { AddressInfo } from 'node:net';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { withUpstreamCall, type UpstreamCall } from '../../../../../src/exchanges/ccxt/call-context.js';
-import { createDispatcher, NO_PROXIES } from '../../../../../src/exchanges/ccxt/http/dispatcher.js';
+import { createDispatcher, NO_PROXIES } from '../../../../../src/exchanges/ccxt/http/transport.js';
 import { MAX_BODY_BYTES } from '../../../../../src/exchanges/ccxt/http/response-body.js';
-import { createTransport, createVenueClock } from '../../../../../src/exchanges/ccxt/http/transport.js';
+import { createTransport } from '../../../../../src/exchanges/ccxt/http/transport.js';
+import { createVenueClock } from '../../../../../src/lib/venue-clock.js';
 import { createUpstreamGate } from '../../../../../src/exchanges/rate-limit/exchange-gate.js';
 import type {
   AdmitRequest,
@@ -132,7 +133,7 @@ describe('a request to a venue', () => {
   ])('%s is a bad response', async (_, body, encoding) => {
     const { url, transport, outcomes } = await start(ok(body, { 'content-encoding': encoding }));
     await expect(transport(url, {})).rejects.toMatchObject({ code: 'upstream_bad_response' });
-    expect(outcomes).toEqual([{ status: null, headers: {}, bodyThrottled: false, toldWaitMs: null }]);
+    expect(outcomes).toEqual([{ status: null, headers: {}, bodyThrottled: false, retryAfterMs: null }]);
   });
 
   it('is a bad response beyond the size that any venue needs', async () => {

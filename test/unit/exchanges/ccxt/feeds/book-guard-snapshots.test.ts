@@ -2,10 +2,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { CcxtExchange } from '../../../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { currentUpstreamCall } from '../../../../../src/exchanges/ccxt/call-context.js';
-import {
-  guardSnapshots,
-  type SnapshotTaker,
-} from '../../../../../src/exchanges/ccxt/feeds/book-snapshots.js';
+import { guardSnapshots, type SnapshotTaker } from '../../../../../src/exchanges/ccxt/feeds/book-guard.js';
 
 const SYMBOL = 'BTC/USDT';
 
@@ -76,7 +73,7 @@ describe('a snapshot', () => {
     expect(settled.done).toBe(false);
   });
 
-  it.each(['comes', 'fails'])('that %s after its feed has ended is nobody’s', async (how) => {
+  it.each(['comes', 'fails'])('that %s after its feed has ended has no effect', async (how) => {
     const feed = openFeed();
     let answer = (): void => undefined;
     const asked = new Promise((resolve, reject) => {
@@ -109,7 +106,7 @@ describe('a snapshot', () => {
     expect(orderbooks).toEqual({});
   });
 
-  it('is no matter of an exchange without order books over REST', () => {
+  it('is left alone on an exchange without order books over REST', () => {
     const fake: Fake = {};
     guarded(fake, openFeed().taker);
     expect(fake.fetchOrderBook).toBeUndefined();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../../../src/errors.js';
-import { withEnding } from '../../../../src/exchanges/resilience/ending-client.js';
+import { withShutdown } from '../../../../src/exchanges/resilience/shutdown-client.js';
 import { withRetry } from '../../../../src/exchanges/resilience/retrying-client.js';
 import type { CallOptions, MarketAnswer, TickerRequest } from '../../../../src/exchanges/exchange-client.js';
 import { ANSWER, fakeClient, venueFault } from './fake-client.js';
@@ -41,7 +41,7 @@ const silent = () => {
 describe('a client that ends with the server', () => {
   it('passes everything on until then', async () => {
     const { client, outcomes } = fakeClient();
-    const ending = withEnding(client);
+    const ending = withShutdown(client);
     const fault = venueFault('upstream_timeout');
     outcomes.push(fault);
     expect(await errorOf(ending.fetch(TICKER, within()))).toBe(fault);
@@ -61,7 +61,7 @@ describe('a client that ends with the server', () => {
     const warnings: unknown[] = [];
     const onWarning = (warning: unknown): void => void warnings.push(warning);
     process.on('warning', onWarning);
-    const ending = withEnding(silent().hanging);
+    const ending = withShutdown(silent().hanging);
     const waiting = Array.from({ length: 20 }, () => errorOf(ending.fetch(TICKER, within())));
     ending.giveUp();
     await Promise.all(waiting);
@@ -73,7 +73,7 @@ describe('a client that ends with the server', () => {
 
   it('aborts every call that still waits, and refuses later ones without asking anybody', async () => {
     const { hanging, reasons } = silent();
-    const ending = withEnding(hanging);
+    const ending = withShutdown(hanging);
     const waiting = [
       ending.fetch(TICKER, within()),
       ending.fetch(TICKER, within({ signal: new AbortController().signal })),
@@ -90,7 +90,7 @@ describe('a client that ends with the server', () => {
 
   it('leaves alone what was answered before', async () => {
     const { client } = fakeClient();
-    const ending = withEnding(client);
+    const ending = withShutdown(client);
     const answer: MarketAnswer = await ending.fetch(TICKER, within());
     ending.giveUp();
     expect(answer).toBe(ANSWER);
@@ -98,14 +98,14 @@ describe('a client that ends with the server', () => {
 
   it('hands the caller’s own reason down, and his going is no end of the server', async () => {
     const { hanging, reasons } = silent();
-    const ending = withEnding(hanging);
+    const ending = withShutdown(hanging);
     const controller = new AbortController();
     const waiting = errorOf(ending.fetch(TICKER, within({ signal: controller.signal })));
     controller.abort('left');
     expect(await waiting).toMatchObject({ code: 'upstream_timeout' });
     const gone = { ...within(), signal: AbortSignal.abort('never there') };
     const { client } = fakeClient();
-    await withEnding(client).fetch(TICKER, gone);
+    await withShutdown(client).fetch(TICKER, gone);
     const [[, options]] = client.fetch.mock.calls as unknown as [[unknown, CallOptions]];
     expect(options.signal).toMatchObject({ aborted: true, reason: 'never there' });
     expect(reasons).toEqual(['left']);
@@ -115,7 +115,7 @@ describe('a client that ends with the server', () => {
     const { client, outcomes } = fakeClient();
     outcomes.push(venueFault('upstream_unavailable', 30_000));
     const settings = { maxRetries: 3, initialBackoffMs: 1, maxBackoffMs: 1, multiplier: 1 };
-    const ending = withEnding(withRetry(client, { settings, now: Date.now }));
+    const ending = withShutdown(withRetry(client, { settings, now: Date.now }));
     const waiting = errorOf(ending.fetch(TICKER, within()));
     // The first attempt has failed once its wait has begun.
     for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();

@@ -1,14 +1,14 @@
 // How long a refusal asks to be left alone: in headers, in the texts that venues write, and measured from their clock.
 import { describe, expect, it } from 'vitest';
-import { toldWait } from '../../../../src/exchanges/rate-limit/told-wait.js';
+import { requestedWait } from '../../../../src/exchanges/rate-limit/retry-after.js';
 
 const NOW = Date.UTC(2026, 0, 14, 6, 15, 15);
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
-const inText = (body: string): number | null => toldWait({ headers: {}, body }, NOW);
+const inText = (body: string): number | null => requestedWait({ headers: {}, body }, NOW);
 const inHeaders = (headers: Readonly<Record<string, string>>): number | null =>
-  toldWait({ headers, body: '' }, NOW);
+  requestedWait({ headers, body: '' }, NOW);
 
 describe('a text', () => {
   it.each([
@@ -83,14 +83,14 @@ describe('a header', () => {
 
   it('is one of several: the longest wait counts', () => {
     const headers = { 'retry-after': '5', 'ratelimit-reset': '20' };
-    expect(toldWait({ headers, body: 'wait 10 seconds' }, NOW)).toBe(20 * SECOND);
-    expect(toldWait({ headers, body: 'wait 10 minutes' }, NOW)).toBe(10 * MINUTE);
+    expect(requestedWait({ headers, body: 'wait 10 seconds' }, NOW)).toBe(20 * SECOND);
+    expect(requestedWait({ headers, body: 'wait 10 minutes' }, NOW)).toBe(10 * MINUTE);
   });
 });
 
 describe("the exchange's clock", () => {
   const until = `banned until ${NOW + 10 * MINUTE}`;
-  const at = (headers: Readonly<Record<string, string>>) => toldWait({ headers, body: until }, NOW);
+  const at = (headers: Readonly<Record<string, string>>) => requestedWait({ headers, body: until }, NOW);
 
   it('is that of its answer, kept as long as `Age` says', () => {
     const date = new Date(NOW - 5 * MINUTE).toUTCString();

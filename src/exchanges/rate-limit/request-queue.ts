@@ -8,6 +8,9 @@ import type { Millis } from '../../schemas/common.js';
 import { LANES, paceMsOf, type Ahead, type Lane } from './budget.js';
 import type { Pace } from './upstream-gate.js';
 
+/** Requests of one venue that may wait or have a slot booked; more are refused at once. */
+export const MAX_WAITING = 1000;
+
 /** A request that has arrived and waits. */
 export interface Waiter {
   readonly pace: Pace | undefined;
@@ -16,7 +19,7 @@ export interface Waiter {
 }
 
 /** What a request that is not in the queue yet would be. */
-export interface Newcomer {
+export interface Candidate {
   readonly lane: Lane;
   /** Who asks: clients take turns. */
   readonly client: string;
@@ -24,15 +27,15 @@ export interface Newcomer {
   readonly reserved: boolean;
 }
 
-export interface Place extends Newcomer {
+export interface Place extends Candidate {
   readonly deadline: Millis;
   /** Requests that have not left yet, those that wait included. */
-  owed: number;
+  outstanding: number;
   readonly waiters: Waiter[];
 }
 
 /** A place, and what leaves before its first request. */
-export interface Standing {
+export interface Position {
   readonly place: Place;
   readonly ahead: Ahead;
 }
@@ -48,7 +51,7 @@ interface ClientTurns {
  * stand one behind the other; those of different clients take turns, however many each of them has.
  */
 class LaneQueue {
-  /** The start of the latest request that has left: no newcomer begins earlier, so idle time is not saved up. */
+  /** The start of the latest request that has left: no candidate begins earlier, so idle time is not saved up. */
   #now = 0;
   /** Only of clients that wait. */
   readonly #clients = new Map<string, ClientTurns>();
@@ -107,7 +110,7 @@ const add = (sum: Sum, { reserved, waiters }: Place, requests: number): void => 
   for (const { pace } of waiters) sum.paceMs += paceMsOf(pace);
 };
 
-export class WaitingLine {
+export class RequestQueue {
   readonly #queues: ReadonlyMap<Lane, LaneQueue> = new Map(
     Object.values(LANES)
       .sort((a, b) => a.rank - b.rank)
@@ -119,7 +122,7 @@ export class WaitingLine {
     this.#queues.get(place.lane)?.join(place, cost);
   }
 
-  /** Waits at a place that stands in line until it is settled, by `onAbort` where the signal aborts. */
+  /** Waits at a place of the queue until it is settled, by `onAbort` where the signal aborts. */
   wait(
     place: Place,
     pace: Pace | undefined,
@@ -150,8 +153,8 @@ export class WaitingLine {
 
   /** One request of a place is not to be waited for any more; the place goes with its last. */
   done(place: Place): void {
-    place.owed -= 1;
-    if (place.owed === 0) this.#queues.get(place.lane)?.remove(place);
+    place.outstanding -= 1;
+    if (place.outstanding === 0) this.#queues.get(place.lane)?.remove(place);
   }
 
   /** A request of this place has left: newcomers begin no earlier than it did. To be told before `done`. */
@@ -161,58 +164,65 @@ export class WaitingLine {
 
   /** Nothing more will arrive at this place; what waits there goes on waiting. */
   close(place: Place): void {
-    place.owed = place.waiters.length;
-    if (place.owed === 0) this.#queues.get(place.lane)?.remove(place);
+    place.outstanding = place.waiters.length;
+    if (place.outstanding === 0) this.#queues.get(place.lane)?.remove(place);
   }
 
   /** Refuses all that wait at a place and expects nothing more there. */
   refuse(place: Place, error: AppError): void {
-    place.owed = place.waiters.length;
+    place.outstanding = place.waiters.length;
     for (const waiter of [...place.waiters]) waiter.settle(error);
     this.#queues.get(place.lane)?.remove(place);
   }
 
-  /** What leaves before the next request to arrive at this place, or before a newcomer's. */
-  before({ lane, client }: Newcomer, place?: Place): Ahead {
+  /** What leaves before the next request to arrive at this place, or before a candidate's. */
+  before({ lane, client }: Candidate, place?: Place): Ahead {
     const sum: Sum = { all: 0, sameLane: 0, paceMs: 0 };
     for (const [each, { places }] of this.#queues) {
       if (each.rank > lane.rank) break;
       if (each !== lane) {
-        for (const other of places) add(sum, other, other.owed);
+        for (const other of places) add(sum, other, other.outstanding);
         continue;
       }
       sum.sameLane = 0;
       const own = place === undefined ? -1 : places.indexOf(place);
       const index = own === -1 ? (this.#queues.get(lane)?.indexFor(client) ?? 0) : own;
-      for (const other of places.slice(0, index)) add(sum, other, other.owed);
+      for (const other of places.slice(0, index)) add(sum, other, other.outstanding);
       if (own !== -1 && place !== undefined) add(sum, place, place.waiters.length);
     }
     return sum;
   }
 
   /** The places that `picks` takes, in the order in which they leave. */
-  standing(picks: (place: Place) => boolean): readonly Standing[] {
-    const standing: Standing[] = [];
+  positions(picks: (place: Place) => boolean): readonly Position[] {
+    const positions: Position[] = [];
     const sum: Sum = { all: 0, sameLane: 0, paceMs: 0 };
     for (const { places } of this.#queues.values()) {
       sum.sameLane = 0;
       for (const place of places) {
-        if (picks(place)) standing.push({ place, ahead: { ...sum } });
-        add(sum, place, place.owed);
+        if (picks(place)) positions.push({ place, ahead: { ...sum } });
+        add(sum, place, place.outstanding);
       }
     }
-    return standing;
+    return positions;
+  }
+
+  /** Whether a candidate may join: the queue is not full, or another client has more places than its own would have. */
+  takes(candidate: Candidate): boolean {
+    return this.outstanding < MAX_WAITING || this.displacedBy(candidate) !== undefined;
   }
 
   /**
-   * The place that gives way to a newcomer where the line is full: the last one of the client that has most, if that
-   * client has more than the newcomer's would then have.
+   * The place that is given up for a candidate where the queue is full: the last one of the client that has most, if that
+   * client has more than the candidate's would then have.
    */
-  displacedBy({ client }: Newcomer): Place | undefined {
-    const owed = new Map<string, number>();
-    for (const place of this.places) owed.set(place.client, (owed.get(place.client) ?? 0) + place.owed);
-    const [most, count] = [...owed].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
-    if (count <= (owed.get(client) ?? 0) + 1) return undefined;
+  displacedBy({ client }: Candidate): Place | undefined {
+    if (this.outstanding < MAX_WAITING) return undefined;
+    const outstanding = new Map<string, number>();
+    for (const place of this.places)
+      outstanding.set(place.client, (outstanding.get(place.client) ?? 0) + place.outstanding);
+    const [most, count] = [...outstanding].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
+    if (count <= (outstanding.get(client) ?? 0) + 1) return undefined;
     return this.places.findLast((place) => place.client === most);
   }
 
@@ -225,12 +235,12 @@ export class WaitingLine {
   }
 
   /** Requests that wait, and those that are expected. */
-  get owed(): number {
-    return this.places.reduce((sum, { owed }) => sum + owed, 0);
+  get outstanding(): number {
+    return this.places.reduce((sum, { outstanding }) => sum + outstanding, 0);
   }
 
   /** Requests that wait for the pace alone and leave out of the reserve. */
   get reserved(): number {
-    return this.places.reduce((sum, { reserved, owed }) => sum + (reserved ? owed : 0), 0);
+    return this.places.reduce((sum, { reserved, outstanding }) => sum + (reserved ? outstanding : 0), 0);
   }
 }

@@ -2,6 +2,7 @@
  * How long a venue that refuses wants to be left alone, as it says itself: in `Retry-After`, in a header of its own, or
  * in the text of its answer only. Pure.
  */
+import { timeOfAnswer, TOLERATED_SKEW_MS } from '../../lib/venue-clock.js';
 import type { Millis } from '../../schemas/common.js';
 
 /** A venue's own word is followed up to here. */
@@ -103,11 +104,8 @@ const waitInText = (body: string, now: Millis): Millis | null => {
   return timeLeft(INSTANT.exec(text)?.[1], now, SECOND_MS) ?? durationIn(text);
 };
 
-/** `Date` has whole seconds: smaller differences are none. */
-const TOLERATED_SKEW_MS: Millis = 2500;
-
 const venueTime = (headers: Readonly<Record<string, string>>, now: Millis): Millis => {
-  const said = Date.parse(headers['date'] ?? '') + Number(headers['age'] ?? 0) * SECOND_MS;
+  const said = timeOfAnswer(headers);
   return Math.abs(said - now) > TOLERATED_SKEW_MS ? said : now;
 };
 
@@ -115,7 +113,7 @@ const venueTime = (headers: Readonly<Record<string, string>>, now: Millis): Mill
  * The longest wait that a refusal names; null where it names none. Instants are measured from the answer's own `Date`,
  * so that the venue's clock need not agree with ours. Header names in lower case.
  */
-export const toldWait = (
+export const requestedWait = (
   { headers, body }: { readonly headers: Readonly<Record<string, string>>; readonly body: string },
   now: Millis,
 ): Millis | null => {

@@ -3,8 +3,9 @@ import type { CcxtExchange } from '../../../../../src/exchanges/ccxt/ccxt-exchan
 import {
   type FeedSubscriptions,
   asFeed,
-  giveOutPlaces,
+  assignSockets,
   release,
+  undoing,
 } from '../../../../../src/exchanges/ccxt/feeds/watch-subscriptions.js';
 
 /** CCXT's own method, which knows no feeds. */
@@ -21,7 +22,7 @@ const instance = (): CcxtExchange => venue as unknown as CcxtExchange;
 
 beforeEach(() => {
   venue = new FakeBinance();
-  giveOutPlaces(instance(), { exchange: 'binance', sockets: 2, each: 2 });
+  assignSockets(instance(), { exchange: 'binance', sockets: 2, each: 2 });
 });
 
 const newFeed = (): FeedSubscriptions => ({
@@ -39,7 +40,7 @@ const socketOf = (feed: FeedSubscriptions): Promise<string> =>
     return venue.stream('spot', 'hash');
   });
 
-describe('places on the sockets of a venue', () => {
+describe('subscriptions of a venue whose sockets take so many each', () => {
   it('are spread over the sockets, and a feed keeps its own', async () => {
     const feeds = [newFeed(), newFeed(), newFeed()];
     expect(await Promise.all(feeds.map(socketOf))).toEqual(['0', '1', '0']);
@@ -68,16 +69,42 @@ describe('places on the sockets of a venue', () => {
     for (let round = 0; round < 5; round++) {
       const feed = newFeed();
       release(instance(), feed, new Error('closed'));
-      await expect(socketOf(feed)).rejects.toThrow('closed before it took a place');
+      await expect(socketOf(feed)).rejects.toThrow('closed before it had a socket');
     }
     expect(await Promise.all([newFeed(), newFeed(), newFeed(), newFeed()].map(socketOf))).toHaveLength(4);
   });
 
-  it('are no matter of calls that no feed makes, nor of instances without such sockets', () => {
+  it('leave calls alone that no feed makes, and instances without such sockets', () => {
     expect(venue.stream('spot', 'hash')).toBe('7');
     expect(venue.asked).toEqual([['spot', 'hash']]);
     expect(() => {
-      giveOutPlaces({} as CcxtExchange, { exchange: 'binance', sockets: 2, each: 2 });
+      assignSockets({} as CcxtExchange, { exchange: 'binance', sockets: 2, each: 2 });
     }).not.toThrow();
+  });
+});
+
+describe('the frame that undoes a subscription', () => {
+  it.each([
+    [
+      { method: 'SUBSCRIBE', params: ['a'] },
+      { method: 'UNSUBSCRIBE', params: ['a'] },
+    ],
+    [
+      { type: 'subscribe', product_ids: ['a'] },
+      { type: 'unsubscribe', product_ids: ['a'] },
+    ],
+    [
+      { op: 'subscribe', args: ['a'] },
+      { op: 'unsubscribe', args: ['a'] },
+    ],
+    [{ action: 'sub' }, { action: 'unsub' }],
+  ])('of %j is %j', (frame, expected) => {
+    expect(undoing(frame)).toEqual(expected);
+  });
+
+  it('is unknown for frames in other forms', () => {
+    expect(undoing({ req: 'market.btc' })).toBeUndefined();
+    expect(undoing('subscribe')).toBeUndefined();
+    expect(undoing(undefined)).toBeUndefined();
   });
 });

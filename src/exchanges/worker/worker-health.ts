@@ -1,6 +1,11 @@
-/** Whether a worker thread lives, by its heartbeats and its memory, and when one that died gets its successor. Reads no clock. */
-import type { Millis } from '../../schemas/common.js';
-import type { MarketsState } from '../exchange-client.js';
+/**
+ * Health of a worker thread on the serving thread's side: whether it lives, by its heartbeats and its memory; when one that
+ * died gets its successor; and what it last reported of its exchanges. Reads no clock.
+ */
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import type { ExchangeHealth, MarketsState } from '../exchange-client.js';
+import { coolDownError } from '../rate-limit/cool-down.js';
+import type { GateState } from '../rate-limit/upstream-gate.js';
 import type { WorkerReport } from './protocol.js';
 
 /** Unanswered heartbeats after which a thread counts as hung. Beats, not wall time: a stall of ours is no fault of its. */
@@ -13,7 +18,7 @@ export const MAX_WORKER_BYTES = 400 * 1024 * 1024;
 const HAS_MARKETS: ReadonlySet<MarketsState> = new Set(['loaded', 'refresh_failed']);
 export const hasMarkets = (markets: MarketsState): boolean => HAS_MARKETS.has(markets);
 
-export class VitalSigns {
+export class Heartbeat {
   #missed = 0;
   #overMemory = 0;
   #report: WorkerReport | null = null;
@@ -30,11 +35,11 @@ export class VitalSigns {
     return this.#missed === 1 ? 'ask' : 'wait';
   }
 
-  answered(report: WorkerReport): 'well' | 'outgrown' {
+  answered(report: WorkerReport): 'healthy' | 'outgrown' {
     this.#missed = 0;
     this.#report = report;
     this.#overMemory = report.memoryBytes > MAX_WORKER_BYTES ? this.#overMemory + 1 : 0;
-    return this.#overMemory >= 2 ? 'outgrown' : 'well';
+    return this.#overMemory >= 2 ? 'outgrown' : 'healthy';
   }
 
   /** Blocked for a good reason, perhaps: it starts, or it loads or refreshes markets, or somebody waits for those that are not there. */
@@ -70,3 +75,52 @@ export class RestartBackoff {
     return wait;
   }
 }
+
+interface Mirrored {
+  readonly exchange: ExchangeId;
+  /** undefined: this worker has not reported yet, so it has loaded nothing. */
+  readonly reported: ExchangeHealth | undefined;
+  /** Outlives its worker. */
+  readonly gate: GateState | undefined;
+  readonly budget: { readonly requests: number; readonly windowMs: Millis };
+  readonly worker: ExchangeHealth['worker'];
+  readonly workerSince: Millis;
+  readonly workerRestarts: number;
+  /** By the wall clock, as are the times of what was reported. */
+  readonly now: Millis;
+  /** By the gate's clock. */
+  readonly monotonic: Millis;
+}
+
+/** An exchange's health, from what its worker last reported and from its gate's state, which outlives the worker. */
+export const mirroredHealth = ({
+  exchange,
+  reported,
+  gate,
+  budget,
+  worker,
+  workerSince,
+  workerRestarts,
+  now,
+  monotonic,
+}: Mirrored): ExchangeHealth => {
+  const ofGate = gate?.coolDownUntil ?? null;
+  const coolDownUntil = Math.max(
+    ofGate === null ? 0 : Math.round(ofGate - monotonic + now),
+    reported?.coolDownUntil ?? 0,
+  );
+  const cooling = coolDownUntil > now;
+  return {
+    exchange,
+    markets: reported?.markets ?? 'not_loaded',
+    marketsLoadedAt: reported?.marketsLoadedAt ?? null,
+    coolDownUntil: cooling ? coolDownUntil : null,
+    circuit: 'closed',
+    budget: reported?.budget ??
+      gate?.budget ?? { limit: budget.requests, remaining: budget.requests, windowMs: budget.windowMs },
+    worker,
+    workerRestarts,
+    lastError: reported?.lastError ?? (cooling && gate !== undefined ? coolDownError(gate) : null),
+    since: Math.max(reported?.since ?? 0, workerSince),
+  };
+};

@@ -8,7 +8,7 @@ import type { CallOptions, ExchangeClient } from '../exchange-client.js';
 /** When a client that was sent away should try another server. */
 const RETRY_AFTER_MS: Millis = 1000;
 
-export interface EndingClient extends ExchangeClient {
+export interface ShutdownClient extends ExchangeClient {
   /** Every call under way, and every later one, rejects with `shutting_down`; feeds go on. Idempotent. */
   giveUp(): void;
 }
@@ -23,7 +23,7 @@ const shuttingDown = (): AppError =>
   );
 
 /** To be the outermost wrapper: what it rejects with is not retried. */
-export const withEnding = (client: ExchangeClient): EndingClient => {
+export const withShutdown = (client: ExchangeClient): ShutdownClient => {
   const ending = new AbortController();
   // Every call under way listens, and stops listening when it is over: many are no leak.
   setMaxListeners(0, ending.signal);

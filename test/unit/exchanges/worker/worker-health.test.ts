@@ -5,8 +5,8 @@ import {
   MAX_WAIT_MS,
   RestartBackoff,
   STABLE_AFTER_MS,
-  VitalSigns,
-} from '../../../../src/exchanges/worker/vital-signs.js';
+  Heartbeat,
+} from '../../../../src/exchanges/worker/worker-health.js';
 import type { ExchangeHealth } from '../../../../src/exchanges/exchange-client.js';
 
 const report = (marketsLoading: boolean) => {
@@ -28,7 +28,7 @@ const report = (marketsLoading: boolean) => {
 
 /** Beats without an answer until the thread is given up. */
 const beatsUntilHung = (marketsLoading: boolean): number => {
-  const signs = new VitalSigns();
+  const signs = new Heartbeat();
   signs.answered(report(marketsLoading));
   let beats = 1;
   while (signs.beat(false) !== 'hung') beats += 1;
