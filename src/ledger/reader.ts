@@ -62,8 +62,11 @@ export const createReader = (deps: ReaderDeps): LedgerReader => {
       const view = await viewOf(request, budget());
       if (view === null) return null;
       const { span, tail } = extentOf(view, storedEdges(view));
-      if (tail || missing(span, clip(view.coverage, span), view.at).length > 0) return null;
-      return hasKnown(view) ? storedAnswer(view, 'not_loaded_yet') : null;
+      const inside = clip(view.coverage, span);
+      if (tail || missing(span, inside, view.at).length > 0) return null;
+      // What is proven to have no candle is an answer too; what gave none once is not.
+      const isProven = inside.length > 0 && inside.every(({ state }) => state !== 'suspect');
+      return isProven || hasKnown(view) ? storedAnswer(view, 'not_loaded_yet') : null;
     },
     async partly(request, unknown, mayQueue = true) {
       const view = await viewOf(request, BUDGET_MS);

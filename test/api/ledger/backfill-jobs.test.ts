@@ -1,6 +1,6 @@
 // Backfill jobs as callers see them: the real CCXT over simulated venues.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { backfill, done, jobOf, LedgerRig, MINUTE, until } from './ledger-app.js';
+import { backfill, done, jobOf, LedgerRig, MINUTE, series, until } from './ledger-app.js';
 import { minutes, startTimes } from './backfill-rig.js';
 
 let rig: LedgerRig;
@@ -150,4 +150,40 @@ test('a symbol in another spelling is told as the exchange spells it', async () 
   const app = await rig.app();
   const job = await backfill(app, { ...minutes(rig, 10), symbol: 'btc-usdt' });
   expect(await done(app, job.id)).toMatchObject({ state: 'done', symbol: 'BTC/USDT', candles: 10 });
+});
+
+test('a range that is older than the exchange keeps is answered from the store, without a request', async () => {
+  const app = await rig.app();
+  const at = rig.now() - (rig.now() % MINUTE);
+  const asked = { exchange: 'kraken', symbol: 'BTC/USD', interval: '1m', from: at - 5_000 * MINUTE, to: at };
+  expect(await done(app, (await backfill(app, asked)).id)).toMatchObject({ state: 'done', percent: 100 });
+  rig.sandbox.control.resetLog();
+  const { from } = asked;
+  const span = `since=${from}&until=${from + 100 * MINUTE}&limit=100`;
+  const answer = await app.inject(`/v1/markets/ohlcv?${series('kraken', 'BTC/USD')}&${span}`);
+  expect(answer.headers).toMatchObject({ 'x-cache': 'STORE', 'data-source': 'sandbox; via=store' });
+  expect(answer.json()).toMatchObject({
+    candles: [],
+    gaps: [{ from, to: from + 100 * MINUTE, reason: 'not_available_from_exchange' }],
+  });
+  expect(rig.candleRequests()).toBe(0);
+});
+
+test('of two jobs of one exchange one page is under way at a time', async () => {
+  const app = await rig.app();
+  rig.sandbox.control.setFault({ match: 'ohlcv', fault: { type: 'delay', ms: 60 } });
+  const at = rig.now() - (rig.now() % MINUTE);
+  const jobs = await Promise.all(
+    ['BTC/USDT', 'ETH/USDT'].map((symbol) =>
+      backfill(app, { exchange: 'binance', symbol, interval: '1m', from: at - 3_500 * MINUTE, to: at }),
+    ),
+  );
+  for (const { id } of jobs) expect(await done(app, id)).toMatchObject({ state: 'done' });
+  const times = rig.sandbox.control
+    .requestLog()
+    .filter(({ kind }) => kind === 'ohlcv')
+    .map(({ time }) => time);
+  expect(times.length).toBeGreaterThanOrEqual(8);
+  const pauses = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+  expect(Math.min(...pauses)).toBeGreaterThanOrEqual(55);
 });
