@@ -6,6 +6,8 @@ export default {
     'src/exchanges/worker/worker-entry.ts',
     'src/ledger/sqlite/worker-entry.ts',
     'src/sandbox/main.ts',
+    // Published as mcp-crypto-data-server/client.
+    'web/client/client.ts',
     // The ledger's stores, which the app will import when they are wanted.
     'src/ledger/{postgres,sqlite}/*-store.ts',
     'scripts/*.{ts,js}',
@@ -14,7 +16,7 @@ export default {
     // Processes and probes of the end-to-end tests.
     'test/e2e/*.js',
   ],
-  project: ['src/**/*.ts', 'test/**/*.{ts,js}', 'bench/**/*.{ts,js}', 'scripts/**/*.{ts,js}'],
+  project: ['src/**/*.ts', 'web/**/*.ts', 'test/**/*.{ts,js}', 'bench/**/*.{ts,js}', 'scripts/**/*.{ts,js}'],
   ignoreDependencies: [
     // Their files are served or run, found by path.
     '@fastify/swagger-ui',

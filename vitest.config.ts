@@ -110,7 +110,7 @@ export default defineConfig({
     ],
     coverage: {
       provider: 'v8',
-      include: ['src/**/*.ts'],
+      include: ['src/**/*.ts', 'web/**/*.ts'],
       reporter: ['text-summary', 'json-summary', 'html'],
       thresholds: { lines: 90, branches: 90 },
     },

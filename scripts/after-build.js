@@ -11,7 +11,7 @@ for (const folder of ['ledger/migrations', 'access/store/migrations'])
 chmodSync(at('dist/cli.js'), 0o755);
 
 for (const path of readdirSync(at('dist'), { recursive: true, encoding: 'utf8' })) {
-  const [, stem] = /^(?!docs\/)(.*)\.js(?:\.map)?$/.exec(path) ?? [];
+  const [, stem] = /^(?!(?:docs|client)\/)(.*)\.js(?:\.map)?$/.exec(path) ?? [];
   if (stem !== undefined && !existsSync(at(`src/${stem}.ts`))) rmSync(at(`dist/${path}`));
 }
 
