@@ -53,7 +53,7 @@ const ALLOWED = {
   cache: WORDS,
   coinmarketcap: WORDS,
   log: ['config', 'schemas'],
-  config: ['lib'],
+  config: ['lib', 'schemas'],
   'errors.ts': [],
   'invalid-input.ts': ['errors.ts'],
   schemas: [],

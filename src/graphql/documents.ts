@@ -36,14 +36,14 @@ export interface KnownDocument {
 export interface DocumentsDeps {
   readonly schema: GraphQLSchema;
   readonly limits: GraphqlLimits;
-  /** Told of each refusal by a limit. */
+  /** Called with each limit that refuses a document. */
   readonly onRefusal: (limit: LimitName) => void;
-  /** graphql-js's own; tests look on. */
+  /** Default: graphql-js's own; tests count the calls. */
   readonly validate?: typeof validate | undefined;
 }
 
 export interface Documents {
-  /** Throws a Refusal, and `payload_too_large` for a text that is too long to be looked at. */
+  /** Throws a Refusal, and `payload_too_large` for a text that is too long. */
   read(text: string, options: { readonly introspection: boolean }): KnownDocument;
   size(): number;
 }

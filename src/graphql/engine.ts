@@ -58,7 +58,7 @@ export interface Prepared {
   readonly units: number;
 }
 
-/** Who asks. */
+/** The caller of an operation. */
 export interface OperationCaller {
   /** What its plan lets it ask for. */
   readonly permit: Permit;
@@ -93,7 +93,7 @@ export interface EngineOptions extends SourceDeps {
   readonly meter: GraphqlMeter;
   /** A bug of ours, met while executing. */
   readonly onBug: (error: unknown) => void;
-  /** graphql-js's own; tests look on. */
+  /** Default: graphql-js's own; tests count the calls. */
   readonly spies?: {
     readonly validate?: typeof validate;
     readonly execute?: typeof execute;
@@ -244,7 +244,7 @@ export class GraphqlEngine {
     });
   }
 
-  /** What a client is told of an operation that was refused, and counted so. */
+  /** The response to a refused operation, which is counted by its code. */
   refused(
     thrown: unknown,
     requestId: string,

@@ -82,7 +82,7 @@ export const formatFault = (error: AppError, requestId?: string): GraphQLFormatt
 export const refuse = (fault: AppError): Refusal => new Refusal(fault, [formatFault(fault)]);
 
 /**
- * An error met while executing, in the words of REST. What nobody classified is a bug of ours: `onBug` gets it, the
+ * An error met while executing, with REST's codes. An unclassified one is a bug of ours: `onBug` gets it, the
  * client an `internal_error`.
  */
 export const formatExecutionError = (

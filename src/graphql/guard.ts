@@ -1,7 +1,7 @@
 /**
- * Judges a parsed document before graphql-js validates it: some of its rules take time that grows with the square of the
+ * Limits a parsed document before graphql-js validates it: some of its rules take time that grows with the square of the
  * fields. One walk over every node: what a fragment holds is summed up once and added wherever it is spread, so that the
- * work is linear in the document however much it stands for when expanded.
+ * work is linear in the document however large its expansion.
  */
 import {
   Kind,
@@ -63,7 +63,7 @@ const SCHEMA_LISTS: ReadonlySet<string> = new Set(['fields', 'interfaces', 'poss
 class Walk {
   readonly #fragments = new Map<string, FragmentDefinitionNode>();
   readonly #sums = new Map<string, Sum>();
-  /** What stands in the document, unexpanded: the walk comes to each node once. */
+  /** Counts of the document as written, unexpanded: each node is visited once. */
   readonly written = empty();
 
   constructor(fragments: readonly FragmentDefinitionNode[]) {
@@ -131,7 +131,7 @@ export const isIntrospectionOnly = ({ definitions }: DocumentNode): boolean => {
   return operations.length > 0 && operations.every(isIntrospection);
 };
 
-/** What is wrong with the document, the first limit that it passes; null: nothing. */
+/** The first limit that the document exceeds; null: none. */
 export const guard = (
   document: DocumentNode,
   limits: Pick<GraphqlLimits, 'depth' | 'fields' | 'aliases'>,
@@ -157,7 +157,7 @@ export const guard = (
       whole.directives + (operation.directives?.length ?? 0) + onVariables,
     );
   }
-  // Validation looks into fragments that nobody spreads, too: each is judged like an operation, and all nodes together.
+  // Validation visits unused fragments too: each is limited like an operation, and all nodes together.
   const parts = [whole, walk.written, ...fragments.map(({ name }) => walk.fragment(name.value))];
 
   const { depth, fields, aliases } = isIntrospectionOnly(document) ? INTROSPECTION_LIMITS : limits;

@@ -27,7 +27,7 @@ export const MAX_FRAGMENT_USES = 60;
 export const MAX_DIRECTIVES = 20;
 /** Items of a list argument. */
 export const MAX_LIST_ITEMS = 100;
-/** Faults of a document that are told. */
+/** Faults of a document that are reported. */
 export const MAX_ERRORS = 10;
 
 /** Operations that ask for nothing but the schema: the usual introspection query is deep and long. */

@@ -1,10 +1,10 @@
-/** What the fields of one operation share: who asks, what was asked already, and what the answer was made of. */
+/** What the fields of one operation share: the caller, the calls made already, and the sources of the answer. */
 import type { Permit } from '../access/permit.js';
 import type { Millis } from '../schemas/common.js';
 import type { CacheState, MarketQuery, ServedAnswer } from '../market-data/market-data-api.js';
 import { MAX_CALLS_AT_ONCE } from './limits.js';
 
-/** The truth about one answer: what `meta` is made of. */
+/** Source and age of one answer: what `meta` is made of. */
 export interface Provenance {
   /** CCXT id, `coinmarketcap` or `sandbox`. */
   readonly source: string;

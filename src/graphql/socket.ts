@@ -34,10 +34,10 @@ export interface SocketServices extends StreamServices {
 
 export interface SocketClient {
   readonly connection: Connection;
-  /** Who asks. */
+  /** The client. */
   readonly client: string;
   readonly requestId: string;
-  /** Tells by `connection_init`'s payload who the client is; throws where it may not go on. */
+  /** Authenticates the client by the payload of `connection_init`; throws where it is refused. */
   readonly authenticate: (
     payload: Readonly<Record<string, unknown>> | undefined,
   ) => Promise<SocketCaller> | SocketCaller;

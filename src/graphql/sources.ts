@@ -1,4 +1,4 @@
-/** What the fields are resolved from: the same services as REST, their answers parsed once, with the truth beside them. */
+/** What the fields are resolved from: the same services as REST, their answers parsed once, with source and age beside them. */
 import type { Millis } from '../schemas/common.js';
 import type { ServerStatus } from '../schemas/status.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -24,7 +24,7 @@ export interface SourceDeps {
   /** null: no candles are kept. */
   readonly ledger: Pick<Ledger, 'coverage'> | null;
   readonly status: () => ServerStatus;
-  /** Simulated venues stand in for the real ones. */
+  /** The venues are simulated. */
   readonly sandbox: boolean;
   readonly now: () => Millis;
 }
@@ -36,7 +36,7 @@ const MARKETS_FRESH_MS = 60_000;
 export type Arguments = Readonly<Record<string, unknown>>;
 export type Answer = Readonly<Record<string, unknown>> & { readonly [PROVENANCE]: Provenance };
 
-/** The arguments in the words of a URL's query, whose schema judges them: null is left out, numbers are text. */
+/** The arguments as a URL's query, whose schema validates them: null is left out, numbers are text. */
 const asQuery = (args: Arguments): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(args)
@@ -64,7 +64,7 @@ const sourceNameOf = (source: string): string => source.split(';', 1)[0] ?? sour
 
 export class Sources {
   readonly #deps: SourceDeps;
-  /** Arguments that proved to be good: judging them costs more than answering from the cache. */
+  /** Arguments that were valid before: validation costs more than an answer from the cache. */
   readonly #tickerQueries = new LRUCache<string, MarketQuery>({ max: MAX_TICKER_QUERIES });
 
   constructor(deps: SourceDeps) {

@@ -122,7 +122,7 @@ export const tickerEventOf = (
     ...stamp,
   });
 
-/** Trades and closed candles may not be dropped; a book, and a candle that still moves, give way to a later one. */
+/** Trades and closed candles may not be dropped; a book, and an open candle, may be replaced by a later one. */
 export const plainEventOf = (
   source: EventSource,
   item: Exclude<StreamItem, Facts<'ticker'>>,

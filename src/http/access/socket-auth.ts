@@ -17,7 +17,7 @@ import { endWithPrincipal, type StreamToEnd } from './credential-end.js';
 const AUTH_WITHIN_MS = 5_000;
 /** Connections without a credential yet. */
 const MAX_WAITING = 100;
-/** What stands in a header. */
+/** Characters of a header value. */
 const TOKEN = /^[!-~]+$/;
 
 interface SocketCaller {

@@ -129,7 +129,7 @@ const createCors = (
   };
 };
 
-/** What every answer carries whoever asks; null where it depends on the request's Origin. */
+/** Headers that every answer carries whoever the caller is; null where it depends on the request's Origin. */
 export const steadyHeadersOf = (options: CommonHeadersOptions): readonly HeaderPair[] | null => {
   const { corsOrigins } = options;
   if (corsOrigins !== true && corsOrigins.length > 0) return null;

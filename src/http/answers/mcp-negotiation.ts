@@ -8,7 +8,7 @@ import { accepts } from './accept.js';
 
 const JSON_TYPE = 'application/json';
 const EVENT_STREAM = 'text/event-stream';
-/** What the SDK is told, whoever asks. */
+/** The Accept header that the SDK sees, whatever the client sent. */
 export const SDK_ACCEPT = `${JSON_TYPE}, ${EVENT_STREAM}`;
 
 /** either: both are named, and the SDK chooses. */

@@ -142,7 +142,7 @@ class Pipeline {
   }
 
   #next(): void {
-    // A response may be told of its socket's end before this is.
+    // A response may get its socket's 'close' before this does.
     if (this.#socket.destroyed) this.#forgetHeld();
     if (this.#held.length > 0) {
       if (this.#unfinished.length < MAX_UNFINISHED) this.#turns.join(this);
@@ -190,7 +190,7 @@ export const createPipelines = (): Pipelines => {
 
 type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Stands in front of all other listeners for requests: those beyond a connection's bound wait. */
+/** Runs before all other listeners for requests: those beyond a connection's bound wait. */
 export const boundPipelines = (server: Server, pipelines: Pipelines): void => {
   const behind = server.listeners('request') as RequestListener[];
   server.removeAllListeners('request');

@@ -1,4 +1,4 @@
-/** Who asks GraphQL, where access is on: by the request's credential, or by the one that a WebSocket brings later. */
+/** The caller of GraphQL, where access is on: by the request's credential, or by the one that a WebSocket sends later. */
 import type { FastifyRequest } from 'fastify';
 import type { Access } from '../../access/access.js';
 import { PERMITS_ALL, type Permit } from '../../access/permit.js';
@@ -18,7 +18,7 @@ export type IntrospectionRule = 'all' | 'none' | 'known';
 export const introspects = (rule: IntrospectionRule, principal: Principal | null): boolean =>
   rule === 'all' || (rule === 'known' && principal !== null && principal.kind !== 'anonymous');
 
-/** What refuses a caller without this scope; undefined where nobody is asked who he is. */
+/** What refuses a caller without this scope; undefined where access is off. */
 export const scopeFault = (principal: Principal | null, scope: Scope): AppError | undefined =>
   principal === null || principal.has(scope) ? undefined : lacksScope(scope);
 
@@ -56,11 +56,11 @@ export interface CallerLimits {
 }
 
 export interface Introduction extends CallerLimits {
-  /** null: nobody is asked who he is. */
+  /** null: access is off. */
   readonly access: Access | null;
   /** Of the upgrade. */
   readonly request: FastifyRequest;
-  /** Whose limits count where nobody is asked who he is. */
+  /** Whose limits count where access is off. */
   readonly anybody: CountedCaller;
   /** Of `connection_init`: `{"authorization": "Bearer …"}`, or nothing. */
   readonly payload: Readonly<Record<string, unknown>> | undefined;

@@ -1,4 +1,4 @@
-/** Can this server do its work, and what stands in the way? From memory alone: nothing is asked for it. */
+/** Whether this server can do its work, and what prevents it; from memory alone, no dependency is asked. */
 import type { Access } from '../../access/access.js';
 import type { ExchangeCheck, Readiness, StoreCheck } from '../../schemas/health.js';
 import type { CacheHealth } from '../../cache/cache-entry.js';

@@ -1,6 +1,6 @@
 /**
- * CORS for WebSockets. Browsers ask nobody before a page opens one, and let it read whatever comes, so what CORS does
- * for every other answer (SSE included: an EventSource without a matching header is closed by the browser) is done
+ * CORS for WebSockets. Browsers make no preflight before a page opens one, and let it read all messages, so what CORS
+ * does for every other answer (SSE included: an EventSource without a matching header is closed by the browser) is done
  * here. A client that is no browser sends no Origin and passes, and so does a page of this server's own host: browsers
  * send an Origin with its sockets too. A foreign page that leads its own name here (DNS rebinding) is stopped by
  * ALLOWED_HOSTS (host-check.ts), which comes first.

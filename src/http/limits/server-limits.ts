@@ -79,7 +79,7 @@ const answerFrameworkError = (error: unknown, request: FastifyRequest, reply: Fa
   sendProblem(request, reply, asAppError(error));
 };
 
-/** Node's `headers` keeps the first of them; whoever stands in front may have looked at another (RFC 9112, 3.2). */
+/** Node's `headers` keeps the first of them; a proxy in front may have used another (RFC 9112, 3.2). */
 const hasTwoHosts = (rawHeaders: readonly string[]): boolean => {
   let hosts = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {

@@ -51,7 +51,7 @@ export const limitHeaders = (mode: AuthMode): HeaderDocs => ({
 
 const LIFE = 'max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE';
 const GZIP = 'gzip is sent to who accepts it, from a kilobyte on';
-/** Who asks decides what is answered: no cache that several callers share may keep the answer. */
+/** Answers depend on the caller: shared caches must not store them. */
 const VARY_CREDENTIAL = 'Authorization, X-API-Key';
 
 /** Where access is on. */

@@ -36,7 +36,7 @@ const refusalOf = (request: FastifyRequest, { code, diagnosis, upstream, errors 
   client: CLIENT_REFUSALS.has(code) ? request.ip : undefined,
 });
 
-/** A URL that was refused for what stands in it is not repeated. */
+/** A URL that was refused for a credential in it is not repeated. */
 const urlOf = ({ raw }: FastifyRequest, { code }: AppError): string =>
   code === 'credential_in_url' ? '/' : (raw.url ?? '/');
 
@@ -125,7 +125,7 @@ export const addErrorAnswers = (app: FastifyInstance, { log, now }: ErrorAnswers
 
   app.setErrorHandler<FastifyError>((thrown, request, reply) => {
     const error = asAppError(thrown);
-    // Fastify reads a body even where nothing takes one; what is wrong with it matters to nobody there.
+    // Fastify reads a body even where nothing takes one; its faults do not matter there.
     const unread = request.is404 && !(thrown instanceof AppError) && error.status < 500;
     if (unread) return answerUnmatched(request, reply);
     if (error.code === 'internal_error') app.logBug(error.cause ?? error, { request_id: request.id });

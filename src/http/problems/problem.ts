@@ -1,4 +1,4 @@
-/** Turns the domain's errors into problem+json: the one place that knows how an AppError looks on the wire. */
+/** Turns the domain's errors into problem+json: the one place that knows the wire format of an AppError. */
 import { PROBLEM_CONTENT_TYPE, type Problem } from '../../schemas/problem.js';
 import { AppError, ERROR_CODES, type ErrorCode } from '../../errors.js';
 
@@ -9,7 +9,7 @@ const MAX_INSTANCE_LENGTH = 256;
 
 export { PROBLEM_CONTENT_TYPE };
 
-/** A key never comes back, whether or not somebody asks for one here. */
+/** A key is never repeated, whether access is on or off. */
 const KEY_IN_PATH = /cd[kt]_[0-9A-Za-z_%]{20,}/g;
 
 /** Where the code is explained; a URI reference on this server. */
@@ -46,7 +46,7 @@ export const toProblem = (error: AppError, { url, requestId }: ProblemContext): 
 const upstreamOf = ({ exchange, status }: NonNullable<AppError['upstream']>) =>
   status === undefined ? { exchange } : { exchange, status };
 
-/** Whoever is told to wait in the header is told the same in the body. */
+/** Header and body give the same wait. */
 const waitOf = ({ status, retryAfterMs }: AppError): number | undefined =>
   retryAfterMs ?? (status === 429 || status === 503 ? DEFAULT_RETRY_AFTER_MS : undefined);
 

@@ -21,7 +21,7 @@ export interface AnswerRecord {
   /** CCXT id of the venue the answer is about, where known. */
   readonly exchange: string | null;
   readonly errorCode: ErrorCode | null;
-  /** Who asked; absent where nobody is asked who he is, or the request was refused before. */
+  /** The caller; absent where access is off, or the request was refused before. */
   readonly principal?: Principal | null | undefined;
   /** The address of such a caller. */
   readonly client?: string | undefined;

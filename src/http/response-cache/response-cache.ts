@@ -44,7 +44,7 @@ interface AdmissionOptions {
 
 export interface ResponseCacheOptions {
   readonly now: () => number;
-  /** Headers that every answer carries whoever asks; null where they depend on the request's Origin. */
+  /** Headers that every answer carries, whoever the caller is; null where they depend on the request's Origin. */
   readonly steadyHeaders: readonly HeaderPair[] | null;
   /** Default: nothing is answered before Fastify. */
   readonly admission?: AdmissionOptions;
@@ -69,7 +69,7 @@ export interface ResponseCache {
   /** To be added as an onRequest hook of the routes that remember, after all other hooks. */
   readonly hook: onRequestHookHandler;
   /**
-   * Whether a request that Fastify has not seen is answered from here: there is an answer, and who asks has the credential,
+   * Whether a request that Fastify has not seen is answered from here: there is an answer, and the caller has the credential,
    * the scope and the plan for it and is within its limits. Where it is, it has been counted. Synchronous.
    */
   admit(request: IncomingMessage): Admitted | null;
@@ -124,7 +124,7 @@ export const createResponseCache = (app: FastifyInstance, options: ResponseCache
     return entry;
   };
 
-  /** Whose request it is; null: nobody who may have `response` at once. */
+  /** The authorized caller; null: it is unknown as yet, or may not have `response`. */
   const callerOf = (
     request: IncomingMessage,
     { access }: AdmissionOptions,

@@ -44,7 +44,7 @@ export interface AdminRoutesOptions {
   readonly now: () => Millis;
 }
 
-/** Usage is told of so many days where no time is named. */
+/** Days of usage where the query names no time. */
 const USAGE_DAYS_MS = 31 * 86_400_000;
 
 const tags = ['admin'];
@@ -172,7 +172,7 @@ const send = (request: FastifyRequest, reply: FastifyReply, value: object): Fast
   return sendJson(request, reply, { body, etag: etagOf(body) });
 };
 
-/** Nobody hands on what he lacks, whether by a new key, a changed one, or the new secret of one that has it. */
+/** No caller may grant a scope that it lacks, whether by a new key, a changed one, or the new secret of one that has it. */
 const requireOwn = ({ principal }: FastifyRequest, scopes: readonly Scope[]): void => {
   const lacking = scopes.find((scope) => principal?.has(scope) !== true);
   if (lacking !== undefined) throw lacksScope(lacking);

@@ -1,6 +1,6 @@
 /**
  * `/graphql` over HTTP, Server-Sent Events and WebSocket, and `/schema.graphql`. Everything that knows GraphQL is loaded
- * with the first call: a server that nobody asks this way does not pay for it.
+ * with the first call: a server without GraphQL calls does not pay for it.
  */
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../../errors.js';
@@ -261,7 +261,7 @@ export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, o
     url: '/graphql',
     exposeHeadRoute: false,
     schema: { hide: true },
-    // A WebSocket brings its credential with connection_init at the latest; whoever only asks brings it now.
+    // A WebSocket brings its credential with connection_init at the latest; other requests bring it now.
     config: { webSocket: true, credentialLater: true },
     async preHandler(request, reply) {
       if (request.ws) await socket.preHandler.call(app, request, reply);

@@ -61,7 +61,7 @@ const originCheck = (corsOrigins: McpRouteOptions['corsOrigins']): onRequestHook
 /** What the SDK and what is behind it do not see: credentials. */
 const CREDENTIALS: ReadonlySet<string> = new Set(['authorization', 'x-api-key', 'cookie']);
 
-/** Who asks, in the SDK's words; its token is no credential but the principal's id. */
+/** The caller as the SDK's AuthInfo; its token is no credential but the principal's id. */
 const authInfoOf = ({ id, scopes, expiresAt }: Principal): AuthInfo => ({
   token: id,
   clientId: id,

@@ -14,7 +14,7 @@ export interface MetricsRouteOptions {
 /** A rendering takes milliseconds of the serving thread and 100 kB: it is shared by all who ask within this time. */
 const RENDERED_FOR_MS = 1000;
 
-/** Renders at most once per RENDERED_FOR_MS, whoever asks and however often; a failure is not kept. */
+/** Renders at most once per RENDERED_FOR_MS, however many ask; a failure is not kept. */
 const sharedRendering = (render: () => Promise<string>, monotonic: () => Millis) => {
   let rendering: Promise<Buffer> | null = null;
   let renderedAt: Millis = 0;
@@ -37,7 +37,7 @@ export const metricsRoutes: FastifyPluginCallback<MetricsRouteOptions> = (
   done,
 ) => {
   const rendered = sharedRendering(() => metrics.text(), monotonic);
-  // Neither limits nor overload keep Prometheus out: it is then that somebody looks.
+  // Neither limits nor overload refuse Prometheus: metrics matter most then.
   app.get('/metrics', { schema: { hide: true }, config: { unlimited: true } }, async (_request, reply) => {
     const text = await rendered();
     return reply.header('cache-control', 'no-store').type(metrics.contentType).send(text);

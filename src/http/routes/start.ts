@@ -1,4 +1,4 @@
-/** `/`: what this server is and where its addresses are, for whoever opens it first. */
+/** `/`: what this server is and where its addresses are, for people who open the address. */
 import type { FastifyPluginCallback } from 'fastify';
 import { etagOf } from '../../cache/etag.js';
 import { sendJson } from '../answers/json-answer.js';

@@ -29,7 +29,7 @@ export interface StreamRouteOptions extends TickerStreamServices {
   readonly limits: StreamLimits;
   readonly health: HealthFeed;
   readonly now: () => number;
-  /** The clock of durations; nobody sets it. */
+  /** A monotonic clock. */
   readonly monotonic: () => number;
   /** From the upgrade of /ws to its credential, in milliseconds; default 5,000. */
   readonly authWithinMs?: number | undefined;

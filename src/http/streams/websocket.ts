@@ -64,7 +64,7 @@ export const addWebSockets = async (
       await connections.close();
     },
   });
-  // Nobody reads the socket of a refused upgrade any more: it would not tell that its client has gone.
+  // The socket of a refused upgrade is not read any more: the end of its client would go unnoticed.
   app.addHook('onSend', async (request, reply, payload) => {
     const { socket } = request.raw;
     if (isUpgrade(request.raw))
@@ -170,7 +170,7 @@ export interface WebSocketRoute<T> {
   readonly begin: (socket: WebSocket, prepared: T, context: ProblemContext) => void;
 }
 
-/** The parts of a Fastify route that takes upgrades, and answers other requests with a word on what it is. */
+/** The parts of a Fastify route that takes upgrades, and answers other requests with a problem that says so. */
 export const webSocketRoute = <T>({ sandbox, prepare, begin }: WebSocketRoute<T>) => {
   const prepared = new WeakMap<FastifyRequest, { readonly value: T; readonly reply: FastifyReply }>();
   const preHandler: preHandlerAsyncHookHandler = async (request, reply) => {

@@ -61,7 +61,7 @@ const envelope = z.looseObject({
 
 const METHODS: ReadonlySet<unknown> = new Set(clientMessage.options.map(({ shape }) => shape.method.value));
 
-/** A message of this protocol, right or wrong; a `ping` is one of anybody's, whatever else stands in it. */
+/** A message of this protocol, right or wrong; a `ping` counts as a keep-alive of any protocol. */
 const isOwn = (message: object | undefined): boolean =>
   message !== undefined && 'method' in message && message.method !== 'ping' && METHODS.has(message.method);
 

@@ -11,7 +11,7 @@ export interface SubscriptionServices {
   readonly hub: StreamHub;
   readonly marketData: Pick<MarketData, 'resolveExchange'>;
   readonly connection: Connection;
-  /** Who asks; '' where that is not known. */
+  /** The client, as limits count it; '' where that is not known. */
   readonly client?: string | undefined;
   /** All subscriptions of the server. */
   readonly slots?: SubscriptionSlots | undefined;

@@ -16,7 +16,7 @@ export interface TickerStreamServices {
 export interface TickerStreamRequest {
   readonly kind: ConnectionKind;
   readonly socket: ClientSocket;
-  /** Who asks. */
+  /** The client, as limits count it. */
   readonly client: string;
   /** As the client words it, lower case. */
   readonly exchange: string;

@@ -234,8 +234,8 @@ export class LocalFeed implements FeedSource {
   }
 
   /**
-   * This server refused what the opening needs (an order book's snapshot, say): nothing was lost, and neither its clients
-   * nor the log are told of a fault. It is opened as soon as this server may ask, feeds that wait as well at other times.
+   * This server refused what the opening needs (an order book's snapshot, say): nothing was lost, so neither its clients nor
+   * the log get a fault. It is opened as soon as this server may ask, feeds that wait as well at other times.
    */
   #openLater(refusal: AppError): void {
     const { topic, log, listener, random } = this.#options;

@@ -1,6 +1,6 @@
 /**
- * What the feeds of one exchange share: the order in which silent ones are compared with REST, and which socket spoke
- * when. One check at a time, at intervals that leave most of the polls' budget to others: however many feeds are
+ * What the feeds of one exchange share: the order in which silent ones are compared with REST, and when each
+ * socket last had a message. One check at a time, at intervals that leave most of the polls' budget to others: however many feeds are
  * silent in a quiet market, each waits in the queue, and waiting counts against none.
  *
  * A subscription that died among many silent ones must not wait for all of them: every second check goes to the feed whose
