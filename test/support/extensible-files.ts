@@ -20,6 +20,7 @@ export const EXTENSIBLE: readonly string[] = [
   ...folder('api/ledger', [
     'age',
     'analysis',
+    'backfill-changes',
     'backfill-faults',
     'backfill-jobs',
     'backfill-pages',

@@ -150,8 +150,10 @@ export const createJobSteps = (deps: JobStepsDeps): JobSteps => {
         done: doneOf(after.plan),
         refusedTo: page.refused === undefined ? memory.refusedTo : page.refused.told ? null : page.refused.to,
       });
-      if (nextPage(after.plan) === null)
-        await conclude(store, after.plan.done === null ? after : await planOf(store, latest));
+      if (nextPage(after.plan) !== null) return;
+      const whole = after.plan.done === null ? after : await planOf(store, latest);
+      // What was done long ago may be missing again: a series whose periods have moved begins anew.
+      if (nextPage(whole.plan) === null) await conclude(store, whole);
     },
   };
 };

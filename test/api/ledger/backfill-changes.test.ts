@@ -52,25 +52,28 @@ test.each([
   },
 );
 
-test('periods that begin elsewhere in mid-job: all of the range in the new periods, and none of the old ones', async () => {
-  const app = await rig.app();
-  const to = Math.floor(rig.now() / HOUR) * HOUR - 2 * HOUR;
-  const asked = { exchange: 'binance', symbol: 'BTC/USDT', interval: '1h', from: to - 4_000 * HOUR, to };
-  rig.sandbox.control.setFault({ match: 'ohlcv', fault: { type: 'delay', ms: 40 } });
-  const job = await backfill(app, asked);
-  await until(app, job.id, ({ pages }) => pages === 1);
-  rig.sandbox.control.clearFaults();
-  rig.sandbox.control.setFault({ match: 'ohlcv', fault: { type: 'candles_moved', ms: 30 * MINUTE } });
-  expect(await done(app, job.id)).toMatchObject({ state: 'done', percent: 100 });
-  const times = (await exported(app, asked)).map((line) => Number(line.split(',')[0]));
-  expect(new Set(times.map((time) => time % HOUR))).toEqual(new Set([30 * MINUTE]));
-  expect(times).toHaveLength(new Set(times).size);
-  // The simulated exchange has no candle of the first half hour.
-  expect(times.length).toBeGreaterThanOrEqual(3_999);
-  const ranges = await rangesOf(app, series('binance', 'BTC/USDT', '1h'), `&from=${asked.from}&to=${to}`);
-  expect(ranges.filter(({ state }) => state === 'unknown' || state === 'pending')).toEqual([]);
-  expect((await jobOf(app, job.id)).candles).toBeGreaterThanOrEqual(3_999);
-});
+test.each([1, 3])(
+  'periods that begin elsewhere behind %i pages of a job: all of the range in the new periods, and none of the old ones',
+  async (before) => {
+    const app = await rig.app();
+    const to = Math.floor(rig.now() / HOUR) * HOUR - 2 * HOUR;
+    const asked = { exchange: 'binance', symbol: 'BTC/USDT', interval: '1h', from: to - 6_000 * HOUR, to };
+    rig.sandbox.control.setFault({ match: 'ohlcv', fault: { type: 'delay', ms: 150 } });
+    const job = await backfill(app, asked);
+    await until(app, job.id, ({ pages }) => pages >= before);
+    rig.sandbox.control.clearFaults();
+    rig.sandbox.control.setFault({ match: 'ohlcv', fault: { type: 'candles_moved', ms: 30 * MINUTE } });
+    expect(await done(app, job.id)).toMatchObject({ state: 'done', percent: 100 });
+    const times = (await exported(app, asked)).map((line) => Number(line.split(',')[0]));
+    expect(new Set(times.map((time) => time % HOUR))).toEqual(new Set([30 * MINUTE]));
+    expect(times).toHaveLength(new Set(times).size);
+    // The simulated exchange has no candle of the first half hour.
+    expect(times.length).toBeGreaterThanOrEqual(5_999);
+    const ranges = await rangesOf(app, series('binance', 'BTC/USDT', '1h'), `&from=${asked.from}&to=${to}`);
+    expect(ranges.filter(({ state }) => state === 'unknown' || state === 'pending')).toEqual([]);
+    expect((await jobOf(app, job.id)).candles).toBeGreaterThanOrEqual(5_999);
+  },
+);
 
 /** The simulated Binance with another market under the name of BTC/USDT: these candles are all that it has. */
 const relist = async (candles: readonly { readonly at: number; readonly close: number }[]): Promise<void> => {
