@@ -11,7 +11,7 @@ import type { AccessStore } from './store/store.js';
 /** What is read of a request; its socket remembers the last credential that came over it. */
 export type AccessRequest = Pick<IncomingMessage, 'headers' | 'socket'>;
 
-/** 'ask': it takes a look elsewhere, `ask` does it. */
+/** 'ask': it cannot be told at once; `ask` verifies the credential. */
 export type Admission = Principal | AppError | 'ask';
 
 export interface AccessHealth {
@@ -22,7 +22,7 @@ export interface AccessHealth {
 
 /** Tells whose a credential is that is no key: tokens and tickets. */
 export interface OtherCredentials {
-  /** At once where it is remembered; 'ask' where it must be looked at; null where it is none of these. */
+  /** At once where it is remembered; 'ask' where it must be verified; null where it is none of these. */
   find(credential: string, now: Millis): Principal | AppError | 'ask' | null;
   /** Never rejects. */
   verify(credential: string): Promise<Principal | AppError>;
@@ -40,7 +40,7 @@ export interface Access {
   ask(request: AccessRequest): Promise<Principal | AppError>;
   /** Counts a refusal of a credential that came from `client`; gives the refusal to answer with. */
   failed(refusal: AppError, client: string): AppError;
-  /** Refuses a client that has failed so often that no new credential of it is looked at; null: it has not. */
+  /** Refuses a client that has failed so often that no new credential of it is verified; null: it has not. */
   barred(client: string): AppError | null;
   /** What refuses a URL that holds a key, which counts as leaked from then on. */
   urlFault(url: string): AppError | undefined;

@@ -2,7 +2,7 @@
 import type { Millis } from '../schemas/common.js';
 import type { Principal, StreamWatch } from './principal.js';
 
-/** The longest wait that a timer takes; the clock is looked at again after that. */
+/** The longest wait that a timer takes; the clock is read again after that. */
 const LONGEST_WAIT_MS = 60 * 60 * 1000;
 
 export interface ExpiryWatch extends StreamWatch {

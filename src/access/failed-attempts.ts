@@ -1,4 +1,4 @@
-/** How often wrong credentials came from an address: from the 21st within a minute on, no new one of it is looked at. */
+/** How often wrong credentials came from an address: from the 21st within a minute on, no new one of it is verified. */
 import { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
 

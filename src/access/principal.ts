@@ -1,6 +1,6 @@
 /**
  * Who asks. A principal is one live object for as long as this process knows its credential: whatever remembers it (a
- * socket, a stream) sees a revocation, a new expiry or another plan at its next look, and nothing has to be invalidated.
+ * socket, a stream) sees a revocation, a new expiry or another plan when it next reads the object, and nothing has to be invalidated.
  */
 import { SCOPES, type Scope } from '../schemas/access.js';
 import type { Millis } from '../schemas/common.js';
@@ -58,7 +58,7 @@ export class Principal {
   readonly consumer: Consumer;
   /** A token that was issued for the address of MCP, and is good for no other one. */
   readonly mcpOnly: boolean;
-  /** From then on whoever remembers it has the credential looked at again (wall clock); null: never. */
+  /** From then on whoever remembers it must have the credential verified again (wall clock); null: never. */
   readonly recheckAt: Millis | null;
   readonly usage: Usage = { requests: 0, units: 0, bytes: 0, streamSeconds: 0, refused: 0 };
   #state: PrincipalState;
@@ -121,7 +121,7 @@ export class Principal {
     return expiresAt !== null && now >= expiresAt ? 'credentials_expired' : null;
   }
 
-  /** Whether the credential must be looked at again before the principal is believed. */
+  /** Whether the credential must be verified again before the principal may be used. */
   isDueAt(now: Millis): boolean {
     return this.recheckAt !== null && now >= this.recheckAt;
   }

@@ -16,7 +16,7 @@ import {
 } from './claims.js';
 import type { IssuerKeys } from './issuer-keys.js';
 
-/** Longer ones are not looked at. */
+/** Longer ones are refused unread. */
 export const MAX_TOKEN_LENGTH = 8192;
 /** Keys that are tried where the token names none. */
 const MAX_CANDIDATES = 3;

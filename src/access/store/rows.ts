@@ -3,7 +3,7 @@ import type { SqlRow } from '../../ledger/sql.js';
 import { StoreError } from '../../ledger/store-error.js';
 import { isScope } from '../principal.js';
 import { AUDIT_ACTIONS, type AuditEntry, type KeyRow, type PlanRow } from './store.js';
-import type { SubjectRow, TicketRow, UsageRow } from './store.js';
+import type { TicketRow, UsageRow } from './store.js';
 
 export type Row = SqlRow;
 
@@ -44,13 +44,6 @@ export const keyOf = (row: Row): KeyRow => ({
 });
 
 export const planOf = (row: Row): PlanRow => ({ name: textIn(row, 'name'), limits: textIn(row, 'limits') });
-
-export const subjectOf = (row: Row): SubjectRow => ({
-  issuer: textIn(row, 'issuer'),
-  subject: textIn(row, 'subject'),
-  plan: textOrNull(row, 'plan'),
-  blockedAt: numberOrNull(row, 'blocked_at'),
-});
 
 export const auditOf = (row: Row): AuditEntry => {
   const action = AUDIT_ACTIONS.find((known) => known === row['action']);

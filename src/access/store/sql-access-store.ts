@@ -2,7 +2,7 @@
 import type { Sql } from '../../ledger/sql.js';
 import { StoreError } from '../../ledger/store-error.js';
 import type { Millis } from '../../schemas/common.js';
-import { auditOf, keyOf, numberIn, planOf, subjectOf, textIn, ticketOf, usageOf, type Row } from './rows.js';
+import { auditOf, keyOf, numberIn, planOf, textIn, ticketOf, usageOf, type Row } from './rows.js';
 import type {
   AccessStore,
   AuditAction,
@@ -10,7 +10,6 @@ import type {
   KeyChange,
   KeyRow,
   PlanRow,
-  SubjectRow,
   TicketRow,
   UsageDelta,
 } from './store.js';
@@ -120,7 +119,6 @@ export const createSqlAccessStore = (db: AccessDatabase): AccessStore => {
         version: reached,
         keys: await newer(`${KEY_COLUMNS} FROM access_keys`, since, keyOf),
         plans: await newer('name, limits FROM access_plans', since, planOf),
-        subjects: await newer('issuer, subject, plan, blocked_at FROM access_subjects', since, subjectOf),
       };
     },
 
@@ -203,20 +201,6 @@ export const createSqlAccessStore = (db: AccessDatabase): AccessStore => {
             [name, limits, next],
           );
           return { value: null, detail: limits };
-        },
-      });
-    },
-    async setSubject({ issuer, subject, plan, blockedAt }: SubjectRow, author) {
-      await change({
-        ...{ author, action: 'subject.set' as const, target: subject },
-        async work(sql, next) {
-          await sql.run(
-            `INSERT INTO access_subjects (issuer, subject, plan, blocked_at, version) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (issuer, subject) DO UPDATE SET plan = excluded.plan, blocked_at = excluded.blocked_at,
-               version = excluded.version`,
-            [issuer, subject, plan, blockedAt, next],
-          );
-          return { value: null, detail: `issuer=${issuer} plan=${plan ?? ''} blocked=${blockedAt !== null}` };
         },
       });
     },

@@ -30,30 +30,14 @@ export interface PlanRow {
   readonly limits: string;
 }
 
-/** A caller that an issuer knows, where something is set for it. */
-export interface SubjectRow {
-  readonly issuer: string;
-  readonly subject: string;
-  readonly plan: string | null;
-  readonly blockedAt: Millis | null;
-}
-
 export interface Changes {
   /** Of the newest change; what follows is everything newer than the version that was asked about. */
   readonly version: number;
   readonly keys: readonly KeyRow[];
   readonly plans: readonly PlanRow[];
-  readonly subjects: readonly SubjectRow[];
 }
 
-export const AUDIT_ACTIONS = [
-  'key.create',
-  'key.update',
-  'key.rotate',
-  'key.revoke',
-  'plan.set',
-  'subject.set',
-] as const;
+export const AUDIT_ACTIONS = ['key.create', 'key.update', 'key.rotate', 'key.revoke', 'plan.set'] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
 export interface AuditEntry {
@@ -128,7 +112,6 @@ export interface AccessStore {
 
   plans(): Promise<PlanRow[]>;
   setPlan(row: PlanRow, author: Author): Promise<void>;
-  setSubject(row: SubjectRow, author: Author): Promise<void>;
   /** Newest first. */
   audit(limit: number): Promise<AuditEntry[]>;
 

@@ -21,16 +21,6 @@ CREATE INDEX access_keys_created ON access_keys (created_at, id);
 
 CREATE TABLE access_plans (name TEXT PRIMARY KEY, limits TEXT NOT NULL, version INTEGER NOT NULL);
 
-CREATE TABLE access_subjects (
-  issuer TEXT NOT NULL,
-  subject TEXT NOT NULL,
-  plan TEXT,
-  blocked_at INTEGER,
-  version INTEGER NOT NULL,
-  PRIMARY KEY (issuer, subject)
-);
-CREATE INDEX access_subjects_version ON access_subjects (version);
-
 CREATE TABLE access_usage (
   key_id TEXT NOT NULL,
   consumer_id TEXT NOT NULL,
