@@ -1,6 +1,7 @@
 /**
  * Who asks. A principal is one live object for as long as this process knows its credential: whatever remembers it (a
- * socket, a stream) sees a revocation, a new expiry or another plan when it next reads the object, and nothing has to be invalidated.
+ * socket, a stream) sees a revocation, a new expiry or another plan when it next reads the object, and nothing has to be
+ * invalidated.
  */
 import { SCOPES, type Scope } from '../schemas/access.js';
 import type { Millis } from '../schemas/common.js';

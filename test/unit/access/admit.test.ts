@@ -53,8 +53,7 @@ const rig = (mode: 'optional' | 'required' = 'required') => {
     isServing: () => state.serving,
     others: () => state.others,
   });
-  const set = (row: KeyRow, whole = false) =>
-    ring.apply({ version: 1, keys: [row], plans: [] }, whole);
+  const set = (row: KeyRow, whole = false) => ring.apply({ version: 1, keys: [row], plans: [] }, whole);
   const ask = (headers: Record<string, string>, socket = new Socket()): Admission =>
     admit({ headers, socket });
   return { state, ring, set, ask };
