@@ -156,7 +156,7 @@ export interface Border {
 }
 
 /**
- * Where a venue begins to give that refused `refused` as too old without a word on how far back it goes: searched by
+ * Where a venue begins to give that refused `refused` as too old and does not say how far back it goes: searched by
  * halves up to `taken`, which it is known to take. `isTaken` asks the venue for a start.
  */
 export const searchBorder = async (

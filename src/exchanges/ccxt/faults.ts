@@ -50,7 +50,7 @@ const isWordedRefusal = (body: string): boolean => {
 export interface RefusalWords {
   /** Body text that means "no such symbol" where CCXT's class does not say so. */
   readonly unknownSymbol: RegExp | null;
-  /** A 403 without a word about the place is the venue's limit on requests. */
+  /** A 403 that does not name a place is the venue's limit on requests. */
   readonly forbiddenIsTooFrequent: boolean;
 }
 

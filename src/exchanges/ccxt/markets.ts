@@ -87,7 +87,7 @@ export class VenueMarkets {
     return this.#state;
   }
 
-  /** A load is under way or about to begin: the first one, or a refresh behind everybody's back. */
+  /** A load is under way or about to begin: the first one, or a refresh in the background. */
   get loading(): boolean {
     return this.#refreshing || this.#loading !== undefined;
   }
@@ -179,7 +179,7 @@ export class VenueMarkets {
     }
   }
 
-  /** A list that was never loaded is loaded by the next caller; one that was, is refreshed behind everybody's back. */
+  /** A list that was never loaded is loaded by the next caller; one that was, is refreshed in the background. */
   #schedule(): void {
     clearTimeout(this.#timer);
     if (this.#closed || this.#loaded === undefined) return;

@@ -7,7 +7,7 @@ import type { Lane } from './budget.js';
 import { parseRetryAfter } from './retry-after.js';
 import type { GateState, UpstreamOutcome } from './upstream-gate.js';
 
-/** After a 429 (or the same said in a body) without a word on how long. */
+/** After a 429 (or the same said in a body) that does not say how long. */
 const DEFAULT_COOL_DOWN_MS = 5_000;
 /** After a 418: Binance bans an address for 2 minutes at first, for 3 days at most. */
 const DEFAULT_BAN_MS = 120_000;

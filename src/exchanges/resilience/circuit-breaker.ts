@@ -1,4 +1,4 @@
-/** A venue that keeps failing is left alone for a while: callers get their answer at once, the venue gets one probe. */
+/** No calls are made to a venue that keeps failing: callers are refused at once, and one probe shows when it answers again. */
 import { AppError, type ErrorCode } from '../../errors.js';
 import type { Log } from '../../log/log.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
@@ -32,7 +32,7 @@ const isVenueFailure = (error: AppError): boolean =>
 interface Permit {
   succeeded(now: Millis): void;
   failed(now: Millis, error: AppError): void;
-  /** It ended without a word about the venue's condition. */
+  /** Its end says nothing about the venue's condition. */
   undecided(now: Millis): void;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The venues behind worker threads, with ExchangeClient's own face: whatever a venue or CCXT does to a thread, this
+ * The venues behind worker threads, behind the interface of ExchangeClient: whatever a venue or CCXT does to a thread, this
  * thread goes on serving. Each exchange lives in one worker of a small pool, always the same.
  */
 import { availableParallelism } from 'node:os';

@@ -50,7 +50,7 @@ interface InstanceFeeds {
   /** Names of its connections by their URLs, which may hold tokens and stay here. */
   readonly sockets: Map<string, string>;
   /** Counts items of all feeds, to tell one stuck feed from a stuck instance. */
-  heard: number;
+  items: number;
   /** Judges the messages of order books; null where nothing in them can be judged. */
   readonly guard: BookGuard | null;
 }
@@ -79,7 +79,7 @@ const feedsOf = (
   const takerOf = (symbol: unknown): WatchLoop | undefined =>
     [...open].find(({ topic }) => topic.channel === 'orderbook' && topic.symbol === symbol);
   guardSnapshots(instance, { takerOf, timeoutMs, monotonic });
-  const feeds: InstanceFeeds = { open, waiting: new Map(), sockets: new Map(), heard: 0, guard };
+  const feeds: InstanceFeeds = { open, waiting: new Map(), sockets: new Map(), items: 0, guard };
   feedsByInstance.set(instance, feeds);
   return feeds;
 };
@@ -97,7 +97,7 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
   readonly #feeds: InstanceFeeds;
   readonly #subscriptions: FeedSubscriptions;
   readonly #books: Paced<unknown>;
-  readonly #heardBefore: number;
+  readonly #itemsBefore: number;
   readonly #openedAt: Millis;
   readonly #abort = new AbortController();
   #reader: ChannelReader | null = null;
@@ -105,13 +105,13 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
   #cancelCheck: (() => void) | undefined;
   /** Of the order book when it was last read. */
   #shownState: string | undefined;
-  #spoke = false;
+  #hasItems = false;
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
     const { instance, topic, deps, timers } = parts;
     this.#feeds = feedsOf(instance, deps);
-    this.#heardBefore = this.#feeds.heard;
+    this.#itemsBefore = this.#feeds.items;
     this.#openedAt = deps.monotonic();
     this.#subscriptions = {
       topic,
@@ -183,7 +183,7 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
     this.#cancelCheck = timers.after(HELD_CHECK_MS, () => {
       const held = member(Reflect.get(instance, 'orderbooks'), topic.symbol);
       const state = stateOf(held);
-      if (this.#spoke && state !== undefined && state !== this.#shownState) this.#books.push(held);
+      if (this.#hasItems && state !== undefined && state !== this.#shownState) this.#books.push(held);
       if (!this.#isOver()) this.#checkHeld();
     });
   }
@@ -229,7 +229,7 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
   #isStuck(): boolean {
     // In a quiet market no feed receives anything: while its connections answer, an instance is kept.
     if (this.#isAnyPonging()) return false;
-    if (this.#spoke || this.#feeds.heard !== this.#heardBefore) return false;
+    if (this.#hasItems || this.#feeds.items !== this.#itemsBefore) return false;
     return this.#parts.deps.monotonic() - this.#openedAt >= STUCK_AFTER_MS;
   }
 
@@ -252,9 +252,9 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
       return;
     }
     if (item === undefined || this.#isOver()) return;
-    if (!this.#spoke) forgetDials([...this.#subscriptions.noted.values()].map(({ url }) => url));
-    this.#spoke = true;
-    this.#feeds.heard += 1;
+    if (!this.#hasItems) forgetDials([...this.#subscriptions.noted.values()].map(({ url }) => url));
+    this.#hasItems = true;
+    this.#feeds.items += 1;
     this.#parts.sink.onItem(item);
   }
 

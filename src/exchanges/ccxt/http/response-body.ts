@@ -76,7 +76,7 @@ const decode = async (bytes: Uint8Array, header: string): Promise<Uint8Array> =>
     plain = await decodeOne(plain, coding);
     undone.add(coding);
   }
-  // Compressed without a word about it, or once more than the header says.
+  // Compressed without a header that says so, or once more than the header says.
   return isGzip(plain) ? gunzipped(plain) : plain;
 };
 

@@ -68,7 +68,7 @@ describe('slots booked for a call', () => {
     expect(await gate.refusalOf(1)).toMatchObject({ code: 'upstream_budget_exhausted' });
   });
 
-  it('are there for its requests whenever they come, and for nobody else', async () => {
+  it('serve its requests whenever they come, and no others', async () => {
     const gate = gateWith(5);
     const booking = await gate.book(3);
     await gate.ask();

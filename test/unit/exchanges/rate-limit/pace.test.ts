@@ -119,7 +119,7 @@ describe('the pacing of requests', () => {
     expect(left).toEqual(['caller', 'poll upstream_budget_exhausted']);
   });
 
-  it('lets go of who gave up, with their reason, and of nobody else', async () => {
+  it('ends the wait of callers that gave up, with their reason, and of no others', async () => {
     const gate = make();
     const controller = new AbortController();
     const left: string[] = [];

@@ -127,7 +127,7 @@ describe('the number of trades that a venue is asked for', () => {
     expect(Number(sent.get(name))).toBe(most);
   });
 
-  it('is a cautious one at venues that nobody has looked at', () => {
+  it('is a cautious one at venues that have not been examined', () => {
     expect(quirksOf('some-other', SPOT).maxTrades).toBe(100);
   });
 });

@@ -38,7 +38,7 @@ describe('a venue of which nothing has to be known', () => {
     expect(watchQuirks('constructor')).toEqual(plain);
   });
 
-  it('keeps trades for a loop that sleeps, and asks for keys where CCXT does', async () => {
+  it('keeps trades for a loop that has not read yet, and asks for keys where CCXT does', async () => {
     const instance = await instanceOf('gemini');
     const authenticate: unknown = Reflect.get(instance, 'authenticate');
     expect(applyWatchQuirks(instance, 'gemini')).toBeNull();

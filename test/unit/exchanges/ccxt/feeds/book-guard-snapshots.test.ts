@@ -54,7 +54,7 @@ describe('a snapshot', () => {
     expect(asked).toEqual([[SYMBOL, 1000], { ...call, deadline: 5_000, answeredBy: 9_000 }]);
   });
 
-  it('that nobody waits for is not asked for, and tells nobody anything', async () => {
+  it('that no feed waits for is not asked for, and never settles', async () => {
     const original = vi.fn();
     const fetch = guarded({ fetchOrderBook: original }, openFeed().taker);
     const settled = settledOf(fetch('ETH/USDT'));

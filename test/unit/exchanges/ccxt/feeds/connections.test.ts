@@ -114,7 +114,7 @@ const delayOf = (instance: CcxtExchange, url: string): number => {
   return Number(Reflect.apply(calculate, instance, [url]));
 };
 
-it('an address that never speaks is dialled ever less often although each URL has a token of its own', async () => {
+it('an address that never sends anything is dialled ever less often although each URL has a token of its own', async () => {
   const kucoin = new (await loadExchangeClass('kucoin'))({});
   paceDials(kucoin);
   const delays = Array.from({ length: 8 }, (_, n) =>

@@ -85,7 +85,7 @@ describe('a watch loop', () => {
     expect(beside.ends).toEqual([]);
   });
 
-  it('gives up only itself when it was silent while others spoke, and the instance when all were', async () => {
+  it('ends alone when it was silent while others received items, and discards the instance when all were silent', async () => {
     rig.open({ symbol: 'ETH/USD' });
     const stuck = rig.open();
     await settle();
@@ -104,7 +104,7 @@ describe('a watch loop', () => {
     expect(rig.discarded).toBe(1);
   });
 
-  it('gives up no instance whose connection answers, though none of its feeds has ever said anything', async () => {
+  it('keeps an instance whose connection answers, though none of its feeds has received anything', async () => {
     const beside = rig.open({ channel: 'trades', symbol: 'ETH/USD' });
     const silent = rig.open();
     await settle();
