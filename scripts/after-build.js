@@ -11,8 +11,9 @@ for (const folder of ['ledger/migrations', 'access/store/migrations'])
 chmodSync(at('dist/cli.js'), 0o755);
 
 for (const path of readdirSync(at('dist'), { recursive: true, encoding: 'utf8' })) {
-  const [, stem] = /^(?!(?:docs|client)\/)(.*)\.js(?:\.map)?$/.exec(path) ?? [];
-  if (stem !== undefined && !existsSync(at(`src/${stem}.ts`))) rmSync(at(`dist/${path}`));
+  const [, stem] = /^(?!docs\/)(.*?)(?:\.js(?:\.map)?|\.d\.ts)$/.exec(path) ?? [];
+  const source = stem?.startsWith('client/') ? 'web' : 'src';
+  if (stem !== undefined && !existsSync(at(`${source}/${stem}.ts`))) rmSync(at(`dist/${path}`));
 }
 
 const { writeDocumentation } = await import('../dist/app/documentation.js');

@@ -149,11 +149,20 @@ describe('the package', () => {
   test('holds the built program and nothing that was not built from a source of today', () => {
     const built = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/docs/'));
     expect(built).toContain('dist/cli.js');
+    expect(built).toEqual(expect.arrayContaining(['dist/client/client.js', 'dist/client/client.d.ts']));
     expect(built).toContain('dist/exchanges/worker/worker-entry.js');
     expect(
-      built.filter((path) => !/\.js$|^dist\/(ledger|access\/store)\/migrations\/.*\.sql$/.test(path)),
+      built.filter(
+        (path) =>
+          !/\.js$|^dist\/client\/.*\.d\.ts$|^dist\/(ledger|access\/store)\/migrations\/.*\.sql$/.test(path),
+      ),
     ).toEqual([]);
-    const sources = built.map((path) => path.replace('dist/', 'src/').replace(/\.js$/, '.ts'));
+    const sources = built.map((path) =>
+      path
+        .replace(/^dist\/(?=client\/)/, 'web/')
+        .replace(/^dist\//, 'src/')
+        .replace(/\.(?:js|d\.ts)$/, '.ts'),
+    );
     expect(sources.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   });
 
