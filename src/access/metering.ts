@@ -118,6 +118,8 @@ export const createMetering = ({ quotas, store, log, now, monotonic }: MeteringD
     hour = hourOf(now());
   };
 
+  const isLimited = ({ plan }: Principal): boolean => plan.limits.day !== null || plan.limits.month !== null;
+
   const touch = (principal: Principal): Principal['usage'] => {
     if (now() - hour >= HOUR_MS) collect();
     dirty.add(principal);
@@ -191,8 +193,7 @@ export const createMetering = ({ quotas, store, log, now, monotonic }: MeteringD
   return {
     asked(principal, count = 1) {
       touch(principal).requests += count;
-      const { day, month } = principal.plan.limits;
-      if (day !== null || month !== null) limited.add(principal.consumer.id);
+      if (isLimited(principal)) limited.add(principal.consumer.id);
     },
     answered(caller, { units: spent, bytes, isRefused }) {
       const usage = touch(caller.principal);
@@ -200,6 +201,8 @@ export const createMetering = ({ quotas, store, log, now, monotonic }: MeteringD
       if (isRefused) usage.refused += 1;
       if (spent === 0) return;
       usage.units += spent;
+      // Streams spend units long after they were asked for.
+      if (isLimited(caller.principal)) limited.add(caller.principal.consumer.id);
       quotas.spend(caller, spent);
     },
     opened(principal, bytes) {

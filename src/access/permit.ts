@@ -10,6 +10,8 @@ export interface Permit {
   candles(limit: number | undefined, fallback: number): number;
   /** Whether the very answer that others got may be given: of `exchange`, and of `candles` where it holds some. */
   allows(exchange: string, candles: number | null): boolean;
+  /** Of one GraphQL operation, in units. Throws `plan_forbids`. */
+  requireCost(cost: number): void;
   /** Throws `plan_forbids`. */
   requireBackfill(): void;
   /** Whether history may be fetched for this caller behind its answers. */
@@ -21,6 +23,7 @@ export const PERMITS_ALL: Permit = {
   requireExchange: () => undefined,
   candles: (limit, fallback) => limit ?? fallback,
   allows: () => true,
+  requireCost: () => undefined,
   requireBackfill: () => undefined,
   mayBackfill: true,
 };
@@ -72,6 +75,11 @@ export const createPermits = (
     allows: (exchange, candles) => {
       const { limits } = principal.plan;
       return includes(limits, exchange) && (candles ?? 0) <= (limits.ohlcvMax ?? Infinity);
+    },
+    requireCost(cost) {
+      const { graphqlCost } = principal.plan.limits;
+      if (graphqlCost !== null && cost > graphqlCost)
+        throw forbidden(`The operation costs ${cost} units; the plan allows at most ${graphqlCost}.`);
     },
     requireBackfill() {
       if (!principal.plan.limits.backfill) throw forbidden('The plan does not include backfills.');

@@ -58,7 +58,15 @@ export interface Prepared {
   readonly units: number;
 }
 
-/** The caller of an operation. */
+/** What a caller may do beside asking. */
+export interface PrepareOptions {
+  /** Ask for the schema. */
+  readonly introspection: boolean;
+  /** Have its documents remembered (automatic persisted queries); default true. */
+  readonly registers?: boolean | undefined;
+}
+
+/** Who asks. */
 export interface OperationCaller {
   /** What its plan lets it ask for. */
   readonly permit: Permit;
@@ -135,9 +143,9 @@ export class GraphqlEngine {
    * Everything that can be said of an operation before it is executed. Throws a Refusal, or an AppError for a request that
    * is none (`invalid_request`, `payload_too_large`).
    */
-  prepare(request: OperationRequest, { introspection }: { readonly introspection: boolean }): Prepared {
+  prepare(request: OperationRequest, { introspection, registers = true }: PrepareOptions): Prepared {
     const { operationName, variables = {} } = request;
-    const { text, register } = this.#persisted.find(request);
+    const { text, register } = this.#persisted.find(request, registers);
     if (Object.keys(variables).length > 0 && JSON.stringify(variables).length > MAX_VARIABLES_BYTES) {
       this.meter.refusal('bytes');
       throw new AppError('payload_too_large', `Variables may have at most ${MAX_VARIABLES_BYTES} bytes.`);

@@ -30,7 +30,8 @@ interface FoundDocument {
 
 export interface Persisted {
   /** Throws a Refusal or `invalid_request`. */
-  find(asked: AskedDocument): FoundDocument;
+  /** `registers`: whether the caller's documents are remembered. */
+  find(asked: AskedDocument, registers: boolean): FoundDocument;
   size(): number;
 }
 
@@ -58,7 +59,7 @@ export const createPersisted = ({ mode, documents }: PersistedDeps): Persisted =
   };
 
   return {
-    find({ query, extensions }) {
+    find({ query, extensions }, registers) {
       const hash = hashIn(extensions);
       if (query === undefined || query === '') {
         if (hash === undefined)
@@ -83,7 +84,7 @@ export const createPersisted = ({ mode, documents }: PersistedDeps): Persisted =
           ),
         );
       const register = (): void => {
-        if (mode === 'auto' && hash !== undefined && query.length <= MAX_PERSISTED_LENGTH)
+        if (registers && mode === 'auto' && hash !== undefined && query.length <= MAX_PERSISTED_LENGTH)
           registered.set(hash, query);
       };
       return { text: query, register };

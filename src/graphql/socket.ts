@@ -47,10 +47,14 @@ export interface SocketClient {
 export interface SocketCaller {
   /** Whether it may ask for the schema. */
   readonly introspection: boolean;
+  /** Whether its documents are remembered. */
+  readonly registers: boolean;
   /** What its plan lets it ask for. */
   readonly permit: Permit;
   /** Charges an operation; throws what refuses it. */
   charge(units: number): void;
+  /** A query got its answer, which costs so many units of the day and the month. */
+  readonly answered: (units: number) => void;
   /** A subscription to a topic, of a CCXT id; throws what refuses it. */
   admitTopic(exchange: string, topic: { readonly symbol: string }): AdmittedTopic;
   /** What refuses an operation of this sort. */
@@ -211,7 +215,7 @@ export class GraphqlSocket {
   /** A refused operation costs 1. */
   #prepare({ query, operationName, variables, extensions }: SubscribeMessage['payload']): Prepared {
     const caller = this.#known();
-    const { introspection } = caller;
+    const { introspection, registers } = caller;
     const request = {
       query,
       operationName: operationName ?? undefined,
@@ -220,9 +224,10 @@ export class GraphqlSocket {
     };
     let units = 1;
     try {
-      const prepared = this.#services.engine.prepare(request, { introspection });
+      const prepared = this.#services.engine.prepare(request, { introspection, registers });
       const fault = caller.fault(isSubscription(prepared) ? 'subscription' : 'query');
       if (fault !== undefined) throw fault;
+      caller.permit.requireCost(prepared.units);
       ({ units } = prepared);
       return prepared;
     } finally {
@@ -233,8 +238,9 @@ export class GraphqlSocket {
   async #execute(id: string, operation: Operation, prepared: Prepared): Promise<void> {
     const { client, requestId } = this.#client;
     const { signal } = operation.abort;
-    const { permit } = this.#known();
+    const { permit, answered } = this.#known();
     const { json } = await this.#services.engine.execute(prepared, { client, signal, requestId, permit });
+    answered(prepared.units);
     if (this.#operations.get(id) !== operation) return;
     this.#operations.delete(id);
     this.#sendText(`{"id":${JSON.stringify(id)},"type":"next","payload":${json}}`);

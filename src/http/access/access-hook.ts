@@ -16,6 +16,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** null: AUTH_MODE=off. */
     readonly access: Access | null;
+    /** WWW-Authenticate of an answer that refuses the request; undefined: it has none. */
+    challengeOf(request: FastifyRequest, fault: AppError): string | undefined;
   }
   interface FastifyRequest {
     /** The caller; null on open routes, and where access is off. */
@@ -74,9 +76,12 @@ export const addAccess = (app: FastifyInstance, options: AccessHookOptions): voi
   const { access, metricsAuth, publicUrl = null, issuers = [] } = options;
   app.decorateRequest('principal', null);
   app.decorate('access', access);
-  if (access === null) return;
   const resource: ResourceSettings | null =
     publicUrl === null || issuers.length === 0 ? null : { publicUrl, issuers };
+  app.decorate('challengeOf', (request: FastifyRequest, fault: AppError) =>
+    challengeFor(fault, pathOf(request), resource),
+  );
+  if (access === null) return;
   const publicOrigin = publicUrl === null ? [] : [new URL(publicUrl).origin];
   app.addHook('onRoute', (route) => {
     const [method = 'GET'] = [route.method].flat();
@@ -110,7 +115,7 @@ export const addAccess = (app: FastifyInstance, options: AccessHookOptions): voi
 
   app.addHook('onRequest', (request, reply, done) => {
     const refuse = (fault: AppError | undefined): void => {
-      const challenge = fault === undefined ? undefined : challengeFor(fault, pathOf(request), resource);
+      const challenge = fault === undefined ? undefined : app.challengeOf(request, fault);
       if (challenge !== undefined) reply.header('www-authenticate', challenge);
       done(fault);
     };

@@ -7,7 +7,7 @@ import { toProblem, type ProblemContext } from '../problems/problem.js';
 
 const SCOPE: Scope = 'stream:read';
 
-const endFault = (reason: EndReason, scope: Scope): AppError => {
+export const endFault = (reason: EndReason, scope: Scope): AppError => {
   if (reason === 'insufficient_scope') return lacksScope(scope);
   return new AppError(
     reason,
@@ -16,6 +16,7 @@ const endFault = (reason: EndReason, scope: Scope): AppError => {
 };
 
 interface ClosingSocket {
+  readonly destroyed: boolean;
   once(event: 'close', listener: () => void): unknown;
 }
 
@@ -48,5 +49,7 @@ export const endWithPrincipal = (principal: Principal | null, stream: StreamToEn
   }
   const forget = principal.onEnd(SCOPE, end);
   socket.once('close', forget);
+  // Its close may be over already, and comes no second time.
+  if (socket.destroyed) forget();
   return forget;
 };

@@ -22,7 +22,6 @@ const BY_PREFIX: readonly (readonly [string, Scope])[] = [
   ['/v1/status', 'market:read'],
   ['/udf', 'market:read'],
   ['/mcp', 'market:read'],
-  ['/graphql', 'market:read'],
   ['/v1/stream', 'stream:read'],
   ['/ws', 'stream:read'],
   ['/v1/tickets', 'stream:read'],

@@ -11,6 +11,7 @@ import type { Connection } from '../../streams/clients/connection.js';
 import type { SessionAuth } from '../../streams/clients/session.js';
 import { scopeFault } from './access-hook.js';
 import { toProblem, type ProblemContext } from '../problems/problem.js';
+import { lateCaller } from './late-credential.js';
 import { endWithPrincipal, type StreamToEnd } from './credential-end.js';
 
 /** From the upgrade to the credential. */
@@ -32,7 +33,7 @@ interface OpenSocket extends Omit<StreamToEnd, 'connection' | 'socket'> {
   readonly connection: Connection;
   readonly context: ProblemContext;
   /** Told who it is where a credential came as a message. What it throws refuses the credential. */
-  readonly onCaller: (principal: Principal) => void;
+  readonly onCaller: (principal: Principal) => Promise<void>;
 }
 
 export interface SocketAuth {
@@ -56,14 +57,10 @@ export const createSocketAuth = (access: Access, authWithinMs = AUTH_WITHIN_MS):
 
   /** The principal of a credential in a message. Never rejects. */
   const verify = async (token: string, { client, socket }: SocketCaller): Promise<Principal | AppError> => {
-    const barred = access.barred(client);
-    if (barred !== null) return barred;
+    if (!TOKEN.test(token)) return access.failed(invalid(), client);
     const request = { headers: { authorization: `Bearer ${token}` }, socket };
-    const admission = TOKEN.test(token) ? access.admit(request) : invalid();
-    const found = admission === 'ask' ? await access.ask(request) : admission;
-    if (found instanceof AppError) return access.failed(found, client);
-    if (found.mcpOnly) return access.failed(invalid(), client);
-    return scopeFault(found, 'stream:read') ?? found;
+    const found = await lateCaller(access, request, client);
+    return found instanceof AppError ? found : (scopeFault(found, 'stream:read') ?? found);
   };
 
   return {
@@ -120,7 +117,7 @@ export const createSocketAuth = (access: Access, authWithinMs = AUTH_WITHIN_MS):
             principal.consumer.id === found.consumer.id;
           if (!isSame) return anotherCaller();
           try {
-            onCaller(found);
+            await onCaller(found);
           } catch (thrown) {
             return AppError.from(thrown);
           }

@@ -2,12 +2,12 @@
 import type { FastifyRequest } from 'fastify';
 import type { Access } from '../../access/access.js';
 import { PERMITS_ALL, type Permit } from '../../access/permit.js';
-import type { Principal, Scope } from '../../access/principal.js';
+import type { EndReason, Principal, Scope } from '../../access/principal.js';
 import { AppError } from '../../errors.js';
 import type { SocketCaller } from '../../graphql/socket.js';
-import type { Connection } from '../../streams/clients/connection.js';
-import { CLOSE } from '../../streams/clients/connection.js';
 import { lacksScope } from '../access/access-hook.js';
+import { endFault } from '../access/credential-end.js';
+import { lateCaller } from '../access/late-credential.js';
 import type { CountedCaller } from '../limits/client-limit.js';
 import { clientOf } from '../requests/client.js';
 import type { StreamLimits } from '../limits/stream-limits.js';
@@ -18,9 +18,22 @@ export type IntrospectionRule = 'all' | 'none' | 'known';
 export const introspects = (rule: IntrospectionRule, principal: Principal | null): boolean =>
   rule === 'all' || (rule === 'known' && principal !== null && principal.kind !== 'anonymous');
 
-/** What refuses a caller without this scope; undefined where access is off. */
-export const scopeFault = (principal: Principal | null, scope: Scope): AppError | undefined =>
-  principal === null || principal.has(scope) ? undefined : lacksScope(scope);
+/** Callers that are known have their documents remembered: whoever else comes could push those of others out. */
+export const registers = (principal: Principal | null): boolean => principal?.kind !== 'anonymous';
+
+export type OperationSort = 'query' | 'subscription';
+
+/** What an operation asks of its caller, whatever the transport. */
+const SCOPE_OF: Readonly<Record<OperationSort, Scope>> = {
+  query: 'market:read',
+  subscription: 'stream:read',
+};
+
+/** What refuses a caller without the scope; undefined where nobody is asked who he is. */
+export const operationFault = (principal: Principal | null, sort: OperationSort): AppError | undefined => {
+  const scope = SCOPE_OF[sort];
+  return principal === null || principal.has(scope) ? undefined : lacksScope(scope);
+};
 
 /** Throws what refuses a request whose credential must be there by now. */
 export const requireCaller = (access: Access | null, request: FastifyRequest): void => {
@@ -31,20 +44,25 @@ export const requireCaller = (access: Access | null, request: FastifyRequest): v
     : new AppError('unauthenticated', 'This address asks for a credential.');
 };
 
-/** Ends a stream of events with the credential that it was opened with. */
+/** Calls `end` when the credential that a stream of events was opened with ends. */
 export const endWithCaller = (
-  request: FastifyRequest,
-  connection: Pick<Connection, 'close'>,
+  { principal, raw: { socket } }: FastifyRequest,
+  end: (fault: AppError) => void,
   now: () => number,
 ): void => {
-  const { principal } = request;
   if (principal === null) return;
-  const end = (): void => {
-    connection.close(CLOSE.policy, 'The credential has ended.');
+  const tell = (reason: EndReason): void => {
+    end(endFault(reason, SCOPE_OF.subscription));
   };
-  if (principal.faultAt(now()) === null)
-    request.raw.socket.once('close', principal.onEnd('stream:read', end));
-  else end();
+  const ended = principal.faultAt(now());
+  if (ended !== null) {
+    tell(ended);
+    return;
+  }
+  const forget = principal.onEnd(SCOPE_OF.subscription, tell);
+  socket.once('close', forget);
+  // Its close may be over already, and comes no second time.
+  if (socket.destroyed) forget();
 };
 
 /** What a WebSocket's caller is limited by. */
@@ -78,13 +96,8 @@ const principalOf = async (access: Access, { request, payload }: Introduction): 
   const { principal, raw } = request;
   const headers = headersOf(payload);
   if (principal !== null && headers['authorization'] === undefined) return principal;
-  const client = clientOf(request);
-  const barred = access.barred(client);
-  if (barred !== null) throw barred;
-  const given = { headers, socket: raw.socket };
-  const admitted = access.admit(given);
-  const found = admitted === 'ask' ? await access.ask(given) : admitted;
-  if (found instanceof AppError) throw access.failed(found, client);
+  const found = await lateCaller(access, { headers, socket: raw.socket }, clientOf(request));
+  if (found instanceof AppError) throw found;
   return found;
 };
 
@@ -94,16 +107,30 @@ export const identify = async (introduction: Introduction): Promise<SocketCaller
   const principal = access === null ? null : await principalOf(access, introduction);
   if (principal !== null && principal.faultAt(now()) !== null)
     throw new AppError('credentials_revoked', 'The credential has ended.');
+  const scopes = Object.values(SCOPE_OF).filter((scope) => principal?.has(scope) === true);
+  if (principal !== null && scopes.length === 0) throw lacksScope('market:read');
+  await streamLimits.learn(principal);
   const limited = streamLimits.open({ client: clientOf(request), socket: request.raw.socket }, principal);
   const caller = principal === null ? anybody : { principal, client: anybody.client };
   return {
     introspection: introspects(rule, principal),
+    registers: registers(principal),
     permit: principal === null ? PERMITS_ALL : permits(principal),
     charge: (units) => {
       chargeFor(caller, units);
     },
     admitTopic: (exchange, topic) => limited.admitTopic(exchange, topic),
-    fault: (sort) => scopeFault(principal, sort === 'query' ? 'market:read' : 'stream:read'),
-    onEnd: (end) => principal?.onEnd('market:read', end) ?? (() => undefined),
+    answered: (units) => {
+      limited.answered(units);
+    },
+    fault: (sort) => operationFault(principal, sort),
+    // A scope that is lost ends the connection: what is open over it may need it.
+    onEnd: (end) => {
+      if (principal !== null && principal.faultAt(now()) !== null) end();
+      const forgets = scopes.map((scope) => principal?.onEnd(scope, end));
+      return () => {
+        for (const forget of forgets) forget?.();
+      };
+    },
   };
 };

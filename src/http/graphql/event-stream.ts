@@ -3,6 +3,8 @@
  * connections mode" of the protocol of graphql-sse): `next` events, and `complete` behind the last.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { AppError } from '../../errors.js';
+import { formatFault } from '../../graphql/faults.js';
 import type { GraphqlEngine, Prepared } from '../../graphql/engine.js';
 import { joinStream, OperationReader, questionOf } from '../../graphql/subscribing.js';
 import type { Renderings } from '../../graphql/rendering.js';
@@ -119,7 +121,13 @@ export const streamSubscription = async (
     connection.attach(() => open(request, reply, venueSource(exchange, subscription.via, sandbox)));
     reader.release();
     began();
-    endWithCaller(request, connection, services.now);
+    const end = (fault: AppError): void => {
+      const json = JSON.stringify({ errors: [formatFault(fault, request.id)] });
+      connection.deliver(nextOf(json, createSharedEvent({ type: 'error', json })), null);
+      connection.deliver(COMPLETE, null);
+      connection.close(CLOSE.policy, fault.title);
+    };
+    endWithCaller(request, end, services.now);
   } catch (thrown) {
     connection.abandon();
     throw thrown;

@@ -24,6 +24,8 @@ export interface LimitedStream {
   admitTopic(exchange: string, topic: Pick<TopicName, 'symbol'>): AdmittedTopic;
   /** The one topic of a connection that has no subscriptions; gives what is to be called once it has begun. */
   openTopic(exchange: string, symbol: string): () => void;
+  /** An operation that came over the connection got a good answer, which costs so many units. */
+  answered(units: number): void;
   /** Gives back what was taken, before the socket closes. Idempotent. */
   end(): void;
 }
@@ -32,6 +34,7 @@ const nothing = (): void => undefined;
 const UNLIMITED_STREAM: LimitedStream = {
   admitTopic: () => ({ began: nothing, end: nothing }),
   openTopic: () => nothing,
+  answered: nothing,
   end: nothing,
 };
 
@@ -47,26 +50,45 @@ interface StreamOrigin {
 export interface StreamLimits {
   /** A connection over `socket`, whose caller is `principal`; throws `stream_limit_reached`. */
   open(at: StreamOrigin, principal: Principal | null): LimitedStream;
+  /** Resolves when it is known what the caller of a connection used before, as for a request. Never rejects. */
+  learn(principal: Principal | null): Promise<void>;
 }
 
 export const createStreamLimits = (deps: StreamLimitsDeps): StreamLimits => ({
+  learn(principal) {
+    if (deps === null || principal === null) return Promise.resolve();
+    deps.metering.asked(principal, 0);
+    return deps.metering.learn(principal);
+  },
   open({ client, socket }, principal) {
     if (deps === null || principal === null) return UNLIMITED_STREAM;
     const { live, metering, permits } = deps;
     const caller: Caller<Principal> = { principal, client };
     const permit = permits(principal);
     const ends = [live.openStream(caller), metering.opened(principal, () => socket.bytesWritten)];
+    let ended = false;
     const end = (): void => {
+      ended = true;
       socket.off('close', end);
       for (const giveBack of ends.splice(0)) giveBack();
     };
     socket.once('close', end);
+    // Its close may be over already, and comes no second time.
+    if (socket.destroyed) end();
+    const hold = (giveBack: () => void): void => {
+      if (ended) giveBack();
+      else ends.push(giveBack);
+    };
     return {
       end,
       openTopic(exchange, symbol) {
         permit.requireExchange(exchange);
-        ends.push(live.openSymbol(caller, `${exchange} ${symbol}`));
+        hold(live.openSymbol(caller, `${exchange} ${symbol}`));
         return () => metering.answered(caller, TOPIC);
+      },
+      answered(units) {
+        metering.asked(principal);
+        metering.answered(caller, { units, bytes: 0, isRefused: false });
       },
       admitTopic(exchange, { symbol }) {
         permit.requireExchange(exchange);

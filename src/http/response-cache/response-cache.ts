@@ -133,6 +133,8 @@ export const createResponseCache = (app: FastifyInstance, options: ResponseCache
     if (access === null) return NO_PRINCIPAL;
     const admitted = access.admit(request);
     if (admitted === 'ask' || admitted instanceof AppError) return null;
+    // A token for MCP alone: the hook of access refuses it.
+    if (admitted.mcpOnly) return null;
     return scopeFault(admitted, response.access) === undefined ? { principal: admitted } : null;
   };
 

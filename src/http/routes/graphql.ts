@@ -8,7 +8,14 @@ import type { EngineOptions, Executed, OperationRequest, Prepared } from '../../
 import { untilLoaded } from '../../lib/once.js';
 import type { SocketServices } from '../../graphql/socket.js';
 import { clientOf } from '../requests/client.js';
-import { identify, introspects, requireCaller, scopeFault, type CallerLimits } from '../graphql/caller.js';
+import {
+  identify,
+  introspects,
+  operationFault,
+  registers,
+  requireCaller,
+  type CallerLimits,
+} from '../graphql/caller.js';
 import {
   asServedAnswer,
   dataSourceOf,
@@ -72,8 +79,10 @@ type Loaded = Awaited<ReturnType<typeof load>>;
 
 export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, options, done) => {
   const { limits, charge, responseCache, limited, now, connections } = options;
-  const mayIntrospect = ({ principal }: FastifyRequest): boolean =>
-    introspects(options.introspection, principal);
+  const mayOf = ({ principal }: FastifyRequest) => ({
+    introspection: introspects(options.introspection, principal),
+    registers: registers(principal),
+  });
   const loaded = untilLoaded(() =>
     load(options, (error) => {
       app.logBug(error);
@@ -114,7 +123,13 @@ export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, o
   ): FastifyReply => {
     const { fault, errors } = engine.refused(thrown, request.id);
     // Before GraphQL, and those that HTTP has a status for: as everywhere else.
-    if (fault.code === 'payload_too_large' || fault.status === 429 || fault.status >= 500) throw fault;
+    if (
+      fault.code === 'insufficient_scope' ||
+      fault.code === 'payload_too_large' ||
+      fault.status === 429 ||
+      fault.status >= 500
+    )
+      throw fault;
     const form = formOf(request);
     return sendRefusal(request, reply, {
       fault,
@@ -163,7 +178,13 @@ export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, o
     const { engine, services } = parts;
     let prepared: Prepared;
     try {
-      prepared = engine.prepare(asked, { introspection: mayIntrospect(request) });
+      prepared = engine.prepare(asked, mayOf(request));
+      const lacking = operationFault(
+        request.principal,
+        parts.isSubscription(prepared) ? 'subscription' : 'query',
+      );
+      if (lacking !== undefined) throw lacking;
+      app.permitOf(request).requireCost(prepared.units);
       charge(request, prepared.units);
       if (request.units !== null) request.units = prepared.units;
     } catch (thrown) {
@@ -172,8 +193,6 @@ export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, o
     const { stream, streamFirst, finished } = formsFor(request.headers.accept);
     if (parts.isSubscription(prepared)) {
       try {
-        const lacking = scopeFault(request.principal, 'stream:read');
-        if (lacking !== undefined) throw lacking;
         if (stream) return await parts.streamSubscription(request, reply, { services, prepared });
         throw new AppError(
           'invalid_request',
@@ -200,9 +219,12 @@ export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, o
   ): Promise<FastifyReply> => {
     const { engine, isSubscription } = await loaded();
     const form = formOf(request);
+    const lacking = operationFault(request.principal, 'query');
+    if (lacking !== undefined) throw lacking;
     const prepared = items.map((item) => {
       try {
-        const one = engine.prepare(readOperation(item), { introspection: mayIntrospect(request) });
+        const one = engine.prepare(readOperation(item), mayOf(request));
+        app.permitOf(request).requireCost(one.units);
         if (!isSubscription(one)) return one;
         throw new AppError('invalid_request', 'A batch holds no subscriptions.');
       } catch (thrown) {
@@ -261,8 +283,8 @@ export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, o
     url: '/graphql',
     exposeHeadRoute: false,
     schema: { hide: true },
-    // A WebSocket brings its credential with connection_init at the latest; other requests bring it now.
-    config: { webSocket: true, credentialLater: true },
+    // A WebSocket brings its credential with connection_init at the latest; whoever only asks brings it now.
+    config: { webSocket: true, credentialLater: true, ticket: 'graphql' },
     async preHandler(request, reply) {
       if (request.ws) await socket.preHandler.call(app, request, reply);
       else requireCaller(app.access, request);

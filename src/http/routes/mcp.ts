@@ -19,6 +19,8 @@ import type { McpServerDependencies } from '../../mcp/mcp-server.js';
 import { bodyWithoutNullArguments } from '../../mcp/null-arguments.js';
 import { CLIENT_HEADER, LIMITS_HEADER, type CallLimits } from '../../mcp/tool.js';
 import { candleUnits } from '../../access/permit.js';
+import { endFault } from '../access/credential-end.js';
+import { endingWith } from '../answers/mcp-ending.js';
 import { clientOf } from '../requests/client.js';
 import { inMcpForm, mcpFormFor, SDK_ACCEPT } from '../answers/mcp-negotiation.js';
 
@@ -86,22 +88,40 @@ const toWebRequest = (
   return new Request('http://localhost/mcp', { method: request.method, headers, signal, ...body });
 };
 
-/**
- * Aborts when the client has gone before it was answered, which ends its upstream call as well; likewise when its
- * credential is revoked or expires, which ends a stream of notifications too.
- */
-const clientGone = ({ principal }: FastifyRequest, reply: FastifyReply): AbortSignal => {
+interface CallEnd {
+  /** Aborts when the client has gone before it was answered, or its credential ends; either ends the upstream call. */
+  readonly signal: AbortSignal;
+  /** Resolves when the credential is revoked, expires, or loses its scope. */
+  readonly ended: Promise<AppError>;
+}
+
+const watchEnd = ({ principal }: FastifyRequest, { raw }: FastifyReply): CallEnd => {
   const gone = new AbortController();
-  const forget = principal?.onEnd('market:read', () => {
-    gone.abort();
-    reply.raw.destroy();
+  const ended = new Promise<AppError>((resolve) => {
+    const forget = principal?.onEnd('market:read', (reason) => {
+      // First, so that whoever waits for both hears why.
+      resolve(endFault(reason, 'market:read'));
+      gone.abort();
+    });
+    const close = (): void => {
+      forget?.();
+      if (!raw.writableFinished) gone.abort();
+    };
+    raw.once('close', close);
+    // The client may have left while what answers it was loaded.
+    if (raw.destroyed) close();
   });
-  reply.raw.once('close', () => {
-    forget?.();
-    if (!reply.raw.writableFinished) gone.abort();
-  });
-  return gone.signal;
+  return { signal: gone.signal, ended };
 };
+
+/** Rejects with the refusal where the credential ends before there is an answer. */
+const unlessEnded = <T>(work: Promise<T>, ended: Promise<AppError>): Promise<T> =>
+  Promise.race([
+    work,
+    ended.then((fault) => {
+      throw fault;
+    }),
+  ]);
 
 const utf8 = new TextDecoder();
 
@@ -138,6 +158,7 @@ const createCallLimits = (options: Pick<McpRouteOptions, 'answered'>) => {
         answered: (candles) => options.answered(request, candles === null ? 1 : candleUnits(candles)),
       });
       reply.raw.once('close', () => held.delete(name));
+      if (reply.raw.destroyed) held.delete(name);
       return name;
     },
   };
@@ -176,9 +197,19 @@ export const mcpRoutes: FastifyPluginCallback<McpRouteOptions> = (app: FastifyIn
     const { fetch } = await endpoint();
     const { principal } = request;
     const authInfo = principal === null ? {} : { authInfo: authInfoOf(principal) };
-    const asked = { signal: clientGone(request, reply), limits: limits.hold(request, reply) };
-    const response = await fetch(toWebRequest(request, asked), authInfo);
-    return reply.send(await inMcpForm(response, { form, isBatch: batch !== null }));
+    const { signal, ended } = watchEnd(request, reply);
+    const asked = { signal, limits: limits.hold(request, reply) };
+    const answer = async (): Promise<Response> => {
+      const response = await fetch(toWebRequest(request, asked), authInfo);
+      return inMcpForm(response, { form, isBatch: batch !== null });
+    };
+    try {
+      return await reply.send(endingWith(await unlessEnded(answer(), ended), ended, request.body));
+    } catch (thrown) {
+      const challenge = thrown instanceof AppError ? app.challengeOf(request, thrown) : undefined;
+      if (challenge !== undefined) reply.header('www-authenticate', challenge);
+      throw thrown;
+    }
   });
   done();
 };

@@ -190,7 +190,8 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
         const { client } = at;
         // Another one's once a credential has come.
         let { caller, limited } = prepared;
-        const onCaller = (found: Principal): void => {
+        const onCaller = async (found: Principal): Promise<void> => {
+          await limits.learn(found);
           limited.end();
           limited = limits.open(at, found);
           caller = { principal: found, client };

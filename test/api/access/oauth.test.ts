@@ -1,4 +1,6 @@
 // Tokens of a real authorization server on every interface, and the official MCP client through the whole flow.
+import { once } from 'node:events';
+import { WebSocket } from 'ws';
 import {
   Client,
   ClientCredentialsProvider,
@@ -15,7 +17,7 @@ import {
   startAuthorizationServer,
   type AuthorizationServer,
 } from './authorization-server.js';
-import { ask, openSocket, openSse, opened } from './stream-clients.js';
+import { ask, MARKET, openSocket, openSse, opened } from './stream-clients.js';
 
 let issuer: AuthorizationServer;
 let rig: TestApp;
@@ -31,6 +33,7 @@ beforeAll(async () => {
     {
       AUTH_MODE: 'required',
       AUTH_STORE: `sqlite:${folder.file}`,
+      TICKER_CACHE_TTL: '600',
       PUBLIC_URL: `${publicUrl}/`,
       OAUTH_ISSUER: issuer.issuer,
       OAUTH_INTROSPECTION_URL: `${issuer.issuer}/token/introspection`,
@@ -39,6 +42,8 @@ beforeAll(async () => {
     },
     { hub: Object.assign(new FakeHub(), { latest: () => undefined }), now: Date.now },
   );
+  // The venue's answers are of now, as the server's clock has it.
+  rig.clock.now = Date.now();
   await rig.app.listen({ port, host: '127.0.0.1' });
 });
 afterAll(async () => {
@@ -55,6 +60,16 @@ const MCP_CALL = {
 };
 const mcp = (headers: Record<string, string>) =>
   ask(port, '/mcp', { ...MCP_CALL, headers: { accept: 'application/json', ...headers } });
+
+/** What `connection_init` of GraphQL with this credential gets: a message's type, or a close code. */
+const initialised = async (authorization: string): Promise<unknown> => {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/graphql`, 'graphql-transport-ws');
+  await once(socket, 'open');
+  socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization } }));
+  const [said] = (await Promise.race([once(socket, 'message'), once(socket, 'close')])) as [Buffer | number];
+  socket.terminate();
+  return typeof said === 'number' ? said : (JSON.parse(said.toString()) as { type: string }).type;
+};
 
 describe.each(['jwt', 'opaque'] as const)('a token that is %s', (format) => {
   beforeAll(() => {
@@ -97,6 +112,13 @@ describe.each(['jwt', 'opaque'] as const)('a token that is %s', (format) => {
     const forMcp = bearer(await tokenFor('market:read', '/mcp'));
     expect((await mcp(forMcp)).status).toBe(200);
     expect((await ask(port, '/v1/exchanges', { headers: forMcp })).json['code']).toBe('invalid_credentials');
+    const ticker = `/v1/markets/ticker?${MARKET}`;
+    const forAll = bearer(await tokenFor('market:read'));
+    await ask(port, ticker, { headers: forAll });
+    expect((await ask(port, ticker, { headers: forAll })).headers['x-cache']).toBe('HIT');
+    expect((await ask(port, ticker, { headers: forMcp })).json['code']).toBe('invalid_credentials');
+    expect(await initialised(forMcp.authorization)).toBe(4403);
+    expect(await initialised(forAll.authorization)).toBe('connection_ack');
     const forOther = bearer(await issuer.token({ resource: 'https://other.example', scope: 'market:read' }));
     expect((await mcp(forOther)).status).toBe(401);
     expect((await ask(port, '/v1/exchanges', { headers: forOther })).status).toBe(401);

@@ -174,6 +174,71 @@ test('a stream ends when its key loses the scope; what the key may still do goes
   expect((await ask(server.port, key)).status).toBe(200);
 });
 
+describe('MCP calls under way', () => {
+  /** A call whose exchange does not answer. */
+  const hangingCall = async (accept: string, headers: Record<string, string> = {}) => {
+    const server = await start({ AUTH_STORE: `sqlite:${folder.file}` });
+    const { id, key } = await server.issue();
+    let isAborted = false;
+    const asked = new Promise<void>((resolve) => {
+      server.venue.answer = (_request, { signal }) =>
+        new Promise((_done, fail) => {
+          signal?.addEventListener('abort', () => {
+            isAborted = true;
+            fail(new Error('aborted'));
+          });
+          resolve();
+        });
+    });
+    const sent = request({
+      port: server.port,
+      path: '/mcp',
+      method: 'POST',
+      agent: false,
+      headers: { 'x-api-key': key, 'content-type': 'application/json', accept, ...headers },
+    });
+    const about = { exchange: 'binance', symbol: 'BTC/USDT' };
+    const params = { name: 'get_ticker', arguments: about };
+    sent.end(JSON.stringify({ jsonrpc: '2.0', id: 'seven', method: 'tools/call', params }));
+    const answered = once(sent, 'response') as Promise<[IncomingMessage]>;
+    await asked;
+    return { server, id, answered, isAborted: () => isAborted };
+  };
+
+  test('are refused like a new one, and their upstream call ends', async () => {
+    const { server, id, answered, isAborted } = await hangingCall('application/json');
+    await server.access.keys.revoke(id, 'cli');
+    const [response] = await answered;
+    expect([response.statusCode, response.headers['www-authenticate']]).toEqual([
+      401,
+      'Bearer error="invalid_token", scope="market:read"',
+    ]);
+    expect(JSON.parse(await text(response))).toMatchObject({ code: 'credentials_revoked' });
+    await expect.poll(isAborted).toBe(true);
+  });
+
+  test.each([
+    ['is revoked', (server: AccessRig, id: string) => server.access.keys.revoke(id, 'cli'), 'revoked'],
+    [
+      'expires',
+      (server: AccessRig, id: string) =>
+        server.access.keys.update(id, { expiresAt: Date.now() + 200 }, 'cli'),
+      'expired',
+    ],
+  ])('that are streamed end with an error of JSON-RPC when the key %s', async (_when, end, code) => {
+    const { server, id, answered, isAborted } = await hangingCall('application/json, text/event-stream');
+    await end(server, id);
+    const [response] = await answered;
+    expect(response.headers['content-type']).toContain('text/event-stream');
+    expect(lastEventOf(await text(response))).toMatchObject({
+      jsonrpc: '2.0',
+      id: 'seven',
+      error: { code: -32_001, data: { code: `credentials_${code}`, status: 401 } },
+    });
+    await expect.poll(isAborted).toBe(true);
+  });
+});
+
 test('a rotated key is good for the overlap, and its successor at once', async () => {
   const server = await start({ AUTH_STORE: `sqlite:${folder.file}` });
   const { id, key } = await server.issue();
