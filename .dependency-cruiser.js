@@ -44,7 +44,7 @@ const ALLOWED = {
   'market-data': ['cache', 'coinmarketcap', 'exchanges', 'ledger', ...WORDS],
   streams: ['exchanges', 'market-data', ...WORDS],
   mcp: ['exchanges', 'ledger', 'market-data', ...WORDS],
-  metrics: ['cache', 'coinmarketcap', 'exchanges', 'ledger', 'market-data', 'streams', ...WORDS],
+  metrics: ['cache', 'cluster', 'coinmarketcap', 'exchanges', 'ledger', 'market-data', 'streams', ...WORDS],
   ledger: ['exchanges', ...WORDS],
   // The ledger's drivers of SQLite and its migrations serve the store of keys too.
   access: ['cache', 'ledger', ...WORDS],
@@ -64,7 +64,7 @@ const ALLOWED = {
 /** Packages with a home of their own, and where it is. */
 const HOMES = {
   ccxt: 'exchanges/ccxt/',
-  ioredis: 'cache/',
+  ioredis: '(cache|cluster)/',
   pg: '(ledger/postgres|access/store)/',
   '@photostructure/sqlite': 'ledger/sqlite/',
   'hyparquet-writer': 'ledger/export/',
@@ -72,6 +72,9 @@ const HOMES = {
   'graphql-ws': 'graphql/',
   'fastify|fastify-plugin|@fastify': '(http|app)/',
 };
+
+/** Composes a thread as app/ composes the process. */
+const WORKER_ENTRY = '^src/exchanges/worker/worker-entry\\.ts$';
 
 const literal = (text) => text.replaceAll('.', '\\.');
 const pathOf = (module) => `^src/${literal(module)}${module.endsWith('.ts') ? '$' : '/'}`;
@@ -83,7 +86,7 @@ const directions = Object.entries(ALLOWED).map(([module, others]) => ({
   name: `module-${module}`,
   comment: `${module} imports, of this source, ${others.length === 0 ? 'nothing else' : others.join(', ')}.`,
   severity: 'error',
-  from: { path: pathOf(module) },
+  from: { path: pathOf(module), pathNot: WORKER_ENTRY },
   to: { path: '^src/', pathNot: anyOf([module, ...others]) },
 }));
 
@@ -127,6 +130,13 @@ export default {
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['type-only'] },
     },
     ...directions,
+    {
+      name: 'worker-entry',
+      comment: 'What composes a worker thread takes of other modules only the cluster.',
+      severity: 'error',
+      from: { path: WORKER_ENTRY },
+      to: { path: '^src/', pathNot: anyOf(['exchanges', 'cluster', ...ALLOWED.exchanges]) },
+    },
     ...homes,
     {
       name: 'settings-as-types',

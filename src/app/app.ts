@@ -92,6 +92,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     ledger,
     sandbox,
     access,
+    cluster,
   } = services;
   const limits = await openCallerLimits(config, services);
   const { quotas, metering, permits } = limits;
@@ -147,6 +148,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
       cache: () => cache.health(),
       store: () => ledger?.status() ?? null,
       access,
+      cluster,
       exchanges: () => exchanges.health(),
       enabled: names.enabled,
       sandbox,
@@ -171,6 +173,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     exchanges: () => exchanges.health(),
     hub: () => hub.stats(),
     ledger: () => ledger?.stats() ?? null,
+    cluster,
     now,
   });
   await app.register(statusRoutes, { status });
@@ -247,9 +250,10 @@ export const buildStdioServer = async (
   overrides: ServiceOverrides & Pick<StdioDependencies, 'stdin' | 'stdout'> = {},
 ): Promise<{ readonly closed: Promise<void>; close(): Promise<void> }> => {
   const services = await buildServices(config, overrides);
-  const { marketData, ledger, sandbox, log, now } = services;
+  const { marketData, ledger, cluster, sandbox, log, now } = services;
   const { serveStdio } = await import('../mcp/stdio.js');
   const { stdin = process.stdin, stdout = process.stdout } = overrides;
+  cluster?.start();
   ledger?.start();
   const server = serveStdio({ marketData, ledger, sandbox, log, now, version: VERSION, stdin, stdout });
   return {

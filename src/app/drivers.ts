@@ -2,15 +2,18 @@
  * The services that have a driver of their own, made from the settings. Drivers are imported when they are needed, so
  * that a start without Redis, CoinMarketCap or sandbox does not pay for them.
  */
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError, type Config } from '../config/config.js';
 import type { Access } from '../access/access.js';
 import type { SharedTier } from '../cache/shared-tier.js';
+import type { Membership, MembershipOptions } from '../cluster/membership.js';
 import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import { byExchangeId, type ExchangeNames } from '../exchanges/exchange-names.js';
+import type { BusPlace } from '../exchanges/worker/protocol.js';
 import type { WorkerStats } from '../exchanges/worker/venue-worker.js';
 import type { StoreHandle } from '../ledger/store-status.js';
 import { systemTimers } from '../lib/timers.js';
@@ -20,6 +23,10 @@ import { VERSION } from '../config/version.js';
 import { sandboxSeed } from './sandbox-seed.js';
 
 const USER_AGENT = `mcp-crypto-data-server/${VERSION}`;
+
+/** Of a random server id, and of the digest that names an egress. */
+const SERVER_ID_BYTES = 6;
+const EGRESS_LENGTH = 16;
 
 /** Two sandboxes with the same seed simulate the same prices. */
 const SANDBOX_SEED = 1;
@@ -44,6 +51,8 @@ interface Base {
   readonly monotonic: () => number;
   readonly names: ExchangeNames;
   readonly sandboxUrl: string | null;
+  /** null: this server acts alone. */
+  readonly bus: BusPlace | null;
 }
 
 interface RawClient {
@@ -53,6 +62,34 @@ interface RawClient {
   readonly start: () => void;
 }
 
+/** Egress of servers that use the same proxy, without telling its address or password. */
+const egressOf = ({ https, http }: Config['proxy']): string =>
+  https === '' && http === ''
+    ? 'direct'
+    : createHash('sha256').update(`${https} ${http}`).digest('hex').slice(0, EGRESS_LENGTH);
+
+/** Where this server meets others; null: it acts alone. */
+export const busPlaceOf = ({ bus, redis, proxy, sandbox }: Config): BusPlace | null =>
+  bus === null
+    ? null
+    : {
+        url: redis.url,
+        namespace: bus.namespace,
+        serverId: bus.serverId === '' ? randomBytes(SERVER_ID_BYTES).toString('hex') : bus.serverId,
+        egress: bus.egress === '' ? egressOf(proxy) : bus.egress,
+        sandbox: sandbox !== false,
+      };
+
+/** Beats once it is started; null: this server acts alone. */
+export const createCluster = async (
+  { config, bus, log, now, monotonic }: Base,
+  topics: MembershipOptions['topics'],
+): Promise<Membership | null> => {
+  if (bus === null) return null;
+  const { createMembership } = await import('../cluster/membership.js');
+  return createMembership({ settings: bus, limit: config.budget.requests, topics, log, now, monotonic });
+};
+
 /** One worker pool, or the very same client in this thread where EXCHANGE_WORKERS=0. */
 export const createRawClient = async ({
   config,
@@ -61,6 +98,7 @@ export const createRawClient = async ({
   monotonic,
   names,
   sandboxUrl,
+  bus,
 }: Base): Promise<RawClient> => {
   const clientOptions = {
     exchangeOptions: byExchangeId(config.exchangeOptions),
@@ -69,12 +107,19 @@ export const createRawClient = async ({
     proxy: config.proxy,
     sandboxUrl,
     userAgent: USER_AGENT,
+    bus,
   };
   const exchanges = names.exchangeIds;
   if (config.exchangeWorkers === 0) {
     const { createCcxtClient } = await import('../exchanges/ccxt/ccxt-client.js');
     const { openWatch } = await import('../exchanges/ccxt/feeds/watch.js');
-    const client = createCcxtClient({ ...clientOptions, exchanges, log, now, monotonic, openWatch });
+    const shared =
+      bus === null
+        ? undefined
+        : (await import('../cluster/redis-budget.js')).createRedisBudget({
+            ...{ settings: bus, exchanges, budget: config.budget, log, now: monotonic },
+          });
+    const client = createCcxtClient({ ...clientOptions, exchanges, log, now, monotonic, openWatch, shared });
     return { client, workers: () => [], start: () => undefined };
   }
   const { createSupervisor } = await import('../exchanges/worker/supervisor.js');

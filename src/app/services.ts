@@ -1,7 +1,9 @@
 /** Constructs the services from the settings. app.ts builds the server on them. */
 import {
+  busPlaceOf,
   createAccess,
   createCoinMarketCap,
+  createCluster,
   createRawClient,
   createSharedTier,
   openStore,
@@ -10,6 +12,7 @@ import {
   type Own,
 } from './drivers.js';
 import type { Access } from '../access/access.js';
+import type { Membership } from '../cluster/membership.js';
 import type { Config } from '../config/config.js';
 import { createMemoryCache } from '../cache/memory-cache.js';
 import type { SharedTier } from '../cache/shared-tier.js';
@@ -82,6 +85,8 @@ export interface Services {
   readonly store: StoreHandle | null;
   /** null: everybody may ask everything. */
   readonly access: Access | null;
+  /** null: this server acts alone. */
+  readonly cluster: Membership | null;
   readonly connections: Connections;
   readonly gauge: LoadGauge;
   /** `inFlight`: requests being answered now. */
@@ -112,7 +117,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   });
   const sandbox = config.sandbox !== false;
   const sandboxUrl = await startSandbox(config, own);
-  const base = { config, log, now, monotonic, names, sandboxUrl };
+  const base = { config, log, now, monotonic, names, sandboxUrl, bus: busPlaceOf(config) };
   // Mostly waits for its thread and its disk, while everything else is made.
   const opening = overrides.store === undefined ? openStore(base, own) : Promise.resolve(overrides.store);
   opening.catch(() => undefined);
@@ -223,6 +228,8 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   const marketData: MarketData & Partial<MarketDataService> = overrides.marketData ?? ownMarketData();
   const { stats } = marketData;
   own('hub', () => hub.close());
+  const cluster = await createCluster(base, () => ({ owned: hub.stats().topics, followed: 0 }));
+  own('cluster', () => cluster?.close());
   const { maxConnections, maxPerClient, heartbeatMs } = config.stream;
   const connections = createConnections({
     maxConnections,
@@ -250,6 +257,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
         exchanges: () => exchanges.health(),
         workers,
         ledger: () => ledger?.stats() ?? null,
+        bus: cluster,
         hub: () => hub.stats(),
         connections: () => connections.stats(),
         access: () => ({ mode: config.access.mode, isServing: access?.isServing() ?? null }),
@@ -286,12 +294,14 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     ledger,
     store: handle,
     access,
+    cluster,
     connections,
     gauge,
     metrics,
     sandbox,
     start() {
       start();
+      cluster?.start();
       ledger?.start();
     },
     giveUpCalls() {

@@ -49,6 +49,14 @@ export interface Config {
   /** requests 0: off. */
   readonly clientRateLimit: { readonly requests: number; readonly windowMs: number };
   readonly redis: { readonly enabled: boolean; readonly url: string };
+  /** How servers act as one; null: each alone. */
+  readonly bus: {
+    readonly namespace: string;
+    /** '': a random one. */
+    readonly serverId: string;
+    /** '': by the proxy. */
+    readonly egress: string;
+  } | null;
   readonly cacheMaxBytes: number;
   readonly ttl: {
     readonly tickerMs: number;
@@ -176,6 +184,10 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
   corsOrigins: e.CORS_ORIGIN === '*' ? true : list(e.CORS_ORIGIN).map((item) => originOf(item) ?? item),
   clientRateLimit: { requests: e.CLIENT_RATE_LIMIT_REQUESTS, windowMs: e.CLIENT_RATE_LIMIT_WINDOW },
   redis: { enabled: e.REDIS_ENABLED, url: e.REDIS_URL },
+  bus:
+    e.BUS === 'none' || (e.BUS === 'auto' && !e.REDIS_ENABLED)
+      ? null
+      : { namespace: e.BUS_NAMESPACE, serverId: e.SERVER_ID, egress: e.EGRESS_ID },
   cacheMaxBytes: e.CACHE_MAX_MB * 1024 * 1024,
   ttl: {
     tickerMs: e.TICKER_CACHE_TTL,
@@ -309,6 +321,8 @@ export const loadConfig = (env: Variables, knownExchanges?: ReadonlySet<string>)
         `${name}: must be an http(s) URL such as http://proxy:3128, a password in it percent-encoded`,
       );
   if (result.success) faults.push(...accessFaults(result.data, env));
+  if (result.data?.BUS === 'redis' && !result.data.REDIS_ENABLED)
+    faults.push('BUS: redis needs REDIS_ENABLED=true');
   if (!result.success || faults.length > 0) throw new ConfigError(faults);
   return deepFreeze(toConfig(result.data, proxy, env));
 };

@@ -96,6 +96,28 @@ export const environment = z.object({
     .refine(isRedisUrl, 'must look like redis://host:6379/0, a password in it percent-encoded')
     .default('redis://localhost:6379/0')
     .describe('where Redis is'),
+  BUS: word(['auto', 'none', 'redis'], 'must be auto, none or redis')
+    .default('auto')
+    .describe(
+      'redis: servers on one Redis count their requests to a venue together; none: each alone; auto: redis where REDIS_ENABLED',
+    ),
+  BUS_NAMESPACE: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,32}$/, 'must be 1 to 32 letters, digits, _ or -')
+    .default('default')
+    .describe('servers of the same namespace on the same Redis are one cluster'),
+  SERVER_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9_]{0,32}$/, 'must be up to 32 letters, digits or _')
+    .default('')
+    .describe('name of this server in its cluster, different for each; empty: a random one'),
+  EGRESS_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]{0,64}$/, 'must be up to 64 letters, digits, _, . or -')
+    .default('')
+    .describe(
+      'servers that reach the venues from the same address, and so share a budget; empty: those with the same proxy',
+    ),
   CACHE_MAX_MB: whole(128, { min: 1, max: 65_536 }).describe('bound of the in-memory cache, in MB'),
   TICKER_CACHE_TTL: seconds(2).describe('how long a ticker is fresh, in seconds'),
   ORDERBOOK_CACHE_TTL: seconds(1).describe('how long an order book is fresh, in seconds'),

@@ -20,6 +20,7 @@ import { createAnswerMeter, type CountedAnswer } from './answer-meter.js';
 import { addCache, addCoinMarketCap, addMarketData, addRedisState } from './data-families.js';
 import { addCounter, addGauge } from './families.js';
 import { addConnections, addHub } from './stream-families.js';
+import { addBus, type BusSource } from './bus-families.js';
 import { addLedger } from './ledger-families.js';
 import { createGraphqlMeter, type GraphqlMeter } from './graphql-meter.js';
 import { createMcpMeter } from './mcp-meter.js';
@@ -45,6 +46,8 @@ export interface MetricsSources {
   readonly workers: () => readonly WorkerStats[];
   /** null: no candles are kept. */
   readonly ledger: () => LedgerStats | null;
+  /** null: this server acts alone. */
+  readonly bus: BusSource | null;
   readonly hub: () => HubStats;
   readonly connections: () => ConnectionStats;
   readonly access: () => AccessState;
@@ -99,6 +102,7 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
     exchanges,
     workers,
     ledger,
+    bus,
     hub,
     connections,
     access,
@@ -128,6 +132,7 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
   if (exchanges !== undefined) addExchanges(registry, exchanges);
   if (workers !== undefined) addWorkers(registry, workers);
   if (ledger !== undefined) addLedger(registry, ledger);
+  if (bus !== undefined && bus !== null) addBus(registry, bus);
   if (hub !== undefined) addHub(registry, hub);
   if (connections !== undefined) addConnections(registry, connections);
   if (access !== undefined) addAccessState(registry, access);

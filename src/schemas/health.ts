@@ -44,6 +44,22 @@ const accessCheck = z
   })
   .meta({ id: 'AccessCheck' });
 
+const busCheck = z
+  .object({
+    state: z.enum(['ok', 'unshared', 'degraded', 'disabled']).meta({
+      description:
+        'unshared: Redis does not answer, this server acts alone; degraded: Redis may evict what the servers share; disabled: BUS=none, or no Redis',
+    }),
+    since,
+    detail: z.string(),
+    server_id: z.string().nullable().meta({ description: 'SERVER_ID; null where it acts alone' }),
+    servers: z.int().meta({ description: 'Servers that are alive, this one included' }),
+    owned: z.int().meta({ description: 'Streams whose feed this server holds' }),
+    followed: z.int().meta({ description: 'Streams that it gets from another server' }),
+  })
+  .meta({ id: 'BusCheck' });
+export type BusCheck = z.infer<typeof busCheck>;
+
 const exchangeCheck = z
   .object({
     state: z.enum(['idle', 'loading', 'ok', 'cooling_down', 'failing', 'restarting']).meta({
@@ -80,9 +96,12 @@ export const readiness = z
     auth: z
       .enum(['off', 'optional', 'required'])
       .meta({ description: 'AUTH_MODE; off: whoever reaches this server is served' }),
-    checks: z.record(z.string(), z.union([cacheCheck, storeCheck, accessCheck, exchangeCheck])).meta({
-      description: '`cache`, `store`, `access` where AUTH_MODE is not off, and each enabled exchange by name',
-    }),
+    checks: z
+      .record(z.string(), z.union([busCheck, cacheCheck, storeCheck, accessCheck, exchangeCheck]))
+      .meta({
+        description:
+          '`cache`, `store`, `bus`, `access` where AUTH_MODE is not off, and each enabled exchange by name',
+      }),
   })
   .meta({ id: 'Readiness' });
 export type Readiness = z.infer<typeof readiness>;

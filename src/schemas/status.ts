@@ -48,6 +48,30 @@ const ledgerStatus = z
   })
   .meta({ id: 'LedgerStatus' });
 
+const clusterTopic = z
+  .object({
+    channel: z.string(),
+    exchange: z.string(),
+    symbol: z.string(),
+    interval: z.string().optional(),
+    owner: z.string().meta({ description: 'The server that holds its feed' }),
+  })
+  .meta({ id: 'ClusterTopic' });
+
+const clusterStatus = z
+  .object({
+    server_id: z.string(),
+    state: z.enum(['ok', 'unshared', 'degraded']).meta({ description: 'As /v1/health/ready says' }),
+    servers: z.array(
+      z
+        .object({ id: z.string(), since: timestamp, owned: count, followed: count })
+        .meta({ id: 'ClusterServer' }),
+    ),
+    owned: z.array(clusterTopic).meta({ description: 'Streams whose feed this server holds' }),
+    followed: z.array(clusterTopic).meta({ description: 'Streams that it gets from another server' }),
+  })
+  .meta({ id: 'ClusterStatus' });
+
 export const serverStatus = z
   .object({
     version: z.string(),
@@ -65,7 +89,7 @@ export const serverStatus = z
       .meta({ id: 'Features' }),
     exchanges: z.array(exchangeStatus),
     ledger: ledgerStatus.nullable().meta({ description: 'null where no candles are kept' }),
-    cluster: z.record(z.string(), z.unknown()).nullable().meta({ description: 'null on a single server' }),
+    cluster: clusterStatus.nullable().meta({ description: 'null where this server acts alone' }),
   })
   .meta({ id: 'Status' });
 export type ServerStatus = z.infer<typeof serverStatus>;

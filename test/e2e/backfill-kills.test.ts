@@ -32,7 +32,6 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'candles-'));
 });
 afterEach(async () => {
-  await killAll();
   await store?.close();
   await sandbox.close();
   rmSync(folder, { recursive: true });
@@ -41,18 +40,8 @@ afterEach(async () => {
 const candleRequests = (): number =>
   sandbox.control.requestLog().filter(({ kind }) => kind === 'ohlcv').length;
 
-const servers: Awaited<ReturnType<typeof startServer>>[] = [];
-/** Those that a test which failed has left, stopped ones too. */
-const killAll = async (): Promise<void> => {
-  for (const { process: child } of servers.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
-};
-
-const start = async (storeUrl: string) => {
-  const server = await startServer({
+const start = (storeUrl: string) =>
+  startServer({
     SANDBOX: sandbox.url,
     STORE_URL: storeUrl,
     BACKFILL_API: 'true',
@@ -61,9 +50,6 @@ const start = async (storeUrl: string) => {
     EXCHANGE_WORKERS: '0',
     EXCHANGE_OPTIONS: `{"binance":{"rateLimit":${PAGE_MS}}}`,
   });
-  servers.push(server);
-  return server;
-};
 
 const CASES = TEST_STORES.map(({ kind, open }) => ({ kind, open, ...EXTENTS[kind] }));
 
@@ -86,20 +72,15 @@ test.each(CASES)(
       const before = candleRequests();
       if (kill === 0) {
         const headers = { 'content-type': 'application/json' };
-        const body = JSON.stringify(asked);
-        // A server that listens may still wait for its first connection to PostgreSQL: 503 until then.
-        id = await vi.waitFor(
-          async () => {
-            const answer = await fetch(`${url}/v1/backfills`, { method: 'POST', headers, body });
-            const answered = (await answer.json()) as { id: string };
-            expect(answer.status, JSON.stringify(answered)).toBe(202);
-            return answered.id;
-          },
-          { timeout: 30_000, interval: 50 },
-        );
+        const answer = await fetch(`${url}/v1/backfills`, {
+          method: 'POST',
+          headers,
+          body: JSON.stringify(asked),
+        });
+        ({ id } = (await answer.json()) as { id: string });
       }
       await vi.waitFor(() => expect(candleRequests()).toBeGreaterThan(before), {
-        ...{ timeout: 30_000, interval: 1 },
+        ...{ timeout: 20_000, interval: 1 },
       });
       for (let copied = 0; copied < copies; copied += 1) {
         server.kill('SIGCONT');

@@ -99,9 +99,7 @@ const read = async () => {
 
 const descriptor = (fd) => {
   try {
-    return readlinkSync(`/proc/self/fd/${fd}`)
-      .split(':')[0]
-      .replace(/^\/.*\//, 'file ');
+    return readlinkSync(`/proc/self/fd/${fd}`).split(':')[0].replace(/^\/.*/, 'file');
   } catch {
     return null; // The one that listed the folder is closed again.
   }

@@ -592,6 +592,27 @@ export interface components {
       /** @description The window of the budget at most */
       resets_in_ms: number | null;
     };
+    BusCheck: {
+      /**
+       * @description unshared: Redis does not answer, this server acts alone; degraded: Redis may evict what the servers share; disabled: BUS=none, or no Redis
+       * @enum {string}
+       */
+      state: 'ok' | 'unshared' | 'degraded' | 'disabled';
+      /**
+       * @description When this state began, ms since the epoch
+       * @example 1699000000000
+       */
+      since: number;
+      detail: string;
+      /** @description SERVER_ID; null where it acts alone */
+      server_id: string | null;
+      /** @description Servers that are alive, this one included */
+      servers: number;
+      /** @description Streams whose feed this server holds */
+      owned: number;
+      /** @description Streams that it gets from another server */
+      followed: number;
+    };
     CacheCheck: {
       /**
        * @description degraded: Redis is not in use, memory alone serves; disabled: it was turned off
@@ -626,6 +647,37 @@ export interface components {
       orderbook: boolean;
       trades: boolean;
       stream: ('websocket' | 'polling') | null;
+    };
+    ClusterServer: {
+      id: string;
+      /**
+       * @description Milliseconds since the epoch
+       * @example 1699000000000
+       */
+      since: number;
+      owned: number;
+      followed: number;
+    };
+    ClusterStatus: {
+      server_id: string;
+      /**
+       * @description As /v1/health/ready says
+       * @enum {string}
+       */
+      state: 'ok' | 'unshared' | 'degraded';
+      servers: components['schemas']['ClusterServer'][];
+      /** @description Streams whose feed this server holds */
+      owned: components['schemas']['ClusterTopic'][];
+      /** @description Streams that it gets from another server */
+      followed: components['schemas']['ClusterTopic'][];
+    };
+    ClusterTopic: {
+      channel: string;
+      exchange: string;
+      symbol: string;
+      interval?: string;
+      /** @description The server that holds its feed */
+      owner: string;
     };
     Coverage: {
       /**
@@ -1156,9 +1208,10 @@ export interface components {
        * @enum {string}
        */
       auth: 'off' | 'optional' | 'required';
-      /** @description `cache`, `store`, `access` where AUTH_MODE is not off, and each enabled exchange by name */
+      /** @description `cache`, `store`, `bus`, `access` where AUTH_MODE is not off, and each enabled exchange by name */
       checks: {
         [key: string]:
+          | components['schemas']['BusCheck']
           | components['schemas']['CacheCheck']
           | components['schemas']['StoreCheck']
           | components['schemas']['AccessCheck']
@@ -1229,10 +1282,8 @@ export interface components {
       exchanges: components['schemas']['ExchangeStatus'][];
       /** @description null where no candles are kept */
       ledger: components['schemas']['LedgerStatus'] | null;
-      /** @description null on a single server */
-      cluster: {
-        [key: string]: unknown;
-      } | null;
+      /** @description null where this server acts alone */
+      cluster: components['schemas']['ClusterStatus'] | null;
     };
     StoreCheck: {
       /**

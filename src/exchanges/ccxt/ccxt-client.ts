@@ -9,6 +9,7 @@ import { createVenueClock } from '../../lib/venue-clock.js';
 import type { Log } from '../../log/log.js';
 import { CoolDownLog } from '../rate-limit/cool-down.js';
 import { createUpstreamGate } from '../rate-limit/exchange-gate.js';
+import type { SharedBudget } from '../rate-limit/shared-budget.js';
 import type { GateState, GateStates } from '../rate-limit/upstream-gate.js';
 import type {
   CallOptions,
@@ -51,6 +52,8 @@ export interface CcxtClientOptions {
   readonly gates?: readonly GateState[] | undefined;
   /** At once when a cool-down starts, or the venue's limit is near, or is extended. */
   readonly onGateChange?: ((state: GateState) => void) | undefined;
+  /** Budgets that are shared with other servers; closed with the client. Default: this one counts alone. */
+  readonly shared?: (SharedBudget & { close(): Promise<void> }) | undefined;
   /** Default: watch.ts. */
   readonly openWatch?: OpenWatch | undefined;
   /** Default: the module of CCXT's package. */
@@ -90,6 +93,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
       options.onGateChange?.(state);
     },
     restored: options.gates,
+    shared: options.shared,
   });
   const coolDowns = new CoolDownLog({
     log,
@@ -210,6 +214,7 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
     gateStates: () => exchanges.map((exchange) => gate.state(exchange)),
     close: async () => {
       gate.close();
+      await options.shared?.close();
       await Promise.all([...venues.values()].map((venue) => venue.close()));
       coolDowns.close();
       socketAgents.close();

@@ -1,4 +1,4 @@
-/** What requests to one venue may take: this server's own budget in a rolling window, and the pace of CCXT's weights. */
+/** What requests to one venue may take: the budget in a rolling window, and the pace of CCXT's weights. */
 import type { Millis } from '../../schemas/common.js';
 import type { Priority } from '../exchange-client.js';
 import type { GateState, Pace, WindowEntry } from './upstream-gate.js';
@@ -49,7 +49,19 @@ class RollingWindow {
     }
   }
 
-  add(now: Millis, poll: boolean): void {
+  /** Replaces what is known by what all servers together have sent. */
+  adopt(entries: readonly WindowEntry[]): void {
+    this.#entries.length = 0;
+    this.#requests = this.#polls = 0;
+    for (const entry of entries) {
+      this.#entries.push({ ...entry, since: entry.at });
+      this.#requests += entry.requests;
+      this.#polls += entry.polls;
+    }
+  }
+
+  /** `as`: how many requests it counts as. */
+  add(now: Millis, poll: boolean, as = 1): void {
     this.#forget(now);
     let entry = this.#entries.at(-1);
     if (entry === undefined || now - entry.since >= this.#windowMs / ENTRIES_PER_WINDOW) {
@@ -57,11 +69,11 @@ class RollingWindow {
       this.#entries.push(entry);
     }
     entry.at = Math.max(entry.at, now);
-    entry.requests += 1;
-    this.#requests += 1;
+    entry.requests += as;
+    this.#requests += as;
     if (poll) {
-      entry.polls += 1;
-      this.#polls += 1;
+      entry.polls += as;
+      this.#polls += as;
     }
   }
 
@@ -109,6 +121,10 @@ class RollingWindow {
 const MIN_MARKETS_RESERVE = 4;
 const MAX_MARKETS_RESERVE = 10;
 
+/** Requests for market lists that may leave in a window beside a budget of `requests`. */
+export const reserveOf = (requests: number): number =>
+  Math.min(Math.max(Math.ceil(requests / 10), MIN_MARKETS_RESERVE), MAX_MARKETS_RESERVE);
+
 type BudgetState = Pick<GateState, 'budget' | 'used' | 'reserveUsed'>;
 
 export class VenueBudget {
@@ -116,45 +132,77 @@ export class VenueBudget {
   readonly #reserveLimit: number;
   readonly #window: RollingWindow;
   readonly #reserve: RollingWindow;
+  #limit: number;
+  /**
+   * How many requests each one counts as: 1, or the number of servers while they cannot count together. Each may then
+   * use its part of what is left, as though all others sent as many.
+   */
+  cost = 1;
 
   constructor(budget: { readonly requests: number; readonly windowMs: Millis }, restored?: BudgetState) {
     this.#budget = budget;
-    this.#reserveLimit = Math.min(
-      Math.max(Math.ceil(budget.requests / 10), MIN_MARKETS_RESERVE),
-      MAX_MARKETS_RESERVE,
-    );
+    this.#limit = budget.requests;
+    this.#reserveLimit = reserveOf(budget.requests);
     this.#window = new RollingWindow(budget.windowMs, restored?.used);
     this.#reserve = new RollingWindow(budget.windowMs, restored?.reserveUsed);
   }
 
-  take(now: Millis, lane: Lane): void {
-    this.#window.add(now, lane.countsAsPoll);
+  /** What requests of this lane may use together where that is not the whole budget; null: it is. */
+  pollLimit(lane: Lane): number | null {
+    return lane.share === 1 ? null : this.#limitOf(lane);
+  }
+
+  /** What all servers together have sent, and the lowest limit among them. */
+  adopt({ used, reserveUsed, limit }: Omit<BudgetState, 'budget'> & { readonly limit: number }): void {
+    this.#window.adopt(used);
+    this.#reserve.adopt(reserveUsed);
+    this.#limit = Math.max(1, Math.min(limit, this.#budget.requests));
+  }
+
+  take(now: Millis, countsAsPoll: boolean): void {
+    this.#window.add(now, countsAsPoll, this.cost);
+  }
+
+  /** Another server's request has left. */
+  takenElsewhere(
+    now: Millis,
+    { poll, reserve }: { readonly poll: boolean; readonly reserve: boolean },
+  ): void {
+    if (reserve) this.#reserve.add(now, false);
+    else this.#window.add(now, poll);
   }
 
   /** Whether the reserve has a slot free besides those of so many requests that are to leave out of it. */
   hasReserve(now: Millis, claimed: number): boolean {
-    return this.#reserve.used(now) + claimed < this.#reserveLimit;
+    return this.#reserve.used(now) + (claimed + 1) * this.cost <= this.#reserveLimit;
   }
 
   takeReserve(now: Millis): void {
-    this.#reserve.add(now, false);
+    this.#reserve.add(now, false, this.cost);
+  }
+
+  /** Requests of a whole window that may leave without asking the other servers. */
+  get share(): number {
+    return Math.ceil(this.#limit / this.cost);
   }
 
   /** When a request with so many before it may leave; `now` or earlier where a slot is free. */
   slotAt(lane: Lane, now: Millis, { all, sameLane }: Omit<Ahead, 'paceMs'>): Millis {
-    const any = this.#window.slotAt(all + 1, this.#budget.requests, { now, of: 'requests' });
+    const any = this.#window.slotAt((all + 1) * this.cost, this.#limit, { now, of: 'requests' });
     if (lane.share === 1) return any;
-    return Math.max(any, this.#window.slotAt(sameLane + 1, this.#limitOf(lane), { now, of: 'polls' }));
+    const position = (sameLane + 1) * this.cost;
+    return Math.max(any, this.#window.slotAt(position, this.#limitOf(lane), { now, of: 'polls' }));
   }
 
   /** Requests of a lane that can leave within so much time, if there are no others. */
   most(lane: Lane, withinMs: Millis): number {
     const windows = 1 + Math.max(0, Math.floor(withinMs / this.#budget.windowMs));
-    return this.#limitOf(lane) * windows;
+    return Math.max(1, Math.floor((this.#limitOf(lane) * windows) / this.cost));
   }
 
   state(now: Millis): BudgetState {
-    const { requests: limit, windowMs } = this.#budget;
+    const { windowMs } = this.#budget;
+    const limit = this.#limit;
     return {
       budget: { limit, remaining: Math.max(0, limit - this.#window.used(now)), windowMs },
       used: this.#window.entries(now),
@@ -163,7 +211,7 @@ export class VenueBudget {
   }
 
   #limitOf({ share }: Lane): number {
-    return Math.max(1, Math.floor(this.#budget.requests * share));
+    return Math.max(1, Math.floor(this.#limit * share));
   }
 }
 
@@ -182,6 +230,11 @@ export class VenuePace {
   /** When a request may leave before which others take `aheadMs`; `now` or earlier where it may at once. */
   freeAt(now: Millis, pace: Pace | undefined, aheadMs: Millis): Millis {
     return pace === undefined ? now : this.#from(now, pace) + aheadMs;
+  }
+
+  /** When all servers together are out of debt. */
+  adopt(freeAt: Millis): void {
+    this.#freeAt = freeAt;
   }
 
   take(now: Millis, pace: Pace | undefined): void {

@@ -5,6 +5,7 @@ import type { VenueError } from '../exchange-client.js';
 import { USED_WEIGHTS } from '../venues/used-weights.js';
 import type { Lane } from './budget.js';
 import { parseRetryAfter } from './retry-after.js';
+import type { SharedRestraint } from './shared-budget.js';
 import type { GateState, UpstreamOutcome } from './upstream-gate.js';
 
 /** After a 429 (or the same said in a body) that does not say how long. */
@@ -129,6 +130,33 @@ export class VenueLimits {
     if (refused)
       this.#coolDown({ status, reason, retryAfterMs: retryAfterMs ?? parseRetryAfter(headers, wall), at });
     return { coolDown: refused, nearLimit: nearLimit !== null };
+  }
+
+  /** What another server has heard. true: a cool-down began or was extended by it. */
+  adopt({ coolDownMs, status, reason, strikes, brakeMs }: SharedRestraint, { now, wall }: At): boolean {
+    this.#nearLimitUntil.callers = Math.max(this.#nearLimitUntil.callers, now + brakeMs.callers);
+    this.#nearLimitUntil.polls = Math.max(this.#nearLimitUntil.polls, now + brakeMs.polls);
+    if (coolDownMs <= 0 || now + coolDownMs <= this.#coolDownUntil) return false;
+    if (now >= this.#coolDownUntil) this.#coolDownSince = wall;
+    this.#strikes = Math.max(this.#strikes, strikes);
+    this.#coolDownUntil = now + coolDownMs;
+    this.#coolDownStatus = status;
+    this.#coolDownReason = reason;
+    return true;
+  }
+
+  /** As other servers are told of it. */
+  told(now: Millis): SharedRestraint {
+    return {
+      coolDownMs: Math.max(0, this.#coolDownUntil - now),
+      status: this.#coolDownStatus,
+      reason: this.#coolDownReason,
+      strikes: this.#strikes,
+      brakeMs: {
+        callers: Math.max(0, this.#nearLimitUntil.callers - now),
+        polls: Math.max(0, this.#nearLimitUntil.polls - now),
+      },
+    };
   }
 
   state(now: Millis): LimitsState {

@@ -6,6 +6,7 @@ import type { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { LANES, VenueBudget, VenuePace, type Ahead, type Lane } from './budget.js';
 import { VenueLimits } from './cool-down.js';
+import type { SharedAnswer, SharedBudget, SharedEntry } from './shared-budget.js';
 import {
   budgetExhausted,
   givenUpWaiting,
@@ -19,6 +20,7 @@ import {
   type UpstreamGate,
   type UpstreamGateOptions,
   type UpstreamOutcome,
+  type WindowEntry,
 } from './upstream-gate.js';
 import { MAX_WAITING, RequestQueue, type Candidate, type Place, type Waiter } from './request-queue.js';
 
@@ -29,12 +31,23 @@ interface ExchangeGateOptions {
   readonly wall: () => Millis;
   readonly onChange: (state: GateState) => void;
   readonly restored: GateState | undefined;
+  readonly shared: SharedBudget | undefined;
 }
+
+let bookings = 0;
+
+const entriesAt = (entries: readonly SharedEntry[], now: Millis): WindowEntry[] =>
+  entries.map(({ ageMs, ...counts }) => ({ at: now - ageMs, ...counts }));
+
+const agesAt = (entries: readonly WindowEntry[], now: Millis): SharedEntry[] =>
+  entries.map(({ at, ...counts }) => ({ ageMs: now - at, ...counts }));
 
 /** A request that asks to leave. */
 interface Asking extends Candidate {
   readonly pace: Pace | undefined;
 }
+
+const NONE_AHEAD: Ahead = { all: 0, sameLane: 0, paceMs: 0 };
 
 /** A request that waits, and when it leaves if it is the next one. */
 interface Departure {
@@ -53,9 +66,16 @@ class ExchangeGate {
   readonly #limits: VenueLimits;
   readonly #queue = new RequestQueue();
   readonly #booked = new WeakMap<Booking, Place>();
+  readonly #shared: SharedBudget | undefined;
+  /** Bookings that the shared count knows. */
+  readonly #sharedBookings = new WeakMap<Place, string>();
+  /** One request at a time asks the shared count: which one is next depends on the answer. */
+  #asking = false;
+  /** Until when the shared count has no slot for reasons that the window does not show. */
+  #sharedFullUntil: Millis = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ exchange, budget, now, wall, onChange, restored }: ExchangeGateOptions) {
+  constructor({ exchange, budget, now, wall, onChange, restored, shared }: ExchangeGateOptions) {
     this.#exchange = exchange;
     this.#now = now;
     this.#wall = wall;
@@ -63,6 +83,28 @@ class ExchangeGate {
     this.#budget = new VenueBudget(budget, restored);
     this.#pace = new VenuePace(now());
     this.#limits = new VenueLimits(exchange, restored);
+    this.#shared = shared;
+    shared?.listen(exchange, {
+      departed: (request) => this.#budget.takenElsewhere(this.#now(), request),
+      restrained: (restraint) => {
+        if (this.#limits.adopt(restraint, this.#at())) this.#refuseAll();
+        this.#onChange(this.state());
+      },
+      changed: () => {
+        this.#budget.cost = shared.isShared ? 1 : shared.servers;
+        this.#release();
+      },
+      known: () => {
+        const at = this.#now();
+        const { used, reserveUsed } = this.#budget.state(at);
+        return {
+          used: agesAt(used, at),
+          reserveUsed: agesAt(reserveUsed, at),
+          restraint: this.#limits.told(at),
+        };
+      },
+      allowance: () => this.#budget.share,
+    });
   }
 
   async admit({ kind, priority, deadline, signal, client = '', booking, pace }: AdmitRequest): Promise<void> {
@@ -75,8 +117,9 @@ class ExchangeGate {
     const asking = { lane, client, reserved: this.#hasReserve(kind, now), pace };
     const refusal = this.#refusal(asking, deadline, booked);
     if (refusal !== null) throw refusal;
-    if (this.#leavesAt(asking, now, this.#queue.before(asking, booked)) <= now) {
-      this.#leave(asking, now);
+    const asks = this.#shared?.isShared === true;
+    if (!asks && this.#leavesAt(asking, now, this.#queue.before(asking, booked)) <= now) {
+      this.#leaveUnasked(asking, now);
       if (booked !== undefined) {
         this.#queue.left(booked);
         this.#queue.done(booked);
@@ -100,11 +143,17 @@ class ExchangeGate {
       settle(givenUpWaiting(this.#exchange, aborted));
       this.#release();
     });
-    this.#schedule();
+    if (asks) this.#release();
+    else this.#schedule();
     await wait;
   }
 
-  book({ priority, deadline, requests, client = '' }: Omit<BookRequest, 'exchange'>): Booking | BeyondBudget {
+  async book({
+    priority,
+    deadline,
+    requests,
+    client = '',
+  }: Omit<BookRequest, 'exchange'>): Promise<Booking | BeyondBudget> {
     this.#release();
     const now = this.#now();
     const lane = LANES[priority];
@@ -119,8 +168,10 @@ class ExchangeGate {
     if (lastSlot > now && (lastSlot > deadline || full)) throw this.#noSlotBefore(lastSlot, lane);
     const place: Place = { ...candidate, deadline, outstanding: requests, waiters: [] };
     this.#queue.join(place, requests);
+    const shared = await this.#bookShared(place);
     const booking: Booking = {
       release: () => {
+        if (shared !== null) this.#shared?.unbook(this.#exchange, shared);
         this.#queue.close(place);
         this.#release();
       },
@@ -130,14 +181,13 @@ class ExchangeGate {
   }
 
   report(outcome: UpstreamOutcome): void {
-    const now = this.#now();
-    const { coolDown, nearLimit } = this.#limits.observe(outcome, { now, wall: this.#wall() });
-    if (coolDown) {
-      const refusal = this.#rateLimited(this.#limits.coolDownUntil - now);
-      for (const place of this.#queue.places) this.#queue.refuse(place, refusal);
-      this.#schedule();
-    }
-    if (nearLimit || coolDown) this.#onChange(this.state());
+    const at = this.#at();
+    const { coolDown, nearLimit } = this.#limits.observe(outcome, at);
+    if (!nearLimit && !coolDown) return;
+    // The other servers first: until they know, they go on asking the venue.
+    this.#shared?.report(this.#exchange, this.#limits.told(at.now));
+    if (coolDown) this.#refuseAll();
+    this.#onChange(this.state());
   }
 
   state(): GateState {
@@ -154,6 +204,81 @@ class ExchangeGate {
     const refusal = budgetExhausted(this.#exchange, 0);
     for (const place of this.#queue.places) this.#queue.refuse(place, refusal);
     this.#schedule();
+  }
+
+  #at(): { readonly now: Millis; readonly wall: Millis } {
+    return { now: this.#now(), wall: this.#wall() };
+  }
+
+  /** The venue cools down: nobody waits. */
+  #refuseAll(): void {
+    const refusal = this.#rateLimited(this.#limits.coolDownUntil - this.#now());
+    for (const place of this.#queue.places) this.#queue.refuse(place, refusal);
+    this.#schedule();
+  }
+
+  /** The name of the booking in the shared count; null where it is not shared. Throws where it has no slots in time. */
+  async #bookShared(place: Place): Promise<string | null> {
+    const { lane, deadline, outstanding: requests } = place;
+    if (this.#shared?.isShared !== true) return null;
+    const id = String((bookings += 1));
+    const claim = { ...this.#claimOf(lane), id, requests, withinMs: deadline - this.#now() };
+    const answer = await this.#shared.book(claim);
+    if (answer === null) return null;
+    this.#learn(answer);
+    if (answer.granted) {
+      this.#sharedBookings.set(place, id);
+      return id;
+    }
+    this.#queue.close(place);
+    const now = this.#now();
+    if (now < this.#limits.coolDownUntil) throw this.#rateLimited(this.#limits.coolDownUntil - now);
+    throw budgetExhausted(this.#exchange, Math.max(1, answer.retryInMs));
+  }
+
+  #claimOf(lane: Lane): {
+    readonly exchange: ExchangeId;
+    readonly poll: boolean;
+    readonly pollLimit: number | null;
+  } {
+    return {
+      exchange: this.#exchange,
+      poll: lane.countsAsPoll,
+      pollLimit: this.#budget.pollLimit(lane),
+    };
+  }
+
+  #learn({ use, restraint }: SharedAnswer): void {
+    const now = this.#now();
+    const { used, reserveUsed, limit, paceFreeInMs } = use;
+    this.#budget.adopt({ used: entriesAt(used, now), reserveUsed: entriesAt(reserveUsed, now), limit });
+    this.#pace.adopt(now + paceFreeInMs);
+    if (restraint === null) return;
+    if (this.#limits.adopt(restraint, this.#at())) {
+      this.#refuseAll();
+      this.#onChange(this.state());
+    }
+  }
+
+  /** Lets the next request go if the shared count has a slot for it. */
+  async #ask(shared: SharedBudget, { place, waiter }: Departure): Promise<void> {
+    this.#asking = true;
+    const { lane, reserved: reserve } = place;
+    const booking = this.#sharedBookings.get(place);
+    const answer = await shared.take({ ...this.#claimOf(lane), reserve, pace: waiter.pace, booking });
+    this.#asking = false;
+    const now = this.#now();
+    const waits = place.waiters.includes(waiter);
+    if (answer !== null) {
+      this.#learn(answer);
+      // Whoever has given up meanwhile has used its slot all the same: nothing tells whether another may have it.
+      if (answer.granted && place.waiters.includes(waiter)) waiter.settle(null);
+      else if (!answer.granted) this.#sharedFullUntil = now + answer.retryInMs;
+    } else if (waits && this.#leavesAt({ ...place, pace: waiter.pace }, now, NONE_AHEAD) <= now) {
+      this.#leaveUnasked({ ...place, pace: waiter.pace }, now);
+      waiter.settle(null);
+    }
+    this.#release();
   }
 
   /** Why a request may not even wait; null where it may leave or wait. */
@@ -192,7 +317,11 @@ class ExchangeGate {
   /** By the budget, and the wait near the venue's limit: when a request with so many before it may leave. */
   #slotAt({ lane, reserved }: Omit<Candidate, 'client'>, now: Millis, ahead: Ahead): Millis {
     const slot = reserved ? now : this.#budget.slotAt(lane, now, ahead);
-    return Math.max(slot, this.#limits.nearLimitUntil(reserved ? LANES.caller : lane));
+    return Math.max(
+      slot,
+      this.#limits.nearLimitUntil(reserved ? LANES.caller : lane),
+      this.#shared?.isShared === true ? this.#sharedFullUntil : 0,
+    );
   }
 
   /** By the venue's pace too. A request out of the reserve does not wait behind those that wait for a slot. */
@@ -201,10 +330,12 @@ class ExchangeGate {
     return Math.max(this.#slotAt(candidate, now, ahead), this.#pace.freeAt(now, pace, paceMs));
   }
 
-  #leave({ lane, reserved, pace }: Omit<Asking, 'client'>, now: Millis): void {
+  /** By this server's own count. */
+  #leaveUnasked({ lane, reserved, pace }: Omit<Asking, 'client'>, now: Millis): void {
     this.#pace.take(now, pace);
     if (reserved) this.#budget.takeReserve(now);
-    else this.#budget.take(now, lane);
+    else this.#budget.take(now, lane.countsAsPoll);
+    this.#shared?.departed(this.#exchange, { poll: lane.countsAsPoll, reserve: reserved });
   }
 
   /** Lets what may leave go, refuses what has run out of time, and sets the timer for the next such moment. */
@@ -218,7 +349,12 @@ class ExchangeGate {
       else if (slot > now) this.#queue.refuse(place, this.#noSlotBefore(slot, place.lane));
     }
     for (let next = this.#next(now); next !== undefined && next.at <= now; next = this.#next(now)) {
-      this.#leave({ ...next.place, pace: next.waiter.pace }, now);
+      if (this.#asking) break;
+      if (this.#shared?.isShared === true) {
+        void this.#ask(this.#shared, next);
+        break;
+      }
+      this.#leaveUnasked({ ...next.place, pace: next.waiter.pace }, now);
       next.waiter.settle(null);
     }
     this.#schedule();
@@ -253,9 +389,11 @@ class ExchangeGate {
     const now = this.#now();
     const next = this.#next(now);
     if (next === undefined) return;
-    let wakeAt = next.at;
+    // The answer wakes those that wait for it.
+    let wakeAt = this.#asking ? Infinity : next.at;
     for (const { deadline, waiters } of this.#queue.places)
       if (waiters.length > 0) wakeAt = Math.min(wakeAt, deadline + 1);
+    if (wakeAt === Infinity) return;
     this.#timer = setTimeout(() => this.#release(), Math.max(1, Math.ceil(wakeAt - now)));
     this.#timer.unref();
   }
@@ -279,6 +417,7 @@ export const createUpstreamGate = ({
   wall = now,
   onChange = () => undefined,
   restored = [],
+  shared,
 }: UpstreamGateOptions): UpstreamGate => {
   // Bounded by the enabled exchanges: no other is ever asked for.
   const gates = new Map<ExchangeId, ExchangeGate>();
@@ -286,15 +425,14 @@ export const createUpstreamGate = ({
     let gate = gates.get(exchange);
     if (gate === undefined) {
       const state = restored.find((candidate) => candidate.exchange === exchange);
-      gate = new ExchangeGate({ exchange, budget, now, wall, onChange, restored: state });
+      gate = new ExchangeGate({ exchange, budget, now, wall, onChange, restored: state, shared });
       gates.set(exchange, gate);
     }
     return gate;
   };
   return {
     admit: (request) => gateOf(request.exchange).admit(request),
-    // eslint-disable-next-line @typescript-eslint/require-await -- a gate that is shared with other servers answers later
-    book: async (request) => gateOf(request.exchange).book(request),
+    book: (request) => gateOf(request.exchange).book(request),
     report: (exchange, outcome) => gateOf(exchange).report(outcome),
     state: (exchange) => gateOf(exchange).state(),
     close: () => {

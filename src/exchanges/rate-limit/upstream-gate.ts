@@ -5,6 +5,7 @@
 import { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { Priority } from '../exchange-client.js';
+import type { SharedBudget } from './shared-budget.js';
 
 /** CCXT's weight of a request, and the time in which one weight flows back (CCXT's `rateLimit`). */
 export interface Pace {
@@ -122,6 +123,8 @@ export interface UpstreamGateOptions {
   /** At once when a cool-down, or a wait because the venue's limit is near, starts or is extended. */
   readonly onChange?: ((state: GateState) => void) | undefined;
   readonly restored?: readonly GateState[] | undefined;
+  /** With other servers; default: this one counts alone. */
+  readonly shared?: SharedBudget | undefined;
 }
 
 const wholeMs = (ms: Millis): Millis => Math.max(1, Math.ceil(ms));

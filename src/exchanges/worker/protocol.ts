@@ -18,6 +18,18 @@ import type {
   StreamTopic,
 } from '../exchange-client.js';
 
+/** Where servers meet that share budgets, as the cluster's driver wants it. */
+export interface BusPlace {
+  /** Of Redis; may hold a password. */
+  readonly url: string;
+  readonly namespace: string;
+  readonly serverId: string;
+  /** Servers of the same egress leave by the same address, so that a venue counts them as one. */
+  readonly egress: string;
+  /** Simulated venues: nothing is shared with servers of real ones. */
+  readonly sandbox: boolean;
+}
+
 export type Reply<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: PlainError };
 
@@ -33,6 +45,8 @@ export interface WorkerClientOptions {
   readonly proxy: Config['proxy'];
   readonly sandboxUrl: string | null;
   readonly userAgent: string;
+  /** The servers that share the budgets; null: this one counts alone. */
+  readonly bus?: BusPlace | null | undefined;
 }
 
 /** Handed over when a worker starts. */

@@ -13,6 +13,9 @@ if (parentPort === null) throw new Error('worker-entry runs in a worker thread o
 const { clientOptions, gates, clockOrigin } = workerData as WorkerData;
 
 const monotonic = createSteadyClock(clockOrigin);
+const { bus = null, exchanges, budget } = clientOptions;
+// A server that counts alone does not load the driver.
+const driver = bus === null ? null : await import('../../cluster/redis-budget.js');
 
 /** Each reading wakes the thread: often enough to see a blocked one, rarely enough to cost next to nothing. */
 const EVENT_LOOP_RESOLUTION_MS = 100;
@@ -22,7 +25,13 @@ let unhandledRejections = 0;
 
 const { log } = serveWorker({
   port: parentPort,
-  createClient: (hooks) => createCcxtClient({ ...clientOptions, ...hooks, gates, monotonic }),
+  createClient: (hooks) => {
+    const shared =
+      bus === null
+        ? undefined
+        : driver?.createRedisBudget({ settings: bus, exchanges, budget, log: hooks.log, now: monotonic });
+    return createCcxtClient({ ...clientOptions, ...hooks, gates, monotonic, shared });
+  },
   threadStats: () => {
     // Of this isolate; process.memoryUsage() would read the whole process' figures from the kernel besides.
     const { used_heap_size: heapUsed, external_memory: external } = getHeapStatistics();

@@ -1,6 +1,7 @@
 /** Whether this server can do its work, and what prevents it; from memory alone, no dependency is asked. */
+import type { Membership } from '../../cluster/membership.js';
 import type { Access } from '../../access/access.js';
-import type { ExchangeCheck, Readiness, StoreCheck } from '../../schemas/health.js';
+import type { BusCheck, ExchangeCheck, Readiness, StoreCheck } from '../../schemas/health.js';
 import type { CacheHealth } from '../../cache/cache-entry.js';
 import type { ExchangeHealth } from '../../exchanges/exchange-client.js';
 import type { ResolvedExchange } from '../../exchanges/exchange-names.js';
@@ -11,6 +12,8 @@ export interface ReadinessDeps {
   readonly store?: () => Pick<StoreCheck, 'state' | 'since' | 'detail'> | null;
   /** Default null: AUTH_MODE=off. */
   readonly access?: Pick<Access, 'mode' | 'health' | 'isServing'> | null;
+  /** Default null: this server acts alone. */
+  readonly cluster?: Pick<Membership, 'health' | 'serverId' | 'servers'> | null;
   readonly exchanges: () => readonly ExchangeHealth[];
   /** The enabled names with the CCXT ids behind them. */
   readonly enabled: readonly ResolvedExchange[];
@@ -46,13 +49,14 @@ const checkOf = (health: ExchangeHealth, now: number): ExchangeCheck => ({
 const WELL: ReadonlySet<ExchangeCheck['state']> = new Set(['ok', 'idle', 'loading']);
 
 /**
- * unavailable: shutting down, overloaded, no key can be checked, or not one exchange can be asked; degraded: some can't, Redis is enabled and away, or candles can't be kept;
+ * unavailable: shutting down, overloaded, no key can be checked, or not one exchange can be asked; degraded: some can't, Redis is enabled and away or may evict what servers share, or candles can't be kept;
  * ready: everything else.
  */
 export const createReadiness = ({
   cache,
   store,
   access = null,
+  cluster = null,
   exchanges,
   enabled,
   sandbox,
@@ -66,8 +70,19 @@ export const createReadiness = ({
     since: startedAt,
     detail: 'No candles are kept: STORE_URL=none, or no home folder to keep them in.',
   };
+  const busCheck = (): BusCheck => {
+    if (cluster === null)
+      return {
+        ...{ state: 'disabled', since: startedAt, detail: 'This server acts alone: BUS=none, or no Redis.' },
+        ...{ server_id: null, servers: 1, owned: 0, followed: 0 },
+      };
+    const { health, serverId, servers } = cluster;
+    const { owned = 0, followed = 0 } = servers[0] ?? {};
+    return { ...health, server_id: serverId, servers: servers.length, owned, followed };
+  };
   return (): Readiness => {
     const at = now();
+    const bus = busCheck();
     const known = new Map(exchanges().map((health) => [health.exchange, health]));
     const checks = enabled.flatMap(({ name, exchange }) => {
       const health = known.get(exchange);
@@ -82,7 +97,12 @@ export const createReadiness = ({
     const locked = access?.isServing() === false;
     const unavailable = draining() || overloaded() || locked || (checks.length > 0 && ill === checks.length);
     const degraded =
-      ill > 0 || state === 'degraded' || kept.state === 'degraded' || asked?.state === 'degraded';
+      ill > 0 ||
+      state === 'degraded' ||
+      kept.state === 'degraded' ||
+      asked?.state === 'degraded' ||
+      bus.state === 'unshared' ||
+      bus.state === 'degraded';
     return {
       status: unavailable ? 'unavailable' : degraded ? 'degraded' : 'ready',
       ...(sandbox ? { sandbox } : {}),
@@ -92,6 +112,7 @@ export const createReadiness = ({
       checks: {
         cache: { state, since, detail },
         store: kept,
+        bus,
         ...(asked === null ? {} : { access: asked }),
         ...Object.fromEntries(checks),
       },

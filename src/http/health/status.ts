@@ -1,4 +1,5 @@
 /** The state of all that runs here in one answer, from memory alone: no dependency is asked. */
+import type { Membership } from '../../cluster/membership.js';
 import type { ExchangeHealth } from '../../exchanges/exchange-client.js';
 import type { ResolvedExchange } from '../../exchanges/exchange-names.js';
 import type { LedgerStats } from '../../ledger/ledger.js';
@@ -18,6 +19,8 @@ export interface StatusDeps {
   readonly hub: () => Pick<HubStats, 'feeds'>;
   /** null: no candles are kept. */
   readonly ledger: () => LedgerStats | null;
+  /** Default null: this server acts alone. */
+  readonly cluster?: Pick<Membership, 'health' | 'serverId' | 'servers'> | null;
   readonly now: () => number;
 }
 
@@ -72,10 +75,19 @@ const ledgerStatus = ({ status, totals, jobs }: LedgerStats): NonNullable<Server
   };
 };
 
+const topicOf = (
+  { channel, exchange, symbol, interval }: Feeds[number]['topic'],
+  owner: string,
+): NonNullable<ServerStatus['cluster']>['owned'][number] => ({
+  ...{ channel, exchange, symbol, owner },
+  ...(interval === undefined ? {} : { interval }),
+});
+
 /** The status as of now, or of `at` (the wall clock). */
 export const createStatus =
   (deps: StatusDeps) =>
   (at: number = deps.now()): ServerStatus => {
+    const { cluster = null } = deps;
     const known = new Map(deps.exchanges().map((health) => [health.exchange, health]));
     const { feeds } = deps.hub();
     const stored = deps.ledger();
@@ -90,6 +102,20 @@ export const createStatus =
         return health === undefined ? [] : [exchangeStatus(resolved, health, { feeds: own, at })];
       }),
       ledger: stored === null ? null : ledgerStatus(stored),
-      cluster: null,
+      cluster:
+        cluster === null
+          ? null
+          : {
+              server_id: cluster.serverId,
+              state: cluster.health.state,
+              servers: cluster.servers.map(({ id, since, owned, followed }) => ({
+                id,
+                since,
+                owned,
+                followed,
+              })),
+              owned: feeds.map(({ topic }) => topicOf(topic, cluster.serverId)),
+              followed: [],
+            },
     };
   };

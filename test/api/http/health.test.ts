@@ -33,7 +33,7 @@ test('ready names the cache and each enabled exchange under its name, with state
   expect(response.statusCode).toBe(200);
   const body = readiness.strict().parse(response.json());
   expect(body.status).toBe('ready');
-  expect(Object.keys(body.checks)).toEqual(['cache', 'store', 'binance', 'kraken', 'coinbasepro']);
+  expect(Object.keys(body.checks)).toEqual(['cache', 'store', 'bus', 'binance', 'kraken', 'coinbasepro']);
   expect(body.checks['cache']).toMatchObject({ state: 'disabled', since: START });
   expect(body.checks['coinbasepro']).toMatchObject({ state: 'ok', since: 0, circuit: 'closed' });
 });

@@ -123,6 +123,7 @@ test('exchanges are listed under the names that were enabled', () => {
   expect(Object.keys(readiness([well('binance'), well('coinbaseexchange')]).checks)).toEqual([
     'cache',
     'store',
+    'bus',
     'binance',
     'coinbasepro',
   ]);

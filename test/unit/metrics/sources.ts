@@ -75,6 +75,7 @@ export const fullSources = (): MetricsSources => ({
       report: null,
     },
   ],
+  bus: null,
   ledger: () => ({
     status: { state: 'ok', detail: 'SQLite file', since: NOW, writable: true },
     maxBytes: 60,

@@ -1,0 +1,251 @@
+/**
+ * Who is in the cluster: each server beats to Redis, and is alive to the others for LEASE_MS after that. From the
+ * serving thread, so that a server that serves nobody any more is not taken for alive.
+ */
+import { createRedisConnection, type RedisConnection } from '../cache/redis-connection.js';
+import type { Log } from '../log/log.js';
+import type { Millis } from '../schemas/common.js';
+import { FORMAT_VERSION, keyPrefix, type BusSettings } from './bus-settings.js';
+import { redisScript } from './redis-script.js';
+
+export const BEAT_MS: Millis = 300;
+/** A server that has not beaten for so long is taken for dead. */
+export const LEASE_MS: Millis = 1_200;
+/** A server that has not been answered for so long counts itself out, before the others do. */
+const SELF_OUT_MS: Millis = 900;
+const DEADLINE_MS: Millis = 250;
+/** Between two looks at whether Redis may evict what the cluster keeps in it. */
+const POLICY_EVERY_MS: Millis = 60_000;
+
+/**
+ * KEYS: servers by lease, facts by server, lowest limit, forms of keys by lease. ARGV: server, lease ms, its facts as
+ * JSON, own limit, form of its keys. Answers the facts of all that are alive, and the other forms in use.
+ */
+const BEAT = redisScript(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)) do
+  redis.call('ZREM', KEYS[1], dead)
+  redis.call('HDEL', KEYS[2], dead)
+end
+-- A clock that was set back must not keep the dead alive.
+for _, early in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. (now + ARGV[2]), '+inf')) do
+  redis.call('ZADD', KEYS[1], now + ARGV[2], early)
+end
+local lowest, facts = tonumber(ARGV[4]), {}
+for _, server in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local fact = redis.call('HGET', KEYS[2], server)
+  if fact then
+    facts[#facts + 1] = fact
+    lowest = math.min(lowest, cjson.decode(fact).limit)
+  end
+end
+redis.call('SET', KEYS[3], lowest)
+redis.call('ZADD', KEYS[4], now + ARGV[2], ARGV[5])
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. now)
+return { facts, redis.call('ZRANGE', KEYS[4], 0, -1) }
+`);
+
+const LEAVE = redisScript(`
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+return 1
+`);
+
+export interface Member {
+  readonly id: string;
+  /** When it started, by its own clock. */
+  readonly since: Millis;
+  readonly owned: number;
+  readonly followed: number;
+}
+
+export interface BusState {
+  readonly state: 'ok' | 'unshared' | 'degraded';
+  readonly since: Millis;
+  readonly detail: string;
+}
+
+export interface BusStats {
+  readonly beats: number;
+  readonly missed: number;
+  /** Of the latest beat; null before the first. */
+  readonly roundTripMs: Millis | null;
+}
+
+export interface Membership {
+  readonly serverId: string;
+  readonly health: BusState;
+  /** Alive as far as is known, this one first; ≥ 1. */
+  readonly servers: readonly Member[];
+  readonly stats: BusStats;
+  start(): void;
+  close(): Promise<void>;
+}
+
+export interface MembershipOptions {
+  readonly settings: BusSettings;
+  readonly limit: number;
+  /** Topics whose feed this server holds, and those that it gets from another. */
+  readonly topics: () => { readonly owned: number; readonly followed: number };
+  readonly log: Log;
+  readonly now: () => Millis;
+  readonly monotonic: () => Millis;
+}
+
+const HEALTHY = 'Request budgets are shared with all servers of the namespace on this Redis.';
+const AWAY = 'Redis does not answer: this server counts its requests alone, within its part of the budgets.';
+const evicting = (policy: string): string =>
+  `Redis may evict what the servers share: its maxmemory-policy is ${policy}; set it to volatile-lru or noeviction.`;
+
+const memberOf = (text: string): Member | null => {
+  const fact: unknown = JSON.parse(text);
+  if (typeof fact !== 'object' || fact === null) return null;
+  const { id, since, owned, followed } = fact as Record<string, unknown>;
+  if (typeof id !== 'string' || typeof since !== 'number') return null;
+  return { id, since, owned: Number(owned), followed: Number(followed) };
+};
+
+class RedisMembership implements Membership {
+  readonly #options: MembershipOptions;
+  readonly #connection: RedisConnection;
+  readonly #startedAt: Millis;
+  readonly #keys: readonly string[];
+  readonly #form: string;
+  #timer: NodeJS.Timeout | undefined;
+  #heardAt: Millis | null = null;
+  #others: readonly Member[] = [];
+  #policy: string | null = null;
+  #policyAt = -Infinity;
+  #strangers = '';
+  #state: BusState;
+  #beating = false;
+  #beats = 0;
+  #missed = 0;
+  #roundTripMs: Millis | null = null;
+
+  constructor(options: MembershipOptions) {
+    const { settings, log, now, monotonic } = options;
+    this.#options = options;
+    this.#startedAt = now();
+    this.#state = { state: 'unshared', since: this.#startedAt, detail: AWAY };
+    const servers = `${keyPrefix(settings)}:servers`;
+    const forms = `{mcds:${settings.namespace}}:forms`;
+    this.#keys = [servers, `${servers}:facts`, `${servers}:limit`, forms];
+    this.#form = `${FORMAT_VERSION} ${settings.sandbox ? 'sandbox' : 'real'}`;
+    this.#connection = createRedisConnection({
+      url: settings.url,
+      log,
+      now: monotonic,
+      deadlineMs: DEADLINE_MS,
+      warning: 'Redis does not answer; this server acts alone until it does',
+      recovery: 'Redis answers again; this server joins the others',
+    });
+  }
+
+  get serverId(): string {
+    return this.#options.settings.serverId;
+  }
+
+  get health(): BusState {
+    this.#judge();
+    return this.#state;
+  }
+
+  get servers(): readonly Member[] {
+    const { topics } = this.#options;
+    const own: Member = { id: this.serverId, since: this.#startedAt, ...topics() };
+    return [own, ...(this.#isHeard() ? this.#others : [])];
+  }
+
+  get stats(): BusStats {
+    return { beats: this.#beats, missed: this.#missed, roundTripMs: this.#roundTripMs };
+  }
+
+  start(): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = setInterval(() => void this.#beat(), BEAT_MS).unref();
+    void this.#beat();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    // The others need not wait for the lease.
+    if (this.#isHeard())
+      await LEAVE.run(this.#connection, this.#keys.slice(0, 2), [this.serverId]).catch(() => undefined);
+    await this.#connection.close();
+  }
+
+  #isHeard(): boolean {
+    return this.#heardAt !== null && this.#options.monotonic() - this.#heardAt < SELF_OUT_MS;
+  }
+
+  #judge(): void {
+    const { now } = this.#options;
+    const heard = this.#isHeard();
+    const evicts = this.#policy?.startsWith('allkeys-') === true ? this.#policy : null;
+    const state = !heard ? 'unshared' : evicts === null ? 'ok' : 'degraded';
+    if (state === this.#state.state) return;
+    const detail = !heard ? AWAY : evicts === null ? HEALTHY : evicting(evicts);
+    this.#state = { state, since: now(), detail };
+  }
+
+  async #beat(): Promise<void> {
+    if (this.#beating) return;
+    this.#beating = true;
+    const { settings, limit, monotonic, topics } = this.#options;
+    const sentAt = monotonic();
+    try {
+      if (!this.#connection.isUp) throw new Error('Redis is not in use.');
+      const facts = JSON.stringify({ id: settings.serverId, since: this.#startedAt, limit, ...topics() });
+      const reply = await BEAT.run(this.#connection, this.#keys, [
+        ...[settings.serverId, LEASE_MS, facts, limit, this.#form],
+      ]);
+      this.#heardAt = sentAt;
+      this.#roundTripMs = monotonic() - sentAt;
+      this.#beats += 1;
+      const [alive, forms] = reply as [string[], string[]];
+      this.#others = alive.flatMap((text) => {
+        const member = memberOf(text);
+        return member === null || member.id === settings.serverId ? [] : [member];
+      });
+      this.#tellStrangers(forms.filter((form) => form !== this.#form));
+      await this.#lookAtPolicy();
+    } catch {
+      this.#missed += 1;
+    } finally {
+      this.#beating = false;
+      this.#judge();
+    }
+  }
+
+  /** Servers that write other keys are told of once, when they come. */
+  #tellStrangers(forms: string[]): void {
+    const strangers = forms.sort().join(', ');
+    if (strangers !== '' && strangers !== this.#strangers)
+      this.#options.log.warn(
+        { server_id: this.serverId, own: this.#form, others: strangers },
+        'servers of another version or with other venues use this namespace of Redis; nothing is shared with them',
+      );
+    this.#strangers = strangers;
+  }
+
+  async #lookAtPolicy(): Promise<void> {
+    const { monotonic, log } = this.#options;
+    if (monotonic() - this.#policyAt < POLICY_EVERY_MS) return;
+    this.#policyAt = monotonic();
+    // Managed servers of Redis may refuse CONFIG: then nothing is known.
+    const [, policy = ''] = await this.#connection
+      .run((redis) => redis.config('GET', 'maxmemory-policy'))
+      .then((reply) => (Array.isArray(reply) ? reply.map(String) : []))
+      .catch(() => []);
+    if (policy !== this.#policy && policy.startsWith('allkeys-'))
+      log.warn({ server_id: this.serverId, maxmemory_policy: policy }, evicting(policy));
+    this.#policy = policy;
+  }
+}
+
+/** Connects at once; beats once it is started. */
+export const createMembership = (options: MembershipOptions): Membership => new RedisMembership(options);
