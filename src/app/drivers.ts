@@ -69,16 +69,16 @@ const egressOf = ({ https, http }: Config['proxy']): string =>
     : createHash('sha256').update(`${https} ${http}`).digest('hex').slice(0, EGRESS_LENGTH);
 
 /** Where this server meets others; null: it acts alone. */
-export const busPlaceOf = ({ bus, redis, proxy, sandbox }: Config): BusPlace | null =>
-  bus === null
-    ? null
-    : {
-        url: redis.url,
-        namespace: bus.namespace,
-        serverId: bus.serverId === '' ? randomBytes(SERVER_ID_BYTES).toString('hex') : bus.serverId,
-        egress: bus.egress === '' ? egressOf(proxy) : bus.egress,
-        sandbox: sandbox !== false,
-      };
+export const busPlaceOf = ({ bus, redis, proxy, sandbox }: Config): BusPlace | null => {
+  if (bus === null) return null;
+  const serverId = bus.serverId === '' ? randomBytes(SERVER_ID_BYTES).toString('hex') : bus.serverId;
+  const egress = bus.egress === '' ? egressOf(proxy) : bus.egress;
+  return {
+    ...{ url: redis.url, namespace: bus.namespace, serverId, sandbox: sandbox !== false },
+    // The venues inside this process are nobody else's: there is no budget to share.
+    egress: sandbox === true ? `inside-${serverId}` : egress,
+  };
+};
 
 /** Beats once it is started; null: this server acts alone. */
 export const createCluster = async (

@@ -19,7 +19,7 @@ const ALLOWANCE_TTL_MS = 3_000;
 /** Redis' clock may be set back: no wait that it measures is longer than this. */
 const MAX_COOL_DOWN_MS = 7 * 86_400_000;
 
-/** KEYS: hash, servers. ARGV: server, limit, windowMs, and from 4 on what each script says. */
+/** KEYS: hash, servers, lowest limit of the egress. ARGV: server, limit, windowMs, and from 4 on what each script says. */
 const COMMON = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
@@ -29,7 +29,7 @@ local function parsed(text) if text then return cjson.decode(text) end return {}
 local epoch, n = fields[1], tonumber(fields[2] or '0')
 local w, r, pace = parsed(fields[3]), parsed(fields[4]), tonumber(fields[5] or '0')
 local cool, brake, bookings, allowances = parsed(fields[6]), parsed(fields[7]), parsed(fields[8]), parsed(fields[9])
-local lowest = tonumber(redis.call('GET', KEYS[2] .. ':limit') or limit)
+local lowest = tonumber(redis.call('GET', KEYS[3]) or limit)
 if lowest < limit then limit = lowest end
 local function forget(entries)
   local left = {}

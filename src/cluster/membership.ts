@@ -5,7 +5,7 @@
 import { createRedisConnection, type RedisConnection } from '../cache/redis-connection.js';
 import type { Log } from '../log/log.js';
 import type { Millis } from '../schemas/common.js';
-import { FORMAT_VERSION, keyPrefix, type BusSettings } from './bus-settings.js';
+import { FORMAT_VERSION, keyPrefix, limitKey, type BusSettings } from './bus-settings.js';
 import { redisScript } from './redis-script.js';
 
 export const BEAT_MS: Millis = 300;
@@ -18,8 +18,9 @@ const DEADLINE_MS: Millis = 250;
 const POLICY_EVERY_MS: Millis = 60_000;
 
 /**
- * KEYS: servers by lease, facts by server, lowest limit, forms of keys by lease. ARGV: server, lease ms, its facts as
- * JSON, own limit, form of its keys. Answers the facts of all that are alive, and the other forms in use.
+ * KEYS: servers by lease, facts by server, lowest limit of the egress, forms of keys by lease. ARGV: server, lease ms, its facts as
+ * JSON, own limit, form of its keys, egress.
+ * Answers the facts of all that are alive, and the other forms in use.
  */
 const BEAT = redisScript(`
 local time = redis.call('TIME')
@@ -39,7 +40,8 @@ for _, server in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local fact = redis.call('HGET', KEYS[2], server)
   if fact then
     facts[#facts + 1] = fact
-    lowest = math.min(lowest, cjson.decode(fact).limit)
+    local told = cjson.decode(fact)
+    if told.egress == ARGV[6] then lowest = math.min(lowest, told.limit) end
   end
 end
 redis.call('SET', KEYS[3], lowest)
@@ -133,7 +135,7 @@ class RedisMembership implements Membership {
     this.#state = { state: 'unshared', since: this.#startedAt, detail: AWAY };
     const servers = `${keyPrefix(settings)}:servers`;
     const forms = `{mcds:${settings.namespace}}:forms`;
-    this.#keys = [servers, `${servers}:facts`, `${servers}:limit`, forms];
+    this.#keys = [servers, `${servers}:facts`, limitKey(settings), forms];
     this.#form = `${FORMAT_VERSION} ${settings.sandbox ? 'sandbox' : 'real'}`;
     this.#connection = createRedisConnection({
       url: settings.url,
@@ -199,9 +201,12 @@ class RedisMembership implements Membership {
     const sentAt = monotonic();
     try {
       if (!this.#connection.isUp) throw new Error('Redis is not in use.');
-      const facts = JSON.stringify({ id: settings.serverId, since: this.#startedAt, limit, ...topics() });
+      const facts = JSON.stringify({
+        ...{ id: settings.serverId, since: this.#startedAt, egress: settings.egress, limit },
+        ...topics(),
+      });
       const reply = await BEAT.run(this.#connection, this.#keys, [
-        ...[settings.serverId, LEASE_MS, facts, limit, this.#form],
+        ...[settings.serverId, LEASE_MS, facts, limit, this.#form, settings.egress],
       ]);
       this.#heardAt = sentAt;
       this.#roundTripMs = monotonic() - sentAt;

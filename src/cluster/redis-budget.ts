@@ -20,7 +20,7 @@ import type {
 import type { ExchangeId, Millis } from '../schemas/common.js';
 import type { Log } from '../log/log.js';
 import { BOOK, MEET, REPORT, TAKE, UNBOOK } from './budget-scripts.js';
-import { keyPrefix, type BusSettings } from './bus-settings.js';
+import { keyPrefix, limitKey, type BusSettings } from './bus-settings.js';
 import type { RedisScript } from './redis-script.js';
 
 /** Redis is asked for each request: what takes longer is not waited for. */
@@ -274,7 +274,7 @@ class SharedOverRedis implements RedisBudget {
 
   #run(exchange: ExchangeId, script: RedisScript, args: readonly (string | number)[]): Promise<unknown> {
     const { settings, budget } = this.#options;
-    const keys = [this.#key(exchange), `${keyPrefix(settings)}:servers`];
+    const keys = [this.#key(exchange), `${keyPrefix(settings)}:servers`, limitKey(settings)];
     // A grant is used within the deadline or not at all: so late may a request leave that Redis counted earlier.
     const counted = budget.windowMs + DEADLINE_MS;
     return script.run(this.#connection, keys, [settings.serverId, budget.requests, counted, ...args]);
