@@ -62,17 +62,20 @@ interface RawClient {
   readonly start: () => void;
 }
 
-/** Egress of servers that use the same proxy, without telling its address or password. */
-const egressOf = ({ https, http }: Config['proxy']): string =>
-  https === '' && http === ''
-    ? 'direct'
-    : createHash('sha256').update(`${https} ${http}`).digest('hex').slice(0, EGRESS_LENGTH);
+const digest = (text: string): string =>
+  createHash('sha256').update(text).digest('hex').slice(0, EGRESS_LENGTH);
+
+/** Egress of servers that use the same proxy, or the same simulated venues, without telling an address or a password. */
+const egressOf = ({ proxy: { https, http }, sandbox }: Pick<Config, 'proxy' | 'sandbox'>): string => {
+  if (typeof sandbox === 'string') return digest(sandbox);
+  return https === '' && http === '' ? 'direct' : digest(`${https} ${http}`);
+};
 
 /** Where this server meets others; null: it acts alone. */
 export const busPlaceOf = ({ bus, redis, proxy, sandbox }: Config): BusPlace | null => {
   if (bus === null) return null;
   const serverId = bus.serverId === '' ? randomBytes(SERVER_ID_BYTES).toString('hex') : bus.serverId;
-  const egress = bus.egress === '' ? egressOf(proxy) : bus.egress;
+  const egress = bus.egress === '' ? egressOf({ proxy, sandbox }) : bus.egress;
   return {
     ...{ url: redis.url, namespace: bus.namespace, serverId, sandbox: sandbox !== false },
     // The venues inside this process are nobody else's: there is no budget to share.
