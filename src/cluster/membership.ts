@@ -8,9 +8,9 @@ import type { Millis } from '../schemas/common.js';
 import { FORMAT_VERSION, keyPrefix, limitKey, type BusSettings } from './bus-settings.js';
 import { redisScript } from './redis-script.js';
 
-export const BEAT_MS: Millis = 300;
+const BEAT_MS: Millis = 300;
 /** A server that has not beaten for so long is taken for dead. */
-export const LEASE_MS: Millis = 1_200;
+const LEASE_MS: Millis = 1_200;
 /** A server that has not been answered for so long counts itself out, before the others do. */
 const SELF_OUT_MS: Millis = 900;
 const DEADLINE_MS: Millis = 250;
@@ -56,7 +56,7 @@ redis.call('HDEL', KEYS[2], ARGV[1])
 return 1
 `);
 
-export interface Member {
+interface Member {
   readonly id: string;
   /** When it started, by its own clock. */
   readonly since: Millis;
@@ -64,13 +64,13 @@ export interface Member {
   readonly followed: number;
 }
 
-export interface BusState {
+interface BusState {
   readonly state: 'ok' | 'unshared' | 'degraded';
   readonly since: Millis;
   readonly detail: string;
 }
 
-export interface BusStats {
+interface BusStats {
   readonly beats: number;
   readonly missed: number;
   /** Of the latest beat; null before the first. */

@@ -60,9 +60,10 @@ const OTHER_EVENTS = {
 };
 
 /** The parts of a status that have names of their own. */
-const { features, exchanges, ledger } = serverStatus.shape;
+const { features, exchanges, ledger, cluster } = serverStatus.shape;
 const exchangeStatus = exchanges.element;
 const ledgerStatus = ledger.unwrap();
+const clusterStatus = cluster.unwrap();
 
 const sent = {
   TickerEvent: tickerEvent,
@@ -90,6 +91,9 @@ const sent = {
   BudgetStatus: exchangeStatus.shape.budget,
   LedgerStatus: ledgerStatus,
   BackfillCounts: ledgerStatus.shape.jobs,
+  ClusterStatus: clusterStatus,
+  ClusterServer: clusterStatus.shape.servers.element,
+  ClusterTopic: clusterStatus.shape.owned.element,
 };
 const received = {
   SubscribeMessage: subscribeMessage,

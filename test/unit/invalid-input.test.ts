@@ -24,7 +24,7 @@ describe('what is wrong is said in words that name what would be right:', () => 
     [{}, 'method must be one of subscribe, unsubscribe, ping, list, auth'],
     [{ method: 'subscrib' }, 'method must be one of subscribe, unsubscribe, ping, list, auth'],
     [[], 'message must be an object'],
-    [subscribe({}), 'params.channel must be one of ticker, trades, orderbook, ohlcv'],
+    [subscribe({}), 'params.channel must be one of ticker, trades, orderbook, ohlcv, health'],
     [
       subscribe({ ...ticker, timeframe: '1h' }),
       'params.timeframe is not a parameter here; there are channel, exchange, symbol, threshold',

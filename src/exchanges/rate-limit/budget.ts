@@ -1,7 +1,8 @@
 /** What requests to one venue may take: the budget in a rolling window, and the pace of CCXT's weights. */
 import type { Millis } from '../../schemas/common.js';
 import type { Priority } from '../exchange-client.js';
-import type { GateState, Pace, WindowEntry } from './upstream-gate.js';
+import type { Pace } from './pace.js';
+import type { GateState, WindowEntry } from './upstream-gate.js';
 
 export interface Lane {
   /** The lower goes first. */

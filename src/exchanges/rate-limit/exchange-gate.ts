@@ -6,6 +6,7 @@ import type { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { LANES, VenueBudget, VenuePace, type Ahead, type Lane } from './budget.js';
 import { VenueLimits } from './cool-down.js';
+import type { Pace } from './pace.js';
 import type { SharedAnswer, SharedBudget, SharedEntry } from './shared-budget.js';
 import {
   budgetExhausted,
@@ -16,7 +17,6 @@ import {
   type Booking,
   type BookRequest,
   type GateState,
-  type Pace,
   type UpstreamGate,
   type UpstreamGateOptions,
   type UpstreamOutcome,

@@ -6,7 +6,7 @@
 import type { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
 import { LANES, paceMsOf, type Ahead, type Lane } from './budget.js';
-import type { Pace } from './upstream-gate.js';
+import type { Pace } from './pace.js';
 
 /** Requests of one venue that may wait or have a slot booked; more are refused at once. */
 export const MAX_WAITING = 1000;

@@ -4,7 +4,7 @@
  * Everything is told relative to now, in milliseconds: the servers' clocks need not agree.
  */
 import type { ExchangeId, Millis } from '../../schemas/common.js';
-import type { Pace } from './upstream-gate.js';
+import type { Pace } from './pace.js';
 
 /** Requests that left together so long ago. */
 export interface SharedEntry {
@@ -14,7 +14,7 @@ export interface SharedEntry {
 }
 
 /** What all servers together have used of one venue. */
-export interface SharedUse {
+interface SharedUse {
   readonly used: readonly SharedEntry[];
   readonly reserveUsed: readonly SharedEntry[];
   /** Until the venue's pace lets the next request go; 0 or less: it does. */
@@ -46,7 +46,7 @@ export interface SharedAnswer {
 }
 
 /** A request as the shared count sees it; limits are this server's own. */
-export interface SharedClaim {
+interface SharedClaim {
   readonly exchange: ExchangeId;
   readonly poll: boolean;
   /** What polls together may use; null: it is bounded by the whole budget alone. */

@@ -5,13 +5,8 @@
 import { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { Priority } from '../exchange-client.js';
+import type { Pace } from './pace.js';
 import type { SharedBudget } from './shared-budget.js';
-
-/** CCXT's weight of a request, and the time in which one weight flows back (CCXT's `rateLimit`). */
-export interface Pace {
-  readonly weight: number;
-  readonly unitMs: Millis;
-}
 
 /** Requests that left together. `at` is the last one's instant: they all leave the window with it. */
 export interface WindowEntry {

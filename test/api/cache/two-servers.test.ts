@@ -28,7 +28,6 @@ const CLAIM_MS = 60_000;
 const open = async (redisUrl: string, sandboxUrl: string, now: () => number): Promise<FastifyInstance> => {
   const config = loadConfig({
     SANDBOX: sandboxUrl,
-    BUS: 'none',
     EXCHANGE_WORKERS: '0',
     ENABLED_EXCHANGES: 'binance',
     RATE_LIMIT_REQUESTS: '10000',

@@ -79,7 +79,7 @@ test('a Redis that may evict what is shared is warned of by the name of its sett
 });
 
 test('readiness, status and metrics tell of the cluster', async () => {
-  const env = { REDIS_ENABLED: 'true', REDIS_URL: redis.url, SANDBOX: 'true', SERVER_ID: 'one' };
+  const env = { REDIS_ENABLED: 'true', BUS: 'auto', REDIS_URL: redis.url, SANDBOX: 'true', SERVER_ID: 'one' };
   const { app } = await startTestApp(env, { now: Date.now, monotonic: steadyNow });
   try {
     await app.listen({ port: 0, host: '127.0.0.1' });

@@ -27,7 +27,7 @@ test('without any variable the defaults of the contract hold', () => {
     corsOrigins: true,
     clientRateLimit: { requests: 0, windowMs: 60_000 },
     redis: { enabled: true, url: 'redis://localhost:6379/0' },
-    bus: { namespace: 'default', serverId: '', egress: '' },
+    bus: null,
     cacheMaxBytes: 128 * 1024 * 1024,
     ttl: { tickerMs: 2000, orderbookMs: 1000, tradesMs: 1000, ohlcvMs: 300_000, staleIfErrorMs: 300_000 },
     coinMarketCap: { apiKey: '', url: 'https://pro-api.coinmarketcap.com/v1' },
@@ -238,7 +238,8 @@ describe('what is understood', () => {
       { env: 'production', accessLog: 'all' },
     ],
     [{ BUS: 'none' }, { bus: null }],
-    [{ REDIS_ENABLED: 'false' }, { bus: null }],
+    [{ BUS: 'auto', REDIS_ENABLED: 'false' }, { bus: null }],
+    [{ BUS: 'auto' }, { bus: { namespace: 'default', serverId: '', egress: '' } }],
     [
       { BUS: 'redis', BUS_NAMESPACE: 'blue', SERVER_ID: 'a_1', EGRESS_ID: 'nat.1' },
       { bus: { namespace: 'blue', serverId: 'a_1', egress: 'nat.1' } },
