@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
@@ -47,6 +48,19 @@ test('close lets what is under way finish, then closes the services, users befor
   await ended;
   expect(closed).toEqual(['preClose', 'exchanges']);
   await expect(get(port, '/v1/health')).rejects.toThrow();
+});
+
+test('close does not wait for a connection on which nothing was ever sent', async () => {
+  const { app } = await startTestApp();
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = app.server.address() as AddressInfo;
+  const unused = connect(port, '127.0.0.1');
+  await once(unused, 'connect');
+  // The server has it, too, once it has answered another.
+  expect((await get(port, '/v1/health')).status).toBe(200);
+  const cut = once(unused, 'close');
+  await app.close();
+  await cut;
 });
 
 test('a request that comes while the server closes is a 503 shutting_down; health still answers', async () => {
