@@ -289,8 +289,13 @@ class SharedOverRedis implements RedisBudget {
     if (venue === undefined) return null;
     // A moment's silence is waited out: a server that counts alone while the others go on would be one too many.
     do {
-      const askedAt = this.#now();
+      let askedAt = this.#now();
       try {
+        // What was sent while Redis was away is told before it is asked: it would grant those slots again.
+        if (venue.unasked.length > 0) {
+          await this.#meetOne(exchange, venue);
+          askedAt = this.#now();
+        }
         const told = toldOf(await this.#run(exchange, script, args(venue.epoch)));
         this.#failingSince = null;
         // Redis was emptied: what the servers know is all there is.
