@@ -86,7 +86,7 @@ import sys, pandas as pd
 candles = pd.read_csv(sys.stdin)
 candles.index = pd.to_datetime(candles.pop("timestamp"), unit="ms", utc=True)
 missing = pd.date_range(candles.index[0], candles.index[-1], freq="min").difference(candles.index)
-print(len(candles), int(candles.index[0].timestamp() * 1000), int(candles.index[-1].timestamp() * 1000), len(missing), candles["close"].dtype, candles["closed"].all())`;
+print(len(candles), round(candles.index[0].timestamp() * 1000), round(candles.index[-1].timestamp() * 1000), len(missing), candles["close"].dtype, candles["closed"].all())`;
   const { stdout, status, stderr } = spawnSync(PYTHON, ['-c', script], { input: bytes, encoding: 'utf8' });
   expect(stderr).toBe('');
   expect({ status, stdout }).toEqual({
