@@ -36,6 +36,8 @@ export interface LifeCycleOptions {
 const endUnused = (app: FastifyInstance): void => {
   const sockets = new Set<Socket>();
   app.server.on('connection', (socket: Socket) => {
+    // After an offer of another protocol the same one is handed in again.
+    if (sockets.has(socket)) return;
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });

@@ -34,10 +34,10 @@ test('a series in BACKFILL becomes and stays complete without anybody asking', a
     const [range, ...more] = await rangesOf(app, BTC, `&from=${from}`);
     return more.length === 0 && range?.from === from && range.state === 'known' ? range.to : null;
   };
-  await expect.poll(isComplete, { timeout: 10_000 }).toBeGreaterThan(rig.now() - 2 * MINUTE);
+  await expect.poll(isComplete, { timeout: 25_000 }).toBeGreaterThan(rig.now() - 2 * MINUTE);
   // The last page is stored before its job is told to be done.
   const job = async () => (await app.inject('/v1/backfills')).json<{ backfills: object[] }>().backfills[0];
-  await expect.poll(job, { timeout: 10_000 }).toMatchObject({ from, to: null, state: 'done' });
+  await expect.poll(job, { timeout: 25_000 }).toMatchObject({ from, to: null, state: 'done' });
 });
 
 test('a store over STORE_MAX_GB takes no more: the job says so, no request leaves, reads go on', async () => {
