@@ -2,6 +2,8 @@
  * Builds the server from its services. Tests replace single services through the overrides of `buildApp`. This module
  * neither listens nor reads the environment.
  */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { buildServices, type ServiceOverrides } from './services.js';
@@ -68,12 +70,16 @@ export interface AppOverrides extends ServiceOverrides {
   readonly maxInFlight?: number;
   /** Folder of the documentation's files. */
   readonly documentation?: string;
+  /** Folder of the page's files. */
+  readonly dashboard?: string;
   /** Filled with the routes, from which the OpenAPI document is made. */
   readonly documentedRoutes?: DocumentedRoute[];
 }
 
 /** Where the build puts the documentation; the path is the same from src and from dist. */
 const DOCUMENTATION = fileURLToPath(new URL('../../dist/docs/', import.meta.url));
+/** … and the page. */
+const DASHBOARD = fileURLToPath(new URL('../../dist/dashboard/', import.meta.url));
 
 /** The finished server, not listening yet. `close()` ends it and every service that it owns. */
 export const buildApp = async (config: Config, overrides: AppOverrides = {}): Promise<FastifyInstance> => {
@@ -157,6 +163,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
       now,
     }),
   });
+  const dashboard = config.dashboard && existsSync(join(overrides.dashboard ?? DASHBOARD, 'index.html'));
   const status = createStatus({
     version: VERSION,
     uptime,
@@ -167,7 +174,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
       auth: access !== null,
       graphql: config.graphql.enabled,
       udf: false,
-      dashboard: false,
+      dashboard,
     },
     enabled: names.enabled,
     exchanges: () => exchanges.health(),
@@ -235,7 +242,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     mode: config.access.mode,
     without: (url) => isGraphiql(url) && !(graphql.enabled && graphql.ui),
   });
-  await app.register(startRoutes, { version: VERSION });
+  await app.register(startRoutes, { version: VERSION, dashboard });
   // Started once the server listens: health checks need no venue, and the first market request finds its thread running.
   app.addHook('onListen', (listening) => {
     services.start();

@@ -120,6 +120,8 @@ export interface Config {
     readonly introspection: 'all' | 'none' | 'known';
     readonly ui: boolean;
   };
+  /** Whether the page is served. */
+  readonly dashboard: boolean;
   /** For REST and WebSocket to the venues, from the usual variables in either case. */
   readonly proxy: { readonly https: string; readonly http: string; readonly no: string };
 }
@@ -233,6 +235,7 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
   sandbox: sandboxSetting(e.SANDBOX),
   sandboxControl: e.SANDBOX_CONTROL,
   graphql: graphqlSettings(e),
+  dashboard: e.DASHBOARD,
   proxy,
 });
 

@@ -296,6 +296,7 @@ export const environment = z.object({
   GRAPHQL_UI: word(['auto', 'on', 'off'], 'must be auto, on or off')
     .default('auto')
     .describe('serve /graphiql; auto: not when APP_ENV=production'),
+  DASHBOARD: flag(true).describe('serve the page at /dashboard/, to which / sends browsers'),
   SANDBOX: z
     .string()
     .max(250, 'must be at most 250 characters')

@@ -74,24 +74,6 @@ test('probes are answered whatever they accept', async () => {
       expect((await app.inject({ url, headers: { accept } })).statusCode, `${url} ${accept}`).toBe(200);
 });
 
-test('the address that is opened first names the server, its version and where everything is', async () => {
-  const { app } = await start();
-  const response = await app.inject({ url: '/', headers: { accept: 'text/html' } });
-  expect(response.statusCode).toBe(200);
-  expect(response.headers['content-type']).toBe('application/json; charset=utf-8');
-  const { name, version, links } = z
-    .strictObject({ name: z.string(), version: z.string(), links: z.record(z.string(), z.string()) })
-    .parse(response.json());
-  expect(name).toBe('mcp-crypto-data-server');
-  expect(version).toBe(health.parse((await app.inject('/v1/health')).json()).version);
-  for (const url of Object.values(links)) {
-    const { statusCode } = await app.inject({ method: 'OPTIONS', url });
-    expect(statusCode, url).toBe(204);
-  }
-  const known = { 'if-none-match': String(response.headers.etag) };
-  expect((await app.inject({ url: '/', headers: known })).statusCode).toBe(304);
-});
-
 test('in the sandbox the list of exchanges and of markets say so with the way', async () => {
   const { app } = await start({ SANDBOX: 'http://127.0.0.1:9' });
   for (const url of ['/v1/exchanges', '/v1/markets?exchange=binance'])

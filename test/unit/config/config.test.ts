@@ -55,6 +55,7 @@ test('without any variable the defaults of the contract hold', () => {
         introspection: null,
       },
     },
+    dashboard: true,
     graphql: {
       enabled: true,
       limits: { depth: 8, fields: 200, aliases: 30, cost: 1000, batch: 1 },
