@@ -5,6 +5,7 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { AppError } from '../errors.js';
+import { StoreError } from '../ledger/store-error.js';
 import type { Millis } from '../schemas/common.js';
 import type { Access, AccessRequest, Admission, OtherCredentials } from './access.js';
 import { idOf, isKey, looksLikeKey } from './key-format.js';
@@ -18,6 +19,17 @@ const NOBODYS_HASH = Buffer.alloc(32);
 
 export const unavailable = (): AppError =>
   new AppError('auth_unavailable', 'Credentials cannot be checked at the moment.', { retryAfterMs: 1_000 });
+
+/** What the store of keys answers. Rejects with `auth_unavailable` where the store fails, whatever it says. */
+export const storeAnswer = async <T>(ask: () => Promise<T>): Promise<T> => {
+  try {
+    return await ask();
+  } catch (thrown) {
+    if (thrown instanceof StoreError) throw unavailable();
+    throw thrown;
+  }
+};
+
 export const invalid = (): AppError => new AppError('invalid_credentials', 'The credential is not valid.');
 const unauthenticated = (): AppError =>
   new AppError(

@@ -1,8 +1,7 @@
 /** Creates, changes, rotates and revokes keys in the store, and sees to it that every server knows. */
 import { AppError } from '../errors.js';
-import { StoreError } from '../ledger/store-error.js';
 import type { Millis } from '../schemas/common.js';
-import { unavailable } from './admit.js';
+import { storeAnswer } from './admit.js';
 import { hashOf, idOf, last4Of, makeKey } from './key-format.js';
 import type { IssuedKey, Keys, NewKey } from './keys.js';
 import { DEFAULT_PLAN } from './plan.js';
@@ -24,16 +23,6 @@ const refuse = (parameter: string, reason: string): AppError =>
 const MAX_NAME_LENGTH = 200;
 const hasControls = (text: string): boolean => /[\p{Cc}\p{Cf}]/u.test(text);
 
-/** A store's fault as callers see it. */
-const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
-  try {
-    return await work();
-  } catch (thrown) {
-    if (thrown instanceof StoreError) throw unavailable();
-    throw thrown;
-  }
-};
-
 export const createKeys = ({ store, refresh, tellOthers, now }: KeysDeps): Keys => {
   const check = async ({ name, scopes, plan, expiresAt }: KeyChange): Promise<void> => {
     if (name !== undefined && (name.trim() === '' || name.length > MAX_NAME_LENGTH || hasControls(name)))
@@ -48,7 +37,7 @@ export const createKeys = ({ store, refresh, tellOthers, now }: KeysDeps): Keys 
 
   /** Known here and told before the answer is given. */
   const changed = async <T>(work: () => Promise<T>): Promise<T> => {
-    const value = await guarded(work);
+    const value = await storeAnswer(work);
     await refresh();
     void tellOthers();
     return value;
@@ -83,23 +72,23 @@ export const createKeys = ({ store, refresh, tellOthers, now }: KeysDeps): Keys 
 
   return {
     async create(given, actor) {
-      await guarded(() => check(given));
+      await storeAnswer(() => check(given));
       const issued = issue(given);
       await changed(() => store().createKey(issued.row, { actor, at: issued.row.createdAt }));
       return issued;
     },
-    find: (id) => guarded(async () => store().key(id)),
-    list: (page) => guarded(async () => store().keys(page)),
+    find: (id) => storeAnswer(async () => store().key(id)),
+    list: (page) => storeAnswer(async () => store().keys(page)),
     async update(id, change, actor) {
-      await guarded(() => check(change));
+      await storeAnswer(() => check(change));
       return changed(() => store().updateKey(id, change, { actor, at: now() }));
     },
     async rotate(id, overlapMs, actor) {
-      const old = await guarded(async () => store().key(id));
+      const old = await storeAnswer(async () => store().key(id));
       return old === null ? null : changed(() => rotated(old, overlapMs, actor));
     },
     async revoke(id, actor) {
-      const row = await guarded(async () => store().revokeKey(id, { actor, at: now() }));
+      const row = await storeAnswer(async () => store().revokeKey(id, { actor, at: now() }));
       if (row === null) return null;
       await refresh();
       return { row, confirmed: await tellOthers() };

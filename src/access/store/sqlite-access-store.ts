@@ -7,7 +7,13 @@ import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readMigrations } from '../../ledger/migrations.js';
 import { loadSqlite, type SqliteDriver, type SqliteSession } from '../../ledger/sqlite/driver.js';
-import { createTurns, inTransaction, migrate, openSession } from '../../ledger/sqlite/transactions.js';
+import {
+  createTurns,
+  inTransaction,
+  migrate,
+  openSession,
+  quickCheck,
+} from '../../ledger/sqlite/transactions.js';
 import { StoreError } from '../../ledger/store-error.js';
 import { createSqlAccessStore, type AccessDatabase } from './sql-access-store.js';
 import type { AccessStore } from './store.js';
@@ -43,8 +49,7 @@ const whenWritten = async (file: string): Promise<void> => {
 
 /**
  * Throws `corrupt` for a file that is damaged, also for one without a byte: SQLite would take that for a new database,
- * and every key would be unknown from then on. Only reads: a connection that may write changes a damaged file when it is
- * closed.
+ * and every key would be unknown from then on.
  */
 const requireSound = (driver: SqliteDriver, file: string): void => {
   if (sizeOf(file) === 0)
@@ -52,14 +57,7 @@ const requireSound = (driver: SqliteDriver, file: string): void => {
       'corrupt',
       'The file of keys is empty: restore it, or delete it to begin with none.',
     );
-  const session = openSession(driver, file, { readOnly: true });
-  try {
-    const [row] = session.all('PRAGMA quick_check(1)');
-    const verdict = Object.values(row ?? {})[0];
-    if (verdict !== 'ok') throw new StoreError('corrupt', 'The file of keys is damaged.');
-  } finally {
-    session.close();
-  }
+  if (quickCheck(driver, file) !== 'ok') throw new StoreError('corrupt', 'The file of keys is damaged.');
 };
 
 const migrateKeys = (session: SqliteSession): void => {

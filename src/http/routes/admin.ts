@@ -2,10 +2,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { Access } from '../../access/access.js';
+import { storeAnswer } from '../../access/admit.js';
 import { DEFAULT_PLAN, UNLIMITED, type Plan } from '../../access/plan.js';
 import { bodyOfLimits, limitsOfBody, limitsOfText, textOfLimits } from '../../access/plan-limits.js';
 import type { Scope } from '../../access/principal.js';
-import { storeAnswer } from '../../access/store-answer.js';
 import type { KeyChange, KeyRow } from '../../access/store/store.js';
 import { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';

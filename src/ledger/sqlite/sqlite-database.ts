@@ -1,12 +1,12 @@
 /** One SQLite file as a Database. Synchronous underneath: it belongs into a thread of its own. */
 import { statSync } from 'node:fs';
 import { CANDLE_COLUMNS, jsonCandles } from '../candle-json.js';
-import { numberOf, onlyRow, textOf } from '../rows.js';
+import { numberOf, onlyRow } from '../rows.js';
 import type { Migration } from '../migrations.js';
 import { StoreError } from '../store-error.js';
 import { metaOf, type Database, type JsonCandles } from '../sql.js';
 import type { SqliteDriver, SqliteSession } from './driver.js';
-import { createTurns, inTransaction, migrate, openSession, settled } from './transactions.js';
+import { createTurns, inTransaction, migrate, openSession, quickCheck, settled } from './transactions.js';
 
 /** How long a statement waits for another process that writes. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -53,20 +53,12 @@ const requireWal = (session: SqliteSession): void => {
     );
 };
 
-/**
- * Throws `corrupt`. Looks over a connection that only reads: one that may write would put the write-ahead log of a corrupt
- * file into it when it is closed.
- */
+/** Throws `corrupt`. */
 const requireSound = (driver: SqliteDriver, file: string): void => {
   const bytes = sizeOfFile(file);
   if (bytes === 0 || bytes > QUICK_CHECK_BYTES) return;
-  const session = openSession(driver, file, { readOnly: true });
-  try {
-    const verdict = textOf(onlyRow(session.all('PRAGMA quick_check(1)')), 'quick_check');
-    if (verdict !== 'ok') throw new StoreError('corrupt', verdict);
-  } finally {
-    session.close();
-  }
+  const verdict = quickCheck(driver, file);
+  if (verdict !== 'ok') throw new StoreError('corrupt', verdict);
 };
 
 /**

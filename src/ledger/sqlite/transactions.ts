@@ -1,5 +1,6 @@
-/** Transactions of one SQLite connection, and the migrations that run in one: for the candles and for the store of keys. */
+/** Opening and checking a SQLite file, transactions and migrations: for the candles and for the store of keys. */
 import { newerSchema, pending, type Migration } from '../migrations.js';
+import { onlyRow, textOf } from '../rows.js';
 import type { Sql } from '../sql.js';
 import { StoreError } from '../store-error.js';
 import { sqliteFault, SqliteSession, type SqliteDriver } from './driver.js';
@@ -16,6 +17,19 @@ export const openSession = (
     return new SqliteSession(driver.open(file, options));
   } catch (thrown) {
     throw sqliteFault(thrown);
+  }
+};
+
+/**
+ * SQLite's verdict on the file: `ok`, or what is damaged. Looks over a connection that only reads: one that may write
+ * would put the write-ahead log of a corrupt file into it when it is closed.
+ */
+export const quickCheck = (driver: SqliteDriver, file: string): string => {
+  const session = openSession(driver, file, { readOnly: true });
+  try {
+    return textOf(onlyRow(session.all('PRAGMA quick_check(1)')), 'quick_check');
+  } finally {
+    session.close();
   }
 };
 
