@@ -149,6 +149,8 @@ const restraintArgs = ({ coolDownMs, status, reason, strikes, brakeMs }: SharedR
 ];
 
 class SharedOverRedis implements RedisBudget {
+  /** A grant is used within the deadline or not at all. */
+  readonly lateMs = DEADLINE_MS;
   readonly #options: RedisBudgetOptions;
   readonly #now: () => Millis;
   readonly #connection: RedisConnection;
@@ -275,8 +277,7 @@ class SharedOverRedis implements RedisBudget {
   #run(exchange: ExchangeId, script: RedisScript, args: readonly (string | number)[]): Promise<unknown> {
     const { settings, budget } = this.#options;
     const keys = [this.#key(exchange), `${keyPrefix(settings)}:servers`, limitKey(settings)];
-    // A grant is used within the deadline or not at all: so late may a request leave that Redis counted earlier.
-    const counted = budget.windowMs + DEADLINE_MS;
+    const counted = budget.windowMs + this.lateMs;
     return script.run(this.#connection, keys, [settings.serverId, budget.requests, counted, ...args]);
   }
 
@@ -396,7 +397,7 @@ class SharedOverRedis implements RedisBudget {
   }
 
   #forgetOld(venue: Venue): void {
-    const oldest = this.#now() - this.#options.budget.windowMs;
+    const oldest = this.#now() - this.#options.budget.windowMs - this.lateMs;
     const { unasked } = venue;
     const first = unasked.findIndex(({ at }) => at > oldest);
     if (first !== 0) unasked.splice(0, first === -1 ? unasked.length : first);

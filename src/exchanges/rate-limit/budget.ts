@@ -140,12 +140,19 @@ export class VenueBudget {
    */
   cost = 1;
 
-  constructor(budget: { readonly requests: number; readonly windowMs: Millis }, restored?: BudgetState) {
+  /** `lateMs`: so much later than it was counted may a request leave; it counts for so much longer than the window. */
+  constructor(
+    budget: { readonly requests: number; readonly windowMs: Millis },
+    {
+      restored,
+      lateMs = 0,
+    }: { readonly restored?: BudgetState | undefined; readonly lateMs?: Millis | undefined } = {},
+  ) {
     this.#budget = budget;
     this.#limit = budget.requests;
     this.#reserveLimit = reserveOf(budget.requests);
-    this.#window = new RollingWindow(budget.windowMs, restored?.used);
-    this.#reserve = new RollingWindow(budget.windowMs, restored?.reserveUsed);
+    this.#window = new RollingWindow(budget.windowMs + lateMs, restored?.used);
+    this.#reserve = new RollingWindow(budget.windowMs + lateMs, restored?.reserveUsed);
   }
 
   /** What requests of this lane may use together where that is not the whole budget; null: it is. */

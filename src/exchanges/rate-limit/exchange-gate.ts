@@ -80,7 +80,7 @@ class ExchangeGate {
     this.#now = now;
     this.#wall = wall;
     this.#onChange = onChange;
-    this.#budget = new VenueBudget(budget, restored);
+    this.#budget = new VenueBudget(budget, { restored, lateMs: shared?.lateMs });
     this.#pace = new VenuePace(now());
     this.#limits = new VenueLimits(exchange, restored);
     this.#shared = shared;

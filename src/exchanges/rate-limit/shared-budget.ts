@@ -67,6 +67,8 @@ export interface SharedListener {
 }
 
 export interface SharedBudget {
+  /** So much later than it was counted may a request leave, on this server or another. */
+  readonly lateMs: Millis;
   listen(exchange: ExchangeId, listener: SharedListener): void;
   /** false: the shared count cannot be asked; this server keeps to its part. */
   readonly isShared: boolean;

@@ -1,4 +1,5 @@
 import { describe, expect, it, test, vi } from 'vitest';
+import type { SharedBudget, SharedListener } from '../../../../src/exchanges/rate-limit/shared-budget.js';
 import type { GateState } from '../../../../src/exchanges/rate-limit/upstream-gate.js';
 import { ask, gateWith, MINUTE, NOON, outcomeOf, refuse, settle, useFakeTime } from './gate-rig.js';
 
@@ -122,4 +123,26 @@ describe('the state', () => {
     expect(gate.state('binance').used.length).toBeLessThan(260);
     expect(gate.state('binance').budget.remaining).toBe(95_000);
   });
+});
+
+test('what other servers may have sent a little after it was counted is counted for so much longer', async () => {
+  let listener: SharedListener | undefined;
+  const shared = {
+    ...{ isShared: false, servers: 2, lateMs: 50 },
+    ...{ listen: (_exchange, given) => void (listener = given), departed: () => undefined },
+    ...{ take: () => Promise.resolve(null), book: () => Promise.resolve(null) },
+    ...{ unbook: () => undefined, report: () => undefined },
+  } satisfies SharedBudget;
+  const gate = gateWith({ budget: { requests: 4, windowMs: 1_000 }, shared });
+  gate.state('binance');
+  listener!.changed();
+  listener!.departed({ poll: false, reserve: false });
+  listener!.departed({ poll: false, reserve: false });
+  // Its own counts as two.
+  await ask(gate);
+  const next = outcomeOf(ask(gate));
+  await vi.advanceTimersByTimeAsync(1_049);
+  expect(next.value).toBe('waiting');
+  await vi.advanceTimersByTimeAsync(1);
+  expect(next.value).toBe('left');
 });
