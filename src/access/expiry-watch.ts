@@ -1,8 +1,11 @@
-/** Ends the open streams of principals that expire: one timer, at the earliest of their ends. */
+/**
+ * Ends the open streams of principals that expire. Each principal has a timer of its own: Node keeps timers in order, so
+ * that a stream that opens or closes costs the same however many others are open.
+ */
 import type { Millis } from '../schemas/common.js';
 import type { Principal, StreamWatch } from './principal.js';
 
-/** The longest wait that a timer takes; the clock is read again after that. */
+/** The longest wait that a timer takes; the wall clock is read again after that. */
 const LONGEST_WAIT_MS = 60 * 60 * 1000;
 
 export interface ExpiryWatch extends StreamWatch {
@@ -10,34 +13,37 @@ export interface ExpiryWatch extends StreamWatch {
 }
 
 export const createExpiryWatch = (now: () => Millis): ExpiryWatch => {
-  /** Those that have open streams and an end. */
-  const due = new Set<Principal>();
-  let timer: NodeJS.Timeout | undefined;
+  /** Of those that have open streams and an end. */
+  const timers = new Map<Principal, NodeJS.Timeout>();
   let closed = false;
 
-  const look = (): void => {
-    const at = now();
-    for (const principal of due) if (principal.faultAt(at) !== null) principal.end('credentials_expired');
-    for (const principal of due) if (principal.openStreams === 0) due.delete(principal);
-    schedule();
+  const forget = (principal: Principal): void => {
+    clearTimeout(timers.get(principal));
+    timers.delete(principal);
   };
 
-  const schedule = (): void => {
-    clearTimeout(timer);
-    if (due.size === 0 || closed) return;
-    const earliest = Math.min(...[...due].map(({ expiresAt }) => expiresAt ?? Infinity));
-    timer = setTimeout(look, Math.min(LONGEST_WAIT_MS, Math.max(1, earliest - now()))).unref();
+  const wait = (principal: Principal, expiresAt: Millis): void => {
+    const ms = Math.min(LONGEST_WAIT_MS, Math.max(1, expiresAt - now()));
+    timers.set(principal, setTimeout(() => look(principal), ms).unref());
+  };
+
+  const look = (principal: Principal): void => {
+    timers.delete(principal);
+    if (principal.faultAt(now()) !== null) principal.end('credentials_expired');
+    // A timer may fire a moment early, and a far end is waited for in parts.
+    else if (principal.expiresAt !== null) wait(principal, principal.expiresAt);
   };
 
   return {
     changed(principal) {
-      if (principal.openStreams > 0 && principal.expiresAt !== null) due.add(principal);
-      else due.delete(principal);
-      schedule();
+      forget(principal);
+      const { openStreams, expiresAt } = principal;
+      if (openStreams > 0 && expiresAt !== null && !closed) wait(principal, expiresAt);
     },
     close() {
       closed = true;
-      clearTimeout(timer);
+      for (const timer of timers.values()) clearTimeout(timer);
+      timers.clear();
     },
   };
 };

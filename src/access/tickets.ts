@@ -138,6 +138,8 @@ export const createTickets = (options: TicketsOptions): Tickets => {
       const expiresAt = at + ttlMs;
       const row = {
         hash: hashOf(ticket),
+        // Not the credential: another token of the same subject says another time of its end, and counts no less.
+        holder: `${principal.kind} ${principal.consumer.id}`,
         principal: wordsOf(principal),
         purpose,
         origin: origin ?? null,

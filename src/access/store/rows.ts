@@ -69,6 +69,7 @@ export const usageOf = (row: Row): UsageRow => ({
 
 export const ticketOf = (row: Row): TicketRow => ({
   hash: textIn(row, 'hash'),
+  holder: textIn(row, 'holder'),
   principal: textIn(row, 'principal'),
   purpose: textIn(row, 'purpose'),
   origin: textOrNull(row, 'origin'),

@@ -35,6 +35,7 @@ const ADD_USAGE = `INSERT INTO access_usage (key_id, consumer_id, hour, requests
     refused = access_usage.refused + excluded.refused`;
 /** Consumers that one question names at most. */
 const CONSUMERS_A_QUERY = 500;
+const TICKET_COLUMNS = 'hash, holder, principal, purpose, origin, expires_at';
 /** Expired tickets that a new one sweeps away at most. */
 const SWEPT_TICKETS = 100;
 
@@ -253,21 +254,24 @@ export const createSqlAccessStore = (db: AccessDatabase): AccessStore => {
           [now],
         );
         const [open] = await sql.all(
-          'SELECT COUNT(*) AS n FROM access_tickets WHERE principal = $1 AND expires_at > $2',
-          [row.principal, now],
+          'SELECT COUNT(*) AS n FROM access_tickets WHERE holder = $1 AND expires_at > $2',
+          [row.holder, now],
         );
         if (numberIn(open, 'n') >= most) return false;
-        await sql.run(
-          'INSERT INTO access_tickets (hash, principal, purpose, origin, expires_at) VALUES ($1, $2, $3, $4, $5)',
-          [row.hash, row.principal, row.purpose, row.origin, row.expiresAt],
-        );
+        await sql.run(`INSERT INTO access_tickets (${TICKET_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)`, [
+          row.hash,
+          row.holder,
+          row.principal,
+          row.purpose,
+          row.origin,
+          row.expiresAt,
+        ]);
         return true;
       }),
     async takeTicket(hash) {
-      const [row] = await db.all(
-        'DELETE FROM access_tickets WHERE hash = $1 RETURNING hash, principal, purpose, origin, expires_at',
-        [hash],
-      );
+      const [row] = await db.all(`DELETE FROM access_tickets WHERE hash = $1 RETURNING ${TICKET_COLUMNS}`, [
+        hash,
+      ]);
       return row === undefined ? null : ticketOf(row);
     },
     close: () => db.close(),

@@ -81,6 +81,8 @@ export interface UsageDelta extends UsageRow {
 export interface TicketRow {
   /** SHA-256 of the ticket, hexadecimal. */
   readonly hash: string;
+  /** Whose open tickets it is counted with: every key and token of one caller has the same. */
+  readonly holder: string;
   /** Who it stands for, as its maker words it. */
   readonly principal: string;
   readonly purpose: string;
@@ -126,7 +128,7 @@ export interface AccessStore {
   /** Units of each consumer in the hours from `since` on; those that have none are left out. */
   unitsSince(consumers: readonly string[], since: Millis): Promise<ReadonlyMap<string, number>>;
 
-  /** false: the principal has `most` tickets open at `now`, and this one was not kept. */
+  /** false: the holder has `most` tickets open at `now`, and this one was not kept. */
   putTicket(row: TicketRow, bound: { readonly now: Millis; readonly most: number }): Promise<boolean>;
   /** Takes the ticket away: of all who ask for one, on whatever server, one gets it. null: there is none. */
   takeTicket(hash: string): Promise<TicketRow | null>;

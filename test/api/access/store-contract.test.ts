@@ -227,7 +227,14 @@ describe.each(stores)('the store in $name', ({ begin }) => {
   });
 
   test('a ticket is taken by one of all who ask at once, on whatever server', async () => {
-    const ticket = { hash: 'h', principal: 'p', purpose: 'ws', origin: null, expiresAt: AT + 30_000 };
+    const ticket = {
+      hash: 'h',
+      holder: 'o',
+      principal: 'p',
+      purpose: 'ws',
+      origin: null,
+      expiresAt: AT + 30_000,
+    };
     expect(await store.putTicket(ticket, { now: AT, most: 20 })).toBe(true);
     const taken = await Promise.all(
       Array.from({ length: 20 }, (_, index) => (index % 2 ? store : other).takeTicket('h')),
@@ -235,10 +242,10 @@ describe.each(stores)('the store in $name', ({ begin }) => {
     expect(taken.filter((one) => one !== null)).toEqual([ticket]);
   });
 
-  test('a principal has so many tickets at most; expired ones do not count, and go', async () => {
+  test('a holder has so many tickets at most, for whatever principals; expired ones do not count, and go', async () => {
     const put = (hash: string, expiresAt: number, now = AT) =>
       store.putTicket(
-        { hash, principal: 'p', purpose: 'ws', origin: 'https://a', expiresAt },
+        { hash, holder: 'o', principal: `of ${hash}`, purpose: 'ws', origin: 'https://a', expiresAt },
         { now, most: 2 },
       );
     expect(await put('a', AT + 1)).toBe(true);

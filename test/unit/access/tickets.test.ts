@@ -32,7 +32,7 @@ const fakeStore = () => {
       await Promise.resolve();
       if (this.down) throw new Error('gone');
       const open = [...rows.values()].filter(
-        ({ principal, expiresAt }) => principal === row.principal && expiresAt > now,
+        ({ holder, expiresAt }) => holder === row.holder && expiresAt > now,
       );
       if (open.length >= most) return false;
       rows.set(row.hash, row);
@@ -195,6 +195,15 @@ describe('a ticket', () => {
     await issue();
     await expect(issue()).rejects.toMatchObject({ code: 'client_rate_limited' });
     clock.now += TTL;
+    await expect(issue()).resolves.toMatch(/^cdt_/);
+  });
+
+  it('of one subject count together, whichever of its tokens asks for them', async () => {
+    const { issue } = rig();
+    const tokens = [1, 2, 3].map((n) => makePrincipal('token', { expiresAt: START + n * 60_000 }));
+    for (let i = 0; i < 20; i++) await issue(tokens[i % 2]);
+    await expect(issue(tokens[2])).rejects.toMatchObject({ code: 'client_rate_limited' });
+    // A key may have the same id by chance.
     await expect(issue()).resolves.toMatch(/^cdt_/);
   });
 
