@@ -64,6 +64,8 @@ export const sqlOf = (client: Pick<pg.ClientBase, 'query'> | pg.Pool): Sql => ({
 
 export interface PostgresFile {
   readonly database: Database;
+  /** Rejects with `full` where the disk of the candles has no space for another page. */
+  readonly probeSpace: () => Promise<void>;
   /** Why it is only read; null where it is written. */
   readonly readOnly: string | null;
   readonly migrated: readonly { readonly name: string; readonly ms: number }[];
@@ -91,6 +93,32 @@ export const inTransaction = async <T>(
 const versionOf = async (sql: Sql): Promise<number> => {
   const [row] = await sql.all("SELECT value FROM meta WHERE key = 'schema_version'");
   return row === undefined ? 0 : Number(textOf(row, 'value'));
+};
+
+/** New tables of this transaction lie where the candles do. */
+const BESIDE_CANDLES = `SELECT set_config('default_tablespace', COALESCE((SELECT tablespace FROM pg_tables
+  WHERE schemaname = current_schema() AND tablename = 'candles'), ''), true)`;
+/** About 1 MB, more than the longest page of any exchange. Unlogged: the write-ahead log does not grow with each probe. */
+const FILL = 'CREATE UNLOGGED TABLE store_probe AS SELECT n FROM generate_series(1, 30000) AS n';
+
+/**
+ * Fills a table that is never kept. Every page of it is a new one, whereas rows in an existing table may fit into pages
+ * whose rows were deleted, and say nothing of the disk. A user who may not make tables gets no answer.
+ */
+const probeSpace = async (pool: pg.Pool): Promise<void> => {
+  const client = await pool.connect();
+  let broken: boolean | undefined;
+  try {
+    await client.query('BEGIN');
+    await client.query(BESIDE_CANDLES);
+    await client.query(FILL);
+  } catch (thrown) {
+    const fault = faultOf(thrown);
+    if (fault.fault !== 'read_only') throw fault;
+  } finally {
+    await client.query('ROLLBACK').catch(() => (broken = true));
+    client.release(broken);
+  }
 };
 
 type Migrated = Pick<PostgresFile, 'migrated' | 'readOnly'>;
@@ -159,7 +187,7 @@ export const openPostgres = async (
   try {
     const migrated = await guarded(() => migrate(pool, migrations));
     if (migrated.readOnly === null) await guarded(() => useTimescale(pool));
-    return { database: createPostgresDatabase(pool), ...migrated };
+    return { database: createPostgresDatabase(pool), probeSpace: () => probeSpace(pool), ...migrated };
   } catch (thrown) {
     await pool.end();
     throw thrown;

@@ -15,7 +15,7 @@ import {
   type StoreStatus,
 } from '../store-status.js';
 import type { CandleStore } from '../store.js';
-import { openPostgres, POSTGRES_NOW } from './postgres-database.js';
+import { openPostgres, POSTGRES_NOW, type PostgresFile } from './postgres-database.js';
 
 const RETRY_MS: Millis = 5_000;
 
@@ -37,6 +37,7 @@ class PostgresStore implements StoreHandle {
   readonly opened: Promise<void>;
   readonly #options: PostgresStoreOptions;
   #raw: CandleStore | null = null;
+  #probeSpace: PostgresFile['probeSpace'] = () => Promise.resolve();
   #store: CandleStore | null = null;
   #status: StoreStatus;
   #retry: NodeJS.Timeout | undefined;
@@ -45,8 +46,10 @@ class PostgresStore implements StoreHandle {
   #closed = false;
   /** Why it is only read. */
   #readOnly: string | null = null;
-  /** What is wrong with it; null: nothing. */
+  /** What is wrong with it besides `#full`; null: nothing. */
   #fault: StoreError | null = null;
+  /** Its disk is full; null: it is not. A small write may succeed all the same: a probe alone shows that it is over. */
+  #full: StoreError | null = null;
 
   constructor(options: PostgresStoreOptions) {
     this.#options = options;
@@ -74,10 +77,11 @@ class PostgresStore implements StoreHandle {
   async #open(): Promise<void> {
     const { url, migrations, log } = this.#options;
     try {
-      const { database, migrated, readOnly } = await openPostgres(url, migrations);
+      const { database, probeSpace, migrated, readOnly } = await openPostgres(url, migrations);
       for (const { name, ms } of migrated) log.info({ migration: name, ms }, 'the store was migrated');
       const raw = createSqlStore({ database, databaseNow: POSTGRES_NOW });
       this.#raw = raw;
+      this.#probeSpace = probeSpace;
       if (this.#closed) {
         await this.close();
         return;
@@ -137,19 +141,26 @@ class PostgresStore implements StoreHandle {
   #succeeded(writes: boolean): void {
     if (this.#fault === null || (this.#fault.fault !== 'unavailable' && !writes)) return;
     this.#fault = null;
-    clearTimeout(this.#probe);
-    this.#probe = undefined;
+    if (this.#full === null) {
+      clearTimeout(this.#probe);
+      this.#probe = undefined;
+    }
     this.#tellUsual();
   }
 
   /** A call that was too late for its own reasons, such as a lock, says nothing of others: a probe tells. */
   #failed(fault: StoreError): void {
     const busy = fault.fault === 'busy';
-    if (!busy) {
-      this.#fault = fault;
-      this.#tellUsual();
-    }
+    if (!busy) this.#note(fault);
     this.#probeIn(busy ? 0 : PROBE_EVERY_MS);
+  }
+
+  /** One whose disk is full has answered, and takes writes. */
+  #note(fault: StoreError): void {
+    const full = fault.fault === 'full';
+    if (full) this.#full = fault;
+    this.#fault = full ? null : fault;
+    this.#tellUsual();
   }
 
   #probeIn(ms: Millis): void {
@@ -166,18 +177,24 @@ class PostgresStore implements StoreHandle {
       if (this.#readOnly === null) await probeStore(raw);
       else await raw.meta(MARKER_KEY);
       this.#succeeded(true);
+      if (this.#full !== null) await this.#lookAtSpace();
     } catch (thrown) {
       if (this.#probe !== probe) return;
-      this.#fault = faultOf(thrown);
-      this.#tellUsual();
+      this.#note(faultOf(thrown));
     }
     if (this.#probe !== probe) return;
     this.#probe = undefined;
-    if (this.#fault !== null) this.#probeIn(PROBE_EVERY_MS);
+    if (this.#fault !== null || this.#full !== null) this.#probeIn(PROBE_EVERY_MS);
+  }
+
+  async #lookAtSpace(): Promise<void> {
+    await this.#probeSpace();
+    this.#full = null;
+    this.#tellUsual();
   }
 
   #tellUsual(): void {
-    const { fault, message } = this.#fault ?? {};
+    const { fault, message } = this.#fault ?? this.#full ?? {};
     if (fault === 'full')
       this.#tell({ state: 'degraded', detail: `${message} Nothing is stored.`, writable: true });
     else if (message !== undefined) this.#tell({ state: 'degraded', detail: message, writable: false });

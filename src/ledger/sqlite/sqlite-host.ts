@@ -52,8 +52,8 @@ export class SqliteHost {
   #status: StoreStatus;
   /** Details that readiness shows until the next start. */
   #warning: string | null = null;
-  /** The last write has failed. */
-  #unwritten = false;
+  /** Why the last write has failed; null: it has not. */
+  #unwritten: StoreError['fault'] | null = null;
 
   constructor(options: SqliteHostOptions) {
     this.#options = options;
@@ -86,7 +86,8 @@ export class SqliteHost {
     if (writes && !this.#status.writable) throw new StoreError('read_only', this.#status.detail);
     try {
       const value = await this.#invoke(store, method, args);
-      if (writes) this.#wrote();
+      // A small write may fit on a full disk, and some calls write nothing: a probe alone shows that there is space again.
+      if (writes && this.#unwritten !== 'full') this.#wrote();
       return value;
     } catch (thrown) {
       const fault = sqliteFault(thrown);
@@ -112,7 +113,7 @@ export class SqliteHost {
 
   async #probe(): Promise<void> {
     const [file, store] = [this.#file, this.#store];
-    if (!this.#unwritten || file === null || store === null) return;
+    if (this.#unwritten === null || file === null || store === null) return;
     try {
       await file.withoutWaiting(() => probeStore(store));
       this.#wrote();
@@ -236,8 +237,8 @@ export class SqliteHost {
   }
 
   #wrote(): void {
-    if (!this.#unwritten) return;
-    this.#unwritten = false;
+    if (this.#unwritten === null) return;
+    this.#unwritten = null;
     this.#tellUsual();
   }
 
@@ -248,7 +249,7 @@ export class SqliteHost {
       if (owner) await this.#openAgain(() => this.#replaceCorrupt(fault));
       else this.#tell({ state: 'degraded', detail: 'The file is corrupt.', writable: false });
     } else if (writing) {
-      this.#unwritten = true;
+      this.#unwritten = this.#unwritten === 'full' ? 'full' : fault.fault;
       const why =
         fault.fault === 'full' ? 'The disk is full' : `The file can not be written (${fault.message})`;
       this.#tell({ state: 'degraded', detail: `${why}: nothing is stored.`, writable: true });
@@ -279,6 +280,6 @@ export class SqliteHost {
     }
     this.#file = null;
     this.#store = null;
-    this.#unwritten = false;
+    this.#unwritten = null;
   }
 }

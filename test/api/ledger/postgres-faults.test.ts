@@ -107,3 +107,76 @@ test('a database that refuses writes is degraded while it does, however much is 
   giveBack();
   await probed(handle, { state: 'ok', writable: true });
 });
+
+/** A disk on which no file can grow: rows that fit into what was deleted before are still written. `code`: for new tables. */
+const fillDisk = async (code = '53100') => {
+  await sql(`CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$`);
+  await sql(`CREATE FUNCTION no_new_table() RETURNS event_trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'no new table' USING ERRCODE = '${code}'; END $$`);
+  await sql('CREATE TRIGGER disk_full BEFORE INSERT ON candles EXECUTE FUNCTION disk_full()');
+  await sql(`CREATE EVENT TRIGGER no_new_table ON ddl_command_start
+    WHEN TAG IN ('CREATE TABLE AS') EXECUTE FUNCTION no_new_table()`);
+};
+const freeDisk = async () => {
+  await sql('DROP EVENT TRIGGER no_new_table');
+  await sql('DROP TRIGGER disk_full ON candles');
+};
+const full = { state: 'degraded', writable: true, detail: expect.stringContaining('full') as string };
+
+test('a full disk is told until new pages fit, whatever small writes succeed meanwhile', async () => {
+  const { handle } = handleOf();
+  await handle.opened;
+  const store = storeOf(handle);
+  await write(store, { count: 3 });
+  await fillDisk();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  await expect(write(store, { first: 3, count: 3 })).rejects.toMatchObject({ fault: 'full' });
+  expect(handle.status()).toMatchObject(full);
+  await store.setMeta('small', 'written');
+  expect(await store.takeDue(1, 10, 2)).toEqual([]);
+  expect(await store.series(NAME)).toMatchObject({ candles: 3 });
+  expect(handle.status()).toMatchObject(full);
+  // Each probe writes its bytes and takes them out again, then asks for new pages.
+  const probes = 'SELECT xmin::text AS written FROM meta WHERE key = $1';
+  const [first] = await sql(probes, ['probe']);
+  await vi.waitFor(
+    async () => {
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(await sql(probes, ['probe'])).not.toEqual(first === undefined ? [] : [first]);
+    },
+    { timeout: 20_000, interval: 10 },
+  );
+  expect(handle.status()).toMatchObject(full);
+  await freeDisk();
+  await probed(handle, { state: 'ok', writable: true });
+  expect(await write(store, { first: 3, count: 3 })).toMatchObject({ inserted: 3 });
+  expect(await sql("SELECT to_regclass('store_probe') AS kept")).toEqual([{ kept: null }]);
+});
+
+test('a full disk that goes away is full when it is back', async () => {
+  const { handle } = handleOf();
+  await handle.opened;
+  const store = storeOf(handle);
+  await fillDisk();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  await expect(write(store, { count: 3 })).rejects.toMatchObject({ fault: 'full' });
+  await takeAway();
+  await expect(store.totals()).rejects.toMatchObject({ fault: 'unavailable' });
+  expect(handle.status()).toMatchObject({ state: 'degraded', writable: false });
+  giveBack();
+  expect(await store.series(NAME)).toBeNull();
+  expect(handle.status()).toMatchObject(full);
+  await freeDisk();
+  await probed(handle, { state: 'ok', writable: true });
+});
+
+test('a full disk is told until the next probe where the user may make no tables', async () => {
+  const { handle } = handleOf();
+  await handle.opened;
+  await fillDisk('42501');
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  await expect(write(storeOf(handle), { count: 3 })).rejects.toMatchObject({ fault: 'full' });
+  expect(handle.status()).toMatchObject(full);
+  await probed(handle, { state: 'ok', writable: true });
+});

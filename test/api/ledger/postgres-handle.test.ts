@@ -118,24 +118,6 @@ test('a connection on which nothing comes back is given up', async () => {
   expect(await store.meta('x')).toBeNull();
 });
 
-test('a full disk is told until something could be written again; reading goes on', async () => {
-  const { handle } = handleOf();
-  await handle.opened;
-  const store = storeOf(handle);
-  await write(store, { count: 3 });
-  await sql(`CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$`);
-  await sql('CREATE TRIGGER full_disk BEFORE INSERT ON candles EXECUTE FUNCTION full_disk()');
-  await expect(write(store, { first: 3, count: 3 })).rejects.toMatchObject({ fault: 'full' });
-  const full = { state: 'degraded', writable: true, detail: expect.stringContaining('full') as string };
-  expect(handle.status()).toMatchObject(full);
-  expect(await store.series(NAME)).toMatchObject({ candles: 3 });
-  expect(handle.status()).toMatchObject(full);
-  await sql('DROP TRIGGER full_disk ON candles');
-  await write(store, { first: 3, count: 3 });
-  expect(handle.status()).toMatchObject({ state: 'ok', writable: true });
-});
-
 test('the schema of a newer version is read, not written, and not changed', async () => {
   const newer = handleOf({ migrations: later(900, 'ALTER TABLE candles ADD COLUMN trades INTEGER') }).handle;
   await newer.opened;

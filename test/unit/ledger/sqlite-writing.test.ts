@@ -19,8 +19,12 @@ test('a full disk stops writing and is told; reading goes on, and so does writin
   await expect(writing()).rejects.toMatchObject({ fault: 'full' });
   expect(host.status).toMatchObject({ state: 'degraded', detail: expect.stringContaining('full') as string });
   expect(await count(host)).toBeGreaterThanOrEqual(100);
+  expect(await host.call('takeDue', [1, 10, 2])).toEqual([]);
+  await host.call('setMeta', ['small', 'written']);
+  expect(host.status.state).toBe('degraded');
   await host.pragma('max_page_count = 1000000');
   await write(host, 100_000);
+  await host.look();
   expect(host.status).toMatchObject({ state: 'ok', writable: true });
 });
 
