@@ -5,6 +5,7 @@ import type { Config } from '../config/config.js';
 import { addAnswers } from '../http/requests/answer-record.js';
 import { addCommonHeaders } from '../http/answers/common-headers.js';
 import { addErrorAnswers } from '../http/problems/error-handler.js';
+import { addValidation } from '../http/problems/validation.js';
 import type { HostFault } from '../http/limits/host-check.js';
 import { boundPipelines } from '../http/connections/pipelines.js';
 import type { RequestIds } from '../http/requests/request-id.js';
@@ -37,6 +38,7 @@ export const buildMetricsApp = async (
   addAnswers(app);
   addCommonHeaders(app, { corsOrigins: [] });
   addErrorAnswers(app, { log, now });
+  addValidation(app);
   addServerLimits(app, { maxConnections: MAX_CONNECTIONS, requestId: requestIds, hostFault });
   const { metricsAuth, publicUrl, oauth } = config.access;
   addAccess(app, { access, metricsAuth, publicUrl, issuers: oauth.issuers });

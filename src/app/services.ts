@@ -41,6 +41,12 @@ import type { HubOptions, StreamHub } from '../streams/hub-api.js';
 import { createHub } from '../streams/hub.js';
 import { VERSION } from '../config/version.js';
 
+/**
+ * The worker threads start this long after the server listens, or with the first call: a start costs more CPU than the
+ * rest of the start-up, and where there is one core the first health checks would wait for it.
+ */
+const WORKERS_START_AFTER_MS = 100;
+
 /** Replacements of single services: tests give some, the server gives its log. */
 export interface ServiceOverrides {
   readonly log?: Log;
@@ -92,7 +98,7 @@ export interface Services {
   /** `inFlight`: requests being answered now. */
   metrics(inFlight: () => number): Metrics;
   readonly sandbox: boolean;
-  /** Starts the worker threads, so that the first request does not wait for them; idempotent. */
+  /** Starts the worker threads soon, so that the first request does not wait for them; idempotent. */
   start(): void;
   /** Aborts every call to an exchange or CoinMarketCap: it rejects with `shutting_down`. */
   giveUpCalls(): void;
@@ -133,7 +139,11 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   } = overrides.exchangeClient === undefined
     ? await createRawClient(base)
     : { client: overrides.exchangeClient, workers: () => [], start: () => undefined };
-  own('exchanges', () => raw.close());
+  let starting: NodeJS.Timeout | undefined;
+  own('exchanges', () => {
+    clearTimeout(starting);
+    return raw.close();
+  });
   // Measured inside retry and circuit breaker: each attempt counts, a refusal by the circuit breaker does not.
   const upstream = createUpstreamMeter();
   const learning = withLearntCapabilities(upstream.measure(raw));
@@ -300,7 +310,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     metrics,
     sandbox,
     start() {
-      start();
+      starting ??= setTimeout(start, WORKERS_START_AFTER_MS).unref();
       cluster?.start();
       ledger?.start();
     },

@@ -51,6 +51,12 @@ const start = (env: Record<string, string>, { node = [], server = [] }: Argument
 const faultOnce = (event: string, what: string): string =>
   `data:text/javascript,const t=setInterval(()=>{if(process.listenerCount("${event}")>0){clearInterval(t);${what}}},20)`;
 
+/** At the exit: the CommonJS files that were loaded, and the parts of Node. */
+const TELLS_WHAT_IT_LOADED = `data:text/javascript,
+import { createRequire } from 'node:module';
+const { cache } = createRequire('/');
+process.on('exit', () => console.error('loaded ' + [...Object.keys(cache), ...process.moduleLoadList].join('\\n') + ' end'));`;
+
 const listening = async ({ text }: Running): Promise<number> => {
   await expect.poll(text, { timeout: 60_000 }).toContain('"msg":"listening"');
   return Number(/"address":"http:\/\/127\.0\.0\.1:(\d+)"/.exec(text())?.[1]);
@@ -71,6 +77,20 @@ test('--version prints the version, starts nothing and ends with 0', async () =>
   const server = start({ PORT: 'no setting is read' }, { server: ['--version'] });
   expect(await server.ended).toBe(0);
   expect(server.text()).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+test('the first answer waits for no library that it does not need', async () => {
+  // No sandbox is there: the threads of the exchanges never reach one, and this thread asks for its seed.
+  const server = start({ SANDBOX: 'http://127.0.0.1:9' }, { node: ['--import', TELLS_WHAT_IT_LOADED] });
+  await listening(server);
+  server.child.kill('SIGTERM');
+  expect(await server.ended).toBe(0);
+  const loaded = /loaded (.*) end/s.exec(server.text())?.[1] ?? '';
+  expect(loaded).toContain('/node_modules/fastify/');
+  const unneeded = ['ajv', 'graphql', 'ioredis', 'pg'];
+  const found = unneeded.filter((name) => loaded.includes(`/node_modules/${name}/`));
+  if (/undici\/undici$/m.test(loaded)) found.push('undici');
+  expect(found).toEqual([]);
 });
 
 test('the venues’ threads are up before anybody asks for market data', async () => {

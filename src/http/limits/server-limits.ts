@@ -9,6 +9,7 @@ import { AppError } from '../../errors.js';
 import { keepErrorListeners } from '../connections/pipelines.js';
 import { asAppError } from '../problems/problem.js';
 import { sendProblem } from '../problems/error-handler.js';
+import { WITHOUT_DEFAULT_COMPILERS } from '../problems/validation.js';
 import type { HostFault } from './host-check.js';
 import type { RequestIds } from '../requests/request-id.js';
 import {
@@ -43,6 +44,7 @@ const BOUNDS: RequestBounds = { maxHeaderBytes: MAX_HEADER_BYTES, maxUrlLength: 
 /** Fastify's constructor options. No logger: our own log gets one line an answer at most (access-log.ts). */
 export const serverOptions = (config: Config, requestId: RequestIds): FastifyHttpOptions<Server> => ({
   logger: false,
+  schemaController: WITHOUT_DEFAULT_COMPILERS,
   trustProxy: trustProxy(config.trustProxy),
   genReqId: requestId.of,
   bodyLimit: MAX_BODY_BYTES,

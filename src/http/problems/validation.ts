@@ -7,6 +7,15 @@ import { readInput } from '../../invalid-input.js';
 /** Answers leave as finished text; the few that Fastify does serialise were made by us and are not checked again. */
 const serializerCompiler = () => (data: unknown) => JSON.stringify(data);
 
+const notInstalled = (): never => {
+  throw new Error('addValidation comes before the first route that has a schema.');
+};
+
+/** For Fastify's constructor, which otherwise loads ajv and fast-json-stringify: a hundred modules that nothing here uses. */
+export const WITHOUT_DEFAULT_COMPILERS = {
+  compilersFactory: { buildValidator: notInstalled, buildSerializer: notInstalled },
+} as const;
+
 /** Installed on the root instance, before any route. */
 export const addValidation = (app: FastifyInstance): void => {
   app.setValidatorCompiler<z.ZodType>(({ schema }) => (data: unknown) => {

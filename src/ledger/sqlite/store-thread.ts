@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { serveStore } from './serve-store.js';
 import type { StoreWorkerData } from './store-protocol.js';
 
 interface Port {
@@ -25,9 +24,15 @@ export const startStoreThread = (
 ): StoreThread => {
   if (!existsSync(fileURLToPath(entry))) {
     const { port1, port2 } = new MessageChannel();
-    serveStore(port2, data, Date.now);
     port1.unref();
-    port2.unref();
+    // Loaded here only: a serving thread that has a store's thread does without the store's modules.
+    import('./serve-store.js').then(
+      ({ serveStore }) => {
+        serveStore(port2, data, Date.now);
+        port2.unref();
+      },
+      (error: unknown) => onDeath(String(error)),
+    );
     const end = (): Promise<void> => {
       port1.close();
       return Promise.resolve();
