@@ -64,6 +64,12 @@ export interface Quotas {
    * and is not refused where day or month are used up.
    */
   take(caller: Caller, options?: { readonly free?: boolean; readonly count?: number }): AppError | undefined;
+  /**
+   * Sets units aside for a request that will cost as many: what comes meanwhile is refused where both together are more than
+   * there are. Gives what refuses it, or undefined; then `release` follows, once they are spent or not needed.
+   */
+  hold(caller: Caller, units: number): AppError | undefined;
+  release(caller: Caller, units: number): void;
   /** Counts units of an answer that was given. */
   spend(caller: Caller, units: number): void;
   /** The limits that the caller has. Counts nothing. */
@@ -96,7 +102,7 @@ export const createQuotas = ({ clientRule, shared, now, monotonic }: QuotasOptio
   // Each hit brings its own rule. Apart, so that a flood of addresses makes no key's count be forgotten.
   const limiterOf = () => createClientLimiter({ requests: 1, windowMs: 60_000, shared });
   const [addresses, consumers, addressUnits] = [limiterOf(), limiterOf(), limiterOf()];
-  const units = new Units({ now });
+  const accounts = new Units({ now });
   /** Rules of plans, so that none is made for a request; apart, since the client limit is part of the former. */
   const [anonymousRules, ownRules] = [
     new WeakMap<PlanLimits, WindowRule | null>(),
@@ -120,14 +126,24 @@ export const createQuotas = ({ clientRule, shared, now, monotonic }: QuotasOptio
   const windowOf = ({ principal, client }: Caller): readonly [SharableLimiter, string] =>
     isAnonymous(principal) ? [addresses, client] : [consumers, `key:${principal.consumer.id}`];
 
+  /** Units that are set aside, by the key of their caller's window. */
+  const held = new Map<string, number>();
+  const heldBy = (caller: Caller): number => (held.size === 0 ? 0 : (held.get(windowOf(caller)[1]) ?? 0));
+  const addHeld = (caller: Caller, units: number): void => {
+    const [, key] = windowOf(caller);
+    const sum = (held.get(key) ?? 0) + units;
+    if (sum > 0) held.set(key, sum);
+    else held.delete(key);
+  };
+
   /** A day and a month of an address are windows whose key says which. */
   const addressKeys = (client: string) => {
-    const { day, month } = units.periods();
+    const { day, month } = accounts.periods();
     return { day: `day:${day}:${client}`, month: `month:${month}:${client}` };
   };
 
   const usedOf = ({ principal, client }: Caller): UsedUnits => {
-    if (!isAnonymous(principal)) return units.used(principal.consumer.id);
+    if (!isAnonymous(principal)) return accounts.used(principal.consumer.id);
     const { day, month } = principal.plan.limits;
     const keys = addressKeys(client);
     const of = (key: string, requests: number | null, windowMs: Millis): number => {
@@ -137,17 +153,21 @@ export const createQuotas = ({ clientRule, shared, now, monotonic }: QuotasOptio
     return { day: of(keys.day, day, DAY_MS), month: of(keys.month, month, MONTH_MS) };
   };
 
-  const exceeded = (caller: Caller): AppError | undefined => {
+  /** What refuses a request that costs `units` at least. */
+  const exceeded = (caller: Caller, units: number): AppError | undefined => {
     const { day, month } = caller.principal.plan.limits;
     if (day === null && month === null) return undefined;
     const used = usedOf(caller);
-    const isDay = day !== null && used.day >= day;
-    const isMonth = month !== null && used.month >= month;
+    const cost = units + heldBy(caller);
+    const isDay = day !== null && used.day + cost > day;
+    const isMonth = month !== null && used.month + cost > month;
     if (!isDay && !isMonth) return undefined;
-    const { nextDay, nextMonth } = units.periods();
-    const detail = isMonth
-      ? `All ${month} units of this month are used up.`
-      : `All ${String(day)} units of this day are used up.`;
+    const { nextDay, nextMonth } = accounts.periods();
+    const [period, quota, spent] = isMonth ? ['month', month, used.month] : ['day', day ?? 0, used.day];
+    const detail =
+      spent >= quota
+        ? `All ${quota} units of this ${period} are used up.`
+        : `The request costs ${units} units, and ${spent} of the ${quota} of this ${period} are used.`;
     return new AppError('quota_exceeded', detail, {
       retryAfterMs: (isMonth ? nextMonth : nextDay) - now(),
       violatedPolicies: [...(isDay ? ['day' as const] : []), ...(isMonth ? ['month' as const] : [])],
@@ -162,12 +182,12 @@ export const createQuotas = ({ clientRule, shared, now, monotonic }: QuotasOptio
   };
 
   return {
-    units,
+    units: accounts,
     limiters: [consumers, addresses, addressUnits],
     isKnown: (principal) => {
       const { day, month } = principal.plan.limits;
       if ((day === null && month === null) || isAnonymous(principal)) return true;
-      return units.isKnown(principal.consumer.id);
+      return accounts.isKnown(principal.consumer.id);
     },
     take(caller, { free = false, count = 1 } = {}) {
       const rule = ruleOf(caller.principal);
@@ -177,13 +197,19 @@ export const createQuotas = ({ clientRule, shared, now, monotonic }: QuotasOptio
         const { allowed, resetAt } = limiter.hit(key, at, count === 1 ? rule : { ...rule, count });
         if (!allowed) return tooMany(rule, Math.max(0, resetAt - at));
       }
-      return free ? undefined : exceeded(caller);
+      return free ? undefined : exceeded(caller, 1);
     },
+    hold(caller, units) {
+      const refusal = exceeded(caller, units);
+      if (refusal === undefined) addHeld(caller, units);
+      return refusal;
+    },
+    release: (caller, units) => addHeld(caller, -units),
     spend(caller, spent) {
       const { principal, client } = caller;
       const { day, month } = principal.plan.limits;
       if (!isAnonymous(principal)) {
-        units.spend(principal.consumer.id, spent);
+        accounts.spend(principal.consumer.id, spent);
         return;
       }
       if (day === null && month === null) return;
@@ -209,7 +235,7 @@ export const createQuotas = ({ clientRule, shared, now, monotonic }: QuotasOptio
       const { day, month } = caller.principal.plan.limits;
       if (day === null && month === null) return entries;
       const used = usedOf(caller);
-      const periods = units.periods();
+      const periods = accounts.periods();
       const at = now();
       if (day !== null)
         entries.push({
@@ -233,7 +259,7 @@ export const createQuotas = ({ clientRule, shared, now, monotonic }: QuotasOptio
       const { day, month } = caller.principal.plan.limits;
       const window = windowState(caller);
       const used = usedOf(caller);
-      const periods = units.periods();
+      const periods = accounts.periods();
       return {
         used: {
           window: window === null ? 0 : window.rule.requests - window.state.remaining,

@@ -26,13 +26,13 @@ declare module 'fastify' {
     /** What the plan of the request's caller lets it ask for. */
     permitOf(request: FastifyRequest): Permit;
     /**
-     * Counts `more` requests beside the one that `request` is, for a body that holds several. Throws what refuses them;
-     * what was counted until then stays counted.
+     * Counts `more` requests beside the one that `request` is, for a body that holds several; together they will cost
+     * `units`, which are set aside until it is answered. Throws what refuses them; what was counted until then stays counted.
      */
-    countMore(request: FastifyRequest, more: number): void;
+    countMore(request: FastifyRequest, body: { readonly more: number; readonly units: number }): void;
     /** A part of the request got a good answer, which costs so many units. */
     charge(request: FastifyRequest, units: number): void;
-    /** The same for a connection, whose request is over. */
+    /** Counts `more` requests, of a unit each, of a connection whose request is over. Throws what refuses them. */
     countFor(caller: CountedCaller, more: number): void;
     /**
      * Counts one request that Fastify does not see, and that gets an answer of others: `about` it. null: it may not, or not
@@ -46,6 +46,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What a good answer to it costs; null while it is not counted. */
     units: number | null;
+    /** Of the day and the month, set aside until it is answered. */
+    heldUnits: number;
   }
   interface FastifyContextConfig {
     /** Health checks must neither be refused nor counted. */
@@ -112,6 +114,7 @@ const limitHeaders = (
 export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions): void => {
   const { quotas, metering, permits, windowName } = options;
   app.decorateRequest('units', null);
+  app.decorateRequest('heldUnits', 0);
   app.decorate('permitOf', ({ principal }: FastifyRequest) =>
     principal === null ? PERMITS_ALL : permits(principal),
   );
@@ -150,20 +153,38 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
     if (principal !== null) metering?.asked(principal);
     return { limitHeaders: limitHeaders(quotas.limits(caller), windowName) };
   });
-  app.decorate('countFor', (caller: CountedCaller, more: number) => {
-    for (let i = 0; i < more; i++) {
-      const refusal = quotas.take(caller);
+  const hold = (caller: CountedCaller, units: number): void => {
+    const refusal = quotas.hold(caller, units);
+    if (refusal !== undefined) throw refusal;
+  };
+  const takeEach = (caller: CountedCaller, count: number): void => {
+    for (let i = 0; i < count; i++) {
+      // Units are looked after by `hold`: those that it set aside are not there a second time.
+      const refusal = quotas.take(caller, { free: true });
       if (refusal !== undefined) throw refusal;
     }
+  };
+  app.decorate('countFor', (caller: CountedCaller, more: number) => {
+    hold(caller, more);
+    quotas.release(caller, more);
+    takeEach(caller, more);
   });
-  app.decorate('countMore', (request: FastifyRequest, more: number) => {
-    if (more <= 0) return;
-    try {
-      app.countFor(app.callerOf(request), more);
-    } finally {
-      request.limitHeaders = limitHeaders(quotas.limits(app.callerOf(request)), windowName);
-    }
-  });
+  app.decorate(
+    'countMore',
+    (request: FastifyRequest, { more, units }: { readonly more: number; readonly units: number }) => {
+      if (more <= 0) return;
+      const caller = app.callerOf(request);
+      try {
+        if (request.principal !== null) {
+          hold(caller, units);
+          request.heldUnits += units;
+        }
+        takeEach(caller, more);
+      } finally {
+        request.limitHeaders = limitHeaders(quotas.limits(caller), windowName);
+      }
+    },
+  );
 
   app.addHook('onRequest', (request, _reply, done) => {
     if (request.routeOptions.config.unlimited === true) {
@@ -176,7 +197,7 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
   });
 
   if (metering === null) return;
-  app.onAnswer(({ principal, client = '', units, status, bytes = 0 }) => {
+  app.onAnswer(({ principal, client = '', units, heldUnits = 0, status, bytes = 0 }) => {
     if (principal === null || principal === undefined) return;
     const caller = { principal, client };
     // What a missing scope refused was not counted before.
@@ -186,5 +207,6 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
     }
     const isGood = status < 400;
     metering.answered(caller, { units: isGood ? (units ?? 0) : 0, bytes, isRefused: REFUSALS.has(status) });
+    if (heldUnits > 0) quotas.release(caller, heldUnits);
   });
 };

@@ -27,6 +27,8 @@ export interface AnswerRecord {
   readonly client?: string | undefined;
   /** What it costs that caller where it is a good one; null where it was refused before it was counted. */
   readonly units?: number | null | undefined;
+  /** Units that were set aside for it, and are not any longer. */
+  readonly heldUnits?: number | undefined;
   /** What was written to its connection since the answer before. */
   readonly bytes?: number | undefined;
   /** The client left before it had the whole answer. Never set of streams, which end when their client leaves. */
@@ -99,11 +101,13 @@ const nothing = (): void => undefined;
 const routeOf = (request: FastifyRequest): string =>
   request.is404 ? 'unmatched' : request.routeOptions.config.url;
 
-const meterOf = (request: FastifyRequest): Pick<AnswerRecord, 'principal' | 'client' | 'units' | 'bytes'> => {
-  const { principal, units } = request;
+const meterOf = (
+  request: FastifyRequest,
+): Pick<AnswerRecord, 'principal' | 'client' | 'units' | 'heldUnits' | 'bytes'> => {
+  const { principal, units, heldUnits } = request;
   // Absent where no one is asked; typed as present, since the hook of access declares it.
   if (principal === null || (principal as unknown) === undefined) return {};
-  return { principal, units, client: clientOf(request), bytes: takeWritten(request.raw.socket) };
+  return { principal, units, heldUnits, client: clientOf(request), bytes: takeWritten(request.raw.socket) };
 };
 
 /** Installed on the root instance, before any other hook, so that refused requests are counted too. */

@@ -13,11 +13,13 @@ import type {
 import type {} from '@fastify/swagger';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { Principal } from '../../access/principal.js';
+import { z } from 'zod';
 import { AppError } from '../../errors.js';
 import { untilLoaded } from '../../lib/once.js';
 import type { McpServerDependencies } from '../../mcp/mcp-server.js';
 import { bodyWithoutNullArguments } from '../../mcp/null-arguments.js';
 import { CLIENT_HEADER, LIMITS_HEADER, type CallLimits } from '../../mcp/tool.js';
+import { ohlcvQuery } from '../../schemas/query.js';
 import { candleUnits } from '../../access/permit.js';
 import { endFault } from '../access/credential-end.js';
 import { endingWith } from '../answers/mcp-ending.js';
@@ -30,8 +32,14 @@ export interface McpRouteOptions extends McpServerDependencies {
    * none: what any page may read is not what any page may drive through a user's own network (DNS rebinding).
    */
   readonly corsOrigins: true | readonly string[];
-  /** Counts `more` calls beside the request itself; throws where the client has made too many. */
-  readonly countMore: (request: FastifyRequest, more: number) => void;
+  /**
+   * Counts `more` calls beside the request itself, which cost `units` together; throws where the client has made too many,
+   * or has not so many units left.
+   */
+  readonly countMore: (
+    request: FastifyRequest,
+    batch: { readonly more: number; readonly units: number },
+  ) => void;
   /** A call of the request got a good answer, which costs so many units. */
   readonly answered: (request: FastifyRequest, units: number) => void;
 }
@@ -125,18 +133,37 @@ const unlessEnded = <T>(work: Promise<T>, ended: Promise<AppError>): Promise<T> 
 
 const utf8 = new TextDecoder();
 
-/** Length of the batch in a body, which clients of older revisions may send; null for any other body. */
-const batchIn = (body: unknown): number | null => {
+/** The messages of the batch in a body, which clients of older revisions may send; null for any other body. */
+const batchIn = (body: unknown): readonly unknown[] | null => {
   if (!(body instanceof Buffer)) return null;
   // The SDK parses it all; here only what may be a batch is worth the time.
   const text = utf8.decode(body).trimStart();
   if (!text.startsWith('[')) return null;
   try {
     const parsed: unknown = JSON.parse(text);
-    return Array.isArray(parsed) ? parsed.length : null;
+    return Array.isArray(parsed) ? parsed : null;
   } catch {
     return null;
   }
+};
+
+/** Messages that cost units; others are free. A limit that the tool will refuse costs nothing more. */
+const costly = z.looseObject({
+  method: z.enum(['tools/call', 'resources/read']),
+  params: z.looseObject({
+    name: z.string().exactOptional(),
+    arguments: z
+      .looseObject({ limit: z.coerce.string().pipe(ohlcvQuery.shape.limit.unwrap()).catch(1) })
+      .nullish(),
+  }),
+});
+
+/** What a message of a batch costs if it gets a good answer. */
+const unitsOf = (message: unknown): number => {
+  const { success, data } = costly.safeParse(message);
+  if (!success) return 0;
+  const { name, arguments: given } = data.params;
+  return name === 'get_ohlcv' ? candleUnits(given?.limit ?? 1) : 1;
 };
 
 /** The limits of the calls that are being answered, by names that no client can choose. */
@@ -193,7 +220,10 @@ export const mcpRoutes: FastifyPluginCallback<McpRouteOptions> = (app: FastifyIn
   app.post('/mcp', { schema: { hide: true }, config: { units: 0 } }, async (request, reply) => {
     const form = mcpFormFor(request.headers.accept);
     const batch = batchIn(request.body);
-    options.countMore(request, (batch ?? 1) - 1);
+    if (batch !== null) {
+      const units = batch.reduce((sum: number, message) => sum + unitsOf(message), 0);
+      options.countMore(request, { more: batch.length - 1, units });
+    }
     const { fetch } = await endpoint();
     const { principal } = request;
     const authInfo = principal === null ? {} : { authInfo: authInfoOf(principal) };

@@ -241,17 +241,19 @@ test('answers are the caller’s alone: private, and varying by credential', asy
 });
 
 describe('MCP', () => {
-  const call = async (key: string, name: string, args: Record<string, unknown>) => {
-    const response = await rig.app.inject({
+  const send = async (key: string, payload: object) =>
+    rig.app.inject({
       method: 'POST',
       url: '/mcp',
-      headers: {
-        authorization: `Bearer ${key}`,
-        'content-type': 'application/json',
-        accept: 'application/json',
-      },
-      payload: { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args } },
+      headers: { 'x-api-key': key, 'content-type': 'application/json', accept: 'application/json' },
+      payload,
     });
+  const toolCall = (id: number, name: string, args: Record<string, unknown>) => {
+    const params = { name, arguments: args };
+    return { jsonrpc: '2.0', id, method: 'tools/call', params };
+  };
+  const call = async (key: string, name: string, args: Record<string, unknown>) => {
+    const response = await send(key, toolCall(1, name, args));
     expect(response.statusCode).toBe(200);
     return response.json<{
       result: {
@@ -284,16 +286,31 @@ describe('MCP', () => {
     expect(await rig.me(key)).toMatchObject({ used: { window: 8, day: 2 } });
   });
 
+  test('a batch that costs more than the day has left is refused whole, and of two at once one', async () => {
+    await start();
+    const key = await rig.keyOf({ day: 3 });
+    const tickers = (count: number) =>
+      Array.from({ length: count }, (_, id) => toolCall(id, 'get_ticker', about));
+    expect((await send(key, tickers(4))).json()).toMatchObject({
+      code: 'quota_exceeded',
+      violated_policies: ['day'],
+    });
+    const candles = toolCall(9, 'get_ohlcv', { ...about, limit: 1501 });
+    expect((await send(key, [candles, { ...candles, id: 8 }])).statusCode).toBe(429);
+    const together = await Promise.all([send(key, tickers(2)), send(key, tickers(2))]);
+    expect(together.map(({ statusCode }) => statusCode).sort()).toEqual([200, 429]);
+    expect(await me(key)).toMatchObject({ used: { day: 2 } });
+    // What costs nothing needs no units.
+    const list = { jsonrpc: '2.0', id: 7, method: 'tools/list' };
+    expect((await send(key, [list, { ...list, id: 6 }, ...tickers(1)])).statusCode).toBe(200);
+    expect(await me(key)).toMatchObject({ used: { day: 3 } });
+  });
+
   test('is refused where the day is used up', async () => {
     await start();
     const key = await rig.keyOf({ day: 1 });
     await call(key, 'get_ticker', about);
-    const refused = await rig.app.inject({
-      method: 'POST',
-      url: '/mcp',
-      headers: { 'x-api-key': key },
-      payload: {},
-    });
+    const refused = await send(key, {});
     expect(refused.json()).toMatchObject({ code: 'quota_exceeded' });
   });
 });

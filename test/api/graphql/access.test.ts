@@ -292,6 +292,29 @@ describe('a plan', () => {
   });
 });
 
+describe('the units of a day', () => {
+  const market = '{exchange:"binance",symbol:"BTC/USDT"}';
+  const tickers = (count: number) => ({
+    query: `{ tickers(markets: [${market.repeat(count)}]) { symbol } }`,
+  });
+
+  test('refuse what costs more than there are, before it is executed: an operation, a batch, one over a WebSocket', async () => {
+    await start({ GRAPHQL_MAX_BATCH: '5' });
+    const key = await rig.keyOf({ day: 3 });
+    expect(await codeOf(post(key, tickers(4)))).toBe('quota_exceeded');
+    expect(await codeOf(post(key, [tickers(2), tickers(2)]))).toBe('quota_exceeded');
+    const talk = await Talk.of(key);
+    expect(errorOf(await talk.ask('1', tickers(4).query))).toEqual(['quota_exceeded']);
+    expect((await rig.me(key))['used']).toMatchObject({ day: 0 });
+    const together = await Promise.all([post(key, [tickers(1), tickers(1)]), post(key, tickers(2))]);
+    expect(together.map(({ status }) => status).sort()).toEqual([200, 429]);
+    await expect.poll(async () => (await rig.me(key))['used']).toMatchObject({ day: 2 });
+    // What was refused holds nothing back.
+    expect((await post(key, { query: QUERY })).status).toBe(200);
+    await expect.poll(async () => (await rig.me(key))['used']).toMatchObject({ day: 3 });
+  });
+});
+
 test('documents of callers without a credential are executed, not remembered', async () => {
   await start({ AUTH_MODE: 'optional', CLIENT_RATE_LIMIT_REQUESTS: '0' });
   const { key } = await rig.issue();

@@ -128,6 +128,27 @@ describe('units of a day and a month', () => {
     expect(it.quotas.standing(caller).used).toEqual({ window: 0, day: 0, month: 3 });
   });
 
+  test('that are set aside for a request under way are there for no other', () => {
+    const it = rig();
+    const caller = callerOf({ day: 5, month: 50 });
+    it.quotas.spend(caller, 1);
+    expect(it.quotas.hold(caller, 5)).toMatchObject({
+      code: 'quota_exceeded',
+      message: 'The request costs 5 units, and 1 of the 5 of this day are used.',
+      violatedPolicies: ['day'],
+    });
+    expect(code(it.quotas.hold(caller, 3))).toBe('ok');
+    expect(code(it.quotas.hold(caller, 2))).toBe('quota_exceeded');
+    expect(code(it.quotas.hold(callerOf({ day: 5 }, { id: 'k2' }), 5))).toBe('ok');
+    expect(taken(it, caller, 1)).toEqual(['ok']);
+    expect(code(it.quotas.hold(caller, 1))).toBe('ok');
+    expect(taken(it, caller, 1)).toEqual(['quota_exceeded']);
+    it.quotas.release(caller, 3);
+    it.quotas.release(caller, 1);
+    expect(code(it.quotas.hold(caller, 4))).toBe('ok');
+    expect(it.quotas.standing(caller).used).toEqual({ window: 0, day: 1, month: 1 });
+  });
+
   test('of a month refuse until the next one, and name every limit that is used up', () => {
     const it = rig();
     const caller = callerOf({ day: 1, month: 2 });
