@@ -45,6 +45,13 @@ export const lastOf = (step: number): number => 1000 + 2 * step;
 /** Where it numbers messages. */
 export const counts = (step: number): number => 1000 + step;
 
+/** Levels as numbers. */
+export const toNumbers = (levels: readonly (readonly string[])[]): number[][] =>
+  levels.map((level) => level.map(Number));
+/** Levels with what a venue says of each beside price and amount. */
+export const withOrders = (levels: readonly (readonly string[])[], ...rest: readonly string[]): string[][] =>
+  levels.map((level) => [...level, ...rest]);
+
 type Pair = readonly [MarketRow, MarketRow];
 export const spot = (bitcoin: string, ether: string): Pair => [
   { id: bitcoin, symbol: 'BTC/USDT' },

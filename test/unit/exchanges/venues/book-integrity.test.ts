@@ -1,9 +1,10 @@
 // Order books of venues that the sandbox does not simulate: CCXT's own handlers, fed with the venues' documented messages.
 import { beforeEach, describe, expect, it } from 'vitest';
 import { BookSocket, type BookFeed } from './book-feed.js';
-import { FEEDS } from './book-feeds.js';
+import { CONTRACT_FEEDS } from './contract-book-feeds.js';
+import { SPOT_FEEDS } from './spot-book-feeds.js';
 
-const NAMED = FEEDS.map((feed) => ({
+const NAMED = [...SPOT_FEEDS, ...CONTRACT_FEEDS].map((feed) => ({
   ...feed,
   name: `${feed.exchange} (${feed.markets[0].symbol}, ${feed.url})`,
 }));

@@ -4,9 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { loadExchangeClass } from '../../../../src/exchanges/ccxt/loader.js';
 import { bookIntegrity, bookRecord } from '../../../../src/exchanges/venues/book-integrity.js';
 import { BookSocket, TIME, spot, swap, type BookFeed, type Level } from './book-feed.js';
-import { FEEDS } from './book-feeds.js';
+import { CONTRACT_FEEDS } from './contract-book-feeds.js';
+import { SPOT_FEEDS } from './spot-book-feeds.js';
 
-const READ = [...new Set(FEEDS.map(({ exchange }) => exchange))].concat([
+const READ = [...new Set([...SPOT_FEEDS, ...CONTRACT_FEEDS].map(({ exchange }) => exchange))].concat([
   'coinbase',
   'coinbaseexchange',
   'bitfinex',

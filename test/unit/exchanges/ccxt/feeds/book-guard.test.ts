@@ -4,10 +4,11 @@ import { BookGuard } from '../../../../../src/exchanges/ccxt/feeds/book-guard.js
 import { loadExchangeClass } from '../../../../../src/exchanges/ccxt/loader.js';
 import { member } from '../../../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { BookSocket, spot, type BookFeed } from '../../venues/book-feed.js';
-import { FEEDS } from '../../venues/book-feeds.js';
+import { CONTRACT_FEEDS } from '../../venues/contract-book-feeds.js';
+import { SPOT_FEEDS } from '../../venues/spot-book-feeds.js';
 
 const feedOf = (exchange: string): BookFeed => {
-  const feed = FEEDS.find((one) => one.exchange === exchange);
+  const feed = [...SPOT_FEEDS, ...CONTRACT_FEEDS].find((one) => one.exchange === exchange);
   if (feed === undefined) throw new Error(`There is no feed of ${exchange}.`);
   return feed;
 };
