@@ -7,12 +7,13 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
-import net from 'node:net';
+import type net from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { extent } from '../support/extent.js';
+import { closed, CROWD, dribble, flood, open, webSocketFlood, type Abuse } from './attackers.js';
 
 const SERVER = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const ABUSE_MS = extent({ short: 1_000, long: 20_000 });
@@ -28,8 +29,6 @@ const STARVED = 0.5;
 /** What the server may hold beyond its memory before the abuse, once that is over. */
 const SPARE_BYTES = 48 * 1024 * 1024;
 const MEMORY_PATIENCE_MS = 30_000;
-/** Sockets opened at once by a flood. */
-const CROWD = 64;
 
 interface Target {
   readonly port: number;
@@ -121,19 +120,16 @@ interface Service {
   readonly worst: number;
 }
 
-/** An abuse goes on for as long as this says so. */
-type GoesOn = () => boolean;
-
 /** Good clients for as long as `abuse` lasts: tickers over a kept connection and over a new one each, in turn. */
-const serviceDuring = async <T>(abuse: (goesOn: GoesOn) => Promise<T>): Promise<[Service, T]> => {
+const serviceDuring = async <T>(abuse: (abuse: Abuse) => Promise<T>): Promise<[Service, T]> => {
   const kept = new Agent({ keepAlive: true, maxSockets: 1 });
   const times: number[] = [];
   const state = { over: false };
   const refused: string[] = [];
   const [startedAt, waitedBefore] = [performance.now(), waitedForCoreMs()];
   const until = performance.now() + ABUSE_MS;
-  const goesOn: GoesOn = () => performance.now() < until || times.length <= LEAST_ANSWERED;
-  const ended = abuse(goesOn).finally(() => (state.over = true));
+  const goesOn = () => performance.now() < until || times.length <= LEAST_ANSWERED;
+  const ended = abuse({ port: target.port, goesOn }).finally(() => (state.over = true));
   while (!state.over) {
     for (const agent of [kept, false] as const) {
       const at = performance.now();
@@ -149,63 +145,6 @@ const serviceDuring = async <T>(abuse: (goesOn: GoesOn) => Promise<T>): Promise<
   times.sort((a, b) => a - b);
   const [p50 = 0, worst = 0] = [times[times.length >> 1], times.at(-1)];
   return [{ answered: times.length, refused, starved, p50, worst }, outcome];
-};
-
-/** A connection that never rejects: what is refused or reset is what an attacker must expect. */
-const open = (): Promise<net.Socket> =>
-  new Promise((resolve) => {
-    const socket = net.connect(target.port, '127.0.0.1', () => resolve(socket));
-    socket.on('error', () => resolve(socket));
-  });
-
-const closed = async (socket: net.Socket): Promise<void> => {
-  if (!socket.closed) await once(socket, 'close').catch(() => undefined);
-};
-
-/** Sends `bytes` over connection after connection; resolves with the status of each answer. */
-const flood = async (goesOn: GoesOn, bytes: () => string | Buffer): Promise<Map<string, number>> => {
-  const statuses = new Map<string, number>();
-  let ended = 0;
-  const attacker = async (): Promise<void> => {
-    while (goesOn() || ended <= 2 * CROWD) {
-      const socket = await open();
-      let head = '';
-      socket.on('data', (chunk: Buffer) => {
-        if (head === '') head = chunk.toString('latin1', 0, 12);
-        socket.destroy();
-      });
-      socket.write(bytes());
-      socket.setTimeout(WORST_MS, () => socket.destroy());
-      await closed(socket);
-      const status = head.slice(9, 12) || 'none';
-      statuses.set(status, (statuses.get(status) ?? 0) + 1);
-      ended += 1;
-    }
-  };
-  await Promise.all(Array.from({ length: CROWD }, attacker));
-  return statuses;
-};
-
-/** Keeps `count` connections open at once, each sending `first` and then a bit of `drip` every now and then. */
-const dribble = async (
-  goesOn: GoesOn,
-  count: number,
-  { first, drip }: { first: string; drip: string },
-): Promise<number> => {
-  const DRIP_MS = 200;
-  const sockets = await Promise.all(Array.from({ length: count }, open));
-  for (const socket of sockets) {
-    socket.resume();
-    socket.write(first);
-  }
-  const timer = setInterval(() => {
-    for (const socket of sockets) if (socket.writable) socket.write(drip);
-  }, DRIP_MS);
-  while (goesOn()) await delay(PACE_MS);
-  clearInterval(timer);
-  const cut = sockets.filter((socket) => socket.closed || !socket.writable).length;
-  for (const socket of sockets) socket.destroy();
-  return cut;
 };
 
 const megabytes = (bytes: number): number => Math.round(bytes / 2 ** 20);
@@ -253,9 +192,7 @@ afterAll(async () => {
 describe('good clients are served and memory returns', () => {
   test('while headers are dribbled (slow-loris), and those connections are cut in time', async () => {
     const first = `GET ${TICKER} HTTP/1.1\r\nHost: x\r\n`;
-    const [service, cut] = await serviceDuring((goesOn) =>
-      dribble(goesOn, 500, { first, drip: 'X-A: b\r\n' }),
-    );
+    const [service, cut] = await serviceDuring((abuse) => dribble(abuse, 500, { first, drip: 'X-A: b\r\n' }));
     report('slow-loris, headers', service, { cut });
     expectGoodService(service);
     // Headers have 10 s, looked at every 2 s.
@@ -266,7 +203,7 @@ describe('good clients are served and memory returns', () => {
   test('while bodies are dribbled, and those connections are cut in time', async () => {
     const first =
       'POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n';
-    const [service, cut] = await serviceDuring((goesOn) => dribble(goesOn, 500, { first, drip: ' ' }));
+    const [service, cut] = await serviceDuring((abuse) => dribble(abuse, 500, { first, drip: ' ' }));
     report('slow-loris, bodies', service, { cut });
     expectGoodService(service);
     // A whole request has 15 s.
@@ -277,10 +214,10 @@ describe('good clients are served and memory returns', () => {
   test('while as many connections are open and idle as the system allows, 10,000 at most', async () => {
     const count = idleSockets();
     const sockets: net.Socket[] = [];
-    const crowd = async (goesOn: GoesOn): Promise<void> => {
+    const crowd = async ({ port, goesOn }: Abuse): Promise<void> => {
       while (sockets.length < count) {
         const more = Math.min(CROWD, count - sockets.length);
-        sockets.push(...(await Promise.all(Array.from({ length: more }, open))));
+        sockets.push(...(await Promise.all(Array.from({ length: more }, () => open(port)))));
       }
       while (goesOn()) await delay(PACE_MS);
     };
@@ -297,7 +234,7 @@ describe('good clients are served and memory returns', () => {
 
   test('while headers larger than the bound come in a flood', async () => {
     const bomb = `GET ${TICKER} HTTP/1.1\r\nHost: x\r\n${`X-Bomb: ${'b'.repeat(1000)}\r\n`.repeat(64)}\r\n`;
-    const [service, answers] = await serviceDuring((goesOn) => flood(goesOn, () => bomb));
+    const [service, answers] = await serviceDuring((abuse) => flood(abuse, () => bomb));
     const statuses = Object.fromEntries(answers);
     report('header bombs', service, statuses);
     expectGoodService(service);
@@ -308,8 +245,8 @@ describe('good clients are served and memory returns', () => {
 
   test('while requests for what does not exist come in a flood, each for another path', async () => {
     let path = 0;
-    const [service, answers] = await serviceDuring((goesOn) =>
-      flood(goesOn, () => `GET /nothing/${(path += 1)}?${'q'.repeat(500)} HTTP/1.1\r\nHost: x\r\n\r\n`),
+    const [service, answers] = await serviceDuring((abuse) =>
+      flood(abuse, () => `GET /nothing/${(path += 1)}?${'q'.repeat(500)} HTTP/1.1\r\nHost: x\r\n\r\n`),
     );
     const statuses = Object.fromEntries(answers);
     report('404s', service, statuses);
@@ -329,77 +266,3 @@ describe('good clients are served and memory returns', () => {
     await expectMemoryBack();
   });
 });
-
-/** A frame as a client sends it, masked with zeros. */
-const frame = (opcode: number, payload: Buffer): Buffer => {
-  const head = Buffer.from([
-    0x80 | opcode,
-    0x80 | 126,
-    payload.length >> 8,
-    payload.length & 255,
-    0,
-    0,
-    0,
-    0,
-  ]);
-  return Buffer.concat([head, payload]);
-};
-
-const BAD_FRAMES: readonly Buffer[] = [
-  // Reserved bits, a reserved opcode, no mask, a continuation of nothing, a control frame in parts: 1002.
-  Buffer.from([0xf1, 0x81, 0, 0, 0, 0, 65]),
-  Buffer.from([0x83, 0x80, 0, 0, 0, 0]),
-  Buffer.from([0x81, 0x01, 65]),
-  Buffer.from([0x80, 0x81, 0, 0, 0, 0, 65]),
-  Buffer.from([0x09, 0x81, 0, 0, 0, 0, 65]),
-  // A message of 1 TB announced: 1009.
-  Buffer.from([0x81, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
-  // No UTF-8: 1007.
-  frame(1, Buffer.from([0xc3, 0x28, 0xa0, 0xa1])),
-  // Faultless frames with nonsense in them: strikes, then 1008.
-  Buffer.concat(Array.from({ length: 50 }, () => frame(1, Buffer.from('{"method":"__proto__"}')))),
-];
-
-const HANDSHAKE = `GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r
-Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`;
-
-/** Close code among the frames of a server, which are short and not masked; undefined where there is none yet. */
-const closeCodeIn = (frames: Buffer): string | undefined => {
-  let at = 0;
-  while (at + 4 <= frames.length) {
-    if (frames[at] === 0x88) return String(frames.readUInt16BE(at + 2));
-    const length = frames.readUInt8(at + 1);
-    at += length === 126 ? 4 + frames.readUInt16BE(at + 2) : 2 + length;
-  }
-  return undefined;
-};
-
-/** Bad frames over connection after connection; how the connections ended, by close code. */
-const webSocketFlood = async (goesOn: GoesOn): Promise<Record<string, number>> => {
-  const ends: Record<string, number> = {};
-  let turn = 0;
-  const attacker = async (): Promise<void> => {
-    while (goesOn()) {
-      const bad = BAD_FRAMES[(turn += 1) % BAD_FRAMES.length] ?? Buffer.alloc(0);
-      const socket = await open();
-      let received = Buffer.alloc(0);
-      let upgraded = false;
-      socket.on('data', (chunk: Buffer) => {
-        received = Buffer.concat([received, chunk]);
-        if (upgraded && closeCodeIn(received) !== undefined) socket.end();
-        if (upgraded || !received.includes('\r\n\r\n')) return;
-        upgraded = true;
-        received = Buffer.alloc(0);
-        socket.write(bad);
-      });
-      socket.on('end', () => socket.end());
-      socket.setTimeout(WORST_MS, () => socket.destroy());
-      socket.write(HANDSHAKE);
-      await closed(socket);
-      const end = closeCodeIn(received) ?? 'none';
-      ends[end] = (ends[end] ?? 0) + 1;
-    }
-  };
-  await Promise.all(Array.from({ length: CROWD }, attacker));
-  return ends;
-};
