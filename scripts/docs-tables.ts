@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { printSchema } from 'graphql';
 import { format, resolveConfig } from 'prettier';
-import { SETTINGS } from '../src/config/config.js';
+import { SETTINGS } from '../src/config/setting-names.js';
 import { AppError, ERROR_CODES } from '../src/errors.js';
 import { buildSchema } from '../src/graphql/schema/build.js';
 import { Sources } from '../src/graphql/sources.js';

@@ -1,5 +1,6 @@
 /** The settings of this process, checked with the exchanges that CCXT knows. */
-import { loadConfig, misspelledSettings, type Config, type Variables } from '../config/config.js';
+import { loadConfig, type Config, type Variables } from '../config/config.js';
+import { misspelledSettings } from '../config/setting-names.js';
 import { listExchangeIds } from '../exchanges/ccxt/loader.js';
 import { knownExchangeNames } from '../exchanges/exchange-names.js';
 import type { Log } from '../log/log.js';

@@ -4,6 +4,8 @@
  */
 import { accessFaults, accessSettings, type AccessSettings } from './access-settings.js';
 import { environment, type Environment } from './environment.js';
+import { graphqlSettings, type GraphqlSettings } from './graphql-settings.js';
+import { PROXY_VARIABLES } from './setting-names.js';
 import {
   backfillEntries,
   storeLocation,
@@ -21,7 +23,7 @@ import {
   originOf,
   type ExchangeOptions,
 } from './values.js';
-import { editDistance, nearestNames } from '../lib/edit-distance.js';
+import { nearestNames } from '../lib/edit-distance.js';
 
 export type { ExchangeOptions, Variables };
 
@@ -104,22 +106,7 @@ export interface Config {
     readonly api: boolean;
   };
   readonly access: AccessSettings;
-  readonly graphql: {
-    readonly enabled: boolean;
-    readonly limits: {
-      readonly depth: number;
-      readonly fields: number;
-      readonly aliases: number;
-      readonly cost: number;
-      readonly batch: number;
-    };
-    readonly persisted: Environment['GRAPHQL_PERSISTED'];
-    /** Path of a JSON file; '': none. */
-    readonly documents: string;
-    /** Questions about the schema: everybody's, nobody's, or those of known callers. */
-    readonly introspection: 'all' | 'none' | 'known';
-    readonly ui: boolean;
-  };
+  readonly graphql: GraphqlSettings;
   /** Whether the page is served. */
   readonly dashboard: boolean;
   /** For REST and WebSocket to the venues, from the usual variables in either case. */
@@ -150,28 +137,6 @@ const allowedHosts = (text: string, host: string): Config['allowedHosts'] => {
   const named = list(text);
   const own = isLoopback(host) && host !== '::1' ? [host] : [];
   return named.length === 0 && !isLoopback(host) ? null : [...named, ...own];
-};
-
-const graphqlSettings = (e: Environment): Config['graphql'] => {
-  const production = e.APP_ENV === 'production';
-  return {
-    enabled: e.GRAPHQL,
-    limits: {
-      depth: e.GRAPHQL_MAX_DEPTH,
-      fields: e.GRAPHQL_MAX_FIELDS,
-      aliases: e.GRAPHQL_MAX_ALIASES,
-      cost: e.GRAPHQL_MAX_COST,
-      batch: e.GRAPHQL_MAX_BATCH,
-    },
-    persisted: e.GRAPHQL_PERSISTED,
-    documents: e.GRAPHQL_DOCUMENTS,
-    introspection: {
-      auto: production ? ('known' as const) : ('all' as const),
-      on: 'all' as const,
-      off: 'none' as const,
-    }[e.GRAPHQL_INTROSPECTION],
-    ui: e.GRAPHQL_UI === 'on' || (e.GRAPHQL_UI === 'auto' && !production),
-  };
 };
 
 const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Config => ({
@@ -245,12 +210,6 @@ const deepFreeze = <T extends object>(value: T): T => {
   return Object.freeze(value);
 };
 
-/** Name and description of every setting; .env.example is tested against it. */
-export const SETTINGS: readonly { readonly name: string; readonly description: string }[] = Object.entries(
-  environment.shape,
-).map(([name, schema]) => ({ name, description: schema.description ?? '' }));
-
-const PROXY_VARIABLES = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'] as const;
 /** Their values, or parts of them, may be secret: no message repeats them. */
 const MAY_BE_SECRET: ReadonlySet<string> = new Set([
   ...['CMC_API_KEY', 'CMC_API_URL', 'EXCHANGE_OPTIONS', 'REDIS_URL', 'STORE_URL', ...PROXY_VARIABLES],
@@ -328,26 +287,4 @@ export const loadConfig = (env: Variables, knownExchanges?: ReadonlySet<string>)
     faults.push('BUS: redis needs REDIS_ENABLED=true');
   if (!result.success || faults.length > 0) throw new ConfigError(faults);
   return deepFreeze(toConfig(result.data, proxy, env));
-};
-
-/** Variables further than this from the name of a setting are somebody else's. */
-const MAX_SETTING_TYPOS = 2;
-/** Within that distance of HOST or PORT, and in nearly every environment. */
-const ORDINARY_VARIABLES: ReadonlySet<string> = new Set(['HOME', 'ROOT']);
-
-/** Variables that are no settings but are spelled nearly like one: likely typing errors, which would pass unnoticed. */
-export const misspelledSettings = (
-  env: Variables,
-): readonly { readonly variable: string; readonly meant: string }[] => {
-  const settings = [...SETTINGS.map(({ name }) => name), ...PROXY_VARIABLES];
-  const known = new Set([...settings, ...PROXY_VARIABLES.map((name) => name.toLowerCase())]);
-  return Object.keys(env).flatMap((variable) => {
-    const name = variable.toUpperCase();
-    if (known.has(variable) || ORDINARY_VARIABLES.has(name)) return [];
-    const [nearest] = settings
-      .map((setting) => ({ setting, distance: editDistance(name, setting, MAX_SETTING_TYPOS) }))
-      .filter(({ distance }) => distance <= MAX_SETTING_TYPOS)
-      .sort((a, b) => a.distance - b.distance);
-    return nearest === undefined ? [] : [{ variable, meant: nearest.setting }];
-  });
 };

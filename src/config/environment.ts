@@ -3,7 +3,6 @@
  * the descriptions (a test keeps it in step), and `npm run docs` writes them into docs/configuration.md.
  */
 import { z } from 'zod';
-import { TOKEN_ALGORITHMS } from './access-words.js';
 import { AUTH_MODES } from '../schemas/access.js';
 import { backfillEntries, storeUrl } from './store-settings.js';
 import {
@@ -18,19 +17,14 @@ import {
   isRedisUrl,
   list,
   originOf,
+  planName,
   seconds,
+  tokenAlgorithms,
   whole,
   word,
 } from './values.js';
 
 const LOG_LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR'] as const;
-
-const ALGORITHMS: ReadonlySet<string> = new Set(TOKEN_ALGORITHMS);
-
-/** Empty, or the name of a plan. */
-const planName = z
-  .string()
-  .regex(/^[A-Za-z0-9_-]{0,64}$/, 'must be the name of a plan: letters, digits, - and _');
 
 /** What each variable may be, its default and its meaning. */
 export const environment = z.object({
@@ -247,12 +241,7 @@ export const environment = z.object({
     .string()
     .default('')
     .describe('audiences that a token may be for, separated by commas; empty: PUBLIC_URL and PUBLIC_URL/mcp'),
-  OAUTH_ALGORITHMS: z
-    .string()
-    .refine(
-      (text) => list(text).length > 0 && list(text).every((name) => ALGORITHMS.has(name)),
-      `must be names of ${TOKEN_ALGORITHMS.join(', ')}, separated by commas`,
-    )
+  OAUTH_ALGORITHMS: tokenAlgorithms
     .default('RS256,PS256,ES256,EdDSA')
     .describe('signature algorithms that a token may have, separated by commas'),
   OAUTH_CLOCK_SKEW: seconds(30, { max: 300 }).describe("seconds that an issuer's clock may be off"),

@@ -181,3 +181,22 @@ export const isHostName = (text: string): boolean =>
 /** A host that only programs of this machine reach. */
 export const isLoopback = (host: string): boolean =>
   host.toLowerCase() === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+
+/** Empty, or the name of a plan. */
+export const planName = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{0,64}$/, 'must be the name of a plan: letters, digits, - and _');
+
+/** Of the signatures that a token may have; none that is symmetric. */
+const TOKEN_ALGORITHMS: readonly string[] = [
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+  ...['ES256', 'ES384', 'ES512', 'EdDSA'],
+];
+
+export const tokenAlgorithms = z.string().refine(
+  (text) => {
+    const named = list(text);
+    return named.length > 0 && named.every((name) => TOKEN_ALGORITHMS.includes(name));
+  },
+  `must be names of ${TOKEN_ALGORITHMS.join(', ')}, separated by commas`,
+);

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { loadConfig, misspelledSettings, SETTINGS } from '../../../src/config/config.js';
+import { loadConfig } from '../../../src/config/config.js';
+import { misspelledSettings, SETTINGS } from '../../../src/config/setting-names.js';
 
 describe('.env.example', () => {
   const text = readFileSync(new URL('../../../.env.example', import.meta.url), 'utf8');
