@@ -1,8 +1,7 @@
 /** Who asks, by plan and outcome, and whether credentials can be checked. Never by key: keys are as many as callers. */
-import type { Registry } from 'prom-client';
 import type { ErrorCode } from '../errors.js';
 import { AUTH_MODES, type AuthMode } from '../schemas/access.js';
-import { addCounter, addGauge, type Sample } from './families.js';
+import type { Registry, Sample } from './families.js';
 
 /** What is counted of an answer. */
 export interface AccessedAnswer {
@@ -67,7 +66,7 @@ export const createAccessMeter = (): AccessMeter => {
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     },
     register(registry) {
-      addCounter(registry, {
+      registry.addCounter({
         name: 'access_requests_total',
         help: 'Answers to callers by plan (none: a credential was refused) and outcome: ok, failed, or the refusal.',
         labels: ['plan', 'outcome'],
@@ -81,13 +80,13 @@ export const createAccessMeter = (): AccessMeter => {
 };
 
 export const addAccessState = (registry: Registry, state: () => AccessState): void => {
-  addGauge(registry, {
+  registry.addGauge({
     name: 'auth_mode',
     help: '1 for the AUTH_MODE of this server, 0 for the others.',
     labels: ['mode'],
     samples: () => AUTH_MODES.map((mode): Sample => [mode === state().mode ? 1 : 0, { mode }]),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'access_up',
     help: '1 while keys can be checked, 0 while they are refused with auth_unavailable; absent with AUTH_MODE=off.',
     samples: () => {

@@ -1,10 +1,9 @@
 /** Counts answers as they go out. Plain counters: this runs once for every request, on the shortest path too. */
-import type { Registry } from 'prom-client';
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
-import type { Millis } from '../schemas/common.js';
+import type { Millis, Seconds } from '../schemas/common.js';
 import type { CacheState } from '../market-data/market-data-api.js';
-import { addCounter, PREFIX, type Sample } from './families.js';
-import { Latencies } from './latencies.js';
+import { PREFIX, type Registry, type Sample } from './families.js';
+import { Histogram } from './histogram.js';
 
 /** What is counted of an answer; a subset of the HTTP module's record. */
 export interface CountedAnswer {
@@ -23,9 +22,11 @@ export interface CountedAnswer {
 export interface AnswerMeter {
   record(answer: CountedAnswer): void;
   register(registry: Registry): void;
-  /** The latency histogram in Prometheus' text format. */
-  text(): string;
 }
+
+const BUCKETS: readonly Seconds[] = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20,
+];
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS']);
 
@@ -44,10 +45,11 @@ export const createAnswerMeter = (): AnswerMeter => {
   const errors = new Map<string, number>(Object.keys(ERROR_CODES).map((code) => [code, 0]));
   const caches = new Map<string, number>();
   let aborted = 0;
-  const latencies = new Latencies({
+  const latencies = new Histogram({
     name: `${PREFIX}http_request_duration_seconds`,
     help: 'Time from the arrival of a request to the end of its answer, without streams, by route.',
-    label: 'route',
+    buckets: BUCKETS,
+    labelsOf: (route) => ({ route }),
   });
 
   const statusesOf = (route: string, method: string): Map<number, number> => {
@@ -72,30 +74,30 @@ export const createAnswerMeter = (): AnswerMeter => {
       if (left) aborted += 1;
     },
     register(registry) {
-      addCounter(registry, {
+      registry.addCounter({
         name: 'http_requests_total',
         help: 'Answered requests by method, route and status.',
         labels: ['method', 'route', 'status'],
         samples: requestSamples,
       });
-      addCounter(registry, {
+      registry.addCounter({
         name: 'http_errors_total',
         help: 'Answers that were problems, by their code.',
         labels: ['code'],
         samples: () => samplesBy('code', errors),
       });
-      addCounter(registry, {
+      registry.addCounter({
         name: 'http_cache_answers_total',
         help: 'Market answers over HTTP by X-Cache: HIT, MISS, STALE, LIVE, STORE.',
         labels: ['cache'],
         samples: () => samplesBy('cache', caches),
       });
-      addCounter(registry, {
+      registry.addCounter({
         name: 'http_requests_aborted_total',
         help: 'Requests whose client left before the answer.',
         samples: () => [[aborted]],
       });
+      registry.addHistogram(latencies);
     },
-    text: () => latencies.text(),
   };
 };

@@ -1,13 +1,12 @@
 /** Metrics of the data path: answers by source, the tiers of the cache, CoinMarketCap. */
-import type { Registry } from 'prom-client';
 import type { CacheHealth } from '../cache/cache-entry.js';
 import type { TieredCacheStats } from '../cache/tiered-cache.js';
 import type { CoinMarketCapStats } from '../coinmarketcap/coinmarketcap-api.js';
 import type { MarketDataStats } from '../market-data/market-data.js';
-import { addCounter, addGauge, type Sample } from './families.js';
+import type { Registry, Sample } from './families.js';
 
 export const addMarketData = (registry: Registry, stats: () => MarketDataStats): void => {
-  addCounter(registry, {
+  registry.addCounter({
     name: 'market_answers_total',
     help: 'Market answers for HTTP, streams and MCP by kind and cache state; repeated HTTP answers from the response cache are in http_cache_answers_total alone.',
     labels: ['kind', 'cache'],
@@ -16,17 +15,17 @@ export const addMarketData = (registry: Registry, stats: () => MarketDataStats):
         Object.entries(byState).map(([cache, count]): Sample => [count, { kind, cache }]),
       ),
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'market_fallbacks_total',
     help: 'Answers that CoinMarketCap gave in place of an exchange.',
     samples: () => [[stats().fallbacks]],
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'market_failures_total',
     help: 'Market requests that ended in an error.',
     samples: () => [[stats().failures]],
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'market_flights',
     help: 'Upstream loads under way, each shared by all who want the same.',
     samples: () => [[stats().flights]],
@@ -35,28 +34,28 @@ export const addMarketData = (registry: Registry, stats: () => MarketDataStats):
 
 export const addCache = (registry: Registry, stats: () => TieredCacheStats): void => {
   const memory = () => stats().memory;
-  addGauge(registry, {
+  registry.addGauge({
     name: 'cache_entries',
     help: 'Answers in the memory cache.',
     samples: () => [[memory().entries]],
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'cache_bytes',
     help: 'Bytes in the memory cache.',
     samples: () => [[memory().bytes]],
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'cache_max_bytes',
     help: 'Bound of the memory cache (CACHE_MAX_MB).',
     samples: () => [[memory().maxBytes]],
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'cache_evictions_total',
     help: 'Answers that the memory cache gave up for room.',
     samples: () => [[memory().evictions]],
   });
   // Without Redis the family exists without samples.
-  addCounter(registry, {
+  registry.addCounter({
     name: 'redis_cache_lookups_total',
     help: 'Look-ups in Redis by outcome: hit, miss, corrupt, failure.',
     labels: ['outcome'],
@@ -71,7 +70,7 @@ export const addCache = (registry: Registry, stats: () => TieredCacheStats): voi
       ];
     },
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'redis_cache_writes_total',
     help: 'Entries and claims written to Redis by outcome: ok, failure.',
     labels: ['outcome'],
@@ -88,7 +87,7 @@ export const addCache = (registry: Registry, stats: () => TieredCacheStats): voi
 
 /** While Redis is known to be unreachable no commands are sent, so none fail; its state is a gauge. */
 export const addRedisState = (registry: Registry, health: () => CacheHealth): void => {
-  addGauge(registry, {
+  registry.addGauge({
     name: 'redis_up',
     help: '1 while Redis serves and takes writes, 0 while it does not; absent where it is not enabled.',
     samples: () => {
@@ -99,7 +98,7 @@ export const addRedisState = (registry: Registry, health: () => CacheHealth): vo
 };
 
 export const addCoinMarketCap = (registry: Registry, stats: () => CoinMarketCapStats | null): void => {
-  addCounter(registry, {
+  registry.addCounter({
     name: 'coinmarketcap_requests_total',
     help: 'Finished requests to CoinMarketCap (currencies, quotes, history) by outcome: ok, failed.',
     labels: ['outcome'],
@@ -112,7 +111,7 @@ export const addCoinMarketCap = (registry: Registry, stats: () => CoinMarketCapS
       ];
     },
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'coinmarketcap_quotes_reused_total',
     help: 'Quotes that were answered from those of the last minute.',
     samples: () => {
@@ -120,7 +119,7 @@ export const addCoinMarketCap = (registry: Registry, stats: () => CoinMarketCapS
       return counted === null ? [] : [[counted.reused]];
     },
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'coinmarketcap_paused_until_timestamp_seconds',
     help: 'Until when CoinMarketCap is not asked, in seconds since the epoch; 0 when it may be asked.',
     samples: () => [[(stats()?.pausedUntil ?? 0) / 1000]],

@@ -1,6 +1,6 @@
 /** Counts GraphQL operations, what they cost and which limits refused some. No names that clients choose. */
-import { Histogram, type Registry } from 'prom-client';
-import { addCounter, addGauge, PREFIX, type Sample } from './families.js';
+import { PREFIX, type Registry, type Sample } from './families.js';
+import { Histogram } from './histogram.js';
 
 export interface GraphqlMeter {
   /** `type`: query, subscription, or unknown where it was refused unread; `outcome`: ok, partial, or an error's code. */
@@ -13,7 +13,9 @@ export interface GraphqlMeter {
 }
 
 /** Upper bounds of the units of an operation. */
-const BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] as const;
+const BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+/** Key of the one series. */
+const ALL = '';
 
 export const createGraphqlMeter = (): GraphqlMeter => {
   // Bounded by our types, codes and limits.
@@ -22,8 +24,9 @@ export const createGraphqlMeter = (): GraphqlMeter => {
   const costs = new Histogram({
     name: `${PREFIX}graphql_operation_cost_units`,
     help: 'Units that executed GraphQL operations cost; a request of REST is 1.',
-    buckets: [...BUCKETS],
-    registers: [],
+    buckets: BUCKETS,
+    labelsOf: () => ({}),
+    initialKeys: [ALL],
   });
   let remembered = (): { readonly documents: number; readonly persisted: number } => ({
     documents: 0,
@@ -34,7 +37,7 @@ export const createGraphqlMeter = (): GraphqlMeter => {
     operation(type, outcome, cost) {
       const outcomes = operations.get(type) ?? new Map<string, number>();
       operations.set(type, outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1));
-      if (outcome === 'ok' || outcome === 'partial') costs.observe(cost);
+      if (outcome === 'ok' || outcome === 'partial') costs.observe(ALL, cost);
     },
     refusal(limit) {
       refusals.set(limit, (refusals.get(limit) ?? 0) + 1);
@@ -43,7 +46,7 @@ export const createGraphqlMeter = (): GraphqlMeter => {
       remembered = stats;
     },
     register(registry) {
-      addCounter(registry, {
+      registry.addCounter({
         name: 'graphql_operations_total',
         help: 'GraphQL operations by type and outcome: ok, partial where some fields failed, or the error code.',
         labels: ['type', 'outcome'],
@@ -52,7 +55,7 @@ export const createGraphqlMeter = (): GraphqlMeter => {
             for (const [outcome, count] of outcomes) yield [count, { type, outcome }];
         },
       });
-      addCounter(registry, {
+      registry.addCounter({
         name: 'graphql_refusals_total',
         help: 'GraphQL operations refused by a limit, by its name.',
         labels: ['limit'],
@@ -60,8 +63,8 @@ export const createGraphqlMeter = (): GraphqlMeter => {
           for (const [limit, count] of refusals) yield [count, { limit }];
         },
       });
-      registry.registerMetric(costs);
-      addGauge(registry, {
+      registry.addHistogram(costs);
+      registry.addGauge({
         name: 'graphql_documents',
         help: 'GraphQL documents remembered: parsed ones, and persisted queries that clients registered.',
         labels: ['kind'],

@@ -1,9 +1,8 @@
 /** Metrics of the candle ledger: the store, writes, and backfill jobs. */
-import type { Registry } from 'prom-client';
 import type { LedgerStats } from '../ledger/ledger.js';
 import { STORE_CALLS, STORE_FAILURES } from '../ledger/store-times.js';
 import { JOB_STATES, type JobCount } from '../ledger/store.js';
-import { addCounter, addGauge, type Sample } from './families.js';
+import type { Registry, Sample } from './families.js';
 
 /** Every state of an exchange that has jobs, so that the first failed one is seen as an increase. */
 const jobSamples = (jobs: readonly JobCount[]): Sample[] => {
@@ -34,47 +33,47 @@ export const addLedger = (registry: Registry, stats: () => LedgerStats | null): 
   const ofTotals = (value: (totals: NonNullable<LedgerStats['totals']>) => number) =>
     each(({ totals }) => (totals === null ? [] : [[value(totals)]]));
 
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_store_up',
     help: '1 while the candle store does what it should, 0 while it is degraded; absent without a store.',
     samples: each(({ status }) => [[status.state === 'ok' ? 1 : 0]]),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_store_writable',
     help: '1 while this process may write to the candle store, 0 while another one does or nobody can.',
     samples: each(({ status }) => [[status.writable ? 1 : 0]]),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_series',
     help: 'Series of candles in the store.',
     samples: ofTotals(({ series }) => series),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_candles',
     help: 'Candles in the store.',
     samples: ofTotals(({ candles }) => candles),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_bytes',
     help: 'Size of the store without its write-ahead log.',
     samples: ofTotals(({ bytes }) => bytes),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_wal_bytes',
     help: "Size of the store's write-ahead log.",
     samples: ofTotals(({ walBytes }) => walBytes),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_max_bytes',
     help: 'Size from which on nothing more is stored (STORE_MAX_GB).',
     samples: each(({ maxBytes }) => [[maxBytes]]),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_disk_free_bytes',
     help: "What is free on the disk of the store's file.",
     samples: each(({ freeBytes }) => (freeBytes === null ? [] : [[freeBytes]])),
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'ledger_candles_written_total',
     help: 'Candles that were handed to the store, by their source: rest, websocket.',
     labels: ['source'],
@@ -83,17 +82,17 @@ export const addLedger = (registry: Registry, stats: () => LedgerStats | null): 
       [writes.websocket, { source: 'websocket' }],
     ]),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_queued_pages',
     help: 'Pages that wait to be written.',
     samples: each(({ writes }) => [[writes.queued]]),
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'ledger_dropped_pages_total',
     help: 'Pages that were not written because too many waited; what they told is asked for again.',
     samples: each(({ writes }) => [[writes.dropped]]),
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'ledger_corrections_total',
     help: 'Candles that an exchange has changed (revised), changed back (disputed), and stretches without candles that it has yet to confirm (suspect).',
     labels: ['exchange', 'kind'],
@@ -105,19 +104,19 @@ export const addLedger = (registry: Registry, stats: () => LedgerStats | null): 
       ]),
     ),
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'ledger_store_calls_total',
     help: 'Calls of the store: read for an answer, write of a page.',
     labels: ['call'],
     samples: each(({ calls }) => STORE_CALLS.map((call): Sample => [calls[call].calls, { call }])),
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'ledger_store_call_seconds_total',
     help: 'Time that calls of the store took.',
     labels: ['call'],
     samples: each(({ calls }) => STORE_CALLS.map((call): Sample => [calls[call].ms / 1000, { call }])),
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'ledger_store_failures_total',
     help: 'Calls of the store that failed: full, corrupt, busy (another server has the lease), read_only, sandbox, unavailable (or too slow), other.',
     labels: ['call', 'fault'],
@@ -127,19 +126,19 @@ export const addLedger = (registry: Registry, stats: () => LedgerStats | null): 
       ),
     ),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_jobs',
     help: 'Backfills in the store by exchange and state: queued, running, waiting, done, failed, cancelled.',
     labels: ['exchange', 'state'],
     samples: each(({ jobs }) => jobSamples(jobs)),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_waiting_jobs',
     help: 'Backfills that wait, by what for: budget, cool_down, room, or the code of an error.',
     labels: ['reason'],
     samples: each(({ jobs }) => waitingSamples(jobs)),
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'ledger_backfill_pages_total',
     help: 'Pages that backfills asked for, by outcome: ok, failed.',
     labels: ['outcome'],
@@ -148,7 +147,7 @@ export const addLedger = (registry: Registry, stats: () => LedgerStats | null): 
       [backfill.failedPages, { outcome: 'failed' }],
     ]),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_wanted_unknown_periods',
     help: 'Periods that nothing is known of, of the series in BACKFILL.',
     labels: ['exchange'],
@@ -156,7 +155,7 @@ export const addLedger = (registry: Registry, stats: () => LedgerStats | null): 
       wanted.map((state): Sample => [state.unknownPeriods, { exchange: state.exchange }]),
     ),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'ledger_wanted_behind_seconds',
     help: 'How far the series in BACKFILL end before the newest settled candle, the worst of an exchange.',
     labels: ['exchange'],

@@ -1,6 +1,5 @@
 /** Counts the calls of MCP clients by tool and outcome. */
-import type { Registry } from 'prom-client';
-import { addCounter, type Sample } from './families.js';
+import type { Registry, Sample } from './families.js';
 
 export interface McpMeter {
   /** `tool`: a name of ours; `outcome`: `ok`, or the code of the error. */
@@ -21,7 +20,7 @@ export const createMcpMeter = (): McpMeter => {
       counts.set(tool, outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1));
     },
     register(registry) {
-      addCounter(registry, {
+      registry.addCounter({
         name: 'mcp_calls_total',
         help: 'Calls of MCP tools, and reads of resources under the name of their tool, by outcome: ok, or the error code.',
         labels: ['tool', 'outcome'],

@@ -1,5 +1,5 @@
-/** Collects all metrics at each scrape. Only this folder depends on prom-client. */
-import { collectDefaultMetrics, Registry } from 'prom-client';
+/** Collects all metrics at each scrape. */
+import { untilLoaded } from '../lib/once.js';
 import type { Millis } from '../schemas/common.js';
 import type { CacheHealth } from '../cache/cache-entry.js';
 import type { TieredCacheStats } from '../cache/tiered-cache.js';
@@ -18,7 +18,7 @@ import {
 } from './access-families.js';
 import { createAnswerMeter, type CountedAnswer } from './answer-meter.js';
 import { addCache, addCoinMarketCap, addMarketData, addRedisState } from './data-families.js';
-import { addCounter, addGauge } from './families.js';
+import type { Registry } from './families.js';
 import { addConnections, addHub } from './stream-families.js';
 import { addBus, type BusSource } from './bus-families.js';
 import { addLedger } from './ledger-families.js';
@@ -26,6 +26,9 @@ import { createGraphqlMeter, type GraphqlMeter } from './graphql-meter.js';
 import { createMcpMeter } from './mcp-meter.js';
 import type { UpstreamMeter } from './upstream-meter.js';
 import { addExchanges, addWorkers } from './venue-families.js';
+
+/** Prometheus' text format, https://prometheus.io/docs/instrumenting/exposition_formats/ */
+const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Called at each scrape; synchronous, from memory. */
 export interface MetricsSources {
@@ -74,18 +77,12 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-export const createMetrics = ({ version, upstream, sources }: MetricsOptions): Metrics => {
-  const registry = new Registry();
-  const answers = createAnswerMeter();
-  answers.register(registry);
-  const accessed = createAccessMeter();
-  accessed.register(registry);
-  const mcp = createMcpMeter();
-  mcp.register(registry);
-  const graphql = createGraphqlMeter();
-  graphql.register(registry);
-  upstream.register(registry);
-  addGauge(registry, {
+/** What the services count by themselves. */
+const addSources = (
+  registry: Registry,
+  { version, sources }: Pick<MetricsOptions, 'version' | 'sources'>,
+): void => {
+  registry.addGauge({
     name: 'build_info',
     help: 'Always 1; the version is the label.',
     labels: ['version'],
@@ -108,19 +105,19 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
     access,
   } = sources;
   if (unhandledRejections !== undefined)
-    addCounter(registry, {
+    registry.addCounter({
       name: 'unhandled_rejections_total',
       help: 'Rejections that nobody handled in the serving thread: bugs, each with its line in the log.',
       samples: () => [[unhandledRejections()]],
     });
   if (inFlight !== undefined)
-    addGauge(registry, {
+    registry.addGauge({
       name: 'http_requests_in_flight',
       help: 'Requests being answered now, without streams.',
       samples: () => [[inFlight()]],
     });
   if (lagMs !== undefined)
-    addGauge(registry, {
+    registry.addGauge({
       name: 'event_loop_lag_seconds',
       help: "Mean lateness of the serving thread's timers over the last second.",
       samples: () => [[lagMs() / 1000]],
@@ -136,21 +133,29 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
   if (hub !== undefined) addHub(registry, hub);
   if (connections !== undefined) addConnections(registry, connections);
   if (access !== undefined) addAccessState(registry, access);
+};
 
-  let watchingProcess = false;
+export const createMetrics = ({ version, upstream, sources }: MetricsOptions): Metrics => {
+  const answers = createAnswerMeter();
+  const accessed = createAccessMeter();
+  const mcp = createMcpMeter();
+  const graphql = createGraphqlMeter();
+  const registryOf = untilLoaded(async () => {
+    const { createRegistry } = await import('./prometheus.js');
+    const registry = createRegistry();
+    for (const meter of [answers, accessed, mcp, graphql, upstream]) meter.register(registry);
+    addSources(registry, { version, sources });
+    return registry;
+  });
+
   return {
-    contentType: registry.contentType,
+    contentType: CONTENT_TYPE,
     recordAnswer(answer) {
       answers.record(answer);
       accessed.record(answer);
     },
     recordMcpCall: (tool, outcome) => mcp.record(tool, outcome),
     graphql,
-    async text() {
-      // Registered at the first scrape: the process metrics bring observers of the event loop and the garbage collector.
-      if (!watchingProcess) collectDefaultMetrics({ register: registry });
-      watchingProcess = true;
-      return `${await registry.metrics()}\n${answers.text()}`;
-    },
+    text: async () => (await registryOf()).text(),
   };
 };

@@ -1,8 +1,7 @@
 /** Metrics of the streams: topics, feeds and clients. */
-import type { Registry } from 'prom-client';
 import type { ConnectionStats } from '../streams/clients/connections.js';
 import type { HubStats } from '../streams/hub-api.js';
-import { addCounter, addGauge, type Labels, type Sample } from './families.js';
+import type { Labels, Registry, Sample } from './families.js';
 
 /** Feeds summed up by `labelsOf`: a symbol is a client's choice and no label. */
 const grouped = (
@@ -24,38 +23,38 @@ const grouped = (
 };
 
 export const addHub = (registry: Registry, stats: () => HubStats): void => {
-  addGauge(registry, {
+  registry.addGauge({
     name: 'stream_topics',
     help: 'Topics (channel, exchange, symbol) with a feed.',
     samples: () => [[stats().topics]],
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'stream_subscriptions',
     help: 'Subscriptions of all clients to topics.',
     samples: () => [[stats().subscribers]],
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'stream_events_in_total',
     help: 'Messages that feeds brought in.',
     samples: () => [[stats().eventsIn]],
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'stream_events_out_total',
     help: 'Events made of them, counted once for each subscription that they go to.',
     samples: () => [[stats().eventsOut]],
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'stream_reconnects_total',
     help: 'Feeds that were opened again.',
     samples: () => [[stats().reconnects]],
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'book_resyncs_total',
     help: 'Live order books that were found to be wrong: sequence, checksum, crossed, crosscheck, unreadable.',
     labels: ['exchange', 'reason'],
     samples: () => stats().bookResyncs.map(({ exchange, reason, count }) => [count, { exchange, reason }]),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'stream_feeds',
     help: 'Feeds by exchange, channel and state: live, polling, reconnecting, stale.',
     labels: ['exchange', 'channel', 'state'],
@@ -66,7 +65,7 @@ export const addHub = (registry: Registry, stats: () => HubStats): void => {
         { value: () => 1, join: (a, b) => a + b },
       ),
   });
-  addGauge(registry, {
+  registry.addGauge({
     name: 'stream_last_item_timestamp_seconds',
     help: 'When the quietest feed of an exchange and channel brought its last message, in seconds since the epoch.',
     labels: ['exchange', 'channel'],
@@ -83,7 +82,7 @@ export const addHub = (registry: Registry, stats: () => HubStats): void => {
 };
 
 export const addConnections = (registry: Registry, stats: () => ConnectionStats): void => {
-  addGauge(registry, {
+  registry.addGauge({
     name: 'stream_clients',
     help: 'Open stream connections by kind.',
     labels: ['kind'],
@@ -92,7 +91,7 @@ export const addConnections = (registry: Registry, stats: () => ConnectionStats)
       [stats().websocket, { kind: 'websocket' }],
     ],
   });
-  addCounter(registry, {
+  registry.addCounter({
     name: 'stream_clients_opened_total',
     help: 'Stream connections since the start, by kind.',
     labels: ['kind'],
@@ -113,5 +112,5 @@ export const addConnections = (registry: Registry, stats: () => ConnectionStats)
     ['stream_events_lost_total', 'Trades that slow readers lost, and were told so.', 'lost'],
   ] as const;
   for (const [name, help, member] of counters)
-    addCounter(registry, { name, help, samples: () => [[stats()[member]]] });
+    registry.addCounter({ name, help, samples: () => [[stats()[member]]] });
 };

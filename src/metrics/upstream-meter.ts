@@ -2,12 +2,12 @@
  * Counts the calls that reach the venues. It wraps the ExchangeClient inside retry and circuit, so that each attempt
  * counts by itself and a refusal that sent no request does not.
  */
-import { Counter, Histogram, type Registry } from 'prom-client';
 import { AppError, type ErrorCode } from '../errors.js';
 import type { ExchangeId } from '../schemas/common.js';
 import type { MarketKind } from '../schemas/market.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
-import { PREFIX } from './families.js';
+import { PREFIX, type Family, type Labels, type Registry, type Sample } from './families.js';
+import { Histogram } from './histogram.js';
 
 export interface UpstreamMeter {
   measure(client: ExchangeClient): ExchangeClient;
@@ -21,26 +21,34 @@ interface Call {
   readonly kind: MarketKind | 'markets';
 }
 
+const increment = (counts: Map<string, number>, key: string): void => {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+};
+
+/** The values of a key, which spaces separate, by the names of their labels. */
+const labelsOf = (names: readonly string[], key: string): Labels => {
+  const values = key.split(' ');
+  return Object.fromEntries(names.map((name, place) => [name, values[place] ?? '']));
+};
+
+const counterOf = (
+  counts: ReadonlyMap<string, number>,
+  family: Required<Pick<Family, 'name' | 'help' | 'labels'>>,
+): Family => ({
+  ...family,
+  samples: () => [...counts].map(([key, count]): Sample => [count, labelsOf(family.labels, key)]),
+});
+
 /** `now`: a monotonic clock in milliseconds. */
 export const createUpstreamMeter = ({ now = () => performance.now() } = {}): UpstreamMeter => {
-  const calls = new Counter({
-    name: `${PREFIX}upstream_calls_total`,
-    help: 'Attempts to ask an exchange, by what was asked and the outcome: ok or the code of the error.',
-    labelNames: ['exchange', 'kind', 'outcome'],
-    registers: [],
-  });
+  // Bounded by the enabled exchanges, the kinds and our codes; keys are the labels' values, none of which has a space.
+  const calls = new Map<string, number>();
+  const retries = new Map<string, number>();
   const durations = new Histogram({
     name: `${PREFIX}upstream_call_duration_seconds`,
     help: 'Duration of an attempt with all its requests and waits for the budget.',
-    labelNames: ['exchange', 'kind'],
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20],
-    registers: [],
-  });
-  const retries = new Counter({
-    name: `${PREFIX}upstream_retries_total`,
-    help: 'Further attempts after a failed one, by the code of the failure.',
-    labelNames: ['exchange', 'code'],
-    registers: [],
+    labelsOf: (key) => labelsOf(['exchange', 'kind'], key),
   });
 
   const measured = async <T>({ exchange, kind }: Call, work: () => Promise<T>): Promise<T> => {
@@ -52,8 +60,8 @@ export const createUpstreamMeter = ({ now = () => performance.now() } = {}): Ups
       outcome = AppError.from(thrown).code;
       throw thrown;
     } finally {
-      durations.observe({ exchange, kind }, (now() - startedAt) / 1000);
-      calls.inc({ exchange, kind, outcome });
+      durations.observe(`${exchange} ${kind}`, (now() - startedAt) / 1000);
+      increment(calls, `${exchange} ${kind} ${outcome}`);
     }
   };
 
@@ -69,10 +77,24 @@ export const createUpstreamMeter = ({ now = () => performance.now() } = {}): Ups
       close: () => client.close(),
     }),
     retried({ exchange, code }) {
-      retries.inc({ exchange, code });
+      increment(retries, `${exchange} ${code}`);
     },
     register(registry) {
-      for (const metric of [calls, durations, retries]) registry.registerMetric(metric);
+      registry.addCounter(
+        counterOf(calls, {
+          name: 'upstream_calls_total',
+          help: 'Attempts to ask an exchange, by what was asked and the outcome: ok or the code of the error.',
+          labels: ['exchange', 'kind', 'outcome'],
+        }),
+      );
+      registry.addHistogram(durations);
+      registry.addCounter(
+        counterOf(retries, {
+          name: 'upstream_retries_total',
+          help: 'Further attempts after a failed one, by the code of the failure.',
+          labels: ['exchange', 'code'],
+        }),
+      );
     },
   };
 };
