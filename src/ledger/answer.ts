@@ -10,6 +10,18 @@ const reasonOf = ({ state, reason }: Coverage): GapReason => {
   return state === 'empty' && reason === 'no_trades' ? 'no_trades' : 'not_available_from_exchange';
 };
 
+/** Sorted; neighbours of one reason are one gap. */
+const joinGaps = (gaps: readonly Gap[]): Gap[] => {
+  const joined: Gap[] = [];
+  for (const gap of gaps) {
+    const last = joined.at(-1);
+    if (last?.to === gap.from && last.reason === gap.reason)
+      joined[joined.length - 1] = { ...last, to: gap.to };
+    else joined.push(gap);
+  }
+  return joined;
+};
+
 /** What `span` lacks; `unknown`: why what nobody has asked for is not there. */
 export const gapsOf = (span: Span, coverage: readonly Coverage[], unknown: GapReason): Gap[] => {
   const inside = clip(coverage, span);
@@ -17,14 +29,13 @@ export const gapsOf = (span: Span, coverage: readonly Coverage[], unknown: GapRe
     .filter(({ state }) => state !== 'known')
     .map((range): Gap => ({ from: range.from, to: range.to, reason: reasonOf(range) }));
   const open = subtract(span, inside).map(({ from, to }): Gap => ({ from, to, reason: unknown }));
-  const joined: Gap[] = [];
-  for (const gap of [...holes, ...open].sort((a, b) => a.from - b.from)) {
-    const last = joined.at(-1);
-    if (last?.to === gap.from && last.reason === gap.reason)
-      joined[joined.length - 1] = { ...last, to: gap.to };
-    else joined.push(gap);
-  }
-  return joined;
+  return joinGaps([...holes, ...open].sort((a, b) => a.from - b.from));
+};
+
+/** Gaps that an exchange's answer names by itself, with the reasons of `coverage` where it tells of them. */
+export const agreedGaps = (gaps: readonly Gap[], coverage: readonly Coverage[]): Gap[] => {
+  const holes = coverage.filter(({ state }) => state !== 'known');
+  return joinGaps(gaps.flatMap((gap) => gapsOf(gap, holes, gap.reason)));
 };
 
 /** The oldest check of the known ranges in `span`; `at` where there is none. */

@@ -5,12 +5,15 @@
 import { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
 import type { OhlcvRequest } from '../exchanges/exchange-client.js';
-import type { GapReason } from './answer.js';
+import { settleWithin } from '../lib/deadline.js';
+import type { Gap } from '../schemas/market.js';
+import { agreedGaps, type GapReason } from './answer.js';
 import { clip, missing, type Span } from './coverage.js';
 import { extentOf, hasKnown, nextPart, openSpans, storedEdges, type KnownView } from './known-view.js';
 import { joinedAnswer, storedAnswer, type LedgerAnswer } from './ledger-answer.js';
 import { createPartFetch, type AskVenue } from './part-fetch.js';
 import type { SeriesName } from './settle.js';
+import { StoreError } from './store-error.js';
 import { createStoreViews } from './store-views.js';
 import type { StoreHandle } from './store-status.js';
 import type { StoreTimes } from './store-times.js';
@@ -42,6 +45,8 @@ export interface LedgerReader {
   load(request: OhlcvRequest, ask: AskVenue, mayQueue?: boolean): Promise<LedgerAnswer | null>;
   /** The known part, for an exchange that is not enabled; null: nothing is known. */
   partly(request: OhlcvRequest, unknown: GapReason, mayQueue?: boolean): Promise<LedgerAnswer | null>;
+  /** Gaps of the exchange's own answer, as coverage tells them once `kept` is; as they are where the store is slow or fails. */
+  agreed(name: SeriesName, gaps: readonly Gap[], kept: Promise<void>): Promise<readonly Gap[]>;
 }
 
 export const createReader = (deps: ReaderDeps): LedgerReader => {
@@ -64,15 +69,28 @@ export const createReader = (deps: ReaderDeps): LedgerReader => {
       const { span, tail } = extentOf(view, storedEdges(view));
       const inside = clip(view.coverage, span);
       if (tail || missing(span, inside, view.at).length > 0) return null;
-      // What is proven to have no candle is an answer too; what gave none once is not.
-      const isProven = inside.length > 0 && inside.every(({ state }) => state !== 'suspect');
-      return isProven || hasKnown(view) ? storedAnswer(view, 'not_loaded_yet') : null;
+      // A range without a candle is an answer too: its gaps say what is proven, and what is to be asked for again.
+      return inside.length > 0 ? storedAnswer(view, 'not_loaded_yet') : null;
     },
     async partly(request, unknown, mayQueue = true) {
       const view = await viewOf(request, BUDGET_MS);
       if (view === null || !hasKnown(view)) return null;
       if (unknown === 'not_loaded_yet' && mayQueue) later(view);
       return storedAnswer(view, unknown);
+    },
+    async agreed(name, gaps, kept) {
+      const [first, last] = [gaps[0], gaps.at(-1)];
+      const store = handle.store();
+      if (first === undefined || last === undefined || store === null) return gaps;
+      const read = async (): Promise<readonly Gap[]> => {
+        await kept;
+        const series = await store.series(name);
+        if (series === null) return gaps;
+        const span = { from: first.from, to: last.to };
+        return agreedGaps(gaps, await store.coverage(series.id, span, Number.MAX_SAFE_INTEGER));
+      };
+      const giveUp = (): StoreError => new StoreError('unavailable', 'The store is slow.');
+      return settleWithin(read(), { ms: budget(), giveUp }).catch(() => gaps);
     },
     async load(request, ask, mayQueue = true) {
       const found = await viewOf(request, budget());

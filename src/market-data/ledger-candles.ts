@@ -6,6 +6,7 @@ import { createSingleFlight } from '../lib/single-flight.js';
 import type { LedgerAnswer } from '../ledger/ledger-answer.js';
 import type { LedgerReader } from '../ledger/reader.js';
 import type { Millis } from '../schemas/common.js';
+import { ohlcv } from '../schemas/market.js';
 import { venueSource } from './market-data-api.js';
 import { freshnessOf, type FreshnessSettings } from './freshness.js';
 import { AppError } from '../errors.js';
@@ -49,7 +50,7 @@ export const createKnownAnswers = (
 };
 
 /** What a load needs of the candle ledger. */
-export type LedgerForLoads = Pick<Ledger, 'load' | 'partly' | 'record'>;
+export type LedgerForLoads = Pick<Ledger, 'load' | 'partly' | 'record' | 'agreed'>;
 
 /** Asks the venue for all that the caller wants, or a part of it. Rejects with an AppError. */
 type Ask = (request: OhlcvRequest) => Promise<MarketAnswer>;
@@ -58,6 +59,8 @@ type Ask = (request: OhlcvRequest) => Promise<MarketAnswer>;
 export type CandleLoaded =
   | { readonly request: OhlcvRequest; readonly known: LedgerAnswer; readonly shared: boolean }
   | { readonly answer: MarketAnswer };
+
+const behindCandles = ohlcv.pick({ next_since: true }).extend({ gaps: ohlcv.shape.gaps.unwrap() });
 
 /** Candles that a venue gives at once where the number is not known. */
 const LIKELY_PAGE = 100;
@@ -75,6 +78,27 @@ export const createCandleLoad = (ledger: LedgerForLoads, exchanges: Pick<Exchang
     const kept =
       evidence === undefined ? Promise.resolve() : ledger.record({ exchange, symbol, interval }, evidence);
     return { answer, kept };
+  };
+
+  /**
+   * What is missing has the reason that coverage gives it. The caller waits for the candles to be kept only where something
+   * is missing.
+   */
+  const withAgreedGaps = async (
+    { exchange, interval }: OhlcvRequest,
+    answer: MarketAnswer,
+    kept: Promise<void>,
+  ): Promise<MarketAnswer> => {
+    const text = Buffer.from(answer.body).toString();
+    // Behind the candles, which need not be parsed for it.
+    const at = text.lastIndexOf('"gaps":');
+    if (at < 0) return answer;
+    const behind = behindCandles.parse(JSON.parse(`{${text.slice(at)}`));
+    const gaps = await ledger.agreed({ exchange, symbol: answer.symbol, interval }, behind.gaps, kept);
+    const body = Buffer.from(
+      text.slice(0, at) + JSON.stringify({ gaps, next_since: behind.next_since }).slice(1),
+    );
+    return { ...answer, body, mayHeal: gaps.some(({ reason }) => reason === 'unconfirmed') };
   };
 
   /** As many candles as the budget admits, so that there is something to answer. */
@@ -101,9 +125,8 @@ export const createCandleLoad = (ledger: LedgerForLoads, exchanges: Pick<Exchang
     const known = await ledger.load(request, ask, mayQueue);
     if (known !== null) return { request, known, shared: known.complete };
     try {
-      // The candles are kept; the caller does not wait for that.
-      const { answer } = await askAndKeep(request, ask);
-      return { answer };
+      const { answer, kept } = await askAndKeep(request, ask);
+      return { answer: await withAgreedGaps(request, answer, kept) };
     } catch (thrown) {
       const rest = await afterFault(request, { ask, error: AppError.from(thrown), mayQueue });
       if (rest === null) throw thrown;

@@ -62,6 +62,27 @@ test('an empty page once: a gap that is unconfirmed, suspect in coverage, not as
   expect((await rangesOf(app, BTC, span)).map(({ state }) => state)).toEqual(['known']);
 });
 
+test('a range of which nothing was known, and that comes empty once, is told alike by its answer and by coverage', async () => {
+  const app = await rig.app();
+  const since = minutesAgo(600);
+  const to = since + 60 * MINUTE;
+  rig.sandbox.control.setFault({ match: 'ohlcv', times: 1, fault: { type: 'candles_empty' } });
+  const query = `${BTC}&since=${since}&until=${to}&limit=60`;
+  const gaps = [{ from: since, to, reason: 'unconfirmed' }];
+  expect(await ask(app, query)).toMatchObject({ status: 200, cache: 'MISS', body: { candles: [], gaps } });
+  const span = `&from=${since}&to=${to}`;
+  expect(await rangesOf(app, BTC, span)).toMatchObject([{ from: since, to, state: 'suspect' }]);
+  rig.sandbox.control.resetLog();
+  rig.ahead = 30 * MINUTE;
+  expect(await ask(app, query)).toMatchObject({ cache: 'STORE', body: { candles: [], gaps } });
+  expect(rig.candleRequests()).toBe(0);
+  rig.sandbox.control.setFault({ match: 'ohlcv', times: 1, fault: { type: 'candles_empty' } });
+  rig.ahead = 61 * MINUTE;
+  const again = [{ from: since, to, reason: 'not_available_from_exchange' }];
+  expect(await ask(app, query)).toMatchObject({ cache: 'MISS', body: { candles: [], gaps: again } });
+  expect(await rangesOf(app, BTC, span)).toMatchObject([{ from: since, to, state: 'empty' }]);
+});
+
 test('a live series is checked after a quarter of an hour and a day, also over restarts: late, corrected, back again', async () => {
   const from = minutesAgo(100);
   const BACKFILL = `binance:BTC/USDT:1m:${new Date(from).toISOString().slice(0, 16)}Z`;

@@ -94,11 +94,18 @@ describe('known', () => {
     ['nothing is stored of the symbol', of(0, 5, { symbol: 'ETH/USDT' })],
     ['nothing is stored of the interval', of(0, 5, { interval: '5m' })],
     ['the interval is none', of(0, 5, { interval: 'soon' })],
-    ['only holes are known of it', of(20, 5)],
+    ['a hole is to be asked for again', of(20, 5, { until: T0 + 25 * MINUTE })],
   ])('is null where %s', async (_name, request) => {
     await store(0, 20);
-    await write(rig.store, { first: 20, count: 0, kind: 'window', limit: 5 });
+    await write(rig.store, { first: 20, count: 0, kind: 'window', limit: 5, askedAt: NOW - 61 * MINUTE });
     expect(await ledger.known(request)).toBeNull();
+  });
+
+  test('a range that gave no candle this once, until it is to be asked for again', async () => {
+    await write(rig.store, { first: 20, count: 0, kind: 'window', limit: 5, askedAt: NOW - 59 * MINUTE });
+    expect(told(await ledger.known(of(20, 5, { until: T0 + 25 * MINUTE })))).toMatchObject({
+      ...{ cache: 'STORE', count: 0, complete: true, gaps: [[20, 25, 'unconfirmed']] },
+    });
   });
 
   test('is null without a store, or where the series has gone between two reads', async () => {
@@ -278,6 +285,40 @@ describe('load', () => {
     await store(0, 20, T0 + 20 * MINUTE + 11_000);
     expect(await load(of(15, 100))).toMatchObject({ cache: 'MISS', count: 6, gaps: [], complete: true });
     expect(asked()).toEqual([[19, 2]]);
+  });
+});
+
+describe('agreed', () => {
+  const gaps = [
+    { from: T0 + 18 * MINUTE, to: T0 + 25 * MINUTE, reason: 'not_available_from_exchange' },
+    { from: T0 + 30 * MINUTE, to: T0 + 31 * MINUTE, reason: 'unconfirmed' },
+  ] as const;
+  const agreed = async (kept = Promise.resolve()) =>
+    (await ledger.agreed(NAME, gaps, kept)).map(({ from, to, reason }) => [index(from), index(to), reason]);
+  const asTheyAre = [
+    [18, 25, 'not_available_from_exchange'],
+    [30, 31, 'unconfirmed'],
+  ];
+
+  test('gaps have the reason of their coverage, once what was answered is kept', async () => {
+    const kept = write(rig.store, { first: 20, count: 0, kind: 'window', limit: 5 });
+    expect(await agreed(kept.then(() => undefined))).toEqual([
+      [18, 20, 'not_available_from_exchange'],
+      [20, 25, 'unconfirmed'],
+      [30, 31, 'unconfirmed'],
+    ]);
+  });
+
+  test('they stay as they are where nothing is stored, or the store is slow, fails or is gone', async () => {
+    expect(await agreed()).toEqual(asTheyAre);
+    expect(await ledger.agreed(NAME, [], Promise.resolve())).toEqual([]);
+    rig.handle.current = { ...rig.store, series: () => Promise.reject(new Error('no')) };
+    expect(await agreed()).toEqual(asTheyAre);
+    const late = agreed(new Promise(() => undefined));
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(await late).toEqual(asTheyAre);
+    rig.handle.current = null;
+    expect(await agreed()).toEqual(asTheyAre);
   });
 });
 

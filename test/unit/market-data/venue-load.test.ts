@@ -10,6 +10,7 @@ import type {
   OhlcvRequest,
 } from '../../../src/exchanges/exchange-client.js';
 import type { LedgerAnswer } from '../../../src/ledger/ledger-answer.js';
+import type { Gap } from '../../../src/schemas/market.js';
 import { createVenueLoad, type Loaded } from '../../../src/market-data/venue-load.js';
 import { entryOf } from '../../support/cache-entries.js';
 import { createFakeExchangeClient, venueAnswer } from '../../support/fake-exchange-client.js';
@@ -53,6 +54,9 @@ class FakeLedger {
   partly(request: OhlcvRequest, reason: string): Promise<LedgerAnswer | null> {
     this.partlyAsked.push([request, reason]);
     return Promise.resolve(this.rest);
+  }
+  agreed(_name: object, gaps: readonly Gap[]): Promise<readonly Gap[]> {
+    return Promise.resolve(gaps.map((gap) => ({ ...gap, reason: 'unconfirmed' })));
   }
   record(name: object, evidence: CandleEvidence): Promise<void> {
     this.recorded.push([name, evidence]);
@@ -179,6 +183,17 @@ describe('candles', () => {
     expect(exchanges.fetched[0]?.request).toEqual({ ...CANDLES, evidence: true });
     const name = { exchange: 'binance', symbol: 'BTC/USDT', interval: '1m' };
     expect(ledger.recorded).toEqual([[name, EVIDENCE]]);
+  });
+
+  it('of the venue have the gaps that the ledger tells, and are asked for again soon where these may heal', async () => {
+    const head = '{"exchange":"binance","symbol":"BTC/USDT","interval":"1m","candles":[]';
+    const gaps = (reason: string) => `"gaps":[{"from":60000,"to":120000,"reason":"${reason}"}]`;
+    const body = Buffer.from(`${head},${gaps('not_available_from_exchange')},"next_since":180000}`);
+    exchanges.answer = (request) =>
+      Promise.resolve({ ...venueAnswer(request, NOW), body, mayHeal: false, evidence: EVIDENCE });
+    const loaded = await load(CANDLES);
+    expect(textOf(loaded)).toBe(`${head},${gaps('unconfirmed')},"next_since":180000}`);
+    expect(loaded.entry.freshUntil).toBeLessThan(NOW + TTL.ohlcvMs);
   });
 
   it('that prove nothing are served all the same', async () => {
