@@ -19,7 +19,7 @@ const POLICY_EVERY_MS: Millis = 60_000;
 
 /**
  * KEYS: servers by lease, facts by server, lowest limit of the egress, forms of keys by lease. ARGV: server, lease ms, its facts as
- * JSON, own limit, form of its keys, egress.
+ * JSON, own limit, form of its keys, egress, channel of beats.
  * Answers the facts of all that are alive, and the other forms in use.
  */
 const BEAT = redisScript(`
@@ -47,12 +47,14 @@ end
 redis.call('SET', KEYS[3], lowest)
 redis.call('ZADD', KEYS[4], now + ARGV[2], ARGV[5])
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. now)
+redis.call('PUBLISH', ARGV[7], ARGV[1])
 return { facts, redis.call('ZRANGE', KEYS[4], 0, -1) }
 `);
 
 const LEAVE = redisScript(`
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('PUBLISH', ARGV[2], '-' .. ARGV[1])
 return 1
 `);
 
@@ -75,6 +77,8 @@ interface BusStats {
   readonly missed: number;
   /** Of the latest beat; null before the first. */
   readonly roundTripMs: Millis | null;
+  /** Subscribed connections that were replaced because this server did not hear its own beat. */
+  readonly subscriberReplaced?: number;
 }
 
 export interface Membership {
@@ -116,6 +120,7 @@ class RedisMembership implements Membership {
   readonly #startedAt: Millis;
   readonly #keys: readonly string[];
   readonly #form: string;
+  readonly #channel: string;
   #timer: NodeJS.Timeout | undefined;
   #heardAt: Millis | null = null;
   #others: readonly Member[] = [];
@@ -136,6 +141,7 @@ class RedisMembership implements Membership {
     const servers = `${keyPrefix(settings)}:servers`;
     const forms = `{mcds:${settings.namespace}}:forms`;
     this.#keys = [servers, `${servers}:facts`, limitKey(settings), forms];
+    this.#channel = `${keyPrefix(settings)}:beat`;
     this.#form = `${FORMAT_VERSION} ${settings.sandbox ? 'sandbox' : 'real'}`;
     this.#connection = createRedisConnection({
       url: settings.url,
@@ -176,7 +182,9 @@ class RedisMembership implements Membership {
     clearInterval(this.#timer);
     // The others need not wait for the lease.
     if (this.#isHeard())
-      await LEAVE.run(this.#connection, this.#keys.slice(0, 2), [this.serverId]).catch(() => undefined);
+      await LEAVE.run(this.#connection, this.#keys.slice(0, 2), [this.serverId, this.#channel]).catch(
+        () => undefined,
+      );
     await this.#connection.close();
   }
 
@@ -206,7 +214,7 @@ class RedisMembership implements Membership {
         ...topics(),
       });
       const reply = await BEAT.run(this.#connection, this.#keys, [
-        ...[settings.serverId, LEASE_MS, facts, limit, this.#form, settings.egress],
+        ...[settings.serverId, LEASE_MS, facts, limit, this.#form, settings.egress, this.#channel],
       ]);
       this.#heardAt = sentAt;
       this.#roundTripMs = monotonic() - sentAt;

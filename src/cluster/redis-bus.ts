@@ -1,0 +1,197 @@
+/** The bus over Redis: Lua decides who owns a topic and refuses what others publish, PUBLISH delivers, a stream repairs. */
+import { createRedisConnection, type RedisConnection } from '../cache/redis-connection.js';
+import type { Millis } from '../schemas/common.js';
+import { keyPrefix } from './bus-settings.js';
+import type { Bus, Claim, Overrule, Publication, TopicListener, TopicOwner } from './bus.js';
+import type { EventId } from './event-ids.js';
+import { createMembership, type Membership, type MembershipOptions } from './membership.js';
+import { createRedisSubscriber, type RedisSubscriber } from './redis-subscriber.js';
+import { CLAIM, PUBLISH, RELEASE, SWEEP, TELL } from './topic-scripts.js';
+
+const DEADLINE_MS: Millis = 500;
+/** Own beats come every 300 ms: a subscription that has heard none for so long is dead. */
+const CANARY_MS: Millis = 900;
+const CANARY_EVERY_MS: Millis = 300;
+/** A server of which nothing was heard for so long. */
+const FORGOTTEN_AFTER_MS: Millis = 60_000;
+const SWEEP_EVERY_MS: Millis = 30_000;
+
+const ownerText = ({ server, fence }: TopicOwner): string => `${server}|${fence}`;
+const ownerOf = (text: string): TopicOwner => {
+  const at = text.lastIndexOf('|');
+  return { server: text.slice(0, at), fence: Number(text.slice(at + 1)) };
+};
+const fencesOf = (text: string): number[] => (text === '' ? [] : text.split(' ').map(Number));
+
+class RedisBus implements Bus {
+  readonly #membership: Membership;
+  readonly #connection: RedisConnection;
+  readonly #subscriber: RedisSubscriber;
+  readonly #monotonic: () => Millis;
+  readonly #prefix: string;
+  /** By server; those that are not alive any more are forgotten. */
+  readonly #heardAt = new Map<string, Millis>();
+  /** Since when beats are heard. */
+  #listensSince: Millis;
+  #canary: NodeJS.Timeout | undefined;
+  #sweeper: NodeJS.Timeout | undefined;
+  #cursor = '0';
+  #canaryReconnects = 0;
+
+  constructor(options: MembershipOptions) {
+    const { settings, log, monotonic } = options;
+    this.#monotonic = monotonic;
+    this.#listensSince = monotonic();
+    this.#prefix = keyPrefix(settings);
+    this.#membership = createMembership(options);
+    this.#connection = createRedisConnection({
+      ...{ url: settings.url, log, now: monotonic, deadlineMs: DEADLINE_MS },
+      warning: 'Redis does not answer; this server opens its own feeds until it does',
+      recovery: 'Redis answers again; feeds are shared again',
+    });
+    this.#subscriber = createRedisSubscriber(settings.url);
+  }
+
+  get serverId(): string {
+    return this.#membership.serverId;
+  }
+
+  get health(): Membership['health'] {
+    return this.#membership.health;
+  }
+
+  get servers(): Membership['servers'] {
+    return this.#membership.servers;
+  }
+
+  get stats(): Membership['stats'] {
+    return { ...this.#membership.stats, subscriberReplaced: this.#canaryReconnects };
+  }
+
+  get isIn(): boolean {
+    return this.#membership.health.state !== 'unshared';
+  }
+
+  start(): void {
+    if (this.#canary !== undefined) return;
+    this.#subscriber.subscribe(`${this.#prefix}:beat`, {
+      heard: (text) => this.#heard(text),
+      joined: () => (this.#listensSince = this.#monotonic()),
+    });
+    this.#membership.start();
+    this.#canary = setInterval(() => this.#listenForItself(), CANARY_EVERY_MS).unref();
+    this.#sweeper = setInterval(() => void this.#sweep(), SWEEP_EVERY_MS).unref();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#canary);
+    clearInterval(this.#sweeper);
+    await this.#membership.close();
+    this.#subscriber.close();
+    await this.#connection.close();
+  }
+
+  silentFor(server: string): Millis {
+    return this.#monotonic() - (this.#heardAt.get(server) ?? this.#listensSince);
+  }
+
+  async claim(topic: string, overrule?: Overrule): Promise<Claim> {
+    const keys = ['owners', 'servers', 'fence', `t:${topic}`, `m:${topic}`].map((key) => this.#key(key));
+    const reply = await CLAIM.run(this.#connection, keys, [
+      ...[topic, this.serverId, overrule === undefined ? '' : ownerText(overrule.owner)],
+      ...[overrule?.because === 'handover' ? '1' : '0', this.#channel(topic)],
+    ]);
+    const [granted, holder, known, last] = reply as [number, string, string, string];
+    const fences = fencesOf(known);
+    return granted === 1
+      ? { granted: true, fence: ownerOf(holder).fence, top: last === '' ? null : last, fences }
+      : { granted: false, owner: ownerOf(holder), status: last === '' ? null : last, fences };
+  }
+
+  async release(topic: string, fence: number): Promise<void> {
+    const keys = ['owners', `t:${topic}`, `m:${topic}`].map((key) => this.#key(key));
+    await RELEASE.run(this.#connection, keys, [topic, this.#mine(fence)]);
+  }
+
+  async publish(
+    topic: string,
+    fence: number,
+    { publications, keep }: { readonly publications: readonly Publication[]; readonly keep: number },
+  ): Promise<boolean> {
+    const keys = [this.#key('owners'), this.#key(`t:${topic}`)];
+    const reply = await PUBLISH.run(this.#connection, keys, [
+      ...[topic, this.#mine(fence), this.#channel(topic), keep],
+      ...publications.flatMap(({ id, text }) => [id, text]),
+    ]);
+    return reply === 1;
+  }
+
+  async tell(
+    topic: string,
+    fence: number,
+    { text, asStatus = false }: { readonly text: string; readonly asStatus?: boolean },
+  ): Promise<number | null> {
+    const keys = [this.#key('owners'), this.#key(`m:${topic}`)];
+    const args = [topic, this.#mine(fence), this.#channel(topic), text, asStatus ? '1' : '0'];
+    const heard = Number(await TELL.run(this.#connection, keys, args));
+    return heard < 0 ? null : heard;
+  }
+
+  subscribe(topic: string, listener: TopicListener): () => void {
+    return this.#subscriber.subscribe(this.#channel(topic), {
+      heard: (text) => {
+        if (text.startsWith('m')) listener.heard(text.slice(1));
+        else listener.owned(ownerOf(text.slice(1)));
+      },
+      joined: () => listener.joined(),
+    });
+  }
+
+  async history(topic: string, after?: EventId): Promise<Publication[]> {
+    const from = after === undefined ? '-' : `(${after}`;
+    const entries = await this.#connection.run((redis) => redis.xrange(this.#key(`t:${topic}`), from, '+'));
+    return entries.map(([id, [, text = '']]) => ({ id, text }));
+  }
+
+  #key(name: string): string {
+    return `${this.#prefix}:${name}`;
+  }
+
+  #channel(topic: string): string {
+    return `${this.#prefix}:ev:${topic}`;
+  }
+
+  #mine(fence: number): string {
+    return ownerText({ server: this.serverId, fence });
+  }
+
+  /** A server that leaves says so with a minus. */
+  #heard(text: string): void {
+    if (text.startsWith('-')) this.#heardAt.set(text.slice(1), -Infinity);
+    else this.#heardAt.set(text, this.#monotonic());
+  }
+
+  #listenForItself(): void {
+    for (const server of this.#heardAt.keys())
+      if (this.silentFor(server) > FORGOTTEN_AFTER_MS) this.#heardAt.delete(server);
+    if (!this.isIn || this.silentFor(this.serverId) < CANARY_MS) return;
+    this.#canaryReconnects += 1;
+    // A new connection needs a moment too.
+    this.#heardAt.delete(this.serverId);
+    this.#listensSince = this.#monotonic();
+    this.#subscriber.replace();
+  }
+
+  async #sweep(): Promise<void> {
+    const keys = [this.#key('owners'), this.#key('servers')];
+    try {
+      const args = [this.#cursor, this.#key('t:'), this.#key('m:')];
+      this.#cursor = String(await SWEEP.run(this.#connection, keys, args));
+    } catch {
+      this.#cursor = '0';
+    }
+  }
+}
+
+/** Connects at once; takes part once it is started. */
+export const createRedisBus = (options: MembershipOptions): Bus => new RedisBus(options);

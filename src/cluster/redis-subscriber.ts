@@ -1,0 +1,80 @@
+/**
+ * One subscribed connection to Redis for all topics. A subscription can die without a word while its socket stays open, so
+ * the server listens for its own beat: `hearsItself` is false where that did not come, and the connection is replaced.
+ */
+import { Redis } from 'ioredis';
+import type { Millis } from '../schemas/common.js';
+
+const CONNECT_TIMEOUT_MS: Millis = 1_000;
+const FIRST_RECONNECT_MS: Millis = 50;
+const LONGEST_RECONNECT_MS: Millis = 500;
+
+interface ChannelListener {
+  heard(text: string): void;
+  /** The subscription has begun, or has begun again. */
+  joined(): void;
+}
+
+export interface RedisSubscriber {
+  /** One listener a channel; the answer ends it. */
+  subscribe(channel: string, listener: ChannelListener): () => void;
+  /** Makes a new connection in place of one that is suspected dead. */
+  replace(): void;
+  close(): void;
+}
+
+class Subscriber implements RedisSubscriber {
+  readonly #redis: Redis;
+  readonly #listeners = new Map<string, ChannelListener>();
+
+  constructor(url: string) {
+    this.#redis = new Redis(url, {
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      // Done here, so that each listener learns when it hears again.
+      autoResubscribe: false,
+      maxRetriesPerRequest: 0,
+      keepAlive: 10_000,
+      protocol: 2,
+      retryStrategy: (times) => Math.min(times * FIRST_RECONNECT_MS, LONGEST_RECONNECT_MS),
+    });
+    // Reconnects by itself; without a listener its event would end the process.
+    this.#redis.on('error', () => undefined);
+    this.#redis.on('message', (channel: string, text: string) => this.#listeners.get(channel)?.heard(text));
+    this.#redis.on('ready', () => {
+      for (const [channel, listener] of this.#listeners) this.#join(channel, listener);
+    });
+  }
+
+  subscribe(channel: string, listener: ChannelListener): () => void {
+    this.#listeners.set(channel, listener);
+    if (this.#redis.status === 'ready') this.#join(channel, listener);
+    return () => {
+      if (this.#listeners.get(channel) !== listener) return;
+      this.#listeners.delete(channel);
+      if (this.#redis.status === 'ready') this.#redis.unsubscribe(channel).catch(() => undefined);
+    };
+  }
+
+  replace(): void {
+    if (this.#redis.status === 'ready') this.#redis.disconnect(true);
+  }
+
+  close(): void {
+    this.#listeners.clear();
+    this.#redis.disconnect();
+  }
+
+  #join(channel: string, listener: ChannelListener): void {
+    this.#redis.subscribe(channel).then(
+      () => {
+        if (this.#listeners.get(channel) === listener) listener.joined();
+      },
+      () => this.replace(),
+    );
+  }
+}
+
+/** Connects at once. */
+export const createRedisSubscriber = (url: string): RedisSubscriber => new Subscriber(url);
