@@ -1,5 +1,6 @@
 /** What the cache holds: finished bytes with the times and the origin that its headers are made of. */
 import type { Millis } from '../schemas/common.js';
+import type { TickerStats } from '../schemas/market.js';
 
 export interface CacheEntry {
   /** The complete JSON answer. */
@@ -18,6 +19,8 @@ export interface CacheEntry {
   readonly closesAt: Millis | null;
   /** Ticker or order book: the venue gave no time, and `timestamp` is that of receipt. */
   readonly untimed?: true | undefined;
+  /** Ticker: the venue's last 24 hours, for those who ask for them; not in `body`. Absent: it gives none. */
+  readonly stats?: TickerStats | undefined;
 }
 
 /** Another server's clock may run ahead of ours by this much. */

@@ -4,7 +4,15 @@
  *
  * Every rejection is an AppError. Every promise settles by `options.deadline`.
  */
-import type { BookIntegrity, Capabilities, Market, Candle, PriceLevel, Trade } from '../schemas/market.js';
+import type {
+  BookIntegrity,
+  Candle,
+  Capabilities,
+  Market,
+  PriceLevel,
+  TickerStats,
+  Trade,
+} from '../schemas/market.js';
 import type { Channel } from '../schemas/stream.js';
 import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { AppError, ErrorCode } from '../errors.js';
@@ -108,6 +116,8 @@ export interface MarketAnswer {
   readonly receivedAt: Millis;
   /** Ticker or order book: the venue gave no time, and `timestamp` is that of receipt. */
   readonly untimed?: true | undefined;
+  /** Ticker: the venue's last 24 hours, which `body` does not have. */
+  readonly stats?: TickerStats | undefined;
   /** OHLCV with gaps that the venue may fill when it is asked again. */
   readonly mayHeal?: boolean | undefined;
   /** OHLCV that still moves: when its open candle closes (or the next candle may appear). null where nothing moves. */
@@ -154,6 +164,8 @@ export type StreamItem =
       readonly timestamp: Millis;
       /** The venue gave no time: `timestamp` is that of receipt. */
       readonly untimed?: true;
+      /** Of the venue's last 24 hours. */
+      readonly stats: TickerStats;
       readonly rawJson: string;
     }
   | { readonly channel: 'trades'; readonly trades: readonly Trade[] }

@@ -8,7 +8,7 @@
  */
 import { z } from 'zod';
 import { AppError } from '../errors.js';
-import type { PriceLevel, Trade } from '../schemas/market.js';
+import type { PriceLevel, TickerStats, Trade } from '../schemas/market.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
 
 /** Who said it and when it arrived. */
@@ -26,6 +26,7 @@ export interface TickerFigures {
   readonly timestamp: Millis;
   /** false: the venue gave no time, and `timestamp` is that of receipt. */
   readonly timed: boolean;
+  readonly stats: TickerStats;
   /** The venue's own object, untouched. */
   readonly raw: unknown;
 }
@@ -129,12 +130,19 @@ export const hasBookSides = (json: unknown, depth = MAX_DEPTH + 1): boolean => {
 
 // Optional: CCXT leaves members out as often as it sets them to undefined.
 const figure = z.unknown().optional().transform(priceOf);
+const amount = z.unknown().optional().transform(amountOf);
 
 const tickerSchema = z
   .object({
     bid: figure,
     ask: figure,
     last: figure,
+    open: figure,
+    high: figure,
+    low: figure,
+    baseVolume: amount,
+    quoteVolume: amount,
+    percentage: amount,
     timestamp: z.unknown().optional().transform(timeOf),
     info: z.unknown().optional(),
   })
@@ -198,9 +206,11 @@ const goodRows = <Row>(
  */
 export const normalizeTicker = (value: unknown, receipt: Receipt): TickerFigures => {
   const { exchange, now } = receipt;
-  const { bid, ask, last, timestamp, info } = checked(tickerSchema, value, exchange);
+  const { bid, ask, last, timestamp, info, ...day } = checked(tickerSchema, value, exchange);
   const at = notAhead(timestamp, receipt);
-  return { bid, ask, last, timestamp: at ?? now, timed: at !== null, raw: info ?? null };
+  const { open, high, low, baseVolume: volume, quoteVolume: quote_volume, percentage: change_percent } = day;
+  const stats = { open, high, low, volume, quote_volume, change_percent };
+  return { bid, ask, last, timestamp: at ?? now, timed: at !== null, stats, raw: info ?? null };
 };
 
 /** At most `limit` levels a side. Levels of amount 0 are deletions that CCXT kept, not offers. */

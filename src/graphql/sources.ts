@@ -1,5 +1,6 @@
 /** What the fields are resolved from: the same services as REST, their answers parsed once, with source and age beside them. */
 import type { Millis } from '../schemas/common.js';
+import { NO_STATS } from '../schemas/market.js';
 import type { ServerStatus } from '../schemas/status.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { MarketData, MarketQuery } from '../market-data/market-data-api.js';
@@ -94,7 +95,9 @@ export class Sources {
     const provenance = { source: sourceNameOf(answer.source), cache, receivedAt, freshUntil };
     const isLive = query.kind === 'ticker' ? marketData.livenessOf(query) : undefined;
     context.used.push({ ...provenance, isLive, dataSource: answer.source });
-    return { ...parsed(answer.body), [PROVENANCE]: provenance };
+    const body = parsed(answer.body);
+    if (query.kind !== 'ticker') return { ...body, [PROVENANCE]: provenance };
+    return { ...body, stats: answer.stats ?? NO_STATS, [PROVENANCE]: provenance };
   }
 
   async ticker(args: Arguments, context: OperationContext): Promise<Answer> {

@@ -24,8 +24,8 @@ import { readArguments } from './sources.js';
 
 const CHANNELS: Readonly<Record<string, { readonly channel: Channel; readonly schema: z.ZodObject }>> = {
   ticker: { channel: 'ticker', schema: tickerStreamQuery },
-  trades: { channel: 'trades', schema: tickerStreamQuery.omit({ threshold: true }) },
-  orderBook: { channel: 'orderbook', schema: tickerStreamQuery.omit({ threshold: true }) },
+  trades: { channel: 'trades', schema: tickerStreamQuery.omit({ threshold: true, stats: true }) },
+  orderBook: { channel: 'orderbook', schema: tickerStreamQuery.omit({ threshold: true, stats: true }) },
   ohlcv: { channel: 'ohlcv', schema: ohlcvQuery.pick({ exchange: true, symbol: true, interval: true }) },
 };
 
@@ -174,5 +174,5 @@ export const joinStream = (
   const { channel, symbol, interval, threshold } = question;
   const { name, exchange } = marketData.resolveExchange(question.exchange);
   const topic = { channel, exchange, symbol, ...(interval === undefined ? {} : { interval }) };
-  return hub.subscribe({ topic, name, threshold, client, signal }, reader);
+  return hub.subscribe({ topic, name, threshold, stats: true, client, signal }, reader);
 };

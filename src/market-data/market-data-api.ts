@@ -3,7 +3,7 @@
  * Implemented by market-data.ts.
  */
 import type { ResolvedExchange } from '../exchanges/exchange-names.js';
-import type { ExchangeEntry, MarketsPage } from '../schemas/market.js';
+import type { ExchangeEntry, MarketsPage, TickerStats } from '../schemas/market.js';
 import type { Millis, UnifiedSymbol, ExchangeId } from '../schemas/common.js';
 import type { MarketRequest } from '../exchanges/exchange-client.js';
 
@@ -13,6 +13,8 @@ export type CacheState = 'HIT' | 'MISS' | 'STALE' | 'LIVE' | 'STORE';
 export type MarketQuery = MarketRequest & {
   /** Ticker only: currency of a CoinMarketCap quote; default the symbol's quote currency. */
   readonly convert?: string | undefined;
+  /** Ticker only: with the venue's last 24 hours in the body. Default false. */
+  readonly stats?: boolean | undefined;
   /** false: a CoinMarketCap quote is no substitute (streams show venues only). Default true. */
   readonly fallback?: boolean | undefined;
   /** Who asks: those who wait for a venue take turns by client. */
@@ -34,6 +36,8 @@ export interface ServedAnswer {
   readonly source: string;
   /** Ticker or order book: the venue gave no time, and `timestamp` is that of receipt. */
   readonly untimed?: true | undefined;
+  /** Ticker: the venue's last 24 hours, whether or not the body has them. Absent: it gives none. */
+  readonly stats?: TickerStats | undefined;
 }
 
 export interface MarketsFilter {
@@ -69,6 +73,7 @@ export interface LiveTicker {
   readonly ask: number | null;
   readonly last: number | null;
   readonly timestamp: Millis;
+  readonly stats: TickerStats;
   /** The venue's own object as JSON text. */
   readonly rawJson: string;
   readonly receivedAt: Millis;

@@ -120,7 +120,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
 
   const serve = (entry: CacheEntry, cacheState: CacheState, { query, as }: Pick<Call, 'query' | 'as'>) => {
     counter.answered(query.kind, cacheState);
-    return served.serve(entry, as, { cache: cacheState, at: now() });
+    return served.serve(entry, as, { cache: cacheState, at: now(), stats: query.stats });
   };
 
   /** Asking now would only wait: the venue cools down, or its circuit is open. */

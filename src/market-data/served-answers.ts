@@ -8,7 +8,7 @@ import { type CacheState, type LiveTicker, type ServedAnswer, venueSource } from
 import { freshnessOf, type FreshnessSettings } from './freshness.js';
 import { z } from 'zod';
 import { LRUCache } from 'lru-cache';
-import type { MarketKind } from '../schemas/market.js';
+import { NO_STATS, type MarketKind } from '../schemas/market.js';
 
 /** A view of the worker's bytes, which were transferred to this thread: nothing else refers to them. */
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -19,7 +19,7 @@ export const entryOf = (
   { source, ttl }: { readonly source: string; readonly ttl: FreshnessSettings },
 ): CacheEntry => {
   const body = asBuffer(answer.body);
-  const { receivedAt, closesAt, untimed } = answer;
+  const { receivedAt, closesAt, untimed, stats } = answer;
   return {
     body,
     etag: etagOf(body),
@@ -27,6 +27,7 @@ export const entryOf = (
     closesAt,
     source,
     ...(untimed === undefined ? {} : { untimed }),
+    ...(stats === undefined ? {} : { stats }),
     ...freshnessOf(request, answer, ttl),
   };
 };
@@ -42,19 +43,35 @@ const renamed = (entry: CacheEntry, { name, exchange }: ResolvedExchange): Cache
   return { ...entry, body, etag: etagOf(body) };
 };
 
+/** A ticker with the venue's last 24 hours as its last member: other bytes, hence another validator. */
+const withStats = (entry: CacheEntry): CacheEntry => {
+  const { body, stats = NO_STATS } = entry;
+  const rest = Buffer.from(`,"stats":${JSON.stringify(stats)}}`);
+  const longer = Buffer.concat([body.subarray(0, body.length - 1), rest]);
+  return { ...entry, body: longer, etag: etagOf(longer) };
+};
+
+interface Serving {
+  readonly cache: CacheState;
+  /** The instant of serving, which decides whether an open candle has closed meanwhile. */
+  readonly at: Millis;
+  /** Of a ticker: with the venue's last 24 hours. */
+  readonly stats?: boolean | undefined;
+}
+
 export interface ServedAnswers {
-  /** `at`: the instant of serving, which decides whether an open candle has closed meanwhile. */
-  serve(entry: CacheEntry, as: ResolvedExchange, how: { cache: CacheState; at: Millis }): ServedAnswer;
+  serve(entry: CacheEntry, as: ResolvedExchange, how: Serving): ServedAnswer;
 }
 
 /**
- * Remembers, for as long as an entry lives, what was made of it: its HIT answer, its body under an alias, and its
- * body without the candle that has closed.
+ * Remembers, for as long as an entry lives, what was made of it: its HIT answer, its body under an alias, its body without
+ * the candle that has closed, and its body with the last 24 hours.
  */
 export const createServedAnswers = (): ServedAnswers => {
   const hits = new WeakMap<CacheEntry, ServedAnswer>();
   const aliases = new WeakMap<CacheEntry, Map<string, CacheEntry>>();
   const settled = new WeakMap<CacheEntry, CacheEntry>();
+  const longer = new WeakMap<CacheEntry, CacheEntry>();
 
   const settle = (entry: CacheEntry, at: Millis): CacheEntry => {
     if (entry.closesAt === null || at < entry.closesAt) return entry;
@@ -71,13 +88,20 @@ export const createServedAnswers = (): ServedAnswers => {
     return known;
   };
 
+  const lengthen = (entry: CacheEntry): CacheEntry => {
+    const known = longer.get(entry) ?? withStats(entry);
+    longer.set(entry, known);
+    return known;
+  };
+
   return {
-    serve(entry, as, { cache, at }) {
-      const shown = rename(settle(entry, at), as);
+    serve(entry, as, { cache, at, stats: isWanted = false }) {
+      const named = rename(settle(entry, at), as);
+      const shown = isWanted ? lengthen(named) : named;
       const remembered = cache === 'HIT' ? hits.get(shown) : undefined;
       if (remembered !== undefined) return remembered;
-      const { body, etag, receivedAt, freshUntil, source, untimed } = shown;
-      const answer = { body, etag, cache, receivedAt, freshUntil, source, untimed };
+      const { body, etag, receivedAt, freshUntil, source, untimed, stats } = shown;
+      const answer = { body, etag, cache, receivedAt, freshUntil, source, untimed, stats };
       if (cache === 'HIT') hits.set(shown, answer);
       return answer;
     },
@@ -131,7 +155,7 @@ export const createLiveAnswers = (sandbox: boolean): LiveAnswers => {
       const source = venueSource(exchange, 'websocket', sandbox);
       // The next tick may come at any moment: fresh for no time at all.
       const times = { receivedAt, freshUntil: receivedAt, staleUntil: receivedAt, closesAt: null };
-      const entry = { body, etag: etagOf(body), source, ...times };
+      const entry = { body, etag: etagOf(body), source, ...times, stats: tick.stats };
       made.set(key, { tick, entry });
       return entry;
     },

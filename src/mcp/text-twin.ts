@@ -2,7 +2,15 @@
  * The compact text of an answer, for clients that show or read no structured content: a line of what it is, then rows
  * of comma-separated values, which cost a model a third of the tokens of the same JSON.
  */
-import type { ExchangeEntry, MarketsPage, Ohlcv, OrderBook, Ticker, Trades } from '../schemas/market.js';
+import type {
+  ExchangeEntry,
+  MarketsPage,
+  Ohlcv,
+  OrderBook,
+  Ticker,
+  TickerStats,
+  Trades,
+} from '../schemas/market.js';
 import type { CoverageBody } from '../schemas/ledger.js';
 import type { Millis } from '../schemas/common.js';
 import { MAX_TEXT_ROWS } from './answer-size.js';
@@ -14,8 +22,25 @@ const shownOf = (shown: number, all: number, which: string): string[] =>
 const time = (at: Millis): string => new Date(at).toISOString();
 const row = (...cells: readonly (string | number | boolean | null)[]): string => cells.map(String).join(',');
 
-export const tickerText = ({ exchange, symbol, last, bid, ask, timestamp }: Omit<Ticker, 'raw'>): string =>
-  `${symbol} on ${exchange}: last ${String(last)}, bid ${String(bid)}, ask ${String(ask)} at ${time(timestamp)}.`;
+const statsText = ({ open, high, low, volume, quote_volume, change_percent }: TickerStats): string =>
+  [
+    '24 hours: open,high,low,volume,quote_volume,change_percent',
+    row(open, high, low, volume, quote_volume, change_percent),
+  ].join('\n');
+
+export const tickerText = ({
+  exchange,
+  symbol,
+  last,
+  bid,
+  ask,
+  timestamp,
+  stats,
+}: Omit<Ticker, 'raw'>): string =>
+  [
+    `${symbol} on ${exchange}: last ${String(last)}, bid ${String(bid)}, ask ${String(ask)} at ${time(timestamp)}.`,
+    ...(stats === undefined ? [] : [statsText(stats)]),
+  ].join('\n');
 
 /** `next_since`: where candles follow that are not in the answer. */
 export const ohlcvText = (answer: Ohlcv & { readonly next_since?: Millis | undefined }): string => {

@@ -35,17 +35,16 @@ export const searchMarketsInput = marketsQuery.extend({
     `Markets to answer with at most; next_cursor leads on. ${COST}`,
   ),
 });
-export const getTickerInput = tickerQuery.extend({
-  raw: z
+const flagOf = (description: string) =>
+  z
     .string()
     .regex(/^(true|false)$/i, 'must be true or false')
     .transform((text) => text.toLowerCase() === 'true')
     .prefault('false')
-    .meta({
-      type: 'boolean',
-      'x-default': false,
-      description: "true: with the venue's own object as it came, which may be long",
-    }),
+    .meta({ type: 'boolean', 'x-default': false, description });
+export const getTickerInput = tickerQuery.extend({
+  stats: flagOf('true: with the open, high, low, volumes and change of the last 24 hours'),
+  raw: flagOf("true: with the venue's own object as it came, which may be long"),
 });
 export const getOhlcvInput = ohlcvQuery.extend({
   interval: ohlcvQuery.shape.interval.meta({

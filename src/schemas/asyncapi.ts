@@ -1,7 +1,7 @@
 /** The streams as an AsyncAPI 3 document (https://www.asyncapi.com/docs/reference/specification/v3.0.0), from zod. */
 import { z } from 'zod';
 import type { AuthMode } from './access.js';
-import { candle, priceLevel, trade } from './market.js';
+import { candle, priceLevel, trade, tickerStats } from './market.js';
 import { problem } from './problem.js';
 import { tickerStreamQuery } from './query.js';
 import { serverStatus } from './status.js';
@@ -85,6 +85,7 @@ const sent = {
   Trade: trade,
   PriceLevel: priceLevel,
   Candle: candle,
+  TickerStats: tickerStats,
   Features: features,
   ExchangeStatus: exchangeStatus,
   FeedCounts: exchangeStatus.shape.feeds,

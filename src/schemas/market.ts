@@ -10,6 +10,29 @@ export type MarketKind = (typeof MARKET_KINDS)[number];
 const AMOUNT_UNIT =
   "In base currency; of a derivative in the exchange's own unit, mostly contracts of contract_size (/v1/markets)";
 
+/** Of the venue's last 24 hours, by its own account. */
+export const tickerStats = z
+  .object({
+    open: nullableNumber.meta({ description: 'Price 24 hours ago' }),
+    high: nullableNumber,
+    low: nullableNumber,
+    volume: nullableNumber.meta({ description: `Traded amount. ${AMOUNT_UNIT}` }),
+    quote_volume: nullableNumber.meta({ description: 'Traded amount in quote currency' }),
+    change_percent: nullableNumber.meta({ description: 'Signed move of the price, in percent' }),
+  })
+  .meta({ id: 'TickerStats' });
+export type TickerStats = z.infer<typeof tickerStats>;
+
+/** Of a source that has no such figures. */
+export const NO_STATS: TickerStats = Object.freeze({
+  open: null,
+  high: null,
+  low: null,
+  volume: null,
+  quote_volume: null,
+  change_percent: null,
+});
+
 export const ticker = z
   .object({
     exchange: exchangeName,
@@ -19,6 +42,9 @@ export const ticker = z
     last: nullableNumber.meta({ description: 'Price of the last trade in quote currency' }),
     timestamp,
     raw: z.unknown().meta({ description: "The venue's own object for this symbol, untouched" }),
+    stats: tickerStats.optional().meta({
+      description: 'The last 24 hours; null where the venue does not say. Where stats=true asks for it',
+    }),
   })
   .meta({ id: 'Ticker' });
 export type Ticker = z.infer<typeof ticker>;

@@ -125,9 +125,20 @@ const urlInstant = z
   .transform(toInstant)
   .meta({ type: ['integer', 'string'] });
 
+/** Off unless it is asked for; as people and programs write it in a URL. */
+const urlFlag = z
+  .enum(['0', '1', 'false', 'true'], 'must be true or false')
+  .transform((text) => text === '1' || text === 'true');
+
+const stats = urlFlag.optional().meta({
+  type: 'boolean',
+  description: "true: with the venue's last 24 hours as stats",
+});
+
 export const tickerQuery = z.strictObject({
   exchange,
   symbol,
+  stats,
   convert: currency.optional().meta({
     description: 'Currency of a CoinMarketCap fallback quote; default: the quote currency',
     example: 'USD',
@@ -204,6 +215,7 @@ export const tickerStreamQuery = z.strictObject({
       maximum: 1,
       example: 0.001,
     }),
+  stats,
   last_event_id: z
     .string()
     .max(MAX_LAST_EVENT_ID_LENGTH, `must be at most ${MAX_LAST_EVENT_ID_LENGTH} characters`)

@@ -48,6 +48,7 @@ export const subscribeParams = z
         description: 'Fraction that last must move before an event is sent; 0: every tick',
         example: 0.001,
       }),
+      stats: z.boolean().optional().meta({ description: "true: events tell the venue's last 24 hours" }),
     }),
     z.strictObject({ channel: z.literal('trades'), ...topic }),
     z.strictObject({ channel: z.literal('orderbook'), ...topic }),
@@ -62,6 +63,7 @@ export const unsubscribeParams = z
       channel: z.literal('ticker'),
       ...topic,
       threshold: z.unknown().optional().meta({ description: 'Without meaning here' }),
+      stats: z.unknown().optional().meta({ description: 'Without meaning here' }),
     }),
     z.strictObject({ channel: z.literal('trades'), ...topic }),
     z.strictObject({ channel: z.literal('orderbook'), ...topic }),
@@ -117,7 +119,10 @@ const namedTopic = {
 const healthTopic = { channel: z.literal('health') };
 
 export const subscriptionEntry = z
-  .union([z.object({ ...namedTopic, threshold: z.number().optional() }), z.object(healthTopic)])
+  .union([
+    z.object({ ...namedTopic, threshold: z.number().optional(), stats: z.boolean().optional() }),
+    z.object(healthTopic),
+  ])
   .meta({ id: 'Subscription' });
 
 /** The answer to subscribe and unsubscribe: one a symbol, as soon as it is known. */

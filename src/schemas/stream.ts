@@ -1,7 +1,7 @@
 /** Stream events: the same on SSE and WebSocket. */
 import { z } from 'zod';
 import { exchangeName, nullableNumber, timestamp, unifiedSymbol } from './common.js';
-import { bookIntegrity, candle, priceLevel, trade } from './market.js';
+import { bookIntegrity, candle, priceLevel, ticker, trade } from './market.js';
 import { serverStatus } from './status.js';
 
 export const CHANNELS = ['ticker', 'trades', 'orderbook', 'ohlcv'] as const;
@@ -27,6 +27,7 @@ export const tickerEvent = z
     price_change_percent: z.number().meta({
       description: "Signed move of last since this stream's last event, in percent; 0 in the first",
     }),
+    stats: ticker.shape.stats,
     sandbox,
   })
   .meta({ id: 'TickerEvent' });

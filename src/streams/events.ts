@@ -114,13 +114,20 @@ const finish = (
 
 export const tickerEventOf = (
   source: EventSource,
-  { bid, ask, last, timestamp }: Facts<'ticker'>,
-  { percent, ...stamp }: Stamp & { readonly percent: number },
-): SharedEvent =>
-  finish(source, 'ticker', {
-    facts: { bid, ask, last, timestamp, price_change_percent: percent },
-    ...stamp,
-  });
+  { bid, ask, last, timestamp, stats }: Facts<'ticker'>,
+  {
+    percent,
+    stats: isWanted,
+    ...stamp
+  }: Stamp & {
+    readonly percent: number;
+    /** With the venue's last 24 hours. */
+    readonly stats: boolean;
+  },
+): SharedEvent => {
+  const facts = { bid, ask, last, timestamp, price_change_percent: percent };
+  return finish(source, 'ticker', { facts: isWanted ? { ...facts, stats } : facts, ...stamp });
+};
 
 /** Trades and closed candles may not be dropped; a book, and an open candle, may be replaced by a later one. */
 export const plainEventOf = (

@@ -40,6 +40,8 @@ export interface SubscribeRequest {
   readonly name: string;
   /** Ticker only: fraction by which `last` must move; default TICKER_DELTA_THRESHOLD; 0 is every tick. */
   readonly threshold?: number | undefined;
+  /** Ticker only: events tell the venue's last 24 hours. Default false. */
+  readonly stats?: boolean | undefined;
   /** SSE's Last-Event-ID: nothing that this client has already seen is sent again as its first event. */
   readonly lastEventId?: string | undefined;
   /** The client: queues for a venue are fair by client. */

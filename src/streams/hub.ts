@@ -273,9 +273,11 @@ class Hub implements StreamHub, LiveTickers {
     this.#table.keep(entry);
     this.#subscribers += 1;
     const { settings } = this.#options;
-    const threshold = request.topic.channel === 'ticker' ? (request.threshold ?? settings.deltaThreshold) : 0;
+    const isTicker = request.topic.channel === 'ticker';
+    const threshold = isTicker ? (request.threshold ?? settings.deltaThreshold) : 0;
+    const stats = isTicker && request.stats === true;
     const { name, lastEventId } = request;
-    const leave = entry.topic.join(subscriber, { name, threshold, lastEventId });
+    const leave = entry.topic.join(subscriber, { name, threshold, stats, lastEventId });
     let gone = false;
     return {
       symbol: entry.topic.topic.symbol,

@@ -39,6 +39,8 @@ export interface TopicOptions {
 export interface JoinRequest {
   readonly name: string;
   readonly threshold: number;
+  /** Of tickers: with the venue's last 24 hours. */
+  readonly stats: boolean;
   readonly lastEventId: string | undefined;
 }
 
@@ -218,9 +220,9 @@ export class Topic implements FeedListener {
     const item = this.#state.snapshot();
     if (item?.channel !== 'ticker' || this.#source?.via !== 'feed' || this.status.state !== 'live')
       return undefined;
-    const { bid, ask, last, timestamp, rawJson } = item;
+    const { bid, ask, last, timestamp, stats, rawJson } = item;
     const { receivedAt } = this.#source;
-    return { symbol: this.topic.symbol, bid, ask, last, timestamp, rawJson, receivedAt };
+    return { symbol: this.topic.symbol, bid, ask, last, timestamp, stats, rawJson, receivedAt };
   }
 
   #tellLosses(): void {
@@ -274,8 +276,8 @@ export class Topic implements FeedListener {
     let view = this.#views.get(key);
     if (view === undefined) {
       const { topic, sandbox } = this.#options;
-      const { name, threshold } = request;
-      view = createView({ source: { topic, name, sandbox }, threshold, deliver: this.#deliver });
+      const { name, threshold, stats } = request;
+      view = createView({ source: { topic, name, sandbox }, threshold, stats, deliver: this.#deliver });
       this.#views.set(key, view);
     }
     return view;
@@ -288,5 +290,6 @@ const thresholdDetail = (threshold: number): string =>
     ? 'Every tick is sent.'
     : `A ticker is sent when last has moved by ${Number((threshold * 100).toPrecision(6))} % since the one before; threshold=0 sends every tick.`;
 
-/** The threshold means nothing outside of tickers; the hub sets it to 0 there. */
-const viewKey = ({ name, threshold }: JoinRequest): string => `${name} ${threshold}`;
+/** Threshold and stats mean nothing outside of tickers; the hub sets them to 0 and false there. */
+const viewKey = ({ name, threshold, stats }: JoinRequest): string =>
+  `${name} ${threshold}${stats ? ' stats' : ''}`;

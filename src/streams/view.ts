@@ -1,5 +1,5 @@
 /**
- * A view: what all clients that asked the same way (exchange name, threshold) see of one topic. Events are made once for
+ * A view: what all clients that asked the same way (exchange name, threshold, stats) see of one topic. Events are made once for
  * all of them.
  *
  * A ticker event is due when `last` has moved by the threshold since the last event of that client's own stream. Clients
@@ -61,6 +61,8 @@ export interface View {
 export interface ViewOptions {
   readonly source: EventSource;
   readonly threshold: number;
+  /** Tickers tell the venue's last 24 hours. */
+  readonly stats: boolean;
   /** Hands over one event; a subscriber that throws affects no other. */
   readonly deliver: (subscriber: Subscriber, event: SharedEvent) => void;
 }
@@ -88,8 +90,8 @@ class TickerView implements View {
   constructor(options: ViewOptions) {
     this.#options = options;
     this.source = options.source;
-    const { name, topic } = options.source;
-    this.#conflationKey = `ticker ${name} ${topic.symbol} ${options.threshold}`;
+    const { source, threshold, stats } = options;
+    this.#conflationKey = `ticker ${source.name} ${source.topic.symbol} ${threshold}${stats ? ' stats' : ''}`;
   }
 
   publish({ item, id }: Tick): number {
@@ -164,7 +166,8 @@ class TickerView implements View {
   }
 
   #event(item: TickerItem, id: string, percent: number): SharedEvent {
-    return tickerEventOf(this.source, item, { percent, id, conflationKey: this.#conflationKey });
+    const { stats } = this.#options;
+    return tickerEventOf(this.source, item, { percent, stats, id, conflationKey: this.#conflationKey });
   }
 }
 

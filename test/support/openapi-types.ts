@@ -1322,6 +1322,20 @@ export interface components {
       timestamp: number;
       /** @description The venue's own object for this symbol, untouched */
       raw: unknown;
+      /** @description The last 24 hours; null where the venue does not say. Where stats=true asks for it */
+      stats?: components['schemas']['TickerStats'];
+    };
+    TickerStats: {
+      /** @description Price 24 hours ago */
+      open: number | null;
+      high: number | null;
+      low: number | null;
+      /** @description Traded amount. In base currency; of a derivative in the exchange's own unit, mostly contracts of contract_size (/v1/markets) */
+      volume: number | null;
+      /** @description Traded amount in quote currency */
+      quote_volume: number | null;
+      /** @description Signed move of the price, in percent */
+      change_percent: number | null;
     };
     Ticket: {
       /**
@@ -1703,6 +1717,8 @@ export interface operations {
         exchange: string;
         /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
         symbol: string;
+        /** @description true: with the venue's last 24 hours as stats */
+        stats?: '0' | '1' | 'false' | 'true';
         /** @description Currency of a CoinMarketCap fallback quote; default: the quote currency */
         convert?: string;
       };
@@ -4843,6 +4859,8 @@ export interface operations {
         symbol: string;
         /** @description Fraction that last must move before an event is sent; 0: every tick */
         threshold?: number;
+        /** @description true: with the venue's last 24 hours as stats */
+        stats?: '0' | '1' | 'false' | 'true';
         /** @description Id of the last event that was seen, for pages that open a new EventSource with a new ticket; a Last-Event-ID header counts more */
         last_event_id?: string;
         /** @description Ticket of POST /v1/tickets, in the place of a credential in a header */

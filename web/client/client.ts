@@ -34,7 +34,7 @@ export interface Client {
     readonly limit?: number;
     readonly cursor?: string;
   }): Promise<MarketsPage>;
-  ticker(query: OfMarket & { readonly convert?: string }): Promise<Ticker>;
+  ticker(query: OfMarket & { readonly stats?: boolean; readonly convert?: string }): Promise<Ticker>;
   ohlcv(
     query: OfMarket & {
       readonly interval?: string;

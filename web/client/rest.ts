@@ -40,7 +40,7 @@ export class ProblemError extends Error {
   }
 }
 
-export type Query = Readonly<Record<string, string | number | undefined>>;
+export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface RestOptions {
   readonly url: string;

@@ -162,7 +162,7 @@ export class StreamClient implements Stream {
   }
 
   #ask(method: 'subscribe' | 'unsubscribe', key: string, { topic }: TopicReaders): void {
-    const { channel, exchange, symbol, interval, threshold } = topic;
+    const { channel, exchange, symbol, interval, threshold, stats } = topic;
     const params =
       channel === 'health'
         ? { channel }
@@ -170,6 +170,7 @@ export class StreamClient implements Stream {
             ...{ channel, exchange, symbol },
             ...(channel === 'ohlcv' && interval !== undefined ? { interval } : {}),
             ...(channel === 'ticker' && threshold !== undefined ? { threshold } : {}),
+            ...(channel === 'ticker' && stats === true ? { stats } : {}),
           };
     // The key comes back with the answer, which spells the symbol as the venue does.
     this.#link?.send({ method, params, req_id: key.slice(0, 64) });

@@ -10,6 +10,8 @@ export interface Topic {
   readonly symbol?: string | undefined;
   readonly interval?: string | undefined;
   readonly threshold?: number | undefined;
+  /** Tickers with the venue's last 24 hours. */
+  readonly stats?: boolean | undefined;
 }
 /** The server's word on the feed; `connecting` and `disconnected` are of the way to the server, `failed` is final. */
 export type State = 'connecting' | 'disconnected' | 'live' | 'reconnecting' | 'stale' | 'polling' | 'failed';

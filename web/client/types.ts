@@ -3,6 +3,16 @@
  * A type test holds them against the server's schemas.
  */
 
+/** Of the venue's last 24 hours; null where it does not say. */
+export interface TickerStats {
+  readonly open: number | null;
+  readonly high: number | null;
+  readonly low: number | null;
+  readonly volume: number | null;
+  readonly quote_volume: number | null;
+  readonly change_percent: number | null;
+}
+
 export interface Ticker {
   readonly exchange: string;
   readonly symbol: string;
@@ -13,6 +23,8 @@ export interface Ticker {
   readonly timestamp: number;
   /** The venue's own object. */
   readonly raw: unknown;
+  /** Where `stats: true` asked for it. */
+  readonly stats?: TickerStats | undefined;
 }
 
 export interface Candle {
@@ -187,6 +199,8 @@ export interface TickerEvent extends OfMarket {
   readonly last: number | null;
   readonly timestamp: number;
   readonly price_change_percent: number;
+  /** Where the topic asked for it. */
+  readonly stats?: TickerStats | undefined;
 }
 export interface TradesEvent extends OfMarket {
   readonly event_type: 'trades';

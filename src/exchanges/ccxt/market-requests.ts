@@ -1,6 +1,6 @@
 /** One request of the contract, asked of a venue through CCXT and answered as finished JSON. */
 import type { ExchangeId, Millis, UnifiedSymbol } from '../../schemas/common.js';
-import type { Candle, Gap, Trade } from '../../schemas/market.js';
+import type { Candle, Gap, TickerStats, Trade } from '../../schemas/market.js';
 import type {
   CallOptions,
   CandleEvidence,
@@ -186,6 +186,7 @@ interface Finished {
   readonly body: Uint8Array;
   /** The venue gave a time. */
   readonly timed: boolean;
+  readonly stats?: TickerStats;
 }
 
 const finish = async (
@@ -201,7 +202,7 @@ const finish = async (
       const fetched = await ccxt.fetchTicker(symbol);
       const ticker = timedTicker(venue.exchange, fetched, answeredJson());
       const figures = normalizeTicker(ticker, receiptOf(asked));
-      return { body: tickerBody(head, figures), timed: figures.timed };
+      return { body: tickerBody(head, figures), timed: figures.timed, stats: figures.stats };
     }
     case 'orderbook': {
       const fetched = await ccxt.fetchOrderBook(symbol, askedDepth(quirks, request.limit));
@@ -240,6 +241,10 @@ export const answerRequest = async (
   let at: Millis | undefined;
   const received = (): Millis => (at ??= receivedAt());
   const asked = { venue, ready, receivedAt: received, request: { ...request, symbol } };
-  const { body, timed } = await finish(asked);
-  return { body, symbol, receivedAt: received(), closesAt: null, ...(timed ? {} : { untimed: true }) };
+  const { body, timed, stats } = await finish(asked);
+  return {
+    ...{ body, symbol, receivedAt: received(), closesAt: null },
+    ...(timed ? {} : { untimed: true }),
+    ...(stats === undefined ? {} : { stats }),
+  };
 };

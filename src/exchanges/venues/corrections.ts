@@ -164,8 +164,14 @@ const CORRECTIONS: ReadonlyMap<ExchangeId, Corrections> = new Map<ExchangeId, Co
   ],
   [
     'kraken',
-    // "timestamp" of the ticker channel (docs.kraken.com, WebSocket v2, "Ticker"); REST tickers have none.
-    { ticker: ({ timestamp }, raw) => ({ timestamp: timestamp ?? instantOf(member(raw, 'timestamp')) }) },
+    // "timestamp" of the ticker channel (docs.kraken.com, WebSocket v2, "Ticker"); REST tickers have none, and their "o" is
+    // today's opening price, of which CCXT makes the price 24 hours ago (docs.kraken.com, "Get Ticker Information").
+    {
+      ticker: ({ timestamp }, raw) => ({
+        timestamp: timestamp ?? instantOf(member(raw, 'timestamp')),
+        ...(member(raw, 'o') === undefined ? {} : { open: undefined, percentage: undefined }),
+      }),
+    },
   ],
   [
     'krakenfutures',

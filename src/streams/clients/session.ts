@@ -214,9 +214,12 @@ export class Session {
         this.#reply({ ...head, success: true, ...topic });
         return;
       }
-      const { threshold } = { threshold: undefined, ...params };
-      const fraction = typeof threshold === 'number' ? threshold : undefined;
-      await this.#subscriptions.add(topic, fraction, (symbol) => {
+      const { threshold, stats } = { threshold: undefined, stats: undefined, ...params };
+      const options = {
+        threshold: typeof threshold === 'number' ? threshold : undefined,
+        stats: stats === true ? (true as const) : undefined,
+      };
+      await this.#subscriptions.add(topic, options, (symbol) => {
         this.#reply({ ...head, success: true, ...topic, symbol });
       });
     } catch (error) {

@@ -61,9 +61,18 @@ export const createSubscriptionSlots = (max: number = MAX_SERVER_SUBSCRIPTIONS):
   };
 };
 
+/** How a client wants the events of a ticker. */
+export interface TickerOptions {
+  readonly threshold: number | undefined;
+  readonly stats: true | undefined;
+}
+
+const sameOptions = (a: TickerOptions, b: TickerOptions): boolean =>
+  a.threshold === b.threshold && a.stats === b.stats;
+
 interface Entry {
   readonly topic: TopicName;
-  readonly threshold: number | undefined;
+  readonly options: TickerOptions;
   /** Gives up the opening, where no other client waits for it. */
   readonly abort: AbortController;
   /** What it takes up. */
@@ -96,17 +105,13 @@ export class Subscriptions {
 
   /**
    * Subscribes. `began` is called with the venue's spelling of the symbol just before the first event goes out. A topic
-   * that is there already stays as it is, unless its threshold differs: then the new one takes its place. Rejects with
+   * that is there already stays as it is, unless its options differ: then the new one takes its place. Rejects with
    * an AppError.
    */
-  async add(
-    topic: TopicName,
-    threshold: number | undefined,
-    began: (symbol: UnifiedSymbol) => void,
-  ): Promise<void> {
+  async add(topic: TopicName, options: TickerOptions, began: (symbol: UnifiedSymbol) => void): Promise<void> {
     const key = this.#keyOf(topic);
     const present = this.#entries.get(key);
-    if (present !== undefined && present.threshold === threshold) {
+    if (present !== undefined && sameOptions(present.options, options)) {
       began((await present.opening).symbol);
       return;
     }
@@ -119,10 +124,10 @@ export class Subscriptions {
     const abort = new AbortController();
     const entry: Entry = {
       topic,
-      threshold,
+      options,
       abort,
       place,
-      opening: this.#open(topic, { threshold, signal: abort.signal }, reader),
+      opening: this.#open(topic, { ...options, signal: abort.signal }, reader),
       subscription: null,
     };
     this.#entries.set(key, entry);
@@ -154,11 +159,11 @@ export class Subscriptions {
     return this.#entries.has(known) ? known : key;
   }
 
-  list(): (TopicName & { readonly threshold: number | undefined })[] {
-    return [...this.#entries.values()].map(({ topic, threshold, subscription }) => ({
+  list(): (TopicName & TickerOptions)[] {
+    return [...this.#entries.values()].map(({ topic, options, subscription }) => ({
       ...topic,
       symbol: subscription?.symbol ?? topic.symbol,
-      threshold,
+      ...options,
     }));
   }
 
@@ -208,7 +213,7 @@ export class Subscriptions {
 
   async #open(
     topic: TopicName,
-    options: { readonly threshold: number | undefined; readonly signal: AbortSignal },
+    options: TickerOptions & { readonly signal: AbortSignal },
     reader: TopicReader,
   ): Promise<Subscription> {
     const { hub, marketData, client } = this.#services;
@@ -242,7 +247,7 @@ export class Subscriptions {
       this.#entries.delete(key);
       if (this.#spellings.size >= MAX_SPELLINGS) this.#spellings.clear();
       this.#spellings.set(key, own);
-      if (present !== undefined && present.threshold === entry.threshold) {
+      if (present !== undefined && sameOptions(present.options, entry.options)) {
         subscription.close();
         entry.place.end();
         return false;

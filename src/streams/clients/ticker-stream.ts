@@ -22,6 +22,7 @@ export interface TickerStreamRequest {
   readonly exchange: string;
   readonly symbol: string;
   readonly threshold?: number | undefined;
+  readonly stats?: boolean | undefined;
   readonly lastEventId?: string | undefined;
 }
 
@@ -54,9 +55,12 @@ export const openTickerStream = async (
   const reader = new TopicReader(connection, { ...topic, exchange: name }, connections);
   let subscription: Subscription;
   try {
-    const { threshold, lastEventId, client } = request;
+    const { threshold, stats, lastEventId, client } = request;
     const { signal } = leaving;
-    subscription = await hub.subscribe({ topic, name, threshold, lastEventId, client, signal }, reader);
+    subscription = await hub.subscribe(
+      { topic, name, threshold, stats, lastEventId, client, signal },
+      reader,
+    );
     reader.spell(subscription.symbol);
     const opened = subscription;
     if (connection.ended) opened.close();

@@ -53,7 +53,12 @@ export const requestOf = (
 /** The answer was made by this server out of checked data; it is parsed with its own schema all the same. */
 export const itemOf = (
   topic: StreamTopic,
-  { body, receivedAt, untimed }: Pick<MarketAnswer, 'body' | 'receivedAt' | 'untimed'>,
+  {
+    body,
+    receivedAt,
+    untimed,
+    stats = market.NO_STATS,
+  }: Pick<MarketAnswer, 'body' | 'receivedAt' | 'untimed' | 'stats'>,
 ): RestItem => {
   const timed = untimed !== true;
   const parsed: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString());
@@ -61,7 +66,7 @@ export const itemOf = (
     case 'ticker': {
       const { symbol, bid, ask, last, timestamp, raw } = market.ticker.parse(parsed);
       const rawJson = JSON.stringify(raw ?? null);
-      const item: StreamItem = { channel: 'ticker', bid, ask, last, timestamp, rawJson };
+      const item: StreamItem = { channel: 'ticker', bid, ask, last, timestamp, stats, rawJson };
       return { item, symbol, timed, receivedAt };
     }
     case 'trades': {

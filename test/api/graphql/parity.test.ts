@@ -72,7 +72,7 @@ const MARKETS = [
 const META = 'meta { source cache receivedAt ageMs freshUntil sandbox }';
 
 const KINDS = [
-  { field: 'ticker', type: 'Ticker', path: 'ticker', args: '', query: '' },
+  { field: 'ticker', type: 'Ticker', path: 'ticker', args: '', query: '&stats=true' },
   { field: 'orderBook', type: 'OrderBook', path: 'orderbook', args: 'limit: 7', query: '&limit=7' },
   { field: 'trades', type: 'Trades', path: 'trades', args: 'limit: 9', query: '&limit=9' },
   {

@@ -2,7 +2,7 @@ import { spotMarket } from '../../support/markets.js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { START, startTestApp, type TestApp } from '../../support/app.js';
 import { AppError } from '../../../src/errors.js';
-import { exchangesList, marketsPage } from '../../../src/schemas/market.js';
+import { exchangesList, marketsPage, NO_STATS } from '../../../src/schemas/market.js';
 import type { LiveTicker } from '../../../src/market-data/market-data-api.js';
 import { FakeHub } from '../../support/fake-hub.js';
 import { venueAnswer } from '../../support/fake-exchange-client.js';
@@ -79,7 +79,15 @@ test.each(['BTC/USDT', 'btc-usdt'])('a ticker asked for as %s gives way to a liv
   const states = async (): Promise<unknown> =>
     (await get(`/v1/markets/ticker?exchange=binance&symbol=${symbol}`)).headers['x-cache'];
   expect([await states(), await states()]).toEqual(['MISS', 'HIT']);
-  const figures = { bid: 1, ask: 3, last: 2, timestamp: START, rawJson: '{}', receivedAt: START };
+  const figures = {
+    bid: 1,
+    ask: 3,
+    last: 2,
+    timestamp: START,
+    stats: NO_STATS,
+    rawJson: '{}',
+    receivedAt: START,
+  };
   tick = { symbol: 'BTC/USDT', ...figures };
   expect(await states()).toBe('LIVE');
   tick = undefined;

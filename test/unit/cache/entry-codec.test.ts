@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeEntry, encodeEntry } from '../../../src/cache/entry-codec.js';
+import { NO_STATS } from '../../../src/schemas/market.js';
 import { entryOf } from '../../support/cache-entries.js';
 
 const T = 1_700_000_000_000;
@@ -19,6 +20,7 @@ describe('an encoded entry', () => {
           staleUntil: T + staleFor + 1,
           closesAt: closes === null ? null : T + closes,
           ...(closes === null ? { untimed: true as const } : {}),
+          ...(freshFor % 2 === 0 ? { stats: { ...NO_STATS, high: freshFor / 7, change_percent: -0.5 } } : {}),
         };
         const entry = entryOf('', T, more);
         expect(decodeEntry(KEY, encodeEntry(KEY, entry), T)).toEqual({ entry });
@@ -31,7 +33,7 @@ describe('an encoded entry', () => {
   });
 
   it('is refused wherever a byte of it was changed', () => {
-    const value = encodeEntry(KEY, entryOf('{"exchange":"binance"}', T));
+    const value = encodeEntry(KEY, entryOf('{"exchange":"binance"}', T, { stats: NO_STATS }));
     for (let i = 0; i < value.length; i++) {
       const changed = Buffer.from(value);
       changed[i] = changed[i]! ^ 1;
@@ -48,7 +50,7 @@ describe('an encoded entry', () => {
   it('never throws, whatever is read', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
-        expect(decodeEntry(KEY, Buffer.concat([Buffer.from('MCD1'), bytes]), T)).toBe('corrupt');
+        expect(decodeEntry(KEY, Buffer.concat([Buffer.from('MCD2'), bytes]), T)).toBe('corrupt');
       }),
     );
   });
@@ -60,6 +62,7 @@ describe('an encoded entry', () => {
     ['a life of years', { staleUntil: T * 2 }],
     ['a header that would split', { source: 'binance\r\nSet-Cookie: x' }],
     ['no validator', { etag: '' }],
+    ['figures of a day that are none', { stats: { ...NO_STATS, open: 'x' as unknown as number } }],
   ])('with %s is refused though it is sound', (_name, more) => {
     expect(decodeEntry(KEY, encodeEntry(KEY, entryOf('x', T, more)), T)).toBe('corrupt');
   });

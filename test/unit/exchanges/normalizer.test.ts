@@ -1,3 +1,4 @@
+import { NO_STATS } from '../../../src/schemas/market.js';
 import { describe, expect, it } from 'vitest';
 import {
   normalizeCandles,
@@ -15,13 +16,25 @@ const GARBAGE = [undefined, null, 'text', 7, true, {}, [1], [[]], { info: {} }, 
 describe('tickers', () => {
   it('keep the venue’s figures, time and own object', () => {
     const info = { c: ['1', '2'] };
-    const ticker = { symbol: 'X/Y', bid: 1, ask: 3, last: 2, timestamp: NOW - 5.5, info, high: 9 };
+    const ticker = {
+      symbol: 'X/Y',
+      bid: 1,
+      ask: 3,
+      last: 2,
+      timestamp: NOW - 5.5,
+      info,
+      high: 9,
+      low: 0,
+      baseVolume: 0,
+      percentage: -1.5,
+    };
     expect(normalizeTicker(ticker, receipt)).toEqual({
       bid: 1,
       ask: 3,
       last: 2,
       timestamp: NOW - 6,
       timed: true,
+      stats: { ...NO_STATS, high: 9, volume: 0, change_percent: -1.5 },
       raw: info,
     });
     expect(normalizeTicker(ticker, receipt).raw).toBe(info);
@@ -34,6 +47,7 @@ describe('tickers', () => {
       last: 2,
       timestamp: NOW,
       timed: false,
+      stats: NO_STATS,
       raw: null,
     });
     for (const timestamp of [null, 0, 1_699_000_000, Number.NaN, 'x', Infinity])
@@ -56,6 +70,7 @@ describe('tickers', () => {
       last: null,
       timestamp: NOW,
       timed: false,
+      stats: NO_STATS,
       raw: info,
     });
   });

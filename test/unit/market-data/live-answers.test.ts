@@ -1,4 +1,5 @@
 /** REST tickers while a stream of the symbol runs. */
+import { NO_STATS } from '../../../src/schemas/market.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LiveTicker } from '../../../src/market-data/market-data-api.js';
 import { tickerOf } from '../../support/market-data-rig.js';
@@ -14,6 +15,7 @@ describe('a running stream', () => {
     ask: 3,
     last,
     timestamp: receivedAt - 5,
+    stats: NO_STATS,
     rawJson: `{"c":"${last}"}`,
     receivedAt,
   });

@@ -1,4 +1,5 @@
 /** Rules of docs/rest-api.md#freshness, as a caller sees them: fresh answers, their names and their times. */
+import { NO_STATS } from '../../../src/schemas/market.js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../../src/errors.js';
 import type { MarketQuery } from '../../../src/market-data/market-data-api.js';
@@ -224,7 +225,16 @@ describe('an OHLCV answer with an open candle', () => {
 describe('in the sandbox', () => {
   it('every answer says so', async () => {
     const live = {
-      latest: () => ({ symbol: 'X/Y', bid: 1, ask: 1, last: 1, timestamp: 1, rawJson: '1', receivedAt: 1 }),
+      latest: () => ({
+        symbol: 'X/Y',
+        bid: 1,
+        ask: 1,
+        last: 1,
+        timestamp: 1,
+        stats: NO_STATS,
+        rawJson: '1',
+        receivedAt: 1,
+      }),
     };
     open({ sandbox: true });
     expect((await get()).source).toBe('sandbox; via=rest');

@@ -80,7 +80,9 @@ test('get_ticker answers the price with its source and age, in data and in words
     'BTC/USDT on binance: last 42505, bid 42500, ask 42510 at 2023-11-03T08:26:39.900Z.\n' +
       'Source: binance; via=rest, 0.4 s old.',
   );
-  expect(marketData.queries).toEqual([{ kind: 'ticker', exchange: 'binance', symbol: 'btc-usdt' }]);
+  expect(marketData.queries).toEqual([
+    { kind: 'ticker', exchange: 'binance', symbol: 'btc-usdt', stats: false },
+  ]);
   expect(marketData.signals[0]).toBeInstanceOf(AbortSignal);
 });
 

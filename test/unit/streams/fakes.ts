@@ -1,6 +1,6 @@
 /** Time, a venue and market data for tests of streams: nothing moves unless a test moves it. */
 import { AppError } from '../../../src/errors.js';
-import type { Candle, Trade } from '../../../src/schemas/market.js';
+import { NO_STATS, type Candle, type Trade } from '../../../src/schemas/market.js';
 import type { Channel } from '../../../src/schemas/stream.js';
 import type {
   CallOptions,
@@ -173,6 +173,7 @@ export const tickerItem = (last: number | null, timestamp: number): StreamItem =
   ask: last === null ? null : last + 1,
   last,
   timestamp,
+  stats: NO_STATS,
   rawJson: `{"p":${String(last)}}`,
 });
 

@@ -1,4 +1,5 @@
 /** Topics: their clients come and go, and REST reads their last tick. */
+import { NO_STATS } from '../../../src/schemas/market.js';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/errors.js';
 import { FakeClient, START, settle, tickerItem } from './fakes.js';
@@ -92,6 +93,7 @@ describe('live tickers for REST', () => {
       ask: 101.5,
       last: 100.5,
       timestamp: START + 10,
+      stats: NO_STATS,
       rawJson: '{"p":100.5}',
       receivedAt: START + 10,
     });

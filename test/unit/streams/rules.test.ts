@@ -62,13 +62,14 @@ describe('items of another channel', () => {
       name: 'x',
       sandbox: false,
     } as const;
-    const view = createView({ source, threshold: 0, deliver: () => undefined });
+    const view = createView({ source, threshold: 0, stats: false, deliver: () => undefined });
     const member = { subscriber: { onEvent: () => undefined } };
     expect(view.publish({ item: trades(), id: '1' })).toBe(0);
     expect(view.join(member, { item: trades(), id: '1' }, undefined)).toBeUndefined();
     const plain = createView({
       source: { ...source, topic: { ...source.topic, channel: 'trades' } },
       threshold: 0,
+      stats: false,
       deliver: () => undefined,
     });
     expect(plain.publish({ item: ticker, id: '1' })).toBe(0);

@@ -1,4 +1,5 @@
 /** A venue for the worker's tests, and a thread for it that runs beside the test: the real protocol over a real port. */
+import { NO_STATS } from '../../../../src/schemas/market.js';
 import { EventEmitter } from 'node:events';
 import { MessageChannel } from 'node:worker_threads';
 import type { AppError } from '../../../../src/errors.js';
@@ -207,5 +208,6 @@ export const tickerItem = (last: number): StreamItem => ({
   ask: null,
   last,
   timestamp: 1,
+  stats: NO_STATS,
   rawJson: '{}',
 });
