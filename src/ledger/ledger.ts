@@ -9,6 +9,7 @@ import type { ExchangeId, Millis } from '../schemas/common.js';
 import { periodStart } from '../lib/intervals.js';
 import type { Log } from '../log/log.js';
 import { createBackfill, type BackfillCounts } from './backfill/backfill.js';
+import { createBackfillBudget } from './backfill/backfill-budget.js';
 import { endOfComplete, requireInterval } from './backfill/job-plan.js';
 import { coverageRanges, type CoverageAnswer } from './coverage-report.js';
 import { feedPagesOf, pagesOf } from './evidence.js';
@@ -109,8 +110,9 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
   const record: Ledger['record'] = async (name, evidence) => {
     await Promise.all(pagesOf(name, evidence).map((page) => writer.add(page)));
   };
+  const budget = createBackfillBudget({ exchanges, budgetShare: settings.budgetShare, now, monotonic });
   const verification = createVerification({
-    ...{ handle, exchanges, record, isWanted, enabled, log, now, monotonic },
+    ...{ handle, exchanges, budget, record, isWanted, enabled, owner, log, now, monotonic },
   });
   const writer = createWriter({
     ...{ handle, room, settleMs, isWanted, times, owner, log, now },
@@ -121,7 +123,7 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
   const reader = createReader({ handle, writer, settleMs, times, sharedReadMs, queueJob, now });
   const backfill = createBackfill({
     ...{ handle, exchanges, writer, settleMs, enabled, owner, log, now, monotonic },
-    budgetShare: settings.budgetShare,
+    budget,
     noRoom: (name) =>
       room.reason() ?? (room.isScarce() && !isWanted(name) ? 'The store is nearly full.' : null),
   });

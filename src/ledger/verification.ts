@@ -1,16 +1,20 @@
 /**
  * Fetches newly written ranges of live series again after 15 minutes and after 24 hours, since venues correct candles after
- * their close. Due times are wall-clock times in the store; overdue ones are done soon after a start.
+ * their close. Due times are wall-clock times in the store; overdue ones are done soon after a start, within
+ * the budget of backfills.
  */
+import { AppError } from '../errors.js';
 import type { CandleEvidence, ExchangeClient } from '../exchanges/exchange-client.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
 import { addPeriods, periodStart } from '../lib/intervals.js';
 import type { Log } from '../log/log.js';
+import type { BackfillBudget } from './backfill/backfill-budget.js';
 import { countIn } from './known-view.js';
 import { keyOf, seriesInterval } from './series-range.js';
 import type { SeriesName } from './settle.js';
 import type { StoreHandle } from './store-status.js';
-import type { Due } from './store.js';
+import type { CandleStore, Due } from './store.js';
+import { exchangeLease } from './writer.js';
 
 /** `spacing`: what is written within it is asked for again together. */
 const ROUNDS: readonly { readonly after: Millis; readonly spacing: Millis }[] = [
@@ -22,13 +26,18 @@ const TIMEOUT_MS: Millis = 30_000;
 /** A fetch that failed, or was under way when the process died, is repeated after this time. */
 const AGAIN_MS: Millis = 5 * 60_000;
 const AT_ONCE = 20;
+/** Longer than a page takes; backfills renew the same lease. */
+const LEASE_MS: Millis = 60_000;
 
 export interface VerificationDeps {
   readonly handle: StoreHandle;
   readonly exchanges: Pick<ExchangeClient, 'fetch' | 'describe'>;
+  readonly budget: Pick<BackfillBudget, 'page' | 'waitOf'>;
   readonly record: (name: SeriesName, evidence: CandleEvidence) => Promise<void>;
   readonly isWanted: (name: SeriesName) => boolean;
   readonly enabled: readonly ExchangeId[];
+  /** Of the leases under which this process asks an exchange. */
+  readonly owner: string;
   readonly log: Log;
   readonly now: () => Millis;
   readonly monotonic: () => Millis;
@@ -42,11 +51,13 @@ export interface Verification {
 }
 
 export const createVerification = (deps: VerificationDeps): Verification => {
-  const { handle, exchanges, record, isWanted, enabled, log, now, monotonic } = deps;
+  const { handle, exchanges, budget, record, isWanted, enabled, owner, log, now, monotonic } = deps;
   const planned = new Map<string, Millis>();
   const verified = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   let running = false;
+  const ending = new AbortController();
+  const { signal } = ending;
 
   const plan = async (name: SeriesName, after: Millis): Promise<void> => {
     const store = handle.store();
@@ -59,12 +70,18 @@ export const createVerification = (deps: VerificationDeps): Verification => {
     await store.addDue({ ...name, at: now() + after, from, to });
   };
 
-  const verify = async ({ exchange, symbol, interval, from, to }: Due): Promise<void> => {
+  const verify = async (store: CandleStore, { exchange, symbol, interval, from, to }: Due): Promise<void> => {
+    if (budget.waitOf(exchange)?.reason === 'cool_down') throw new Error('It cools down.');
+    // Of the servers that share a store one at a time asks an exchange for pages of the store's own.
+    if (handle.shared && !(await store.lease(exchangeLease(exchange), owner, LEASE_MS)))
+      throw new Error('Another server works on this exchange.');
     const name = { exchange, symbol, interval };
     const limit = countIn(seriesInterval(interval, 0), { from, to });
-    const answer = await exchanges.fetch(
-      { kind: 'ohlcv', ...name, since: from, limit, evidence: true, onePage: true },
-      { deadline: monotonic() + TIMEOUT_MS, priority: 'backfill', attempts: 1 },
+    const answer = await budget.page(exchange, signal, () =>
+      exchanges.fetch(
+        { kind: 'ohlcv', ...name, since: from, limit, evidence: true, onePage: true },
+        { deadline: monotonic() + TIMEOUT_MS, priority: 'backfill', attempts: 1, signal },
+      ),
     );
     if (answer.evidence === undefined) return;
     // A verification's own writes do not schedule another verification.
@@ -75,14 +92,22 @@ export const createVerification = (deps: VerificationDeps): Verification => {
   const look = async (): Promise<void> => {
     const store = handle.store();
     if (store === null || !handle.status().writable) return;
-    for (const due of await store.takeDue(now(), AT_ONCE, now() + AGAIN_MS)) {
-      try {
-        if (enabled.includes(due.exchange)) await verify(due);
-        await store.endDue(due);
-      } catch (thrown) {
-        log.debug({ exchange: due.exchange, err: thrown }, 'a verification has to wait');
+    const dues = await store.takeDue(now(), AT_ONCE, now() + AGAIN_MS);
+    const takenAt = monotonic();
+    const work = async (exchange: ExchangeId): Promise<void> => {
+      for (const due of dues.filter((one) => one.exchange === exchange)) {
+        // What is left is due again soon, maybe for another server.
+        if (monotonic() - takenAt >= AGAIN_MS - TIMEOUT_MS) return;
+        try {
+          if (enabled.includes(exchange)) await verify(store, due);
+          await store.endDue(due);
+        } catch (thrown) {
+          if (signal.aborted) return;
+          log.debug({ exchange, err: thrown }, 'a verification has to wait');
+        }
       }
-    }
+    };
+    await Promise.all([...new Set(dues.map(({ exchange }) => exchange))].map(work));
   };
 
   return {
@@ -114,6 +139,7 @@ export const createVerification = (deps: VerificationDeps): Verification => {
     },
     close() {
       clearInterval(timer);
+      ending.abort(new AppError('shutting_down', 'The server shuts down.'));
     },
   };
 };

@@ -12,7 +12,7 @@ import type { StoreHandle } from '../store-status.js';
 import type { Job } from '../store.js';
 import { exchangeLease, type Writer } from '../writer.js';
 import { workForExchange } from './exchange-line.js';
-import { createExchangeRest } from './exchange-rest.js';
+import type { BackfillBudget } from './backfill-budget.js';
 import { createJobListing } from './job-listing.js';
 import { createJobPlans } from './job-plan.js';
 import { createJobSteps } from './job-step.js';
@@ -26,8 +26,7 @@ export interface BackfillDeps {
   readonly exchanges: Pick<ExchangeClient, 'fetch' | 'describe' | 'health'>;
   readonly writer: Pick<Writer, 'addForJob'>;
   readonly settleMs: Millis;
-  /** Of each exchange's budget, above 0 to 1. */
-  readonly budgetShare: number;
+  readonly budget: BackfillBudget;
   /** Enabled exchanges by CCXT id. */
   readonly enabled: readonly ExchangeId[];
   /** null: the series may be written; else why not. */
@@ -56,9 +55,8 @@ export const createBackfill = (deps: BackfillDeps): Backfill => {
   const { handle, enabled, owner, log, now } = deps;
   const ending = new AbortController();
   const lines = new Map<ExchangeId, Promise<void>>();
-  const rest = createExchangeRest(deps);
-  const requests = createPageRequests({ ...deps, rest, signal: ending.signal });
-  const plans = createJobPlans({ ...deps, requests, rest });
+  const requests = createPageRequests({ ...deps, signal: ending.signal });
+  const plans = createJobPlans({ ...deps, requests });
   const steps = createJobSteps({ ...deps, requests, plans, listing: createJobListing(requests, now) });
   let woken = new AbortController();
   let failedPages = 0;
@@ -70,7 +68,6 @@ export const createBackfill = (deps: BackfillDeps): Backfill => {
   const line = {
     ...deps,
     steps,
-    rest,
     pause: (ms: Millis): Promise<void> =>
       sleep(ms, AbortSignal.any([ending.signal, woken.signal])).catch(() => undefined),
     ended: () => ending.signal.aborted,

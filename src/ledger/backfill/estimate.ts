@@ -6,7 +6,7 @@ import { progressOf } from '../planner.js';
 import { locateSeries, type AskedSpan } from '../series-range.js';
 import type { SeriesName } from '../settle.js';
 import type { CandleStore } from '../store.js';
-import { createExchangeRest } from './exchange-rest.js';
+import { createBackfillBudget } from './backfill-budget.js';
 import { requireInterval, traitsOf } from './job-plan.js';
 
 export interface Estimate extends Span {
@@ -42,7 +42,7 @@ export const estimateBackfill = async (
   const { interval, span, coverage } = await locateSeries(store, name, { asked, settledBy });
   const traits = await traitsOf(exchanges, name);
   const { requests, candles, percent } = progressOf({ interval, span, coverage, traits, now: now() });
-  const share = createExchangeRest(deps).share(name.exchange);
+  const share = createBackfillBudget(deps).share(name.exchange);
   const minutes = Math.ceil(((requests / share.requests) * share.windowMs) / 60_000);
   return { ...span, requests, minutes, candles, percent };
 };

@@ -7,7 +7,7 @@ import { StoreError } from '../store-error.js';
 import type { StoreHandle } from '../store-status.js';
 import type { CandleStore, Job } from '../store.js';
 import { exchangeLease } from '../writer.js';
-import type { ExchangeRest, Wait } from './exchange-rest.js';
+import type { BackfillBudget, Wait } from './backfill-budget.js';
 import { nameOf } from './job-plan.js';
 import type { JobSteps } from './job-step.js';
 import { createSetbacks } from './setbacks.js';
@@ -39,7 +39,7 @@ const ORDER = ['api', 'setting', 'read'] as const;
 export interface ExchangeLineDeps {
   readonly handle: StoreHandle;
   readonly steps: JobSteps;
-  readonly rest: ExchangeRest;
+  readonly budget: Pick<BackfillBudget, 'waitOf' | 'isCircuitOpen'>;
   /** null: a series may be written; else why not. */
   readonly noRoom: (name: SeriesName) => string | null;
   /** Jobs that this process is to work on. */
@@ -57,7 +57,7 @@ export interface ExchangeLineDeps {
 
 /** Resolves when the exchange has no open job, the store can't be written, or another server works for the exchange. */
 export const workForExchange = async (exchange: ExchangeId, deps: ExchangeLineDeps): Promise<void> => {
-  const { handle, steps, rest, noRoom, isMine, owner, pause, ended, onFailedPage, log, now, monotonic } =
+  const { handle, steps, budget, noRoom, isMine, owner, pause, ended, onFailedPage, log, now, monotonic } =
     deps;
   const setbacks = createSetbacks(monotonic);
   const rested = (ms: Millis): Promise<void> => pause(Math.min(Math.max(ms, 1), MAX_PAUSE_MS));
@@ -91,7 +91,8 @@ export const workForExchange = async (exchange: ExchangeId, deps: ExchangeLineDe
       await store.updateJob(job.id, end, now());
       return;
     }
-    const reason = rest.of(exchange)?.reason ?? (rest.isCircuitOpen(exchange) ? 'circuit_open' : code);
+    const reason =
+      budget.waitOf(exchange)?.reason ?? (budget.isCircuitOpen(exchange) ? 'circuit_open' : code);
     setbacks.failed(confined || SINGLE_FAULTS.has(code) ? job.id : exchange, reason, retryAfterMs);
     await store.updateJob(job.id, { state: 'waiting', waitingFor: reason, error: code }, now());
   };
@@ -135,7 +136,7 @@ export const workForExchange = async (exchange: ExchangeId, deps: ExchangeLineDe
     const jobs = await openJobs(store);
     if (jobs.length === 0) return;
     if (handle.shared && !(await store.lease(exchangeLease(exchange), owner, LEASE_MS))) return;
-    const wait = rest.of(exchange) ?? setbacks.of(exchange);
+    const wait = budget.waitOf(exchange) ?? setbacks.of(exchange);
     if (wait !== null) {
       if (wait.reason !== STORE && (wait.reason !== 'budget' || wait.ms > NEWS_FROM_MS))
         await hold(store, jobs, wait);

@@ -7,7 +7,7 @@ import { clip, subtract, type Coverage } from '../coverage.js';
 import { alignedSpan, progressOf, type DoneStretch, type PlanInput } from '../planner.js';
 import { anchored, type SeriesName } from '../settle.js';
 import type { CandleStore, Job, JobUpdate, SeriesInfo } from '../store.js';
-import type { ExchangeRest } from './exchange-rest.js';
+import type { BackfillBudget } from './backfill-budget.js';
 import type { PageRequests } from './page-requests.js';
 
 const ALL = Number.MAX_SAFE_INTEGER;
@@ -77,12 +77,12 @@ export interface JobPlans {
 export interface JobPlansDeps {
   readonly exchanges: Pick<ExchangeClient, 'describe'>;
   readonly requests: Pick<PageRequests, 'spellingOf'>;
-  readonly rest: Pick<ExchangeRest, 'share'>;
+  readonly budget: Pick<BackfillBudget, 'share'>;
   readonly settleMs: Millis;
   readonly now: () => Millis;
 }
 
-export const createJobPlans = ({ exchanges, requests, rest, settleMs, now }: JobPlansDeps): JobPlans => ({
+export const createJobPlans = ({ exchanges, requests, budget, settleMs, now }: JobPlansDeps): JobPlans => ({
   async work(store, job) {
     const own = nameOf(job);
     const symbol =
@@ -110,7 +110,7 @@ export const createJobPlans = ({ exchanges, requests, rest, settleMs, now }: Job
   },
   progress(job, plan) {
     const { percent, candles, requests, reached } = progressOf(plan);
-    const { requests: share, windowMs } = rest.share(job.exchange);
+    const { requests: share, windowMs } = budget.share(job.exchange);
     return {
       percent: Math.max(job.percent, percent),
       candles: Math.max(job.candles, candles),

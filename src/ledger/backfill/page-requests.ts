@@ -4,7 +4,7 @@ import type { ExchangeClient } from '../../exchanges/exchange-client.js';
 import type { ExchangeId, Millis, UnifiedSymbol } from '../../schemas/common.js';
 import { pagesOf } from '../evidence.js';
 import type { AskPage } from '../listing.js';
-import type { ExchangeRest } from './exchange-rest.js';
+import type { BackfillBudget } from './backfill-budget.js';
 
 const PAGE_TIMEOUT_MS: Millis = 30_000;
 
@@ -17,14 +17,14 @@ export interface PageRequests {
 
 export interface PageRequestsDeps {
   readonly exchanges: Pick<ExchangeClient, 'fetch'>;
-  readonly rest: ExchangeRest;
+  readonly budget: Pick<BackfillBudget, 'page'>;
   readonly signal: AbortSignal;
   readonly monotonic: () => Millis;
 }
 
 export const createPageRequests = ({
   exchanges,
-  rest,
+  budget,
   signal,
   monotonic,
 }: PageRequestsDeps): PageRequests => {
@@ -32,17 +32,12 @@ export const createPageRequests = ({
   return {
     async ask(name, { since, limit }) {
       const { exchange, symbol, interval } = name;
-      const answer = await exchanges
-        .fetch(
+      const answer = await budget.page(exchange, signal, () =>
+        exchanges.fetch(
           { kind: 'ohlcv', exchange, symbol, interval, since, limit, evidence: true, onePage: true },
           { deadline: monotonic() + PAGE_TIMEOUT_MS, priority: 'backfill', attempts: 1, signal },
-        )
-        .catch((thrown: unknown) => {
-          // Refused by this server's own limits before it left.
-          if (AppError.from(thrown).code !== 'upstream_budget_exhausted') rest.sent(exchange);
-          throw thrown;
-        });
-      rest.sent(exchange);
+        ),
+      );
       spelled.set(`${exchange} ${symbol}`, answer.symbol);
       const [page] =
         answer.evidence === undefined ? [] : pagesOf({ ...name, symbol: answer.symbol }, answer.evidence);

@@ -1,6 +1,6 @@
 /** Back-off after failures, by exchange and by job: longer with each failure in a row. */
 import type { Millis } from '../../schemas/common.js';
-import type { Wait } from './exchange-rest.js';
+import type { Wait } from './backfill-budget.js';
 
 const FIRST_MS: Millis = 5_000;
 const MOST_MS: Millis = 60_000;

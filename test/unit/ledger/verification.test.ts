@@ -168,3 +168,49 @@ test('started twice it looks once at a time, and after its end never', async () 
   await hours(25);
   expect(rig.venue.asked).toEqual([]);
 });
+
+test('with the pages of a backfill they keep to one share of the budget', async () => {
+  rig.venue.healthOf = { budget: { limit: 10, remaining: 10, windowMs: 60_000 } };
+  const ledger = started({ budgetShare: 0.2 });
+  const live = ['ETH/USDT', 'SOL/USDT', 'ADA/USDT'];
+  for (const symbol of live) ledger.recordFeed({ ...NAME, symbol }, [feedCandle(0)], Date.now());
+  await vi.advanceTimersByTimeAsync(0);
+  await ledger.addJob(NAME, { from: T0 - 5_000 * MINUTE, to: T0 });
+  const times: number[] = [];
+  const { fetch } = rig.venue;
+  rig.venue.fetch = (request, options) => {
+    times.push(Date.now());
+    return fetch(request, options);
+  };
+  await minutes(19);
+  const symbols = rig.venue.asked.map(({ symbol }) => symbol);
+  expect(symbols).toEqual(expect.arrayContaining(live));
+  expect(symbols.filter((symbol) => symbol === NAME.symbol).length).toBeGreaterThan(25);
+  // Never more than two within a window.
+  const pauses = times.slice(2).map((time, index) => time - (times[index] ?? 0));
+  expect(Math.min(...pauses)).toBeGreaterThanOrEqual(60_000);
+});
+
+test('in a cool-down none is asked for', async () => {
+  const ledger = started();
+  ledger.recordFeed(NAME, [feedCandle(0)], Date.now());
+  await minutes(1);
+  rig.venue.healthOf = { coolDownUntil: START + 18 * MINUTE };
+  await minutes(16.5);
+  expect(rig.venue.asked).toEqual([]);
+  await minutes(4);
+  expect(rig.venue.asked).toHaveLength(1);
+});
+
+test('a server that does not hold the lease of a shared store leaves them to another', async () => {
+  rig.handle.shared = true;
+  const ledger = started();
+  ledger.recordFeed(NAME, [feedCandle(0)], Date.now());
+  await minutes(14);
+  expect(await rig.store.lease('exchange binance', 'another', 120_000)).toBe(true);
+  await minutes(2);
+  expect(rig.venue.asked).toEqual([]);
+  await rig.store.endLease('exchange binance', 'another');
+  await minutes(5);
+  expect(rig.venue.asked).toHaveLength(1);
+});
