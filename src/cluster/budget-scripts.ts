@@ -7,28 +7,36 @@
  *   p  when the venue's pace is out of debt (CCXT's leaky bucket)
  *   c  until when the venue cools down, with its status, reason and strikes; b: waits for the venue's next window
  *   k  bookings by id: [requests that have not left, until when, polls]
- *   f  by server: [requests that it may send without asking, as of when]
+ * Beside it a hash of the servers that use the venue: when each last said that it asks before it sends, and how many
+ * servers it counts itself among, as "<ms> <servers>". Whoever is silent may send its part without asking.
  * Nothing has a time to live: Redis may evict what has one.
  */
 import { redisScript } from './redis-script.js';
 
 /** Departures closer together than this part of the window share an entry, which bounds the hash. */
 const ENTRIES_PER_WINDOW = 256;
-/** What a server said of what it may send without asking holds for so long. */
-const ALLOWANCE_TTL_MS = 3_000;
+/** A server that has not said for so long that it asks may send without asking. It does not before SILENT_MS and a margin. */
+export const SILENT_MS = 100;
+/** A server that was silent for so long is taken for dead: its part is the others' again. */
+const FORGET_SILENT_MS = 60_000;
+/** Longer than a command may take, and than the estimate of Redis' clock may be wrong. */
+const LATE_MS = 100;
 /** Redis' clock may be set back: no wait that it measures is longer than this. */
 const MAX_COOL_DOWN_MS = 7 * 86_400_000;
 
-/** KEYS: hash, servers, lowest limit of the egress. ARGV: server, limit, windowMs, and from 4 on what each script says. */
+/**
+ * KEYS: hash, servers, lowest limit of the egress, hash of those that ask. ARGV: server, limit, windowMs, when it was sent
+ * (0: not known), and from 5 on what each script says.
+ */
 const COMMON = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local sid, limit, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local fields = redis.call('HMGET', KEYS[1], 'e', 'n', 'w', 'r', 'p', 'c', 'b', 'k', 'f')
+local fields = redis.call('HMGET', KEYS[1], 'e', 'n', 'w', 'r', 'p', 'c', 'b', 'k')
 local function parsed(text) if text then return cjson.decode(text) end return {} end
 local epoch, n = fields[1], tonumber(fields[2] or '0')
 local w, r, pace = parsed(fields[3]), parsed(fields[4]), tonumber(fields[5] or '0')
-local cool, brake, bookings, allowances = parsed(fields[6]), parsed(fields[7]), parsed(fields[8]), parsed(fields[9])
+local cool, brake, bookings = parsed(fields[6]), parsed(fields[7]), parsed(fields[8])
 local lowest = tonumber(redis.call('GET', KEYS[3]) or limit)
 if lowest < limit then limit = lowest end
 local function forget(entries)
@@ -90,21 +98,29 @@ if cool[1] then cool[1] = math.min(cool[1], now + ${MAX_COOL_DOWN_MS}) end
 for id, booking in pairs(bookings) do
   if booking[2] < now or booking[1] <= 0 then bookings[id] = nil end
 end
-local claimed, claimedPolls, unasked = 0, 0, 0
+local claimed, claimedPolls = 0, 0
 for _, booking in pairs(bookings) do
   claimed = claimed + booking[1]
   claimedPolls = claimedPolls + booking[3]
 end
-for server, allowance in pairs(allowances) do
-  if now - allowance[2] > ${ALLOWANCE_TTL_MS} then allowances[server] = nil
-  elseif server ~= sid then unasked = unasked + allowance[1] end
+local silent, part = 0, 0
+local asking = redis.call('HGETALL', KEYS[4])
+for i = 1, #asking, 2 do
+  local at, among = string.match(asking[i + 1], '^(%S+) (%S+)$')
+  if asking[i] ~= sid and now - at > ${SILENT_MS} then
+    if now - at > ${FORGET_SILENT_MS} then redis.call('HDEL', KEYS[4], asking[i])
+    else silent, part = silent + 1, part + 1 / among end
+  end
 end
+-- One that does not know this server would take all: this one keeps a part at least.
+part = math.min(part, silent / (silent + 1))
+local unasked = math.ceil(limit * part)
 local function object(value) if next(value) then return cjson.encode(value) end return '{}' end
 local function list(value) if #value > 0 then return cjson.encode(value) end return '[]' end
 local function save()
   n = n + 1
   redis.call('HSET', KEYS[1], 'n', n, 'w', list(w), 'r', list(r), 'p', string.format('%.3f', pace),
-    'c', list(cool), 'b', list(brake), 'k', object(bookings), 'f', object(allowances))
+    'c', list(cool), 'b', list(brake), 'k', object(bookings))
 end
 local function answer(word, wait)
   local servers = redis.call('ZCOUNT', KEYS[2], now, '+inf')
@@ -112,6 +128,8 @@ local function answer(word, wait)
     string.format('%.3f', pace - now), list(w), list(r), list(cool), list(brake), epoch or '' }
 end
 local function cooling() return cool[1] and cool[1] > now end
+-- What has lain somewhere is not answered: nobody waits for it any more.
+local function late() return tonumber(ARGV[4]) > 0 and now - ARGV[4] > ${LATE_MS} end
 `;
 
 /** How long until the n-th further request may leave, by the entries of the window. */
@@ -129,15 +147,20 @@ local function slot(entries, position, most, field)
 end
 `;
 
-/** ARGV 4: epoch, 5: channel, 6: reserve limit where it leaves out of the reserve, 7: poll limit, 8: is a poll, 9: weight, 10: ms a weight, 11: booking. */
+/**
+ * ARGV 5: epoch, 6: channel, 7: reserve limit where it leaves out of the reserve, 8: poll limit, 9: is a poll, 10: weight,
+ * 11: ms a weight, 12: booking.
+ */
 export const TAKE = redisScript(`${COMMON}${SLOT}
-if epoch ~= ARGV[4] then return answer('epoch') end
+if late() then return answer('late') end
+if epoch ~= ARGV[5] then return answer('epoch') end
 if cooling() then return answer('wait') end
-local reserve, pollLimit, poll = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local weight, unit, booking = tonumber(ARGV[9]), tonumber(ARGV[10]), bookings[ARGV[11]]
+local reserve, pollLimit, poll = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local weight, unit, booking = tonumber(ARGV[10]), tonumber(ARGV[11]), bookings[ARGV[12]]
 local wait = 0
 if reserve > 0 then
-  if sum(r, 3) >= reserve then wait = slot(r, 1, reserve, 3) end
+  local ours = math.max(1, reserve - math.floor(reserve * part))
+  if sum(r, 3) >= ours then wait = slot(r, 1, ours, 3) end
 else
   local ahead = 0
   if not booking then ahead = claimed end
@@ -158,66 +181,81 @@ if reserve > 0 then add(r, now, 1, 0) else add(w, now, 1, poll) end
 if booking then
   booking[1] = booking[1] - 1
   if booking[3] > 0 then booking[3] = booking[3] - 1 end
-  if booking[1] <= 0 then bookings[ARGV[11]] = nil end
+  if booking[1] <= 0 then bookings[ARGV[12]] = nil end
 end
 save()
-redis.call('PUBLISH', ARGV[5], cjson.encode({ 'left', sid, n, poll, reserve > 0 and 1 or 0 }))
+redis.call('PUBLISH', ARGV[6], cjson.encode({ 'left', sid, n, poll, reserve > 0 and 1 or 0 }))
 return answer('granted')
 `);
 
-/** ARGV 4: epoch, 5: booking, 6: requests, 7: within ms, 8: poll limit, 9: are polls. */
+/** ARGV 5: epoch, 6: booking, 7: requests, 8: within ms, 9: poll limit, 10: are polls. */
 export const BOOK = redisScript(`${COMMON}${SLOT}
-if epoch ~= ARGV[4] then return answer('epoch') end
+if late() then return answer('late') end
+if epoch ~= ARGV[5] then return answer('epoch') end
 if cooling() then return answer('wait') end
-local requests, within, pollLimit, polls = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local requests, within, pollLimit, polls = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local wait = slot(w, requests + claimed + unasked, limit, 3)
 if pollLimit > 0 then wait = math.max(wait, slot(w, requests + claimedPolls, pollLimit, 4)) end
 if wait > within and wait > 0 then return answer('wait', wait) end
-bookings[ARGV[5]] = { requests, now + math.max(within, 0), polls * requests }
+bookings[ARGV[6]] = { requests, now + math.max(within, 0), polls * requests }
 save()
 return answer('granted')
 `);
 
-/** ARGV 4: booking. */
+/** ARGV 5: booking. */
 export const UNBOOK = redisScript(`${COMMON}
-if bookings[ARGV[4]] then
-  bookings[ARGV[4]] = nil
+if bookings[ARGV[5]] then
+  bookings[ARGV[5]] = nil
   save()
 end
 return 1
 `);
 
-/** ARGV 4: channel, 5: cool-down ms, 6: status, 7: reason, 8: strikes, 9 and 10: waits of callers and polls, ms. The longest holds. */
+/** ARGV 5: channel, 6: cool-down ms, 7: status, 8: reason, 9: strikes, 10 and 11: waits of callers and polls, ms. The longest holds. */
 export const REPORT = redisScript(`${COMMON}
 if not epoch then return 0 end
-local ms = tonumber(ARGV[5])
+local ms = tonumber(ARGV[6])
 if ms > 0 and now + ms > (cool[1] or 0) then
-  cool = { now + ms, tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8]) }
+  cool = { now + ms, tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]) }
 end
-brake = { math.max(brake[1] or 0, now + tonumber(ARGV[9])), math.max(brake[2] or 0, now + tonumber(ARGV[10])) }
+brake = { math.max(brake[1] or 0, now + tonumber(ARGV[10])), math.max(brake[2] or 0, now + tonumber(ARGV[11])) }
 save()
-redis.call('PUBLISH', ARGV[4], cjson.encode({ 'restraint', sid, ms, tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8]),
-  tonumber(ARGV[9]), tonumber(ARGV[10]) }))
+redis.call('PUBLISH', ARGV[5], cjson.encode({ 'restraint', sid, ms, tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]),
+  tonumber(ARGV[10]), tonumber(ARGV[11]) }))
 return 1
 `);
 
 /**
  * Meets the shared count: begins it where there is none, with all that this server knows, and adds what this server sent
- * on its own meanwhile. ARGV 4: a new epoch, 5 and 6: what is known of the window and of the reserve, 7 and 8: what was
- * sent unasked, 9: what may still be sent unasked (0: it asks from now on), 10: cool-down as [ms, status, reason, strikes].
+ * on its own meanwhile. ARGV 5: a new epoch, 6 and 7: what is known of the window and of the reserve, 8 and 9: what was
+ * sent unasked, 10: cool-down as [ms, status, reason, strikes], 11: servers among which it sends its part from now on
+ * without asking; 0: it asks.
  */
 export const MEET = redisScript(`${COMMON}
 if not epoch then
-  epoch = ARGV[4]
+  epoch = ARGV[5]
   redis.call('HSET', KEYS[1], 'e', epoch)
-  w, r = merge(w, cjson.decode(ARGV[5])), merge(r, cjson.decode(ARGV[6]))
+  w, r = merge(w, cjson.decode(ARGV[6])), merge(r, cjson.decode(ARGV[7]))
   local known = cjson.decode(ARGV[10])
   if known[1] > 0 then cool = { now + known[1], known[2], known[3], known[4] } end
 else
-  w, r = merge(w, cjson.decode(ARGV[7])), merge(r, cjson.decode(ARGV[8]))
+  w, r = merge(w, cjson.decode(ARGV[8])), merge(r, cjson.decode(ARGV[9]))
 end
-local allowance = tonumber(ARGV[9])
-if allowance > 0 then allowances[sid] = { allowance, now } else allowances[sid] = nil end
+local among = tonumber(ARGV[11])
+if among > 0 then redis.call('HSET', KEYS[4], sid, string.format('%.3f %d', now - ${SILENT_MS} - 1, among)) end
 save()
 return answer('met')
+`);
+
+/**
+ * Says that this server asks before it sends. KEYS: servers, then for each of its venues the hash of those that ask. ARGV:
+ * server, when it was sent by Redis' clock as far as is known, servers that it knows of. Answers Redis' time and the
+ * number of servers that are alive.
+ */
+export const ASKING = redisScript(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + time[2] / 1000
+local said = string.format('%.3f %d', math.min(now, tonumber(ARGV[2])), tonumber(ARGV[3]))
+for i = 2, #KEYS do redis.call('HSET', KEYS[i], ARGV[1], said) end
+return { string.format('%.3f', now), math.max(1, redis.call('ZCOUNT', KEYS[1], now, '+inf')) }
 `);

@@ -1,42 +1,45 @@
 /**
  * The budget of a venue, shared over Redis by all servers of one egress. Lives beside the venues' gates, in their worker.
  *
- * While Redis cannot be asked, each server keeps to its part of what was left: every request counts as one for each
- * server last seen alive. When Redis answers again each server first tells what it has sent and may still send, for
- * SETTLE_MS, so that nobody relies on the shared count before all have told it theirs.
+ * A server that shares says so every ASKING_EVERY_MS. Once it cannot, it is silent, and a moment later it keeps to its
+ * part of what was left without asking: every request counts as one for each server last seen alive. The others, where
+ * Redis answers them, leave that part to whoever is silent. When Redis answers again it first tells what it has sent. A
+ * Redis that has lost its memory does not know who is silent: then all tell, for SETTLE_MS, before any relies on it.
+ * Where one server alone cannot reach Redis, the others may have used, in the moment before its silence was noticed, what
+ * it takes for left: that window may hold its part too many.
  */
 import { randomUUID } from 'node:crypto';
-import { createRedisConnection, isRefusal, type RedisConnection } from '../cache/redis-connection.js';
+import { createRedisConnection, type RedisConnection } from '../cache/redis-connection.js';
 import { createRedisMessages, type RedisMessages } from '../cache/redis-messages.js';
 import { steadyNow } from '../lib/steady-clock.js';
 import { reserveOf } from '../exchanges/rate-limit/budget.js';
 import type {
   SharedAnswer,
   SharedBudget,
-  SharedEntry,
   SharedListener,
   SharedRestraint,
 } from '../exchanges/rate-limit/shared-budget.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
 import type { Log } from '../log/log.js';
-import { BOOK, MEET, REPORT, TAKE, UNBOOK } from './budget-scripts.js';
+import { ASKING, BOOK, MEET, REPORT, SILENT_MS, TAKE, UNBOOK } from './budget-scripts.js';
+import { flatAges, parsedOrNull, restraintArgs, restraintIn, toldOf, type Told } from './budget-messages.js';
 import { keyPrefix, limitKey, type BusSettings } from './bus-settings.js';
 import type { RedisScript } from './redis-script.js';
 
 /** Redis is asked for each request: what takes longer is not waited for. */
 const DEADLINE_MS = 50;
-/** How often a server that keeps to its part tries to meet the others. */
-const MEET_EVERY_MS = 250;
+const ASKING_EVERY_MS = 40;
+/** So long after it last said that it asks, a server sends its part without: the others count on that since SILENT_MS. */
+const UNASKED_AFTER_MS = SILENT_MS + 40;
+/** A server that keeps to its part tries to meet the others once in so many turns of ASKING_EVERY_MS. */
+const MEET_TURNS = 6;
 /** While it is shared it does so more rarely, to know how many there are and what they have sent. */
-const TURNS_WHILE_SHARED = 4;
+const MEET_TURNS_WHILE_SHARED = 25;
 /** So long after there were more, fewer are believed. */
 const FEWER_AFTER_MS = 10_000;
-/** For so long all must have met before the shared count is relied upon. */
+/** For so long all must have met a Redis that was emptied before its count is relied upon. */
 export const SETTLE_MS = 5_000;
-/** A Redis that has been silent for so long is away. */
-const GIVE_UP_AFTER_MS = 1_000;
 const RETRY_MS = 20;
-const MAX_REASON_LENGTH = 200;
 
 interface BudgetSize {
   readonly requests: number;
@@ -65,89 +68,6 @@ interface Venue {
   unasked: { at: Millis; poll: boolean; reserve: boolean }[];
 }
 
-/** Other programs may speak on the channel. */
-const parsedOrNull = (text: string): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-};
-
-const numbers = (text: unknown): number[] => {
-  const parsed: unknown = JSON.parse(String(text));
-  return Array.isArray(parsed) ? parsed.map(Number) : [];
-};
-
-const entriesOf = (text: unknown, now: Millis): SharedEntry[] => {
-  const flat = numbers(text);
-  const entries: SharedEntry[] = [];
-  for (let i = 0; i + 3 < flat.length; i += 4) {
-    const [, at = 0, requests = 0, polls = 0] = flat.slice(i, i + 4);
-    entries.push({ ageMs: now - at, requests, polls });
-  }
-  return entries;
-};
-
-const restraintOf = (cool: unknown, brake: unknown, now: Millis): SharedRestraint | null => {
-  const parsed: unknown = JSON.parse(String(cool));
-  const [until = 0, status = 0, reason = '', strikes = 0] = Array.isArray(parsed)
-    ? (parsed as unknown[])
-    : [];
-  const [callers = 0, polls = 0] = numbers(brake);
-  const coolDownMs = Math.max(0, Number(until) - now);
-  if (coolDownMs === 0 && callers <= now && polls <= now) return null;
-  return {
-    coolDownMs,
-    status: Number(status) > 0 ? Number(status) : null,
-    reason: reason === '' ? null : String(reason),
-    strikes: Number(strikes),
-    brakeMs: { callers: callers - now, polls: polls - now },
-  };
-};
-
-interface Told extends SharedAnswer {
-  readonly word: string;
-  readonly n: number;
-  readonly epoch: string;
-}
-
-const toldOf = (reply: unknown): Told => {
-  if (!Array.isArray(reply)) throw new TypeError('not an answer of a budget script');
-  const [word, wait, time, n, limit, servers, pace, used, reserveUsed, cool, brake, epoch] =
-    reply as unknown[];
-  const now = Number(time);
-  return {
-    word: String(word),
-    granted: word === 'granted',
-    retryInMs: Number(wait),
-    n: Number(n),
-    epoch: String(epoch),
-    use: {
-      used: entriesOf(used, now),
-      reserveUsed: entriesOf(reserveUsed, now),
-      paceFreeInMs: Number(pace),
-      limit: Number(limit),
-      servers: Number(servers),
-    },
-    restraint: restraintOf(cool, brake, now),
-  };
-};
-
-const flatAges = (entries: readonly SharedEntry[]): string =>
-  JSON.stringify(
-    entries.flatMap(({ ageMs, requests, polls }) => [Math.max(0, Math.round(ageMs)), requests, polls]),
-  );
-
-const restraintArgs = ({ coolDownMs, status, reason, strikes, brakeMs }: SharedRestraint) => [
-  Math.round(coolDownMs),
-  status ?? 0,
-  (reason ?? '').slice(0, MAX_REASON_LENGTH),
-  strikes,
-  Math.round(Math.max(0, brakeMs.callers)),
-  Math.round(Math.max(0, brakeMs.polls)),
-];
-
 class SharedOverRedis implements RedisBudget {
   /** A grant is used within the deadline or not at all. */
   readonly lateMs = DEADLINE_MS;
@@ -158,16 +78,21 @@ class SharedOverRedis implements RedisBudget {
   readonly #prefix: string;
   readonly #venues = new Map<ExchangeId, Venue>();
   readonly #timer: NodeJS.Timeout;
-  /** From then on a return is waited for until all can have told what they sent meanwhile. */
-  #sharedOnce = false;
   #isShared = false;
+  /** Until when a count that was lost is not relied upon. */
+  #settledAt: Millis = -Infinity;
   /** Last seen alive. */
   #servers = 1;
   #countedAt: Millis = -Infinity;
-  /** Since when all venues have met without a failure; null: they have not. */
-  #metSince: Millis | null = null;
-  /** Since when no answer has come; null: the latest attempt was answered. */
-  #failingSince: Millis | null = null;
+  /** The latest attempt was not answered. */
+  #isFailing = false;
+  /** It has told all that it sent unasked, and says that it asks. */
+  #says = false;
+  /** When it last said so: this was sent, whether it arrived or not. */
+  #saidAt: Millis = -Infinity;
+  #saying = false;
+  /** Redis' clock against this one; null: not known. */
+  #clockOffset: Millis | null = null;
   #meeting = false;
   #turns = 0;
   #closed = false;
@@ -185,7 +110,7 @@ class SharedOverRedis implements RedisBudget {
       now,
       deadlineMs: DEADLINE_MS,
       warning: 'Redis does not answer; this server keeps to its part of the request budgets until it does',
-      recovery: 'Redis answers again; the request budgets are shared in a few seconds',
+      recovery: 'Redis answers again; the request budgets are shared again',
     });
     this.#messages = createRedisMessages({
       url: settings.url,
@@ -195,8 +120,9 @@ class SharedOverRedis implements RedisBudget {
     });
     this.#timer = setInterval(() => {
       this.#turns += 1;
-      if (!this.#isShared || this.#turns % TURNS_WHILE_SHARED === 0) void this.#meet();
-    }, MEET_EVERY_MS).unref();
+      if (this.#isShared) void this.#say();
+      if (this.#turns % (this.#isShared ? MEET_TURNS_WHILE_SHARED : MEET_TURNS) === 0) void this.#meet();
+    }, ASKING_EVERY_MS).unref();
   }
 
   get isShared(): boolean {
@@ -263,11 +189,26 @@ class SharedOverRedis implements RedisBudget {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
+    const keys = this.#askingKeys();
+    // The others need not leave it its part.
+    if (this.#isShared && keys.length > 0)
+      await this.#connection
+        .run((redis) => Promise.all(keys.map((key) => redis.hdel(key, this.#options.settings.serverId))))
+        .catch(() => undefined);
     await Promise.all([this.#messages.close(), this.#connection.close()]);
   }
 
   #key(exchange: ExchangeId): string {
     return this.#prefix + exchange;
+  }
+
+  #askingKey(exchange: ExchangeId): string {
+    return `${this.#key(exchange)}:asking`;
+  }
+
+  #askingKeys(): string[] {
+    const used = [...this.#venues].filter(([, { listener }]) => listener !== null);
+    return used.map(([exchange]) => this.#askingKey(exchange));
   }
 
   #bookingId(id: string): string {
@@ -276,9 +217,16 @@ class SharedOverRedis implements RedisBudget {
 
   #run(exchange: ExchangeId, script: RedisScript, args: readonly (string | number)[]): Promise<unknown> {
     const { settings, budget } = this.#options;
-    const keys = [this.#key(exchange), `${keyPrefix(settings)}:servers`, limitKey(settings)];
+    const servers = `${keyPrefix(settings)}:servers`;
+    const keys = [this.#key(exchange), servers, limitKey(settings), this.#askingKey(exchange)];
     const counted = budget.windowMs + this.lateMs;
-    return script.run(this.#connection, keys, [settings.serverId, budget.requests, counted, ...args]);
+    const sent = [settings.serverId, budget.requests, counted, this.#redisNow() ?? 0];
+    return script.run(this.#connection, keys, [...sent, ...args]);
+  }
+
+  /** As far as is known. */
+  #redisNow(): Millis | null {
+    return this.#clockOffset === null ? null : this.#now() + this.#clockOffset;
   }
 
   async #ask(
@@ -298,12 +246,13 @@ class SharedOverRedis implements RedisBudget {
           askedAt = this.#now();
         }
         const told = toldOf(await this.#run(exchange, script, args(venue.epoch)));
-        this.#failingSince = null;
+        this.#answered(told.redisNow);
+        const isInTime = this.#now() - askedAt <= DEADLINE_MS;
         // Redis was emptied: what the servers know is all there is.
         if (told.word === 'epoch') await this.#meetOne(exchange, venue);
-        else if (!told.granted || this.#now() - askedAt <= DEADLINE_MS) return this.#note(venue, told);
-      } catch (thrown) {
-        this.#failed(thrown);
+        else if (told.word !== 'late' && (isInTime || !told.granted)) return this.#note(venue, told);
+      } catch {
+        this.#failed();
         await new Promise<void>((resolve) => setTimeout(resolve, RETRY_MS).unref());
       }
     } while (this.#isShared && !this.#closed);
@@ -324,43 +273,72 @@ class SharedOverRedis implements RedisBudget {
     this.#countedAt = now;
   }
 
-  #failed(thrown: unknown): void {
-    this.#metSince = null;
-    this.#failingSince ??= this.#now();
-    // Redis does not want it (its memory is full): it will not want it the next moment either.
-    if (!isRefusal(thrown) && this.#now() - this.#failingSince < GIVE_UP_AFTER_MS) return;
-    if (!this.#isShared) return;
-    this.#isShared = false;
+  #answered(redisNow: Millis): void {
+    this.#isFailing = false;
+    this.#clockOffset = redisNow - this.#now();
+  }
+
+  #failed(): void {
+    this.#isFailing = true;
+    this.#giveUpIfSilent();
+  }
+
+  /** Asks no more once the others leave it its part. */
+  #giveUpIfSilent(): void {
+    if (!this.#isShared || this.#now() - this.#saidAt < UNASKED_AFTER_MS) return;
+    this.#isShared = this.#says = false;
     this.#tellChanged();
+  }
+
+  /** Says that it asks; while something fails it is silent. */
+  async #say(): Promise<void> {
+    if (this.#isFailing) this.#giveUpIfSilent();
+    if (!this.#says || this.#saying || this.#isFailing || this.#closed) return;
+    const { settings } = this.#options;
+    this.#saying = true;
+    this.#saidAt = this.#now();
+    try {
+      const keys = [`${keyPrefix(settings)}:servers`, ...this.#askingKeys()];
+      const said = [settings.serverId, this.#redisNow() ?? 0, this.#servers];
+      const [redisNow, alive] = (await ASKING.run(this.#connection, keys, said)) as [string, number];
+      this.#answered(Number(redisNow));
+      this.#count(alive);
+    } catch {
+      this.#failed();
+    } finally {
+      this.#saying = false;
+    }
   }
 
   #tellChanged(): void {
     for (const { listener } of this.#venues.values()) listener?.changed();
   }
 
-  /** Tells Redis what this server has sent, and takes over what the others have; then, in time, counts with them. */
+  /** Tells Redis what this server has sent, and takes over what the others have; then counts with them. */
   async #meet(): Promise<void> {
     if (this.#meeting || this.#closed) return;
     this.#meeting = true;
     try {
       if (!this.#connection.isUp) throw new Error('Redis is not in use.');
-      for (const [exchange, venue] of this.#venues)
-        if (venue.listener !== null) await this.#meetOne(exchange, venue);
-      this.#failingSince = null;
-      this.#metSince ??= this.#now();
-      // Nothing was sent beside the shared count before it was shared for the first time.
-      const settled = !this.#sharedOnce || this.#now() - this.#metSince >= SETTLE_MS;
-      if (settled && !this.#isShared) {
-        this.#isShared = this.#sharedOnce = true;
+      await this.#meetAll();
+      this.#isFailing = false;
+      if (!this.#isShared && this.#now() >= this.#settledAt) {
+        this.#isShared = true;
         this.#tellChanged();
-        for (const [exchange, venue] of this.#venues)
-          if (venue.listener !== null) await this.#meetOne(exchange, venue);
+        await this.#meetAll();
+        this.#says = this.#isShared;
+        await this.#say();
       }
-    } catch (thrown) {
-      this.#failed(thrown);
+    } catch {
+      this.#failed();
     } finally {
       this.#meeting = false;
     }
+  }
+
+  async #meetAll(): Promise<void> {
+    for (const [exchange, venue] of this.#venues)
+      if (venue.listener !== null) await this.#meetOne(exchange, venue);
   }
 
   async #meetOne(exchange: ExchangeId, venue: Venue): Promise<void> {
@@ -383,9 +361,12 @@ class SharedOverRedis implements RedisBudget {
       const told = toldOf(
         await this.#run(exchange, MEET, [
           ...[randomUUID(), flatAges(known.used), flatAges(known.reserveUsed), ages(false), ages(true)],
-          ...[this.#isShared || !this.#sharedOnce ? 0 : listener.allowance(), cool],
+          ...[cool, this.#isShared ? 0 : this.#servers],
         ]),
       );
+      this.#answered(told.redisNow);
+      const isLost = venue.epoch !== '' && told.epoch !== venue.epoch;
+      if (isLost && !this.#isShared) this.#settledAt = this.#now() + SETTLE_MS;
       venue.epoch = told.epoch;
       venue.n = told.n;
       this.#count(told.use.servers);
@@ -418,14 +399,7 @@ class SharedOverRedis implements RedisBudget {
       return;
     }
     if (word !== 'restraint') return;
-    const [coolDownMs, status, reason, strikes, callers, polls] = facts;
-    listener.restrained({
-      coolDownMs: Number(coolDownMs),
-      status: Number(status) > 0 ? Number(status) : null,
-      reason: reason === '' ? null : String(reason),
-      strikes: Number(strikes),
-      brakeMs: { callers: Number(callers), polls: Number(polls) },
-    });
+    listener.restrained(restraintIn(facts));
   }
 }
 

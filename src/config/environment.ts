@@ -90,9 +90,8 @@ export const environment = z.object({
     .refine(isRedisUrl, 'must look like redis://host:6379/0, a password in it percent-encoded')
     .default('redis://localhost:6379/0')
     .describe('where Redis is'),
-  // Not `auto` yet: while Redis is in trouble a request waits up to a second for the shared budget.
   BUS: word(['auto', 'none', 'redis'], 'must be auto, none or redis')
-    .default('none')
+    .default('auto')
     .describe(
       'redis: servers on one Redis count their requests to a venue together; none: each alone; auto: redis where REDIS_ENABLED',
     ),

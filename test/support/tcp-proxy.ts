@@ -1,4 +1,4 @@
-/** A TCP proxy in front of a test's server, that delays what comes back or replaces it. */
+/** A TCP proxy in front of a test's server, that delays what comes back, replaces it, or passes nothing on. */
 import { once } from 'node:events';
 import { createConnection, createServer, type Socket } from 'node:net';
 
@@ -10,13 +10,15 @@ export interface TcpProxy {
   delayMs: number;
   /** What comes back in place of the server's bytes; null: those bytes. */
   tamper: ((chunk: Buffer) => Buffer) | null;
+  /** Nothing is passed on either way, and no connection ends; what was swallowed is lost. */
+  isCut: boolean;
   close(): Promise<void>;
 }
 
 export const startTcpProxy = async (firstTargetPort: number): Promise<TcpProxy> => {
   const sockets = new Set<Socket>();
   const timers = new Set<NodeJS.Timeout>();
-  const state = { targetPort: firstTargetPort, delayMs: 0, tamper: null as TcpProxy['tamper'] };
+  const state = { targetPort: firstTargetPort, delayMs: 0, tamper: null as TcpProxy['tamper'], isCut: false };
   const server = createServer((client) => {
     const target = createConnection({ port: state.targetPort, host: '127.0.0.1' });
     for (const [socket, other] of [
@@ -30,8 +32,11 @@ export const startTcpProxy = async (firstTargetPort: number): Promise<TcpProxy> 
         other.destroy();
       });
     }
-    client.on('data', (chunk) => target.write(chunk));
+    client.on('data', (chunk) => {
+      if (!state.isCut) target.write(chunk);
+    });
     target.on('data', (chunk) => {
+      if (state.isCut) return;
       const bytes = state.tamper === null ? chunk : state.tamper(chunk);
       if (state.delayMs === 0) return void client.write(bytes);
       const timer = setTimeout(() => {

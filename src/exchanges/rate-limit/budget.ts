@@ -189,11 +189,6 @@ export class VenueBudget {
     this.#reserve.add(now, false, this.cost);
   }
 
-  /** Requests of a whole window that may leave without asking the other servers. */
-  get share(): number {
-    return Math.ceil(this.#limit / this.cost);
-  }
-
   /** When a request with so many before it may leave; `now` or earlier where a slot is free. */
   slotAt(lane: Lane, now: Millis, { all, sameLane }: Omit<Ahead, 'paceMs'>): Millis {
     const any = this.#window.slotAt((all + 1) * this.cost, this.#limit, { now, of: 'requests' });

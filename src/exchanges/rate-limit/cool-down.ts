@@ -68,7 +68,7 @@ type LimitsState = Pick<
 >;
 
 /** One instant on both clocks. */
-interface At {
+export interface At {
   readonly now: Millis;
   /** Venues tell times of day. */
   readonly wall: Millis;

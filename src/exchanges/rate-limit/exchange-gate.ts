@@ -5,9 +5,10 @@
 import type { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { LANES, VenueBudget, VenuePace, type Ahead, type Lane } from './budget.js';
-import { VenueLimits } from './cool-down.js';
+import { VenueLimits, type At } from './cool-down.js';
 import type { Pace } from './pace.js';
-import type { SharedAnswer, SharedBudget, SharedEntry } from './shared-budget.js';
+import type { SharedBudget } from './shared-budget.js';
+import { SharedCount } from './shared-count.js';
 import {
   budgetExhausted,
   givenUpWaiting,
@@ -20,7 +21,6 @@ import {
   type UpstreamGate,
   type UpstreamGateOptions,
   type UpstreamOutcome,
-  type WindowEntry,
 } from './upstream-gate.js';
 import { MAX_WAITING, RequestQueue, type Candidate, type Place, type Waiter } from './request-queue.js';
 
@@ -33,14 +33,6 @@ interface ExchangeGateOptions {
   readonly restored: GateState | undefined;
   readonly shared: SharedBudget | undefined;
 }
-
-let bookings = 0;
-
-const entriesAt = (entries: readonly SharedEntry[], now: Millis): WindowEntry[] =>
-  entries.map(({ ageMs, ...counts }) => ({ at: now - ageMs, ...counts }));
-
-const agesAt = (entries: readonly WindowEntry[], now: Millis): SharedEntry[] =>
-  entries.map(({ at, ...counts }) => ({ ageMs: now - at, ...counts }));
 
 /** A request that asks to leave. */
 interface Asking extends Candidate {
@@ -66,13 +58,8 @@ class ExchangeGate {
   readonly #limits: VenueLimits;
   readonly #queue = new RequestQueue();
   readonly #booked = new WeakMap<Booking, Place>();
-  readonly #shared: SharedBudget | undefined;
-  /** Bookings that the shared count knows. */
-  readonly #sharedBookings = new WeakMap<Place, string>();
-  /** One request at a time asks the shared count: which one is next depends on the answer. */
-  #asking = false;
-  /** Until when the shared count has no slot for reasons that the window does not show. */
-  #sharedFullUntil: Millis = 0;
+  /** Where several servers count together. */
+  readonly #shared: SharedCount | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor({ exchange, budget, now, wall, onChange, restored, shared }: ExchangeGateOptions) {
@@ -83,27 +70,15 @@ class ExchangeGate {
     this.#budget = new VenueBudget(budget, { restored, lateMs: shared?.lateMs });
     this.#pace = new VenuePace(now());
     this.#limits = new VenueLimits(exchange, restored);
-    this.#shared = shared;
-    shared?.listen(exchange, {
-      departed: (request) => this.#budget.takenElsewhere(this.#now(), request),
-      restrained: (restraint) => {
-        if (this.#limits.adopt(restraint, this.#at())) this.#refuseAll();
+    if (shared === undefined) return;
+    this.#shared = new SharedCount({
+      ...{ exchange, shared, budget: this.#budget, pace: this.#pace, limits: this.#limits },
+      at: () => this.#at(),
+      restrained: (coolDown) => {
+        if (coolDown) this.#refuseAll();
         this.#onChange(this.state());
       },
-      changed: () => {
-        this.#budget.cost = shared.isShared ? 1 : shared.servers;
-        this.#release();
-      },
-      known: () => {
-        const at = this.#now();
-        const { used, reserveUsed } = this.#budget.state(at);
-        return {
-          used: agesAt(used, at),
-          reserveUsed: agesAt(reserveUsed, at),
-          restraint: this.#limits.told(at),
-        };
-      },
-      allowance: () => this.#budget.share,
+      changed: () => this.#release(),
     });
   }
 
@@ -164,14 +139,19 @@ class ExchangeGate {
     const { all, sameLane } = this.#queue.before(candidate);
     const last = { all: all + requests - 1, sameLane: sameLane + requests - 1, paceMs: 0 };
     const lastSlot = this.#slotAt(candidate, now, last);
-    const full = this.#queue.outstanding + requests > MAX_WAITING;
-    if (lastSlot > now && (lastSlot > deadline || full)) throw this.#noSlotBefore(lastSlot, lane);
+    const isQueueFull = this.#queue.outstanding + requests > MAX_WAITING;
+    if (lastSlot > now && (lastSlot > deadline || isQueueFull)) throw this.#noSlotBefore(lastSlot, lane);
     const place: Place = { ...candidate, deadline, outstanding: requests, waiters: [] };
     this.#queue.join(place, requests);
-    const shared = await this.#bookShared(place);
+    const full = (await this.#shared?.book(place)) ?? null;
+    if (full !== null) {
+      this.#queue.close(place);
+      const left = this.#limits.coolDownUntil - this.#now();
+      throw left > 0 ? this.#rateLimited(left) : budgetExhausted(this.#exchange, Math.max(1, full.retryInMs));
+    }
     const booking: Booking = {
       release: () => {
-        if (shared !== null) this.#shared?.unbook(this.#exchange, shared);
+        this.#shared?.unbook(place);
         this.#queue.close(place);
         this.#release();
       },
@@ -185,7 +165,7 @@ class ExchangeGate {
     const { coolDown, nearLimit } = this.#limits.observe(outcome, at);
     if (!nearLimit && !coolDown) return;
     // The other servers first: until they know, they go on asking the venue.
-    this.#shared?.report(this.#exchange, this.#limits.told(at.now));
+    this.#shared?.report(this.#limits.told(at.now));
     if (coolDown) this.#refuseAll();
     this.#onChange(this.state());
   }
@@ -206,7 +186,7 @@ class ExchangeGate {
     this.#schedule();
   }
 
-  #at(): { readonly now: Millis; readonly wall: Millis } {
+  #at(): At {
     return { now: this.#now(), wall: this.#wall() };
   }
 
@@ -217,66 +197,19 @@ class ExchangeGate {
     this.#schedule();
   }
 
-  /** The name of the booking in the shared count; null where it is not shared. Throws where it has no slots in time. */
-  async #bookShared(place: Place): Promise<string | null> {
-    const { lane, deadline, outstanding: requests } = place;
-    if (this.#shared?.isShared !== true) return null;
-    const id = String((bookings += 1));
-    const claim = { ...this.#claimOf(lane), id, requests, withinMs: deadline - this.#now() };
-    const answer = await this.#shared.book(claim);
-    if (answer === null) return null;
-    this.#learn(answer);
-    if (answer.granted) {
-      this.#sharedBookings.set(place, id);
-      return id;
-    }
-    this.#queue.close(place);
-    const now = this.#now();
-    if (now < this.#limits.coolDownUntil) throw this.#rateLimited(this.#limits.coolDownUntil - now);
-    throw budgetExhausted(this.#exchange, Math.max(1, answer.retryInMs));
-  }
-
-  #claimOf(lane: Lane): {
-    readonly exchange: ExchangeId;
-    readonly poll: boolean;
-    readonly pollLimit: number | null;
-  } {
-    return {
-      exchange: this.#exchange,
-      poll: lane.countsAsPoll,
-      pollLimit: this.#budget.pollLimit(lane),
-    };
-  }
-
-  #learn({ use, restraint }: SharedAnswer): void {
-    const now = this.#now();
-    const { used, reserveUsed, limit, paceFreeInMs } = use;
-    this.#budget.adopt({ used: entriesAt(used, now), reserveUsed: entriesAt(reserveUsed, now), limit });
-    this.#pace.adopt(now + paceFreeInMs);
-    if (restraint === null) return;
-    if (this.#limits.adopt(restraint, this.#at())) {
-      this.#refuseAll();
-      this.#onChange(this.state());
-    }
-  }
-
   /** Lets the next request go if the shared count has a slot for it. */
-  async #ask(shared: SharedBudget, { place, waiter }: Departure): Promise<void> {
-    this.#asking = true;
-    const { lane, reserved: reserve } = place;
-    const booking = this.#sharedBookings.get(place);
-    const answer = await shared.take({ ...this.#claimOf(lane), reserve, pace: waiter.pace, booking });
-    this.#asking = false;
-    const now = this.#now();
+  async #ask(shared: SharedCount, { place, waiter }: Departure): Promise<void> {
+    const granted = await shared.take(place, waiter);
     const waits = place.waiters.includes(waiter);
-    if (answer !== null) {
-      this.#learn(answer);
-      // Whoever has given up meanwhile has used its slot all the same: nothing tells whether another may have it.
-      if (answer.granted && place.waiters.includes(waiter)) waiter.settle(null);
-      else if (!answer.granted) this.#sharedFullUntil = now + answer.retryInMs;
-    } else if (waits && this.#leavesAt({ ...place, pace: waiter.pace }, now, NONE_AHEAD) <= now) {
-      this.#leaveUnasked({ ...place, pace: waiter.pace }, now);
-      waiter.settle(null);
+    // Whoever has given up meanwhile has used its slot all the same: nothing tells whether another may have it.
+    if (granted === true && waits) waiter.settle(null);
+    if (granted === null && waits) {
+      const now = this.#now();
+      const asking = { ...place, pace: waiter.pace };
+      if (this.#leavesAt(asking, now, NONE_AHEAD) <= now) {
+        this.#leaveUnasked(asking, now);
+        waiter.settle(null);
+      }
     }
     this.#release();
   }
@@ -320,7 +253,7 @@ class ExchangeGate {
     return Math.max(
       slot,
       this.#limits.nearLimitUntil(reserved ? LANES.caller : lane),
-      this.#shared?.isShared === true ? this.#sharedFullUntil : 0,
+      this.#shared?.fullUntil ?? 0,
     );
   }
 
@@ -335,7 +268,7 @@ class ExchangeGate {
     this.#pace.take(now, pace);
     if (reserved) this.#budget.takeReserve(now);
     else this.#budget.take(now, lane.countsAsPoll);
-    this.#shared?.departed(this.#exchange, { poll: lane.countsAsPoll, reserve: reserved });
+    this.#shared?.departed(lane, reserved);
   }
 
   /** Lets what may leave go, refuses what has run out of time, and sets the timer for the next such moment. */
@@ -349,7 +282,7 @@ class ExchangeGate {
       else if (slot > now) this.#queue.refuse(place, this.#noSlotBefore(slot, place.lane));
     }
     for (let next = this.#next(now); next !== undefined && next.at <= now; next = this.#next(now)) {
-      if (this.#asking) break;
+      if (this.#shared?.isAsking === true) break;
       if (this.#shared?.isShared === true) {
         void this.#ask(this.#shared, next);
         break;
@@ -390,7 +323,7 @@ class ExchangeGate {
     const next = this.#next(now);
     if (next === undefined) return;
     // The answer wakes those that wait for it.
-    let wakeAt = this.#asking ? Infinity : next.at;
+    let wakeAt = this.#shared?.isAsking === true ? Infinity : next.at;
     for (const { deadline, waiters } of this.#queue.places)
       if (waiters.length > 0) wakeAt = Math.min(wakeAt, deadline + 1);
     if (wakeAt === Infinity) return;

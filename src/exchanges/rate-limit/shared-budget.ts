@@ -62,8 +62,6 @@ export interface SharedListener {
   changed(): void;
   /** What this server knows, to begin a shared count that has been lost. */
   known(): Pick<SharedUse, 'used' | 'reserveUsed'> & { readonly restraint: SharedRestraint };
-  /** Requests of a window that this server may send without asking. */
-  allowance(): number;
 }
 
 export interface SharedBudget {

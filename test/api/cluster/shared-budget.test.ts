@@ -9,6 +9,7 @@ import type { AdmitRequest, UpstreamGate } from '../../../src/exchanges/rate-lim
 import { steadyNow } from '../../../src/lib/steady-clock.js';
 import { silentLog } from '../../../src/log/log.js';
 import { startRedis, type RedisServer } from '../../support/redis-server.js';
+import { startTcpProxy } from '../../support/tcp-proxy.js';
 
 const PATIENT = { timeout: 30_000, interval: 10 };
 const EXCHANGE = 'binance';
@@ -27,9 +28,9 @@ let departures: number[];
 const startServer = async (
   requests: number,
   windowMs: number,
-  { egress = 'direct', id = randomUUID().replaceAll('-', '').slice(0, 12) } = {},
+  { egress = 'direct', id = randomUUID().replaceAll('-', '').slice(0, 12), url = redis.url } = {},
 ): Promise<TestServer> => {
-  const settings = { url: redis.url, namespace: 'default', serverId: id, egress, sandbox: true };
+  const settings = { url, namespace: 'default', serverId: id, egress, sandbox: true };
   const budget = { requests, windowMs };
   const shared = createRedisBudget({ settings, exchanges: [EXCHANGE], budget, log: silentLog });
   const gate = createUpstreamGate({ budget, now: steadyNow, wall: Date.now, shared });
@@ -223,6 +224,29 @@ describe('whatever happens to Redis', () => {
     const after = departures.length;
     await sendWhile(() => departures.length < after + 3 * limit, 2_000);
     expect(fullest(windowMs)).toBeLessThanOrEqual(limit);
+  });
+
+  test('cut off from one server alone: it keeps to its part, which the other leaves to it', async () => {
+    const proxy = await startTcpProxy(redis.port);
+    const one = await startServer(limit, windowMs);
+    const two = await startServer(limit, windowMs, { url: `redis://127.0.0.1:${proxy.port}` });
+    await expect.poll(() => one.membership.servers.length, PATIENT).toBe(2);
+    await sendWhile(() => departures.length < limit, 2_000);
+    await expect.poll(() => [one.shared.servers, two.shared.servers], PATIENT).toEqual([2, 2]);
+    proxy.isCut = true;
+    await sendWhile(() => two.shared.isShared, 2_000);
+    // What left in the moment before the other noticed is another window's.
+    const cutAt = steadyNow();
+    await sendWhile(() => steadyNow() < cutAt + windowMs, 2_000);
+    departures = [];
+    await sendWhile(() => departures.length < 3 * limit, 2_000);
+    expect([one.shared.isShared, two.shared.isShared]).toEqual([true, false]);
+    proxy.isCut = false;
+    await sendWhile(() => !two.shared.isShared, 2_000);
+    const after = departures.length;
+    await sendWhile(() => departures.length < after + 2 * limit, 2_000);
+    expect(fullest(windowMs)).toBeLessThanOrEqual(limit);
+    await proxy.close();
   });
 
   test('emptied: what the servers know is counted on', async () => {

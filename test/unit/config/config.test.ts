@@ -25,7 +25,7 @@ test('without any variable the defaults of the contract hold', () => {
     corsOrigins: true,
     clientRateLimit: { requests: 0, windowMs: 60_000 },
     redis: { enabled: true, url: 'redis://localhost:6379/0' },
-    bus: null,
+    bus: { namespace: 'default', serverId: '', egress: '' },
     cacheMaxBytes: 128 * 1024 * 1024,
     ttl: { tickerMs: 2000, orderbookMs: 1000, tradesMs: 1000, ohlcvMs: 300_000, staleIfErrorMs: 300_000 },
     coinMarketCap: { apiKey: '', url: 'https://pro-api.coinmarketcap.com/v1' },
