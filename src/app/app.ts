@@ -72,6 +72,8 @@ export interface AppOverrides extends ServiceOverrides {
   readonly documentation?: string;
   /** Folder of the page's files. */
   readonly dashboard?: string;
+  /** How long a GraphQL WebSocket may take to send `connection_init`; default 3 s. */
+  readonly graphqlInitTimeoutMs?: number | undefined;
   /** Filled with the routes, from which the OpenAPI document is made. */
   readonly documentedRoutes?: DocumentedRoute[];
 }
@@ -227,6 +229,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
       persisted: { mode: graphql.persisted, documents: await readGraphqlDocuments(graphql.documents) },
       requestTimeoutMs: config.requestTimeoutMs,
       meter: metrics.graphql,
+      initTimeoutMs: overrides.graphqlInitTimeoutMs,
       limited: quotas !== null,
       introspection: graphql.introspection,
       charge: (request, units) => app.countMore(request, { more: units - 1, units }),

@@ -1,15 +1,14 @@
 // GraphQL where access is on: credentials on each transport, scopes, plans, units, and what ends with a credential.
-import { once } from 'node:events';
 import { createHash } from 'node:crypto';
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Sandbox } from '../../../src/sandbox/sandbox.js';
 import { makeKey } from '../../../src/access/key-format.js';
 import { testFolder } from '../access/access-app.js';
 import { PlansRig, startVenues } from '../access/plans-rig.js';
+import { TransportWsClient, type Message } from './transport-ws-client.js';
 import { openSocket, opened } from '../access/stream-clients.js';
 
-const PROTOCOL = 'graphql-transport-ws';
 const QUERY = '{ ticker(exchange: "binance", symbol: "BTC/USDT") { symbol } }';
 const GOOD = { data: { ticker: { symbol: 'BTC/USDT' } } };
 const LIVE =
@@ -39,53 +38,24 @@ const start = async (env: Readonly<Record<string, string>> = {}): Promise<PlansR
   return rig;
 };
 
-interface Message {
-  readonly id?: string;
-  readonly type: string;
-  readonly payload?: unknown;
-}
-
-/** A socket whose messages are read one by one. */
-class Talk {
-  readonly socket: WebSocket;
-  readonly closed: Promise<number>;
-  readonly messages: Message[] = [];
-
-  constructor(path = '/graphql', headers: Record<string, string> = {}) {
-    this.socket = new WebSocket(`ws://127.0.0.1:${rig.port}${path}`, PROTOCOL, { headers });
-    sockets.push(this.socket);
-    this.socket.on('message', (data: Buffer) => this.messages.push(JSON.parse(data.toString()) as Message));
-    this.socket.on('error', () => undefined);
-    this.closed = new Promise((resolve) => this.socket.once('close', resolve));
-  }
-
-  /** By `connection_init`, and acknowledged. */
-  static async of(key: string | null, path?: string, headers?: Record<string, string>): Promise<Talk> {
-    const talk = new Talk(path, headers);
-    await talk.init(key);
-    await talk.next(({ type }) => type === 'connection_ack');
-    return talk;
-  }
-
-  async init(key: string | null): Promise<void> {
-    await once(this.socket, 'open');
-    const payload = key === null ? {} : { payload: { authorization: `Bearer ${key}` } };
-    this.socket.send(JSON.stringify({ type: 'connection_init', ...payload }));
-  }
-
-  async ask(id: string, query: string): Promise<Message> {
-    this.socket.send(JSON.stringify({ id, type: 'subscribe', payload: { query } }));
-    return this.next((message) => message.id === id);
-  }
-
-  async next(fits: (message: Message) => boolean): Promise<Message> {
-    for (;;) {
-      const found = this.messages.find(fits);
-      if (found !== undefined) return found;
-      await once(this.socket, 'message');
-    }
-  }
-}
+const connect = (path = '/graphql', headers: Record<string, string> = {}): TransportWsClient => {
+  const client = new TransportWsClient(`ws://127.0.0.1:${rig.port}${path}`, { headers });
+  sockets.push(client.socket);
+  return client;
+};
+const init = (client: TransportWsClient, key: string | null): Promise<void> =>
+  client.init(key === null ? undefined : { authorization: `Bearer ${key}` });
+/** By `connection_init`, and acknowledged. */
+const acknowledged = async (
+  key: string | null,
+  path?: string,
+  headers?: Record<string, string>,
+): Promise<TransportWsClient> => {
+  const client = connect(path, headers);
+  await init(client, key);
+  await client.next(({ type }) => type === 'connection_ack');
+  return client;
+};
 
 const post = async (key: string | null, body: object, accept = 'application/json') =>
   fetch(`http://127.0.0.1:${rig.port}/graphql`, {
@@ -122,8 +92,8 @@ describe('scopes', () => {
   });
 
   test.each([
-    ['with a header', (key: string) => Talk.of(null, '/graphql', { 'x-api-key': key })],
-    ['by connection_init', (key: string) => Talk.of(key)],
+    ['with a header', (key: string) => acknowledged(null, '/graphql', { 'x-api-key': key })],
+    ['by connection_init', (key: string) => acknowledged(key)],
   ])('are the same over a WebSocket that is opened %s', async (_how, open) => {
     await start();
     const reader = await open((await rig.issue({ scopes: ['market:read'] })).key);
@@ -148,16 +118,16 @@ describe('connection_init', () => {
     ['with what is no credential', 'two words'],
   ])('%s is refused with 4403', async (_what, credential) => {
     await start();
-    const talk = new Talk();
-    await talk.init(credential);
-    expect(await talk.closed).toBe(4403);
+    const client = connect();
+    await init(client, credential);
+    expect(await client.closed).toBe(4403);
   });
 
   test('of a key that may do nothing here is refused', async () => {
     await start();
-    const talk = new Talk();
-    await talk.init((await rig.issue({ scopes: ['history:read'] })).key);
-    expect(await talk.closed).toBe(4403);
+    const client = connect();
+    await init(client, (await rig.issue({ scopes: ['history:read'] })).key);
+    expect(await client.closed).toBe(4403);
   });
 
   test('of a good key is served from an address with too many failures; so is auth on /ws', async () => {
@@ -167,8 +137,8 @@ describe('connection_init', () => {
     expect((await rig.get('/v1/exchanges', makeKey())).statusCode).toBe(429);
     // The same address: loopback.
     for (let i = 0; i < 22; i++) await (await post(makeKey(), { query: QUERY })).text();
-    const talk = await Talk.of(key);
-    expect(errorOf(await talk.ask('q', QUERY))).toBe('next');
+    const client = await acknowledged(key);
+    expect(errorOf(await client.ask('q', QUERY))).toBe('next');
     const stream = opened(await openSocket(rig.port, '/ws'));
     stream.send({ method: 'auth', params: { token: key }, req_id: 1 });
     expect(await stream.next(({ req_id }) => req_id === 1)).toMatchObject({ success: true });
@@ -189,8 +159,8 @@ test('a ticket for GraphQL opens one WebSocket or one event stream', async () =>
     return answer.json<{ ticket: string }>().ticket;
   };
   const ticket = await ticketOf('graphql');
-  const talk = await Talk.of(null, `/graphql?ticket=${ticket}`);
-  expect(errorOf(await talk.ask('s', LIVE))).toBe('next');
+  const client = await acknowledged(null, `/graphql?ticket=${ticket}`);
+  expect(errorOf(await client.ask('s', LIVE))).toBe('next');
   const sse = (used: string) => {
     const search = new URLSearchParams({ query: LIVE, ticket: used });
     const headers = { accept: 'text/event-stream' };
@@ -219,13 +189,13 @@ describe('what is open ends', () => {
   ])('when %s: 4403, and an error before the end of an event stream', async (_when, end, code) => {
     await start();
     const { id, key } = await rig.issue();
-    const talks = [await Talk.of(key), await Talk.of(null, '/graphql', { 'x-api-key': key })];
-    for (const talk of talks) expect(errorOf(await talk.ask('s', LIVE))).toBe('next');
+    const clients = [await acknowledged(key), await acknowledged(null, '/graphql', { 'x-api-key': key })];
+    for (const client of clients) expect(errorOf(await client.ask('s', LIVE))).toBe('next');
     const stream = await post(key, { query: LIVE }, 'text/event-stream');
     expect(stream.status).toBe(200);
     const text = stream.text();
     await end(id);
-    for (const talk of talks) expect(await talk.closed).toBe(4403);
+    for (const client of clients) expect(await client.closed).toBe(4403);
     const events = (await text).split('\n\n').filter((event) => event.startsWith('event: '));
     expect(events.at(-2)).toMatch(/^event: next\ndata: \{"errors":/);
     expect(events.at(-2)).toContain(`"code":"${code}"`);
@@ -253,10 +223,10 @@ describe('a plan', () => {
       ['plan_forbids'],
       { data: { ticker: { symbol: 'BTC/USDT' } } },
     ]);
-    const talk = await Talk.of(key);
-    expect(errorOf(await talk.ask('d', dear))).toEqual(['plan_forbids']);
-    expect(JSON.stringify(await talk.ask('k', kraken))).toContain('plan_forbids');
-    expect(errorOf(await talk.ask('s', LIVE.replace('binance', 'kraken').replace('USDT', 'USD')))).toEqual([
+    const client = await acknowledged(key);
+    expect(errorOf(await client.ask('d', dear))).toEqual(['plan_forbids']);
+    expect(JSON.stringify(await client.ask('k', kraken))).toContain('plan_forbids');
+    expect(errorOf(await client.ask('s', LIVE.replace('binance', 'kraken').replace('USDT', 'USD')))).toEqual([
       'plan_forbids',
     ]);
   });
@@ -264,16 +234,22 @@ describe('a plan', () => {
   test('bounds streams and subscriptions', async () => {
     await start();
     const key = await rig.keyOf({ streams: 1, subscriptions: 1 });
-    const talk = await Talk.of(key);
-    expect(errorOf(await talk.ask('1', LIVE))).toBe('next');
-    expect(errorOf(await talk.ask('2', LIVE))).toEqual(['stream_limit_reached']);
-    const second = new Talk();
-    await second.init(key);
+    const client = await acknowledged(key);
+    expect(errorOf(await client.ask('1', LIVE))).toBe('next');
+    expect(errorOf(await client.ask('2', LIVE))).toEqual(['stream_limit_reached']);
+    const second = connect();
+    await init(second, key);
     expect(await second.closed).toBe(4403);
     expect(await codeOf(post(key, { query: LIVE }, 'text/event-stream'))).toBe('stream_limit_reached');
-    talk.socket.close();
-    await talk.closed;
-    await expect.poll(async () => (await Talk.of(key)).messages.length).toBe(1);
+    client.socket.close();
+    await client.closed;
+    // The slot is given back once the server has seen the close.
+    const again = async () => {
+      const next = connect();
+      await init(next, key);
+      return Promise.race([next.closed, next.next().then(({ type }) => type)]);
+    };
+    await expect.poll(again).toBe('connection_ack');
   });
 
   test('meters what operations over a WebSocket cost like those over HTTP, and refuses them once it is used up', async () => {
@@ -282,12 +258,12 @@ describe('a plan', () => {
     const market = '{exchange:"binance",symbol:"BTC/USDT"}';
     const two = `{ tickers(markets: [${market.repeat(2)}]) { symbol } }`;
     expect((await post(key, { query: two })).status).toBe(200);
-    const talk = await Talk.of(key);
-    expect(errorOf(await talk.ask('1', two))).toBe('next');
+    const client = await acknowledged(key);
+    expect(errorOf(await client.ask('1', two))).toBe('next');
     await expect.poll(async () => (await rig.me(key))['used']).toMatchObject({ day: 4 });
-    expect(errorOf(await talk.ask('2', LIVE))).toBe('next');
+    expect(errorOf(await client.ask('2', LIVE))).toBe('next');
     await expect.poll(async () => (await rig.me(key))['used']).toMatchObject({ day: 5 });
-    expect(errorOf(await talk.ask('3', QUERY))).toEqual(['quota_exceeded']);
+    expect(errorOf(await client.ask('3', QUERY))).toEqual(['quota_exceeded']);
     expect(await codeOf(post(key, { query: QUERY }))).toBe('quota_exceeded');
   });
 });

@@ -1,11 +1,13 @@
 // graphql-transport-ws: the protocol's order, its close codes, its bounds, and the streams behind it.
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Sandbox } from '../../../src/sandbox/sandbox.js';
 import { startSandbox } from '../../../src/sandbox/sandbox.js';
 import { GraphqlRig } from './graphql-app.js';
+import { TransportWsClient, type ConnectOptions, type Message } from './transport-ws-client.js';
 
 const PROTOCOL = 'graphql-transport-ws';
 const SUBSCRIPTION = `subscription ($symbol: String!) {
@@ -15,12 +17,6 @@ const SUBSCRIPTION = `subscription ($symbol: String!) {
     ... on StreamStatus { state }
   }
 }`;
-
-interface Message {
-  readonly id?: string;
-  readonly type: string;
-  readonly payload?: unknown;
-}
 
 let sandbox: Sandbox;
 let rig: GraphqlRig;
@@ -33,74 +29,55 @@ afterAll(async () => {
   await sandbox.close();
 });
 
-const sockets: WebSocket[] = [];
+const clients: TransportWsClient[] = [];
 afterEach(() => {
-  for (const socket of sockets.splice(0)) socket.terminate();
+  for (const { socket } of clients.splice(0)) socket.terminate();
 });
-
-/** A socket whose messages are read one by one. */
-class Talk {
-  readonly socket: WebSocket;
-  readonly closed: Promise<number>;
-  readonly #messages: Message[] = [];
-  #wake: (() => void) | undefined;
-
-  constructor(
-    url = rig.wsUrl,
-    protocols: string | string[] = PROTOCOL,
-    headers: Record<string, string> = {},
-  ) {
-    this.socket = new WebSocket(url, protocols, { headers });
-    sockets.push(this.socket);
-    this.socket.on('message', (data: Buffer) => {
-      this.#messages.push(JSON.parse(data.toString()) as Message);
-      this.#wake?.();
-    });
-    this.closed = new Promise((resolve) => {
-      this.socket.on('close', resolve);
-      this.socket.on('error', () => undefined);
-    });
-  }
-
-  static async open(): Promise<Talk> {
-    const talk = new Talk();
-    await once(talk.socket, 'open');
-    return talk;
-  }
-
-  static async greeted(): Promise<Talk> {
-    const talk = await Talk.open();
-    talk.say({ type: 'connection_init' });
-    expect(await talk.next()).toEqual({ type: 'connection_ack' });
-    return talk;
-  }
-
-  say(message: object | string): void {
-    this.socket.send(typeof message === 'string' ? message : JSON.stringify(message));
-  }
-
-  subscribe(id: string, query: string, variables?: object): void {
-    this.say({ id, type: 'subscribe', payload: { query, variables } });
-  }
-
-  async next(wanted: (message: Message) => boolean = () => true): Promise<Message> {
-    for (;;) {
-      const at = this.#messages.findIndex(wanted);
-      const [found] = at < 0 ? [] : this.#messages.splice(at, 1);
-      if (found !== undefined) return found;
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
-  }
-}
+const connect = (url = rig.wsUrl, options?: ConnectOptions): TransportWsClient => {
+  const client = new TransportWsClient(url, options);
+  clients.push(client);
+  return client;
+};
+const opened = async (url?: string, options?: ConnectOptions): Promise<TransportWsClient> => {
+  const client = connect(url, options);
+  await once(client.socket, 'open');
+  return client;
+};
+const acknowledged = async (url?: string): Promise<TransportWsClient> => {
+  const client = connect(url);
+  await client.init();
+  expect(await client.next()).toEqual({ type: 'connection_ack' });
+  return client;
+};
+/** The answer to an upgrade that is refused. */
+const refusal = async (url: string, protocols: string[], headers = {}): Promise<IncomingMessage> => {
+  const socket = new WebSocket(url, protocols, { headers });
+  const [, response] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage];
+  response.resume();
+  return response;
+};
 
 describe('the protocol', () => {
-  test('asks for its subprotocol before the upgrade, and chooses it of several', async () => {
-    const other = new WebSocket(rig.wsUrl, 'graphql-ws');
-    const [, response] = (await once(other, 'unexpected-response')) as [unknown, { statusCode: number }];
-    expect(response.statusCode).toBe(400);
-    const talk = new Talk(rig.wsUrl, ['other', PROTOCOL]);
-    await once(talk.socket, 'open');
-    expect(talk.socket.protocol).toBe(PROTOCOL);
+  test.each([
+    ['another subprotocol', ['graphql-ws']],
+    ['no subprotocol', []],
+  ])('refuses an upgrade with %s by 400 with its reason', async (_what, protocols) => {
+    const { statusCode, headers } = await refusal(rig.wsUrl, protocols);
+    expect([statusCode, headers['content-type']]).toEqual([400, 'application/problem+json; charset=utf-8']);
+  });
+
+  test('chooses its subprotocol of several', async () => {
+    const { socket } = await opened(rig.wsUrl, { protocols: ['other', PROTOCOL] });
+    expect(socket.protocol).toBe(PROTOCOL);
+  });
+
+  test('closes with 4408 where connection_init does not come in time', async () => {
+    const hasty = await GraphqlRig.start(sandbox, {}, { graphqlInitTimeoutMs: 50 });
+    const client = await opened(hasty.wsUrl);
+    // A message that is no connection_init does not extend the time.
+    client.say({ type: 'ping' });
+    expect(await client.closed).toBe(4408);
+    await hasty.close();
   });
 
   test.each([
@@ -138,9 +115,9 @@ describe('the protocol', () => {
       1009,
     ],
   ])('closes with %s', async (_name, messages, code) => {
-    const talk = await Talk.open();
+    const client = await opened();
     for (const message of messages) {
-      talk.say(message);
+      client.say(message);
       // Each is served in its turn; init is answered before the next comes.
       if (
         typeof message === 'object' &&
@@ -148,38 +125,38 @@ describe('the protocol', () => {
         messages.length > 1 &&
         message === messages[0]
       )
-        await talk.next();
+        await client.next();
     }
-    expect(await talk.closed).toBe(code);
+    expect(await client.closed).toBe(code);
   });
 
   test('closes a binary message with 4400', async () => {
-    const talk = await Talk.open();
-    talk.socket.send(Buffer.from('{"type":"ping"}'), { binary: true });
-    expect(await talk.closed).toBe(4400);
+    const client = await opened();
+    client.socket.send(Buffer.from('{"type":"ping"}'), { binary: true });
+    expect(await client.closed).toBe(4400);
   });
 
   test('answers pings, with their payload', async () => {
-    const talk = await Talk.open();
-    talk.say({ type: 'ping', payload: { a: 1 } });
-    expect(await talk.next()).toEqual({ type: 'pong', payload: { a: 1 } });
-    talk.say({ type: 'ping' });
-    expect(await talk.next()).toEqual({ type: 'pong' });
-    talk.say({ type: 'pong' });
-    talk.say({ type: 'complete', id: 'nothing' });
-    talk.say({ type: 'connection_init' });
-    expect(await talk.next()).toEqual({ type: 'connection_ack' });
+    const client = await opened();
+    client.say({ type: 'ping', payload: { a: 1 } });
+    expect(await client.next()).toEqual({ type: 'pong', payload: { a: 1 } });
+    client.say({ type: 'ping' });
+    expect(await client.next()).toEqual({ type: 'pong' });
+    client.say({ type: 'pong' });
+    client.say({ type: 'complete', id: 'nothing' });
+    client.say({ type: 'connection_init' });
+    expect(await client.next()).toEqual({ type: 'connection_ack' });
   });
 
   test('answers a query and completes it', async () => {
-    const talk = await Talk.greeted();
-    talk.subscribe('q', '{ ticker(exchange: "binance", symbol: "BTC/USDT") { symbol } }');
-    expect(await talk.next()).toEqual({
+    const client = await acknowledged();
+    client.subscribe('q', '{ ticker(exchange: "binance", symbol: "BTC/USDT") { symbol } }');
+    expect(await client.next()).toEqual({
       id: 'q',
       type: 'next',
       payload: { data: { ticker: { symbol: 'BTC/USDT' } } },
     });
-    expect(await talk.next()).toEqual({ id: 'q', type: 'complete' });
+    expect(await client.next()).toEqual({ id: 'q', type: 'complete' });
   });
 
   test.each([
@@ -201,9 +178,9 @@ describe('the protocol', () => {
       'invalid_request',
     ],
   ])('refuses %s with an error of its operation', async (_name, query, code) => {
-    const talk = await Talk.greeted();
-    talk.subscribe('bad', query);
-    const { id, type, payload } = await talk.next();
+    const client = await acknowledged();
+    client.subscribe('bad', query);
+    const { id, type, payload } = await client.next();
     expect([id, type]).toEqual(['bad', 'error']);
     expect(payload).toEqual([
       expect.objectContaining({ extensions: expect.objectContaining({ code }) as object }),
@@ -213,10 +190,10 @@ describe('the protocol', () => {
 
 describe('subscriptions', () => {
   test('give the latest at once, then what follows; complete ends them', async () => {
-    const talk = await Talk.greeted();
-    talk.subscribe('__proto__', SUBSCRIPTION, { symbol: 'ETH/USDT' });
+    const client = await acknowledged();
+    client.subscribe('__proto__', SUBSCRIPTION, { symbol: 'ETH/USDT' });
     const isTicker = ({ payload }: Message) => JSON.stringify(payload).includes('TickerEvent');
-    const events = [await talk.next(isTicker), await talk.next(isTicker), await talk.next(isTicker)];
+    const events = [await client.next(isTicker), await client.next(isTicker), await client.next(isTicker)];
     for (const { id, type, payload } of events) {
       expect([id, type]).toEqual(['__proto__', 'next']);
       expect(payload).toEqual({
@@ -230,11 +207,11 @@ describe('subscriptions', () => {
         },
       });
     }
-    talk.say({ type: 'complete', id: '__proto__' });
-    talk.say({ type: 'ping' });
+    client.say({ type: 'complete', id: '__proto__' });
+    client.say({ type: 'ping' });
     // What was on its way when it ended may come; after the pong nothing does.
-    await talk.next(({ type }) => type === 'pong');
-    const again = await Talk.greeted();
+    await client.next(({ type }) => type === 'pong');
+    const again = await acknowledged();
     again.subscribe('1', '{ status { exchanges { id feeds { live polling } } } }');
     expect((await again.next()).payload).toMatchObject({
       data: { status: { exchanges: [{ id: 'binance' }, {}, {}] } },
@@ -258,31 +235,31 @@ describe('subscriptions', () => {
       'OhlcvEvent',
     ],
   ])('%s come as their events', async (field, selection, type) => {
-    const talk = await Talk.greeted();
-    talk.subscribe('1', `subscription { ...S } fragment S on Subscription { ${selection} }`);
-    const { payload } = await talk.next((message) => JSON.stringify(message.payload).includes(type));
+    const client = await acknowledged();
+    client.subscribe('1', `subscription { ...S } fragment S on Subscription { ${selection} }`);
+    const { payload } = await client.next((message) => JSON.stringify(message.payload).includes(type));
     expect(payload).toMatchObject({ data: { [field]: { __typename: type } } });
     expect(JSON.stringify(payload)).not.toContain('errors');
   });
 
   test('there are at most 200 operations a socket, and 10,000 ids close it', async () => {
-    const talk = await Talk.greeted();
+    const client = await acknowledged();
     const query = 'subscription { ticker(exchange: "binance", symbol: "BTC/USDT") { __typename } }';
-    for (let i = 0; i < 201; i++) talk.subscribe(`s${i}`, query);
-    const refused = await talk.next(({ type }) => type === 'error');
+    for (let i = 0; i < 201; i++) client.subscribe(`s${i}`, query);
+    const refused = await client.next(({ type }) => type === 'error');
     expect(refused.id).toBe('s200');
     expect(refused.payload).toEqual([
       expect.objectContaining({
         extensions: expect.objectContaining({ code: 'stream_limit_reached' }) as object,
       }),
     ]);
-    for (let i = 0; i < 10_000; i++) talk.subscribe(`more${i}`, query);
-    expect(await talk.closed).toBe(1008);
+    for (let i = 0; i < 10_000; i++) client.subscribe(`more${i}`, query);
+    expect(await client.closed).toBe(1008);
   });
 
   test('clients of one document share its execution, and a slow one takes nothing from the others', async () => {
-    const [a, b] = [await Talk.greeted(), await Talk.greeted()];
-    for (const talk of [a, b]) talk.subscribe('1', SUBSCRIPTION, { symbol: 'SOL/USDT' });
+    const [a, b] = [await acknowledged(), await acknowledged()];
+    for (const client of [a, b]) client.subscribe('1', SUBSCRIPTION, { symbol: 'SOL/USDT' });
     a.socket.pause();
     const isTicker = ({ payload }: Message) => JSON.stringify(payload).includes('TickerEvent');
     for (let i = 0; i < 5; i++) await b.next(isTicker);
@@ -291,37 +268,33 @@ describe('subscriptions', () => {
   });
 
   test('work with the client of graphql-ws', async () => {
-    const client = createClient({ url: rig.wsUrl, webSocketImpl: WebSocket, lazy: true });
+    const library = createClient({ url: rig.wsUrl, webSocketImpl: WebSocket, lazy: true });
     const results: unknown[] = [];
-    for await (const result of client.iterate({ query: SUBSCRIPTION, variables: { symbol: 'BTC/USDT' } })) {
+    for await (const result of library.iterate({ query: SUBSCRIPTION, variables: { symbol: 'BTC/USDT' } })) {
       results.push(result.data);
       if (results.length === 3) break;
     }
     expect(results).toHaveLength(3);
-    await client.dispose();
+    await library.dispose();
   });
 });
 
 describe('who may come', () => {
   test('a page of a foreign origin is refused before the upgrade', async () => {
     const closed = await GraphqlRig.start(sandbox, { CORS_ORIGIN: 'https://app.example' });
-    const talk = new WebSocket(closed.wsUrl, PROTOCOL, { origin: 'https://other.example' });
-    const [, response] = (await once(talk, 'unexpected-response')) as [unknown, { statusCode: number }];
-    expect(response.statusCode).toBe(403);
+    const { statusCode } = await refusal(closed.wsUrl, [PROTOCOL], { origin: 'https://other.example' });
+    expect(statusCode).toBe(403);
     await closed.close();
   });
 
   test('an operation costs its units of the client limit, and one too many is an error', async () => {
     const limited = await GraphqlRig.start(sandbox, { CLIENT_RATE_LIMIT_REQUESTS: '5' });
-    const talk = new Talk(limited.wsUrl);
-    await once(talk.socket, 'open');
-    talk.say({ type: 'connection_init' });
-    await talk.next();
+    const client = await acknowledged(limited.wsUrl);
     const market = '{exchange:"binance",symbol:"BTC/USDT"}';
-    talk.subscribe('1', `{ tickers(markets: [${market.repeat(3)}]) { symbol } }`);
-    expect((await talk.next(({ type }) => type !== 'complete')).type).toBe('next');
-    talk.subscribe('2', `{ tickers(markets: [${market.repeat(2)}]) { symbol } }`);
-    const { payload } = await talk.next(({ id }) => id === '2');
+    client.subscribe('1', `{ tickers(markets: [${market.repeat(3)}]) { symbol } }`);
+    expect((await client.next(({ type }) => type !== 'complete')).type).toBe('next');
+    client.subscribe('2', `{ tickers(markets: [${market.repeat(2)}]) { symbol } }`);
+    const { payload } = await client.next(({ id }) => id === '2');
     expect(payload).toEqual([
       expect.objectContaining({
         extensions: expect.objectContaining({ code: 'client_rate_limited', retryable: true }) as object,
@@ -329,6 +302,6 @@ describe('who may come', () => {
     ]);
     await limited.close();
     // A server that ends says so.
-    expect(await talk.closed).toBe(1012);
+    expect(await client.closed).toBe(1012);
   });
 });
