@@ -279,7 +279,7 @@ describe('the units of a day', () => {
     const key = await rig.keyOf({ day: 3 });
     expect(await codeOf(post(key, tickers(4)))).toBe('quota_exceeded');
     expect(await codeOf(post(key, [tickers(2), tickers(2)]))).toBe('quota_exceeded');
-    const talk = await Talk.of(key);
+    const talk = await acknowledged(key);
     expect(errorOf(await talk.ask('1', tickers(4).query))).toEqual(['quota_exceeded']);
     expect((await rig.me(key))['used']).toMatchObject({ day: 0 });
     const together = await Promise.all([post(key, [tickers(1), tickers(1)]), post(key, tickers(2))]);
