@@ -35,9 +35,10 @@ export const INTROSPECTION_LIMITS = { depth: 16, fields: 400, aliases: 30 } as c
 /** Lists of the schema within one another (`fields { type { fields`): each multiplies the answer. */
 export const MAX_INTROSPECTION_LISTS = 2;
 
-/** Documents kept with what came of them, and characters of their text. */
+/** Documents kept with what came of them. */
 export const MAX_DOCUMENTS = 1_000;
-export const MAX_DOCUMENT_TEXT = 512 * 1024;
+/** Characters of their text: parsed, a document takes up to 140 times as much memory as its text. */
+export const MAX_DOCUMENT_TEXT = 256 * 1024;
 /** Persisted queries that clients registered, and the longest of them in characters. */
 export const MAX_PERSISTED = 1_000;
 export const MAX_PERSISTED_LENGTH = 8 * 1024;

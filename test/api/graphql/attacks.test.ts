@@ -3,13 +3,17 @@ import { execute, getIntrospectionQuery, validate } from 'graphql';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { GraphqlEngine, type OperationRequest } from '../../../src/graphql/engine.js';
 import { PERMITS_ALL } from '../../../src/access/permit.js';
+import { hashOf } from '../../../src/graphql/documents.js';
+import { MAX_DOCUMENT_TEXT, MAX_DOCUMENTS, MAX_PERSISTED } from '../../../src/graphql/limits.js';
 import { Refusal } from '../../../src/graphql/faults.js';
-import type { AppError } from '../../../src/errors.js';
+import { AppError } from '../../../src/errors.js';
 import { FakeMarketData, NOW } from '../../unit/mcp/fake-market-data.js';
 import { ATTACKS } from '../../support/graphql-attacks.js';
 
 const calls = { validate: 0, execute: 0 };
 const refused: string[] = [];
+/** What the engine remembers. */
+let kept = (): { readonly documents: number; readonly persisted: number } => ({ documents: 0, persisted: 0 });
 
 const makeEngine = (): GraphqlEngine =>
   new GraphqlEngine({
@@ -26,7 +30,7 @@ const makeEngine = (): GraphqlEngine =>
     meter: {
       operation: () => undefined,
       refusal: (limit) => refused.push(limit),
-      watch: () => undefined,
+      watch: (stats) => (kept = stats),
     },
     onBug: (error) => {
       throw error;
@@ -55,6 +59,7 @@ const faultOf = (request: OperationRequest): AppError => {
     engine.prepare(request, { introspection: true });
   } catch (thrown) {
     if (thrown instanceof Refusal) return thrown.fault;
+    if (thrown instanceof AppError) return thrown;
     throw thrown;
   }
   throw new Error('was not refused');
@@ -77,6 +82,67 @@ describe('before validation', () => {
     expect(new Set(faults).size).toBe(1);
     expect(refused).toHaveLength(100);
   });
+});
+
+describe('a flood of 10,000 persisted queries', () => {
+  const FLOOD = 10_000;
+  const persisted = (sha256Hash: string) => ({ persistedQuery: { version: 1, sha256Hash } });
+  const codesOf = (request: (i: number) => OperationRequest): ReadonlySet<string> =>
+    new Set(Array.from({ length: FLOOD }, (_, i) => faultOf(request(i)).code));
+
+  test('of unknown hashes is neither parsed nor remembered', () => {
+    const codes = codesOf((i) => ({ extensions: persisted(hashOf(String(i))) }));
+    expect([...codes]).toEqual(['persisted_query_not_found']);
+    expect([calls, kept()]).toEqual([
+      { validate: 0, execute: 0 },
+      { documents: 0, persisted: 0 },
+    ]);
+  });
+
+  test('of documents that are not those of their hashes is neither parsed nor remembered', () => {
+    const codes = codesOf((i) => ({ query: `{ a${i} }`, extensions: persisted(hashOf(String(i))) }));
+    expect([...codes]).toEqual(['invalid_request']);
+    expect([calls, kept()]).toEqual([
+      { validate: 0, execute: 0 },
+      { documents: 0, persisted: 0 },
+    ]);
+  });
+
+  test('of documents that pass a limit is refused before validation; none is registered', () => {
+    const codes = codesOf((i) => {
+      const query = `{a{a{a{a{a{a{a{a{a${i}}}}}}}}}}`;
+      return { query, extensions: persisted(hashOf(query)) };
+    });
+    expect([...codes]).toEqual(['query_too_complex']);
+    expect(calls).toEqual({ validate: 0, execute: 0 });
+    expect(kept().documents).toBeLessThanOrEqual(MAX_DOCUMENTS);
+    expect(kept().persisted).toBe(0);
+  });
+});
+
+test('of good persisted queries the latest are remembered, up to a bound in number and in length', () => {
+  const send = (query: string) =>
+    engine.prepare(
+      { query, extensions: { persistedQuery: { version: 1, sha256Hash: hashOf(query) } } },
+      { introspection: true },
+    );
+  const short = (i: number) => `{ __typename } #${i}`;
+  const count = 2 * MAX_PERSISTED;
+  for (let i = 0; i < count; i++) send(short(i));
+  expect(kept()).toEqual({ documents: MAX_DOCUMENTS, persisted: MAX_PERSISTED });
+  const ask = (i: number): OperationRequest => ({
+    extensions: { persistedQuery: { version: 1, sha256Hash: hashOf(short(i)) } },
+  });
+  expect(faultOf(ask(0)).code).toBe('persisted_query_not_found');
+  expect(engine.prepare(ask(count - 1), { introspection: true }).units).toBe(1);
+
+  const long = (i: number) => `{ __typename } #${i}${'x'.repeat(10_000)}`;
+  for (let i = 0; i < 100; i++) send(long(i));
+  expect(kept().documents).toBeLessThanOrEqual(MAX_DOCUMENT_TEXT / 10_000);
+  // Longer texts are executed, and not registered.
+  expect(faultOf({ extensions: { persistedQuery: { version: 1, sha256Hash: hashOf(long(99)) } } }).code).toBe(
+    'persisted_query_not_found',
+  );
 });
 
 test('the usual question about the schema is validated, executed and then remembered', async () => {

@@ -311,6 +311,19 @@ describe('persisted queries', () => {
     }
   });
 
+  test('that nobody registered cost a unit each: a flood of hashes ends at the limit', async () => {
+    const rig = await rigWith({ CLIENT_RATE_LIMIT_REQUESTS: '100' });
+    const answers = await Promise.all(
+      Array.from({ length: 300 }, (_, i) =>
+        rig.get({ extensions: persisted(sha(String(i))) }).then((answer) => [answer.status, codeOf(answer)]),
+      ),
+    );
+    const count = (status: number, code: string) =>
+      answers.filter((answer) => answer[0] === status && answer[1] === code).length;
+    expect(count(200, 'persisted_query_not_found')).toBe(100);
+    expect(count(429, 'client_rate_limited')).toBe(200);
+  });
+
   test('can be turned off', async () => {
     const rig = await rigWith({ GRAPHQL_PERSISTED: 'off' });
     const answer = await rig.get({ extensions: persisted(hash) });
