@@ -39,6 +39,7 @@ import { healthRoutes } from '../http/routes/health.js';
 import { marketRoutes } from '../http/routes/markets.js';
 import { mcpRoutes } from '../http/routes/mcp.js';
 import { metricsRoutes } from '../http/routes/metrics.js';
+import { tickersRoutes } from '../http/routes/tickers.js';
 import { startRoutes } from '../http/routes/start.js';
 import { statusRoutes } from '../http/routes/status.js';
 import { isGraphiql } from '../http/openapi/documents.js';
@@ -200,6 +201,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   if (steadyHeaders !== null) serveBeforeFastify(app, { cache: responseCache, requestId: requestIds.of });
   boundPipelines(app.server, app.pipelines);
   await app.register(marketRoutes, { marketData, responseCache, sandbox, now });
+  await app.register(tickersRoutes, { marketData, sandbox, now });
   await app.register(candleRoutes, { marketData, responseCache, now });
   await app.register(ledgerRoutes, { marketData, ledger, backfillApi: config.backfill.api, sandbox });
   await app.register(streamRoutes, {

@@ -29,7 +29,7 @@ import { createLedger, type Ledger } from '../ledger/ledger.js';
 import type { StoreHandle } from '../ledger/store-status.js';
 import type { Log } from '../log/log.js';
 import { createMarketData, type MarketDataService } from '../market-data/market-data.js';
-import type { LiveTickers, MarketData } from '../market-data/market-data-api.js';
+import type { LiveTickers, ManyTickers, MarketData } from '../market-data/market-data-api.js';
 import { createMetrics, type Metrics } from '../metrics/metrics.js';
 import { createUpstreamMeter } from '../metrics/upstream-meter.js';
 import { createLoadGauge, type LoadGauge } from '../http/limits/load-gauge.js';
@@ -65,7 +65,7 @@ export interface ServiceOverrides {
   /** The second tier, instead of the Redis of the settings; null: none. */
   readonly redis?: SharedTier | null;
   readonly coinMarketCap?: CoinMarketCapClient | null;
-  readonly marketData?: MarketData;
+  readonly marketData?: MarketData & ManyTickers;
   readonly hub?: StreamHub & LiveTickers;
   readonly loadGauge?: LoadGauge;
   /** The candle store, instead of the one of the settings; null: none. */
@@ -83,7 +83,7 @@ export interface Services {
   readonly names: ExchangeNames;
   readonly exchanges: ExchangeClient;
   readonly cache: TieredCache;
-  readonly marketData: MarketData;
+  readonly marketData: MarketData & ManyTickers;
   readonly hub: StreamHub & LiveTickers;
   /** null: no candles are kept. */
   readonly ledger: Ledger | null;
@@ -214,7 +214,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
       monotonic,
     });
   const { ttl, requestTimeoutMs } = config;
-  const ownMarketData = (): MarketData & Partial<MarketDataService> => {
+  const ownMarketData = (): MarketDataService => {
     const deps = {
       names,
       cache,
@@ -235,7 +235,8 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     });
     return service;
   };
-  const marketData: MarketData & Partial<MarketDataService> = overrides.marketData ?? ownMarketData();
+  const marketData: MarketData & ManyTickers & Partial<MarketDataService> =
+    overrides.marketData ?? ownMarketData();
   const { stats } = marketData;
   own('hub', () => hub.close());
   const cluster = await createCluster(base, () => ({ owned: hub.stats().topics, followed: 0 }));

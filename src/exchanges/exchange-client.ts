@@ -48,6 +48,12 @@ interface TradesRequest extends RequestBase {
   /** 1..1000 */
   readonly limit: number;
 }
+/** Several tickers at once, where the venue has a request for that. */
+export interface TickersRequest {
+  readonly kind: 'tickers';
+  readonly exchange: ExchangeId;
+  readonly symbols: readonly string[];
+}
 export type MarketRequest = TickerRequest | OhlcvRequest | OrderBookRequest | TradesRequest;
 
 /** Whose request it is: what a client waits for, a feed that is polled, or history that is fetched ahead. */
@@ -118,12 +124,20 @@ export interface MarketAnswer {
   readonly untimed?: true | undefined;
   /** Ticker: the venue's last 24 hours, which `body` does not have. */
   readonly stats?: TickerStats | undefined;
+  /** Of a request for several tickers, which has no body: those that there are. */
+  readonly tickers?: readonly BulkTicker[] | undefined;
   /** OHLCV with gaps that the venue may fill when it is asked again. */
   readonly mayHeal?: boolean | undefined;
   /** OHLCV that still moves: when its open candle closes (or the next candle may appear). null where nothing moves. */
   readonly closesAt: Millis | null;
   /** OHLCV, where it was wanted. */
   readonly evidence?: CandleEvidence | undefined;
+}
+
+/** One of several tickers; `asked` is the symbol as the request has it. */
+export interface BulkTicker {
+  readonly asked: string;
+  readonly answer: MarketAnswer;
 }
 
 export interface MarketList {
@@ -231,7 +245,7 @@ export interface ExchangeClient {
   describe(exchange: ExchangeId): Promise<ExchangeDescription>;
   /** The venue's markets; loaded once, shared, refreshed in the background. */
   markets(exchange: ExchangeId, options: CallOptions): Promise<MarketList>;
-  fetch(request: MarketRequest, options: CallOptions): Promise<MarketAnswer>;
+  fetch(request: MarketRequest | TickersRequest, options: CallOptions): Promise<MarketAnswer>;
   /** Opens one raw feed. No reconnecting, no watchdog: that is the work of streams/feed. */
   watch(topic: StreamTopic, sink: WatchSink): WatchHandle;
   /** Synchronous, from memory. */

@@ -2,6 +2,7 @@
  * What the market-data service offers to HTTP routes, streams and MCP: finished bytes and the truth about them.
  * Implemented by market-data.ts.
  */
+import type { AppError } from '../errors.js';
 import type { ResolvedExchange } from '../exchanges/exchange-names.js';
 import type { ExchangeEntry, MarketsPage, TickerStats } from '../schemas/market.js';
 import type { Millis, UnifiedSymbol, ExchangeId } from '../schemas/common.js';
@@ -40,6 +41,22 @@ export interface ServedAnswer {
   readonly stats?: TickerStats | undefined;
 }
 
+export interface TickersQuery {
+  /** The name asked for, lower case. */
+  readonly exchange: string;
+  /** As the caller wrote them, each once. */
+  readonly symbols: readonly string[];
+  /** With the venue's last 24 hours. */
+  readonly stats?: boolean | undefined;
+  readonly client?: string | undefined;
+}
+
+/** Both in the order asked. */
+export interface TickersFound {
+  readonly tickers: readonly ServedAnswer[];
+  readonly errors: readonly { readonly symbol: string; readonly error: AppError }[];
+}
+
 export interface MarketsFilter {
   readonly exchange: string;
   readonly base?: string | undefined;
@@ -64,6 +81,11 @@ export interface MarketData {
   resolveExchange(name: string): ResolvedExchange;
   /** Of an exchange that need not be enabled: its stored candles are served all the same. Throws `unknown_exchange`. */
   resolveStoredExchange(name: string): ResolvedExchange;
+}
+
+export interface ManyTickers {
+  /** Several tickers of one exchange, of the venue alone. Rejects with an AppError, where the caller left among others. */
+  tickers(query: TickersQuery, signal?: AbortSignal): Promise<TickersFound>;
 }
 
 /** The last tick of a running stream, for REST answers that cost the venue nothing. */

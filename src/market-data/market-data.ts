@@ -12,7 +12,14 @@ import type { ExchangeNames, ResolvedExchange } from '../exchanges/exchange-name
 import { steadyNow } from '../lib/steady-clock.js';
 import { errorInWordsOf } from '../exchanges/refusals.js';
 import type { Log } from '../log/log.js';
-import type { CacheState, LiveTickers, MarketData, MarketQuery, ServedAnswer } from './market-data-api.js';
+import type {
+  CacheState,
+  LiveTickers,
+  ManyTickers,
+  MarketData,
+  MarketQuery,
+  ServedAnswer,
+} from './market-data-api.js';
 import {
   type AnswerCounts,
   createAnswerCounter,
@@ -22,6 +29,7 @@ import {
 import { createBadRequests, faultOfRange, givenUp, isVenueFault } from './request-faults.js';
 import { createSpellings, likelySymbol, createMarketDirectory } from './market-directory.js';
 import { createKnownAnswers, entryOfLedger } from './ledger-candles.js';
+import { createBulkTickers } from './bulk-tickers.js';
 import { cacheKey, keyPrefix } from './cache-keys.js';
 import { createExchangeEntries } from './exchange-entries.js';
 import { createFallback } from './fallback.js';
@@ -58,7 +66,7 @@ export interface MarketDataStats extends AnswerCounts {
   readonly flights: number;
 }
 
-export interface MarketDataService extends MarketData {
+export interface MarketDataService extends MarketData, ManyTickers {
   stats(): MarketDataStats;
   /** Ends the refreshes that wait behind stale answers. */
   close(): void;
@@ -265,8 +273,24 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     return answer({ query, as, request, key, deadline: monotonic() + requestTimeoutMs, signal });
   };
 
+  const atHand = (query: MarketQuery, as: ResolvedExchange): ServedAnswer | AppError | undefined => {
+    const { exchange } = as;
+    const symbol = spellings.of(exchange, query.symbol);
+    const tick = live?.latest(exchange, symbol);
+    if (tick !== undefined) return serve(liveAnswers.of(exchange, tick), 'LIVE', { query, as });
+    const request = requestOf(query, exchange, symbol);
+    const held = cache.peek(cacheKey(prefix, request));
+    if (held !== undefined && now() < held.freshUntil) return serve(held, 'HIT', { query, as });
+    return badRequests.recall(request);
+  };
+  const tickers = createBulkTickers({
+    ...{ cache, prefix, exchanges, spellings, ttl, requestTimeoutMs, sandbox, now, monotonic },
+    ...{ atHand, get, serve },
+  });
+
   return {
     get,
+    tickers: async (query, signal) => tickers(query, names.resolve(query.exchange), signal),
     livenessOf({ exchange: name, symbol: asked }) {
       const { exchange } = names.resolve(name);
       const symbol = spellings.of(exchange, asked);

@@ -18,7 +18,7 @@ export interface UpstreamMeter {
 
 interface Call {
   readonly exchange: ExchangeId;
-  readonly kind: MarketKind | 'markets';
+  readonly kind: MarketKind | 'tickers' | 'markets';
 }
 
 const increment = (counts: Map<string, number>, key: string): void => {

@@ -49,6 +49,22 @@ export const ticker = z
   .meta({ id: 'Ticker' });
 export type Ticker = z.infer<typeof ticker>;
 
+export const tickers = z
+  .object({
+    exchange: exchangeName,
+    tickers: z.array(ticker).meta({ description: 'In the order asked' }),
+    errors: z
+      .array(
+        z.object({
+          symbol: z.string().meta({ description: 'As it was asked for' }),
+          code: z.string(),
+          detail: z.string(),
+        }),
+      )
+      .meta({ description: 'Why there is no ticker of a symbol' }),
+  })
+  .meta({ id: 'Tickers' });
+
 export const candle = z
   .object({
     timestamp: timestamp.meta({ description: 'Start of the period, ms since the epoch' }),

@@ -144,6 +144,18 @@ export const tickerQuery = z.strictObject({
     example: 'USD',
   }),
 });
+/** Symbols of one request for several tickers. */
+const MAX_TICKERS = 100;
+
+export const tickersQuery = z.strictObject({
+  exchange,
+  symbols: z
+    .string({ error: requiredLike('BTC/USDT,ETH/USDT') })
+    .transform((text) => [...new Set(text.split(',').map((each) => each.trim()))])
+    .pipe(z.array(symbol).max(MAX_TICKERS, `must be at most ${MAX_TICKERS} symbols, separated by commas`))
+    .meta({ description: `At most ${MAX_TICKERS}, separated by commas`, example: 'BTC/USDT,ETH/USDT' }),
+  stats,
+});
 /** Candles of an answer where no limit is given. */
 export const DEFAULT_CANDLES = 500;
 

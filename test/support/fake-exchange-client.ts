@@ -42,6 +42,8 @@ export const createFakeExchangeClient = (now: () => number): FakeExchangeClient 
     answer: (request) => Promise.resolve(venueAnswer(request, now())),
     list: () => Promise.resolve({ markets: [], loadedAt: now() }),
     fetch(request, options) {
+      if (request.kind === 'tickers')
+        return Promise.reject(new AppError('not_supported_by_exchange', 'It has no such request.'));
       fake.fetched.push({ request, options });
       return fake.answer(request, options);
     },

@@ -165,6 +165,27 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/v1/markets/tickers': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Tickers of many symbols
+     * @description Each as /v1/markets/ticker has it, in the order asked; what could not be had is named in `errors`. One request to
+     *     the venue where it has one for that. Counts as so many requests as there are symbols.
+     */
+    get: operations['getTickers'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/v1/markets/ohlcv': {
     parameters: {
       query?: never;
@@ -1336,6 +1357,22 @@ export interface components {
       quote_volume: number | null;
       /** @description Signed move of the price, in percent */
       change_percent: number | null;
+    };
+    Tickers: {
+      /**
+       * @description Exchange name as asked for, in lower case
+       * @example binance
+       */
+      exchange: string;
+      /** @description In the order asked */
+      tickers: components['schemas']['Ticker'][];
+      /** @description Why there is no ticker of a symbol */
+      errors: {
+        /** @description As it was asked for */
+        symbol: string;
+        code: string;
+        detail: string;
+      }[];
     };
     Ticket: {
       /**
@@ -3004,6 +3041,292 @@ export interface operations {
       };
       /**
        * @description `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
+       *
+       *     `shutting_down`: Ask again: a balancer sends you to another server.
+       */
+      503: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+    };
+  };
+  getTickers: {
+    parameters: {
+      query: {
+        /** @description CCXT exchange id, any case */
+        exchange: string;
+        /** @description At most 100, separated by commas */
+        symbols: string;
+        /** @description true: with the venue's last 24 hours as stats */
+        stats?: '0' | '1' | 'false' | 'true';
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Tickers of many symbols */
+      200: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
+          'Cache-Control'?: string;
+          /** @description Seconds since the exchange's answer arrived */
+          Age?: number;
+          /** @description gzip is sent to who accepts it, from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
+          ETag?: string;
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
+          'X-Cache'?: string;
+          /** @description Where the data came from */
+          'Data-Source'?: string;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Tickers'];
+        };
+      };
+      /** @description The answer is the one that If-None-Match names */
+      304: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description max-age is the whole life of the answer: fresh for max-age less Age; 0 for STALE and LIVE */
+          'Cache-Control'?: string;
+          /** @description Seconds since the exchange's answer arrived */
+          Age?: number;
+          /** @description gzip is sent to who accepts it, from a kilobyte on */
+          Vary?: string;
+          /** @description Strong validator of this form of the answer; send it back in If-None-Match */
+          ETag?: string;
+          /** @description HIT, MISS, STALE (the exchange fails; its last answer), LIVE (from a stream) or STORE (from the candle ledger) */
+          'X-Cache'?: string;
+          /** @description Where the data came from */
+          'Data-Source'?: string;
+          [name: string]: unknown;
+        };
+        content?: never;
+      };
+      /**
+       * @description `invalid_request`: Correct the parameters named in errors.
+       *
+       *     `unknown_exchange`: Use an id from /v1/exchanges.
+       *
+       *     `exchange_not_enabled`: Use an enabled one, or have it added to ENABLED_EXCHANGES.
+       *
+       *     `not_supported_by_exchange`: See capabilities in /v1/exchanges, or ask another exchange.
+       */
+      400: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `not_acceptable`: Accept application/json, or send no Accept header. */
+      406: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `uri_too_long`: Shorten the query. */
+      414: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `upstream_rate_limited`: Wait for Retry-After. If it happens often, lower RATE_LIMIT_REQUESTS or raise the cache TTLs.
+       *
+       *     `upstream_budget_exhausted`: Wait for Retry-After, or raise RATE_LIMIT_REQUESTS within what the exchange allows.
+       *
+       *     `client_rate_limited`: Wait for Retry-After; the RateLimit headers tell what is left. A stream saves polling.
+       */
+      429: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          /** @description Seconds after which asking again makes sense */
+          'Retry-After'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `headers_too_large`: Send fewer or shorter headers; cookies are often the cause. */
+      431: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /** @description `internal_error`: A bug of this server: report it with the request_id, under which it is logged. */
+      500: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `upstream_error`: The exchange refused for a reason of its own; asking again will not help.
+       *
+       *     `upstream_bad_response`: Ask again later; if it stays, the exchange has changed its API.
+       *
+       *     `upstream_geo_blocked`: Run the server elsewhere, set HTTPS_PROXY, or use another exchange (for example binanceus).
+       *
+       *     `upstream_auth_required`: Use another exchange: this server holds no keys.
+       */
+      502: {
+        headers: {
+          /** @description The id of this request; an incoming one of at most 64 letters, digits and ._:/+=@- is kept */
+          'X-Request-Id'?: string;
+          /** @description State of the client limit, where one is set */
+          RateLimit?: string;
+          /** @description The client limit: requests (q) per window in seconds (w) */
+          'RateLimit-Policy'?: string;
+          /** @description Requests allowed per window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Requests left in this window */
+          'X-RateLimit-Remaining'?: number;
+          /** @description Seconds until the window ends */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/problem+json': components['schemas']['Problem'];
+        };
+      };
+      /**
+       * @description `upstream_unavailable`: Ask again after Retry-After; /v1/health/ready tells the state of each exchange.
+       *
+       *     `upstream_timeout`: Ask again after Retry-After, or raise UPSTREAM_TIMEOUT and REQUEST_TIMEOUT.
+       *
+       *     `upstream_maintenance`: Ask again after Retry-After; see the exchange's status page.
+       *
+       *     `overloaded`: Ask again after Retry-After; run more servers behind a balancer if it happens often.
        *
        *     `shutting_down`: Ask again: a balancer sends you to another server.
        */

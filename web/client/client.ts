@@ -2,7 +2,7 @@
 import { createRest, type Query } from './rest.js';
 import type { SocketConstructor } from './socket.js';
 import { StreamClient, type Stream } from './stream.js';
-import type { Exchanges, MarketsPage, Ohlcv, OrderBook, Status, Ticker, Trades } from './types.js';
+import type { Exchanges, MarketsPage, Ohlcv, OrderBook, Status, Ticker, Tickers, Trades } from './types.js';
 
 export { ProblemError } from './rest.js';
 export type { Stream, Subscription } from './stream.js';
@@ -35,6 +35,12 @@ export interface Client {
     readonly cursor?: string;
   }): Promise<MarketsPage>;
   ticker(query: OfMarket & { readonly stats?: boolean; readonly convert?: string }): Promise<Ticker>;
+  /** At most 100. */
+  tickers(query: {
+    readonly exchange: string;
+    readonly symbols: readonly string[];
+    readonly stats?: boolean;
+  }): Promise<Tickers>;
   ohlcv(
     query: OfMarket & {
       readonly interval?: string;
@@ -69,6 +75,7 @@ export const createClient = ({ url, apiKey, fetch, WebSocket }: ClientOptions): 
     exchanges: () => get('/v1/exchanges'),
     markets: (query) => get('/v1/markets', query),
     ticker: (query) => get('/v1/markets/ticker', query),
+    tickers: ({ symbols, ...query }) => get('/v1/markets/tickers', { ...query, symbols: symbols.join(',') }),
     ohlcv: (query) => get('/v1/markets/ohlcv', query),
     orderBook: (query) => get('/v1/markets/orderbook', query),
     trades: (query) => get('/v1/markets/trades', query),

@@ -27,6 +27,14 @@ export interface Ticker {
   readonly stats?: TickerStats | undefined;
 }
 
+/** What is known of several symbols, and why nothing is known of the others. */
+export interface Tickers {
+  readonly exchange: string;
+  /** In the order asked. */
+  readonly tickers: readonly Ticker[];
+  readonly errors: readonly { readonly symbol: string; readonly code: string; readonly detail: string }[];
+}
+
 export interface Candle {
   /** Begin of the period, in milliseconds since the epoch. */
   readonly timestamp: number;

@@ -19,7 +19,8 @@ const METHODS = {
 /** CCXT's `emulated` means made of other calls of the venue: a ticker of all tickers is still its own. */
 const EMULATION_ALLOWED = new Set<string>([METHODS.ticker.fetch]);
 
-const can = ({ has }: CcxtExchange, method: string): boolean => {
+/** Whether CCXT's table says that the venue has what this method asks for. */
+export const can = ({ has }: CcxtExchange, method: string): boolean => {
   if (!Object.hasOwn(has, method)) return false;
   return has[method] === true || (has[method] === 'emulated' && EMULATION_ALLOWED.has(method));
 };

@@ -17,11 +17,13 @@ import type {
   ExchangeHealth,
   MarketAnswer,
   MarketRequest,
+  TickersRequest,
 } from '../exchange-client.js';
 import type { CcxtClass } from './ccxt-exchange.js';
 import { createSocketAgents } from './feeds/connections.js';
 import { faultOfCcxt, timedOut } from './faults.js';
 import { loadExchangeClass } from './loader.js';
+import { answerTickers } from './bulk-tickers.js';
 import { answerRequest } from './market-requests.js';
 import { type OpenWatch, openVenueWatch } from './feeds/venue-watch.js';
 import { createDispatcher, createTransport, NO_PROXIES, type ProxySettings } from './http/transport.js';
@@ -198,10 +200,13 @@ export const createCcxtClient = (options: CcxtClientOptions): CcxtClient => {
         return { markets: markets.list, loadedAt: markets.loadedAt };
       });
     },
-    fetch: async (request: MarketRequest, callOptions): Promise<MarketAnswer> => {
+    fetch: async (request: MarketRequest | TickersRequest, callOptions): Promise<MarketAnswer> => {
       const venue = venueOf(request.exchange);
+      const options = { ...callOptions, receivedAt: now };
       return call(venue, callOptions, () =>
-        answerRequest(venue, request, { ...callOptions, receivedAt: now }),
+        request.kind === 'tickers'
+          ? answerTickers(venue, request, options)
+          : answerRequest(venue, request, options),
       );
     },
     watch: (topic, sink) =>

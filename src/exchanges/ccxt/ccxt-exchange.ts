@@ -76,6 +76,8 @@ export interface CcxtExchange {
   setMarketsFromExchange(source: CcxtExchange): unknown;
 
   fetchTicker(symbol: string): Promise<unknown>;
+  /** By unified symbol; all of one kind of market. */
+  fetchTickers(symbols: readonly string[]): Promise<unknown>;
   fetchOHLCV(
     symbol: string,
     timeframe: string,

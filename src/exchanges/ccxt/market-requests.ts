@@ -122,7 +122,8 @@ interface Asked<Request extends MarketRequest = MarketRequest> {
   readonly receivedAt: () => Millis;
 }
 
-const NO_BODY = new Uint8Array(0);
+/** Of answers that are told by other members. */
+export const NO_BODY = new Uint8Array(0);
 
 const receiptOf = ({ venue, receivedAt }: Asked): Receipt => ({
   exchange: venue.exchange,
@@ -189,6 +190,35 @@ interface Finished {
   readonly stats?: TickerStats;
 }
 
+const finishTicker = (
+  { exchange }: Venue,
+  fetched: unknown,
+  { symbol, receipt }: { readonly symbol: UnifiedSymbol; readonly receipt: Receipt },
+): Finished => {
+  const ticker = timedTicker(exchange, fetched, answeredJson());
+  const figures = normalizeTicker(ticker, receipt);
+  return { body: tickerBody({ exchange, symbol }, figures), timed: figures.timed, stats: figures.stats };
+};
+
+const answerOf = (
+  { body, timed, stats }: Finished,
+  { symbol, receivedAt }: { readonly symbol: UnifiedSymbol; readonly receivedAt: Millis },
+): MarketAnswer => ({
+  ...{ body, symbol, receivedAt, closesAt: null },
+  ...(timed ? {} : { untimed: true }),
+  ...(stats === undefined ? {} : { stats }),
+});
+
+/** One of CCXT's tickers as an answer. Throws where it makes no sense. */
+export const tickerAnswer = (
+  venue: Venue,
+  fetched: unknown,
+  { symbol, receivedAt }: { readonly symbol: UnifiedSymbol; readonly receivedAt: Millis },
+): MarketAnswer => {
+  const receipt = { exchange: venue.exchange, now: receivedAt, venueNow: venue.clock.now() };
+  return answerOf(finishTicker(venue, fetched, { symbol, receipt }), { symbol, receivedAt });
+};
+
 const finish = async (
   asked: Asked & { readonly request: Exclude<MarketRequest, OhlcvRequest> },
 ): Promise<Finished> => {
@@ -200,9 +230,7 @@ const finish = async (
   switch (request.kind) {
     case 'ticker': {
       const fetched = await ccxt.fetchTicker(symbol);
-      const ticker = timedTicker(venue.exchange, fetched, answeredJson());
-      const figures = normalizeTicker(ticker, receiptOf(asked));
-      return { body: tickerBody(head, figures), timed: figures.timed, stats: figures.stats };
+      return finishTicker(venue, fetched, { symbol, receipt: receiptOf(asked) });
     }
     case 'orderbook': {
       const fetched = await ccxt.fetchOrderBook(symbol, askedDepth(quirks, request.limit));
@@ -241,10 +269,5 @@ export const answerRequest = async (
   let at: Millis | undefined;
   const received = (): Millis => (at ??= receivedAt());
   const asked = { venue, ready, receivedAt: received, request: { ...request, symbol } };
-  const { body, timed, stats } = await finish(asked);
-  return {
-    ...{ body, symbol, receivedAt: received(), closesAt: null },
-    ...(timed ? {} : { untimed: true }),
-    ...(stats === undefined ? {} : { stats }),
-  };
+  return answerOf(await finish(asked), { symbol, receivedAt: received() });
 };

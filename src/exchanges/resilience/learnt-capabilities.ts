@@ -53,7 +53,7 @@ class Learnt {
   }
 }
 
-const ofRest = (kind: MarketKind): string => `rest ${kind}`;
+const ofRest = (kind: MarketKind | 'tickers'): string => `rest ${kind}`;
 const ofFeed = (channel: Channel): string => `feed ${channel}`;
 
 export const withLearntCapabilities = (client: ExchangeClient): ExchangeClient => {

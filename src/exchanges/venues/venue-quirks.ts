@@ -127,8 +127,8 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId
       candlePage: 300,
       candleWindows: true,
       omitsEmptyCandles: true,
-      // Currencies cost a request and are used for nothing that we serve.
-      construct: { has: { fetchCurrencies: false } },
+      // Currencies cost a request and are used for nothing that we serve; its list of all tickers has a few closing prices each.
+      construct: { has: { fetchCurrencies: false, fetchTickers: false } },
     },
   ],
   [

@@ -16,6 +16,7 @@ import type {
   MarketRequest,
   StreamItem,
   StreamTopic,
+  TickersRequest,
 } from '../exchange-client.js';
 
 /** Where servers meet that share budgets, as the cluster's driver wants it. */
@@ -74,7 +75,11 @@ export type WatchedItem = readonly [watchId: number, item: StreamItem];
 /** Served by the worker. */
 export interface WorkerFunctions {
   describe(exchange: ExchangeId): Promise<Reply<ExchangeDescription>>;
-  fetch(callId: number, request: MarketRequest, options: WireOptions): Promise<Reply<MarketAnswer>>;
+  fetch(
+    callId: number,
+    request: MarketRequest | TickersRequest,
+    options: WireOptions,
+  ): Promise<Reply<MarketAnswer>>;
   markets(callId: number, exchange: ExchangeId, options: WireOptions): Promise<Reply<MarketList>>;
   report(withGates: boolean): WorkerReport;
   close(): Promise<void>;

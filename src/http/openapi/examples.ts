@@ -152,6 +152,27 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
     timestamp,
     raw: { symbol: 'BTCUSDT', lastPrice: '42505.00' },
   },
+  getTickers: {
+    exchange: 'binance',
+    tickers: [
+      {
+        exchange: 'binance',
+        symbol: 'BTC/USDT',
+        bid: 42500,
+        ask: 42510,
+        last: 42505,
+        timestamp,
+        raw: { symbol: 'BTCUSDT', lastPrice: '42505.00' },
+      },
+    ],
+    errors: [
+      {
+        symbol: 'BTC/USTD',
+        code: 'symbol_not_found',
+        detail: 'binance has no BTC/USTD. Did you mean BTC/USDT, BTC/USDC, BTC/EUR?',
+      },
+    ],
+  },
   getOhlcv: {
     exchange: 'binance',
     symbol: 'BTC/USDT',

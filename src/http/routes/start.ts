@@ -16,6 +16,7 @@ const LINKS = {
   exchanges: '/v1/exchanges',
   markets: '/v1/markets',
   ticker: '/v1/markets/ticker',
+  tickers: '/v1/markets/tickers',
   ohlcv: '/v1/markets/ohlcv',
   orderbook: '/v1/markets/orderbook',
   trades: '/v1/markets/trades',

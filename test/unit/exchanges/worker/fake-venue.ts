@@ -80,7 +80,8 @@ export class FakeVenue {
   gates: GateState[] = [];
   healths: ExchangeHealth[] = [];
   closed = 0;
-  onFetch: ExchangeClient['fetch'] = async ({ symbol }) => Promise.resolve(answer(symbol));
+  onFetch: ExchangeClient['fetch'] = async (request) =>
+    Promise.resolve(answer('symbol' in request ? request.symbol : ''));
   onWatch: (sink: WatchSink) => void = () => undefined;
   onClose: () => Promise<void> = async () => Promise.resolve();
 

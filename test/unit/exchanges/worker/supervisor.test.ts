@@ -25,8 +25,12 @@ describe('calls', () => {
     const own = new TextEncoder().encode('own buffer');
     const pool = new TextEncoder().encode('xxpooledxx');
     const { supervisor } = start((venue) => {
-      venue.onFetch = async ({ symbol }) =>
-        Promise.resolve(symbol === 'OWN/X' ? answer('', own) : answer('', pool.subarray(2, 8)));
+      venue.onFetch = async (request) =>
+        Promise.resolve(
+          'symbol' in request && request.symbol === 'OWN/X'
+            ? answer('', own)
+            : answer('', pool.subarray(2, 8)),
+        );
     });
     expect(textOf(await supervisor.fetch(ticker('binance', 'OWN/X'), within()))).toBe('own buffer');
     expect(own.byteLength).toBe(0);

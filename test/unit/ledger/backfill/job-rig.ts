@@ -36,7 +36,7 @@ export class JobRig extends UnitRig {
     const answer = this.venue.fetch;
     this.venue.fetch = async (request, options) => {
       const answered = await answer(request, options);
-      if (request.symbol === symbol) throw error;
+      if ('symbol' in request && request.symbol === symbol) throw error;
       return answered;
     };
   }

@@ -15,6 +15,7 @@ type Same<A, B> = [Frozen<A>] extends [B] ? true : false;
 
 const same: readonly true[] = [
   true satisfies Same<words.Ticker, client.Ticker>,
+  true satisfies Same<z.infer<typeof words.tickers>, client.Tickers>,
   true satisfies Same<words.Ohlcv, client.Ohlcv>,
   true satisfies Same<words.OrderBook, client.OrderBook>,
   true satisfies Same<words.Trades, client.Trades>,
