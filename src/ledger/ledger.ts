@@ -17,7 +17,7 @@ import { planExport, type ExportPlan } from './export/export-plan.js';
 import type { Revision } from './merge.js';
 import { createReadJobs } from './read-jobs.js';
 import { createReader, SHARED_READ_MS, type LedgerReader } from './reader.js';
-import { watchRoom } from './room.js';
+import { createStorageSpace } from './storage-space.js';
 import { keyOf, locateSeries, spellingKey, type AskedSpan, type SeriesRange } from './series-range.js';
 import type { SeriesName } from './settle.js';
 import { createMeasures, type WantedState } from './measures.js';
@@ -97,15 +97,15 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
   const owner = randomUUID();
   const live = new Set<string>();
   const kept = new Set(wanted.map(spellingKey));
-  const room = watchRoom({
+  const space = createStorageSpace({
     maxBytes: settings.maxBytes,
     minFreeBytes: settings.minFreeBytes,
     file: handle.file,
     monotonic,
   });
-  const health = createStoreHealth({ handle, room, log, now });
+  const health = createStoreHealth({ handle, space, log, now });
   const times = createStoreTimes(monotonic);
-  const measures = createMeasures({ handle, room, wanted, settleMs, now, monotonic });
+  const measures = createMeasures({ handle, space, wanted, settleMs, now, monotonic });
   const isWanted = (name: SeriesName): boolean => kept.has(spellingKey(name)) || live.has(keyOf(name));
   const record: Ledger['record'] = async (name, evidence) => {
     await Promise.all(pagesOf(name, evidence).map((page) => writer.add(page)));
@@ -115,7 +115,7 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
     ...{ handle, exchanges, budget, record, isWanted, enabled, owner, log, now, monotonic },
   });
   const writer = createWriter({
-    ...{ handle, room, settleMs, isWanted, times, owner, log, now },
+    ...{ handle, space, settleMs, isWanted, times, owner, log, now },
     onWritten: (name) => verification.written(name),
   });
   const onJobs = (): void => backfill.wake();
@@ -124,8 +124,8 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
   const backfill = createBackfill({
     ...{ handle, exchanges, writer, settleMs, enabled, owner, log, now, monotonic },
     budget,
-    noRoom: (name) =>
-      room.reason() ?? (room.isScarce() && !isWanted(name) ? 'The store is nearly full.' : null),
+    noSpace: (name) =>
+      space.reason() ?? (space.isLow() && !isWanted(name) ? 'The store is nearly full.' : null),
   });
   const upkeep = createUpkeep({
     ...{ handle, wanted, enabled, settleMs, onJobs, log, now },
@@ -218,8 +218,8 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
       return {
         status: health.status(),
         maxBytes: settings.maxBytes,
-        totals: room.totals(),
-        freeBytes: room.freeBytes(),
+        totals: space.totals(),
+        freeBytes: space.freeBytes(),
         writes: writer.counts(),
         calls: times.counts(),
         jobs: measures.jobs(),

@@ -2,13 +2,13 @@
 import type { ExchangeId, Millis } from '../schemas/common.js';
 import { missing } from './coverage.js';
 import { countIn } from './known-view.js';
-import type { RoomWatch } from './room.js';
+import type { StorageSpace } from './storage-space.js';
 import { locateSeries } from './series-range.js';
 import type { StoreHandle } from './store-status.js';
 import type { CandleStore, JobCount } from './store.js';
 import type { WantedSeries } from './upkeep.js';
 
-const LOOK_AT_WANTED_EVERY_MS: Millis = 60_000;
+const MEASURE_WANTED_EVERY_MS: Millis = 60_000;
 
 /** For the series of one exchange that BACKFILL keeps complete. */
 export interface WantedState {
@@ -21,7 +21,7 @@ export interface WantedState {
 
 export interface MeasuresDeps {
   readonly handle: StoreHandle;
-  readonly room: RoomWatch;
+  readonly space: StorageSpace;
   readonly wanted: readonly WantedSeries[];
   readonly settleMs: Millis;
   readonly now: () => Millis;
@@ -36,7 +36,7 @@ export interface Measures {
 }
 
 export const createMeasures = (deps: MeasuresDeps): Measures => {
-  const { handle, room, wanted, settleMs, now, monotonic } = deps;
+  const { handle, space, wanted, settleMs, now, monotonic } = deps;
   let jobs: readonly JobCount[] = [];
   let states: readonly WantedState[] = [];
   let wantedAt = -Infinity;
@@ -56,7 +56,7 @@ export const createMeasures = (deps: MeasuresDeps): Measures => {
     };
   };
 
-  const lookAtWanted = async (store: CandleStore): Promise<void> => {
+  const measureWanted = async (store: CandleStore): Promise<void> => {
     const byExchange = new Map<ExchangeId, WantedState>();
     for (const series of wanted) {
       const state = await stateOf(store, series);
@@ -74,11 +74,11 @@ export const createMeasures = (deps: MeasuresDeps): Measures => {
     async measure() {
       const store = handle.store();
       if (store === null) return;
-      await room.state(store);
+      await space.level(store);
       jobs = await store.jobCounts();
-      if (monotonic() - wantedAt < LOOK_AT_WANTED_EVERY_MS) return;
+      if (monotonic() - wantedAt < MEASURE_WANTED_EVERY_MS) return;
       wantedAt = monotonic();
-      await lookAtWanted(store);
+      await measureWanted(store);
     },
     jobs: () => jobs,
     wanted: () => states,

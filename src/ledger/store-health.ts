@@ -1,12 +1,12 @@
 /** State of the store together with its free space. Every change is logged. */
 import type { Millis } from '../schemas/common.js';
 import type { Log } from '../log/log.js';
-import type { RoomWatch } from './room.js';
+import type { StorageSpace } from './storage-space.js';
 import type { StoreHandle, StoreStatus } from './store-status.js';
 
 export interface StoreHealthDeps {
   readonly handle: StoreHandle;
-  readonly room: Pick<RoomWatch, 'reason'>;
+  readonly space: Pick<StorageSpace, 'reason'>;
   readonly log: Log;
   readonly now: () => Millis;
 }
@@ -17,14 +17,14 @@ export interface StoreHealth {
   tell(): void;
 }
 
-export const createStoreHealth = ({ handle, room, log, now }: StoreHealthDeps): StoreHealth => {
-  /** Since when there has been no room. */
+export const createStoreHealth = ({ handle, space, log, now }: StoreHealthDeps): StoreHealth => {
+  /** Since when there has been no space. */
   let fullSince: Millis | null = null;
   let told: StoreStatus['state'] = 'ok';
 
   const status = (): StoreStatus => {
     const own = handle.status();
-    const full = room.reason();
+    const full = space.reason();
     if (full === null || own.state !== 'ok') {
       fullSince = null;
       return own;

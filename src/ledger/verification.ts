@@ -21,7 +21,7 @@ const ROUNDS: readonly { readonly after: Millis; readonly spacing: Millis }[] = 
   { after: 15 * 60_000, spacing: 15 * 60_000 },
   { after: 24 * 3_600_000, spacing: 2 * 3_600_000 },
 ];
-const LOOK_EVERY_MS: Millis = 10_000;
+const CHECK_EVERY_MS: Millis = 10_000;
 const TIMEOUT_MS: Millis = 30_000;
 /** A fetch that failed, or was under way when the process died, is repeated after this time. */
 const AGAIN_MS: Millis = 5 * 60_000;
@@ -89,7 +89,7 @@ export const createVerification = (deps: VerificationDeps): Verification => {
     await record(name, answer.evidence).finally(() => verified.delete(keyOf(name)));
   };
 
-  const look = async (): Promise<void> => {
+  const checkDue = async (): Promise<void> => {
     const store = handle.store();
     if (store === null || !handle.status().writable) return;
     const dues = await store.takeDue(now(), AT_ONCE, now() + AGAIN_MS);
@@ -129,11 +129,11 @@ export const createVerification = (deps: VerificationDeps): Verification => {
       const round = (): void => {
         if (running) return;
         running = true;
-        look()
+        checkDue()
           .catch((error: unknown) => log.debug({ err: error }, 'verifications have to wait'))
           .finally(() => (running = false));
       };
-      timer = setInterval(round, LOOK_EVERY_MS);
+      timer = setInterval(round, CHECK_EVERY_MS);
       timer.unref();
       round();
     },

@@ -4,7 +4,7 @@
  */
 import type { Log } from '../log/log.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
-import type { RoomWatch } from './room.js';
+import type { StorageSpace } from './storage-space.js';
 import { settlePage, type PageEvidence, type SeriesName } from './settle.js';
 import { StoreError } from './store-error.js';
 import type { StoreHandle } from './store-status.js';
@@ -32,7 +32,7 @@ export interface WriterCounts {
 
 export interface WriterDeps {
   readonly handle: StoreHandle;
-  readonly room: RoomWatch;
+  readonly space: StorageSpace;
   readonly settleMs: Millis;
   /** true: the series is in BACKFILL or has a live feed, so it is written also while space is short. */
   readonly isWanted: (name: SeriesName) => boolean;
@@ -71,7 +71,7 @@ export interface Writer {
 export const exchangeLease = (exchange: string): string => `exchange ${exchange}`;
 
 export const createWriter = (deps: WriterDeps): Writer => {
-  const { handle, room, settleMs, isWanted, onWritten, times, owner, log, now } = deps;
+  const { handle, space, settleMs, isWanted, onWritten, times, owner, log, now } = deps;
   const queue: Queued[] = [];
   const counts = { rest: 0, websocket: 0, dropped: 0 };
   const corrections = new Map<ExchangeId, Corrections>();
@@ -83,9 +83,9 @@ export const createWriter = (deps: WriterDeps): Writer => {
     const { writable, detail } = handle.status();
     if (store === null) throw new StoreError('unavailable', detail);
     if (!writable) throw new StoreError('read_only', detail);
-    const left = await room.state(store);
-    if (left === 'none') throw new StoreError('full', room.reason() ?? 'There is no room.');
-    if (left === 'scarce' && job === undefined && !isWanted(page)) return null;
+    const level = await space.level(store);
+    if (level === 'none') throw new StoreError('full', space.reason() ?? 'There is no space.');
+    if (level === 'low' && job === undefined && !isWanted(page)) return null;
     // Both clocks must agree: a candle that is open by either clock is not settled.
     const settled = settlePage({ ...page, askedAt: Math.min(page.askedAt, now()) }, settleMs);
     if (settled === null) return null;
@@ -126,7 +126,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
   };
 
   /** Drops a queued page of a feed, or else of a caller; false: there is none to drop. */
-  const makeRoom = (): boolean => {
+  const dropOne = (): boolean => {
     const victim = [
       queue.findIndex(({ page, job }) => job === undefined && page.source === 'websocket'),
       queue.findIndex(({ job }) => job === undefined),
@@ -139,7 +139,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
 
   const add = (page: PageEvidence, job?: JobProgress): Promise<Written | null> =>
     new Promise((resolve, reject) => {
-      if (queue.length >= MAX_QUEUED_PAGES && !makeRoom()) {
+      if (queue.length >= MAX_QUEUED_PAGES && !dropOne()) {
         counts.dropped += 1;
         resolve(null);
         return;

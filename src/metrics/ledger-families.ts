@@ -134,7 +134,7 @@ export const addLedger = (registry: Registry, stats: () => LedgerStats | null): 
   });
   registry.addGauge({
     name: 'ledger_waiting_jobs',
-    help: 'Backfills that wait, by what for: budget, cool_down, room, or the code of an error.',
+    help: 'Backfills that wait, by what for: budget, cool_down, store_full, or the code of an error.',
     labels: ['reason'],
     samples: each(({ jobs }) => waitingSamples(jobs)),
   });

@@ -19,7 +19,7 @@ import { createJobSteps } from './job-step.js';
 import { createPageRequests } from './page-requests.js';
 
 /** How often the store is polled for jobs of other processes. */
-const LOOK_EVERY_MS: Millis = 2_000;
+const POLL_EVERY_MS: Millis = 2_000;
 
 export interface BackfillDeps {
   readonly handle: StoreHandle;
@@ -30,7 +30,7 @@ export interface BackfillDeps {
   /** Enabled exchanges by CCXT id. */
   readonly enabled: readonly ExchangeId[];
   /** null: the series may be written; else why not. */
-  readonly noRoom: (name: SeriesName) => string | null;
+  readonly noSpace: (name: SeriesName) => string | null;
   readonly owner: string;
   readonly log: Log;
   readonly now: () => Millis;
@@ -62,7 +62,7 @@ export const createBackfill = (deps: BackfillDeps): Backfill => {
   let failedPages = 0;
   let timer: NodeJS.Timeout | undefined;
   let mine: (job: Job) => boolean = () => true;
-  let looking = false;
+  let polling = false;
   let again = false;
 
   const line = {
@@ -83,7 +83,7 @@ export const createBackfill = (deps: BackfillDeps): Backfill => {
     lines.set(exchange, work);
   };
 
-  const look = async (): Promise<void> => {
+  const startLines = async (): Promise<void> => {
     const store = handle.store();
     if (store === null || !handle.status().writable) return;
     const open = (await store.openJobs()).filter((job) => mine(job));
@@ -95,15 +95,15 @@ export const createBackfill = (deps: BackfillDeps): Backfill => {
     if (ending.signal.aborted) return;
     woken.abort();
     woken = new AbortController();
-    if (looking) {
+    if (polling) {
       again = true;
       return;
     }
-    looking = true;
-    look()
+    polling = true;
+    startLines()
       .catch((thrown: unknown) => log.debug({ err: thrown }, 'the jobs could not be read'))
       .finally(() => {
-        looking = false;
+        polling = false;
         if (!again) return;
         again = false;
         wake();
@@ -114,7 +114,7 @@ export const createBackfill = (deps: BackfillDeps): Backfill => {
     start(only) {
       if (timer !== undefined) return;
       if (only !== undefined) mine = ({ id }) => id === only;
-      timer = setInterval(wake, LOOK_EVERY_MS);
+      timer = setInterval(wake, POLL_EVERY_MS);
       timer.unref();
       wake();
     },

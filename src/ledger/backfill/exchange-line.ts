@@ -16,7 +16,7 @@ import { createSetbacks } from './setbacks.js';
 const MAX_PAUSE_MS: Millis = 2_000;
 const STORE_PAUSE_MS: Millis = 5_000;
 const FULL_PAUSE_MS: Millis = 60_000;
-const ROOM_PAUSE_MS: Millis = 5_000;
+const SPACE_PAUSE_MS: Millis = 5_000;
 const LEASE_MS: Millis = 60_000;
 /** Shorter waits for the budget are not reported as `waiting`. */
 const NEWS_FROM_MS: Millis = 1_000;
@@ -34,6 +34,7 @@ const SINGLE_FAULTS: ReadonlySet<ErrorCode> = new Set(['upstream_error', 'intern
 
 /** The store itself fails, so the job's state cannot be saved. */
 const STORE = 'store';
+const STORE_FULL = 'store_full';
 const ORDER = ['api', 'setting', 'read'] as const;
 
 export interface ExchangeLineDeps {
@@ -41,7 +42,7 @@ export interface ExchangeLineDeps {
   readonly steps: JobSteps;
   readonly budget: Pick<BackfillBudget, 'waitOf' | 'isCircuitOpen'>;
   /** null: a series may be written; else why not. */
-  readonly noRoom: (name: SeriesName) => string | null;
+  readonly noSpace: (name: SeriesName) => string | null;
   /** Jobs that this process is to work on. */
   readonly isMine: (job: Job) => boolean;
   readonly owner: string;
@@ -57,7 +58,7 @@ export interface ExchangeLineDeps {
 
 /** Resolves when the exchange has no open job, the store can't be written, or another server works for the exchange. */
 export const workForExchange = async (exchange: ExchangeId, deps: ExchangeLineDeps): Promise<void> => {
-  const { handle, steps, budget, noRoom, isMine, owner, pause, ended, onFailedPage, log, now, monotonic } =
+  const { handle, steps, budget, noSpace, isMine, owner, pause, ended, onFailedPage, log, now, monotonic } =
     deps;
   const setbacks = createSetbacks(monotonic);
   const rested = (ms: Millis): Promise<void> => pause(Math.min(Math.max(ms, 1), MAX_PAUSE_MS));
@@ -71,7 +72,11 @@ export const workForExchange = async (exchange: ExchangeId, deps: ExchangeLineDe
     if (ended()) return;
     if (thrown instanceof StoreError) {
       onFailedPage();
-      setbacks.failed(exchange, STORE, thrown.fault === 'full' ? FULL_PAUSE_MS : STORE_PAUSE_MS);
+      const isFull = thrown.fault === 'full';
+      setbacks.failed(exchange, STORE, isFull ? FULL_PAUSE_MS : STORE_PAUSE_MS);
+      // A few bytes may still fit where a page does not.
+      if (isFull)
+        await store.updateJob(job.id, { state: 'waiting', waitingFor: STORE_FULL }, now()).catch(() => null);
       return;
     }
     const { code, message, confined, retryAfterMs } = AppError.from(thrown);
@@ -119,9 +124,9 @@ export const workForExchange = async (exchange: ExchangeId, deps: ExchangeLineDe
   };
 
   const workOn = async (store: CandleStore, job: Job): Promise<void> => {
-    if (noRoom(job) !== null) {
-      setbacks.failed(job.id, 'room', ROOM_PAUSE_MS);
-      return hold(store, [job], { ms: ROOM_PAUSE_MS, reason: 'room' });
+    if (noSpace(job) !== null) {
+      setbacks.failed(job.id, STORE_FULL, SPACE_PAUSE_MS);
+      return hold(store, [job], { ms: SPACE_PAUSE_MS, reason: STORE_FULL });
     }
     await attempt(store, job, async () => {
       await steps.step(store, job);

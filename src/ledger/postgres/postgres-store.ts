@@ -165,19 +165,19 @@ class PostgresStore implements StoreHandle {
 
   #probeIn(ms: Millis): void {
     if (this.#closed || this.#probe !== undefined) return;
-    const probe = setTimeout(() => void this.#look(probe), ms).unref();
+    const probe = setTimeout(() => void this.#runProbe(probe), ms).unref();
     this.#probe = probe;
   }
 
-  /** `probe`: of this look; another call may have shown meanwhile that it is not needed any more. */
-  async #look(probe: NodeJS.Timeout): Promise<void> {
+  /** `probe`: of this run; another call may have shown meanwhile that it is not needed any more. */
+  async #runProbe(probe: NodeJS.Timeout): Promise<void> {
     const raw = this.#raw;
     if (raw === null) return;
     try {
       if (this.#readOnly === null) await probeStore(raw);
       else await raw.meta(MARKER_KEY);
       this.#succeeded(true);
-      if (this.#full !== null) await this.#lookAtSpace();
+      if (this.#full !== null) await this.#checkSpace();
     } catch (thrown) {
       if (this.#probe !== probe) return;
       this.#note(faultOf(thrown));
@@ -187,7 +187,7 @@ class PostgresStore implements StoreHandle {
     if (this.#fault !== null || this.#full !== null) this.#probeIn(PROBE_EVERY_MS);
   }
 
-  async #lookAtSpace(): Promise<void> {
+  async #checkSpace(): Promise<void> {
     await this.#probeSpace();
     this.#full = null;
     this.#tellUsual();

@@ -56,10 +56,10 @@ export const serveStore = (port: MessagePort, { file, marker }: StoreWorkerData,
     });
     const current = host;
     const status = await current.open();
-    const look = (): void => {
-      current.look().catch((thrown: unknown) => log.warn({ err: thrown }, 'the store can not be opened'));
+    const maintain = (): void => {
+      current.maintain().catch((thrown: unknown) => log.warn({ err: thrown }, 'the store can not be opened'));
     };
-    timers = [setInterval(look, OWNER_CHECK_MS), setInterval(() => current.checkpoint(), CHECKPOINT_MS)];
+    timers = [setInterval(maintain, OWNER_CHECK_MS), setInterval(() => current.checkpoint(), CHECKPOINT_MS)];
     for (const timer of timers) timer.unref();
     return status;
   };

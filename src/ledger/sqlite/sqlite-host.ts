@@ -100,7 +100,7 @@ export class SqliteHost {
    * Every few seconds: a reader becomes the owner when the owner has gone, a file that could not be opened again is tried
    * anew, and one that could not be written is tried with a write. Throws StoreErrors.
    */
-  async look(): Promise<void> {
+  async maintain(): Promise<void> {
     const { file, driver, log } = this.#options;
     const reads = this.#file !== null;
     if (reads && this.#lock !== null) return this.#probe();
@@ -178,7 +178,7 @@ export class SqliteHost {
     this.#options.onStatus(this.#status);
   }
 
-  /** A store that was open and can't be opened any more is told as such; look() tries again. */
+  /** A store that was open and can't be opened any more is told as such; maintain() tries again. */
   async #openAgain(open = () => this.#openFile()): Promise<void> {
     try {
       await open();

@@ -52,7 +52,7 @@ test('a store over STORE_MAX_GB takes no more: the job says so, no request leave
   await expect.poll(async () => (await ready()).status).toBe('degraded');
   rig.sandbox.control.resetLog();
   const job = await backfill(app, { ...asked, from: asked.from - 3_000 * MINUTE });
-  await until(app, job.id, ({ waiting_for: reason }) => reason === 'room');
+  await until(app, job.id, ({ waiting_for: reason }) => reason === 'store_full');
   expect(await jobOf(app, job.id)).toMatchObject({ state: 'waiting', pages: 0, error: null });
   expect(rig.candleRequests()).toBe(0);
   const read = await app.inject(`/v1/markets/ohlcv?${BTC}&since=${asked.from}&limit=100`);

@@ -200,7 +200,7 @@ describe('a store that can not be used', () => {
 });
 
 describe('status', () => {
-  test('is the store’s own, and degraded with the reason where there is no room', async () => {
+  test('is the store’s own, and degraded with the reason where there is no space', async () => {
     expect(ledger.status()).toEqual(rig.handle.told);
     const full = rig.ledger({ maxBytes: 1 });
     full.start();

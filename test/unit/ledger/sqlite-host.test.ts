@@ -35,10 +35,10 @@ test('the second on a file reads, and owns it when the first has gone', async ()
   expect(status.detail).toMatch(/another process owns/i);
   expect(await count(reader)).toBe(100);
   await expect(write(reader, 100)).rejects.toMatchObject({ fault: 'read_only' });
-  await reader.look();
+  await reader.maintain();
   expect(reader.status.writable).toBe(false);
   owner.close();
-  await reader.look();
+  await reader.maintain();
   expect(reader.status).toMatchObject({ state: 'ok', writable: true });
   await write(reader, 100);
   expect(await count(reader)).toBe(200);
@@ -173,9 +173,9 @@ test('a corrupt file that can not be put aside is told, and tried again', async 
   await expect(count(host)).rejects.toMatchObject({ fault: 'unavailable' });
   expect(host.status).toMatchObject({ state: 'degraded', writable: false });
   await expect(write(host)).rejects.toMatchObject({ fault: 'unavailable' });
-  await expect(host.look()).rejects.toMatchObject({ fault: 'unavailable' });
+  await expect(host.maintain()).rejects.toMatchObject({ fault: 'unavailable' });
   renameSync(join(folder, 'away'), deep);
-  await host.look();
+  await host.maintain();
   expect(host.status).toMatchObject({
     ...{ state: 'degraded', writable: true },
     detail: expect.stringContaining('corrupt') as string,
@@ -196,7 +196,7 @@ test('a reader whose file is corrupt says so, and reads the new one when the own
   expect(reader.status).toMatchObject({ state: 'degraded', writable: false });
   await expect(count(owner)).rejects.toMatchObject({ fault: 'corrupt' });
   await write(owner, 500);
-  await reader.look();
+  await reader.maintain();
   expect(reader.status).toMatchObject({ state: 'ok', writable: false });
   expect(await count(reader)).toBe(100);
 });
@@ -231,7 +231,7 @@ test('a reader that can not own the file when its turn comes says so, and tries 
   const { host: reader, log } = hostOf({ newest: 900, text: 'INSERT INTO nowhere VALUES (1)' });
   await reader.open();
   owner.close();
-  await expect(reader.look()).rejects.toMatchObject({
+  await expect(reader.maintain()).rejects.toMatchObject({
     message: expect.stringContaining('nowhere') as string,
   });
   expect(reader.status).toMatchObject({ state: 'degraded', writable: false });
@@ -239,7 +239,7 @@ test('a reader that can not own the file when its turn comes says so, and tries 
   // Another one can own it meanwhile, and the first reads again.
   const { host: other } = hostOf();
   expect(await other.open()).toMatchObject({ writable: true });
-  await reader.look();
+  await reader.maintain();
   expect(reader.status).toMatchObject({ state: 'ok', writable: false });
   expect(await count(reader)).toBe(100);
   expect(log.lines.map(({ message }) => message)).not.toContain(
@@ -250,7 +250,7 @@ test('a reader that can not own the file when its turn comes says so, and tries 
 test('an owner has nothing to look for', async () => {
   const { host, told } = hostOf();
   await host.open();
-  await host.look();
+  await host.maintain();
   expect(host.status.writable).toBe(true);
   expect(told).toHaveLength(1);
 });

@@ -24,7 +24,7 @@ test('a full disk stops writing and is told; reading goes on, and so does writin
   expect(host.status.state).toBe('degraded');
   await host.pragma('max_page_count = 1000000');
   await write(host, 100_000);
-  await host.look();
+  await host.maintain();
   expect(host.status).toMatchObject({ state: 'ok', writable: true });
 });
 
@@ -54,12 +54,12 @@ test('a file that another program has locked is degraded, and well again by itse
   await expect(write(host, 100)).rejects.toMatchObject({ fault: 'busy' });
   const locked = { state: 'degraded', detail: expect.stringContaining('locked') as string };
   expect(host.status).toMatchObject(locked);
-  await host.look();
+  await host.maintain();
   expect(host.status).toMatchObject(locked);
   expect(await count(host)).toBe(100);
   other.exec('COMMIT');
   other.close();
-  await host.look();
+  await host.maintain();
   expect(host.status).toMatchObject({ state: 'ok', detail: 'SQLite file', writable: true });
   expect(await write(host, 100)).toMatchObject({ inserted: 100 });
 });
@@ -70,13 +70,13 @@ test('a disk stays full for as long as more than a few bytes do not fit', async 
   const pages = Number((await host.pragma('page_count'))[0]);
   await host.pragma(`max_page_count = ${pages + 2}`);
   await expect(write(host).then(() => write(host, 1000))).rejects.toMatchObject({ fault: 'full' });
-  await host.look();
+  await host.maintain();
   expect(host.status).toMatchObject({ state: 'degraded', detail: expect.stringContaining('full') as string });
   await host.pragma('max_page_count = 1000000');
-  await host.look();
+  await host.maintain();
   expect(host.status).toMatchObject({ state: 'ok' });
   const before = Number((await host.pragma('page_count'))[0]);
-  await host.look();
+  await host.maintain();
   expect((await host.pragma('page_count'))[0]).toBe(before);
 });
 

@@ -13,11 +13,11 @@ beforeEach(() => {
 const rig = () => {
   const log = recordingLog();
   const handle = new FakeHandle({} as CandleStore);
-  const health = createStoreHealth({ handle, room: { reason: () => full }, log, now: () => at });
+  const health = createStoreHealth({ handle, space: { reason: () => full }, log, now: () => at });
   return { log, handle, health };
 };
 
-test('without room it is degraded, since then, with the latest reason', () => {
+test('without space it is degraded, since then, with the latest reason', () => {
   const { health, handle } = rig();
   expect(health.status()).toBe(handle.told);
   full = '12 MB are free';
@@ -33,7 +33,7 @@ test('without room it is degraded, since then, with the latest reason', () => {
 
 test('what the store itself says of its state comes first', () => {
   const { health, handle } = rig();
-  full = 'no room';
+  full = 'no space';
   handle.told = { ...handle.told, state: 'degraded', detail: 'corrupt' };
   expect(health.status().detail).toBe('corrupt');
 });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { Room, RoomWatch } from '../../../src/ledger/room.js';
+import type { SpaceLevel, StorageSpace } from '../../../src/ledger/storage-space.js';
 import type { CandleStore } from '../../../src/ledger/store.js';
 import { createWriter, type WriterDeps } from '../../../src/ledger/writer.js';
 import { createStoreTimes } from '../../../src/ledger/store-times.js';
@@ -17,12 +17,12 @@ beforeEach(() => {
 });
 afterEach(() => opened.end());
 
-const roomOf = (state: Room): RoomWatch => ({
-  state: () => Promise.resolve(state),
+const spaceOf = (level: SpaceLevel): StorageSpace => ({
+  level: () => Promise.resolve(level),
   totals: () => null,
   freeBytes: () => null,
-  isScarce: () => state === 'scarce',
-  reason: () => (state === 'none' ? 'It is full.' : null),
+  isLow: () => level === 'low',
+  reason: () => (level === 'none' ? 'It is full.' : null),
 });
 
 const writerOf = (given: Partial<WriterDeps> = {}) => {
@@ -31,7 +31,7 @@ const writerOf = (given: Partial<WriterDeps> = {}) => {
   const times = createStoreTimes(() => 0);
   const writer = createWriter({
     handle,
-    room: roomOf('plenty'),
+    space: spaceOf('free'),
     settleMs: 10_000,
     isWanted: () => false,
     onWritten: written,
@@ -110,9 +110,9 @@ test('a series that begins anew is told as a warning', async () => {
   ]);
 });
 
-test('where room is scarce only what somebody keeps is written, and what a job fetches', async () => {
+test('where space is low only what somebody keeps is written, and what a job fetches', async () => {
   const { writer } = writerOf({
-    room: roomOf('scarce'),
+    space: spaceOf('low'),
     isWanted: ({ symbol }) => symbol === 'KE/PT',
   });
   expect(await writer.add(pageOf({}))).toBeNull();
@@ -122,8 +122,8 @@ test('where room is scarce only what somebody keeps is written, and what a job f
 });
 
 test.each([
-  ['there is no room', { room: roomOf('none') }, { fault: 'full', message: 'It is full.' }],
-  ['nobody says why', { room: { ...roomOf('none'), reason: () => null } }, { fault: 'full' }],
+  ['there is no space', { space: spaceOf('none') }, { fault: 'full', message: 'It is full.' }],
+  ['nobody says why', { space: { ...spaceOf('none'), reason: () => null } }, { fault: 'full' }],
 ])('nothing is written where %s: jobs learn it, others do not wait', async (_name, given, fault) => {
   const { writer, log, times } = writerOf(given);
   expect(await writer.add(pageOf({}))).toBeNull();
@@ -160,9 +160,9 @@ test('in a shared store a job is written only under the lease of this process', 
 test('a full queue drops what feeds said first, then what callers brought, and never what a job fetched', async () => {
   let open: () => void = () => undefined;
   const gate = new Promise<void>((resolve) => (open = resolve));
-  const room = roomOf('plenty');
+  const space = spaceOf('free');
   const { writer } = writerOf({
-    room: { ...room, state: () => gate.then((): Room => 'plenty') },
+    space: { ...space, level: () => gate.then((): SpaceLevel => 'free') },
   });
   // One is being written, 500 wait behind it.
   const first = writer.add(pageOf({ symbol: 'FI/RST' }));

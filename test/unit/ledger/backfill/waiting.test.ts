@@ -114,7 +114,7 @@ test('a page that a full disk refuses is asked for again after a minute', async 
     write: (...given) => (full ? Promise.reject(new StoreError('full', 'full')) : store.write(...given)),
   };
   const job = await add(rig.started(), [0, 50]);
-  await vi.advanceTimersByTimeAsync(50_000);
+  expect(await rig.after(50_000, job)).toMatchObject({ state: 'waiting', waitingFor: 'store_full' });
   const asked = rig.venue.asked.length;
   expect(asked).toBe(2);
   full = false;
@@ -183,13 +183,13 @@ test('a store that is full holds up jobs; from 80 % on only those of series that
   const ledger = rig.started({ maxBytes: 1000, wanted: [{ ...ETH, from: T0 + DAY - 50 * MINUTE }] });
   await vi.advanceTimersByTimeAsync(10_000);
   const job = await add(ledger, [0, 50]);
-  expect(await rig.after(10_000, job)).toMatchObject({ state: 'waiting', waitingFor: 'room' });
+  expect(await rig.after(10_000, job)).toMatchObject({ state: 'waiting', waitingFor: 'store_full' });
   expect(await rig.states(ETH)).toEqual([[1390, 1440, 'known']]);
   expect(rig.venue.asked.filter(({ symbol }) => symbol === NAME.symbol)).toEqual([]);
   bytes = 1000;
   await vi.advanceTimersByTimeAsync(20_000);
   const kept = await add(ledger, [1300, 1350], ETH);
-  expect(await rig.after(10_000, kept)).toMatchObject({ state: 'waiting', waitingFor: 'room' });
+  expect(await rig.after(10_000, kept)).toMatchObject({ state: 'waiting', waitingFor: 'store_full' });
   bytes = 100;
   expect(await rig.after(30_000, job)).toMatchObject({ state: 'done' });
   expect(await rig.after(0, kept)).toMatchObject({ state: 'done' });

@@ -4,14 +4,15 @@ import { dirname } from 'node:path';
 import type { Millis } from '../schemas/common.js';
 import type { CandleStore, StoreTotals } from './store.js';
 
-const LOOK_EVERY_MS: Millis = 5_000;
-/** Above this share of STORE_MAX_GB only series in BACKFILL or with a live feed are written. */
+const MEASURE_EVERY_MS: Millis = 5_000;
+/** Share of STORE_MAX_GB from which space is low. */
 const NEARLY_FULL = 0.8;
 const MB = 1024 * 1024;
 
-export type Room = 'plenty' | 'scarce' | 'none';
+/** low: only series in BACKFILL or with a live feed are written. none: nothing is. */
+export type SpaceLevel = 'free' | 'low' | 'none';
 
-export interface RoomDeps {
+export interface StorageSpaceDeps {
   readonly maxBytes: number;
   readonly minFreeBytes: number;
   /** null: the disk is not on this machine. */
@@ -20,25 +21,30 @@ export interface RoomDeps {
   readonly monotonic: () => Millis;
 }
 
-export interface RoomWatch {
+export interface StorageSpace {
   /** The latest measurement; starts a new one where it is old. */
-  state(store: Pick<CandleStore, 'totals'>): Promise<Room>;
+  level(store: Pick<CandleStore, 'totals'>): Promise<SpaceLevel>;
   totals(): StoreTotals | null;
   freeBytes(): number | null;
   /** Why nothing is written; null where there is free space. */
   reason(): string | null;
   /** Nearly full at the latest measurement: only series in BACKFILL or with a live feed are written. */
-  isScarce(): boolean;
+  isLow(): boolean;
 }
 
-export const watchRoom = ({ maxBytes, minFreeBytes, file, monotonic }: RoomDeps): RoomWatch => {
-  let lookedAt = -Infinity;
-  let room: Room = 'plenty';
+export const createStorageSpace = ({
+  maxBytes,
+  minFreeBytes,
+  file,
+  monotonic,
+}: StorageSpaceDeps): StorageSpace => {
+  let measuredAt = -Infinity;
+  let level: SpaceLevel = 'free';
   let reason: string | null = null;
   let totals: StoreTotals | null = null;
   let free: number | null = null;
 
-  const look = async (store: Pick<CandleStore, 'totals'>): Promise<void> => {
+  const measure = async (store: Pick<CandleStore, 'totals'>): Promise<void> => {
     totals = await store.totals();
     if (file !== null) {
       const disk = await statfs(dirname(file)).catch(() => null);
@@ -46,28 +52,28 @@ export const watchRoom = ({ maxBytes, minFreeBytes, file, monotonic }: RoomDeps)
     }
     const bytes = totals.bytes + totals.walBytes;
     if (bytes >= maxBytes) {
-      room = 'none';
+      level = 'none';
       reason = `The store is over its limit: ${Math.round(bytes / MB)} MB, STORE_MAX_GB allows ${Math.round(maxBytes / MB)} MB.`;
     } else if (free !== null && free < minFreeBytes) {
-      room = 'none';
+      level = 'none';
       reason = `The disk is nearly full: ${Math.round(free / MB)} MB are free, STORE_MIN_FREE_MB keeps ${Math.round(minFreeBytes / MB)}.`;
     } else {
-      room = bytes >= maxBytes * NEARLY_FULL ? 'scarce' : 'plenty';
+      level = bytes >= maxBytes * NEARLY_FULL ? 'low' : 'free';
       reason = null;
     }
   };
 
   return {
-    async state(store) {
-      if (monotonic() - lookedAt >= LOOK_EVERY_MS) {
-        lookedAt = monotonic();
-        await look(store);
+    async level(store) {
+      if (monotonic() - measuredAt >= MEASURE_EVERY_MS) {
+        measuredAt = monotonic();
+        await measure(store);
       }
-      return room;
+      return level;
     },
     totals: () => totals,
     freeBytes: () => free,
     reason: () => reason,
-    isScarce: () => room === 'scarce',
+    isLow: () => level === 'low',
   };
 };
