@@ -122,7 +122,7 @@ export class GraphqlSocket {
     }
     const at = this.#services.monotonic();
     const wait = message.type === MessageType.Subscribe ? this.#allowance.takeSymbols(1, at) : 0;
-    if (wait > 0 && this.#allowance.strike(at)) {
+    if (wait > 0 && this.#allowance.countViolation(at)) {
       connection.close(CLOSE.policy, 'Too many messages.');
       return;
     }

@@ -179,6 +179,6 @@ export const statusEventOf = (source: EventSource, { state, detail, at }: FeedSt
 export const lostRangeEventOf = (source: EventSource, { from, to }: Gap, at: Millis): SharedEvent =>
   finish(source, 'lost', { facts: { ...channelOf(source), from, to, timestamp: at } });
 
-/** `count` trades that came to light when later ones had been shown: told instead of shown out of order. */
+/** `count` trades that came to light when later ones had been shown: reported instead of shown out of order. */
 export const lostEventOf = (source: EventSource, count: number, at: Millis): SharedEvent =>
   finish(source, 'lost', { facts: { ...channelOf(source), count, timestamp: at } });

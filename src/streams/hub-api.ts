@@ -107,7 +107,7 @@ export interface HubOptions {
     /** From a topic's last client to the end of its feed. */
     readonly lingerMs: Millis;
   };
-  /** Told of every candle of a live feed that closes. */
+  /** Called with every candle of a live feed that closes. */
   readonly onCandles?:
     ((topic: StreamTopic, candles: readonly Candle[], receivedAt: Millis) => void) | undefined;
   readonly sandbox: boolean;

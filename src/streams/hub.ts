@@ -209,8 +209,8 @@ class TopicOpening {
         `${wanted.exchange} offers no ${wanted.channel} stream.`,
       );
     // The venue may be reachable over WebSocket all the same.
-    const hopeful = description.watchable.includes(wanted.channel);
-    if (snapshot instanceof AppError && !(snapshot.retryable && hopeful)) throw snapshot;
+    const hasFeed = description.watchable.includes(wanted.channel);
+    if (snapshot instanceof AppError && !(snapshot.retryable && hasFeed)) throw snapshot;
     const symbol = snapshot instanceof AppError ? likelySymbol(wanted.symbol) : snapshot.symbol;
     const topic: StreamTopic = { ...wanted, symbol };
     const entry = this.#table.get(keyOf(topic)) ?? this.#table.start(topic, description);

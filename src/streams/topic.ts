@@ -192,8 +192,8 @@ export class Topic implements FeedListener {
 
   onStatus(status: FeedStatus): void {
     if (status.state === 'reconnecting' || status.state === 'stale') this.#endFirstWaits(false);
-    const told = this.#firstStatus.end();
-    this.#tellAll((source) => statusEventOf(source, status), told);
+    const informed = this.#firstStatus.end();
+    this.#tellAll((source) => statusEventOf(source, status), informed);
   }
 
   onInterrupted(): void {

@@ -27,7 +27,7 @@ export const hasMoved = (base: number | null, last: number | null, threshold: nu
   return Math.abs(last - base) >= threshold * Math.abs(base) * (1 - TOLERANCE);
 };
 
-/** Signed move in percent; 0 where it can't be told. */
+/** Signed move in percent; 0 where there is nothing to compare with. */
 export const percentMove = (base: number | null, last: number | null): number => {
   if (last === null || base === null || base === 0) return 0;
   const percent = ((last - base) / Math.abs(base)) * 100;
@@ -214,7 +214,7 @@ const HELD_STATUS_MS: Millis = 1_000;
  */
 export class FirstStatus {
   /** Of each member without a status: sends it. Empty once the second is over. */
-  readonly #untold = new Map<object, () => void>();
+  readonly #pending = new Map<object, () => void>();
   readonly #cancel: () => void;
   #holding = true;
 
@@ -226,28 +226,28 @@ export class FirstStatus {
 
   /** Runs `tell` once the second is over, or at once where it is. */
   add(member: object, tell: () => void): void {
-    if (this.#holding) this.#untold.set(member, tell);
+    if (this.#holding) this.#pending.set(member, tell);
     else tell();
   }
 
   /** The member has left. */
   forget(member: object): void {
-    this.#untold.delete(member);
+    this.#pending.delete(member);
   }
 
   /** Sends their status to all that wait; later members get it at once. Returns those that got one. */
   end(): ReadonlySet<object> {
     this.#holding = false;
     this.#cancel();
-    const told = new Set(this.#untold.keys());
-    for (const tell of this.#untold.values()) tell();
-    this.#untold.clear();
-    return told;
+    const informed = new Set(this.#pending.keys());
+    for (const tell of this.#pending.values()) tell();
+    this.#pending.clear();
+    return informed;
   }
 
   /** Nothing is sent any more. */
   close(): void {
     this.#cancel();
-    this.#untold.clear();
+    this.#pending.clear();
   }
 }

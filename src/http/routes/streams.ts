@@ -154,7 +154,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
           const text = textOf(data, isBinary) ?? '';
           const keepAlive = allowance.take(at) === 0 ? keepAliveOf(readObject(text) ?? text) : null;
           if (keepAlive?.kind === 'ping') connection.deliver(pingReply(keepAlive.req_id, now()), null);
-          if (keepAlive === null && allowance.strike(at))
+          if (keepAlive === null && allowance.countViolation(at))
             connection.close(CLOSE.policy, 'This stream takes no messages; /ws does.');
         });
         start(() => new WebSocketPeer(socket));

@@ -1,4 +1,4 @@
-/** Trades and candles: sequences, of which each item is shown once and in order, and what is missing is told. */
+/** Trades and candles: sequences, of which each item is shown once and in order, and what is missing is reported. */
 import { parseInterval, periodEnd, type Interval } from '../../lib/intervals.js';
 import { learnInterval } from '../../lib/venue-periods.js';
 import type { Candle, Trade } from '../../schemas/market.js';
@@ -134,7 +134,7 @@ type OhlcvItem = Extract<StreamItem, { channel: 'ohlcv' }>;
 const SHOWN_CANDLES = 2;
 /** Newest candles remembered. */
 const MAX_KNOWN_CANDLES = 3;
-/** Candles that REST is asked for at most to close a gap; what lies before them is lost, and told. */
+/** Candles that REST is asked for at most to close a gap; what lies before them is lost, and reported. */
 const MAX_WANTED_CANDLES = 500;
 
 const same = (a: Candle, b: Candle): boolean =>
@@ -181,7 +181,7 @@ export class OhlcvState implements ChannelState {
       if (via === 'rest' || interrupted) this.#judgeGap(newest, { fresh, reached });
       else closePrevious(newest, fresh);
     }
-    // Past a gap, which is told, the feed itself is whole again.
+    // Past a gap, which is reported, the feed itself is whole again.
     if (via === 'feed' || seam) this.#interrupted = false;
     this.#remember(fresh);
     // Of a first batch only the newest: what lies before was over when this stream began.
@@ -232,8 +232,8 @@ export class OhlcvState implements ChannelState {
   ): void {
     const next = fresh.find(({ timestamp }) => timestamp > newest.timestamp)?.timestamp;
     if (next === undefined) return;
-    const told = fresh.some(({ timestamp, closed }) => timestamp === newest.timestamp && closed);
-    if (!newest.closed && !told) {
+    const isClosed = fresh.some(({ timestamp, closed }) => timestamp === newest.timestamp && closed);
+    if (!newest.closed && !isClosed) {
       this.#gap = { from: newest.timestamp, to: next };
       return;
     }
@@ -267,8 +267,8 @@ const isFresh = (candle: Candle, newest: Candle | undefined): boolean => {
 
 const closePrevious = (newest: Candle, fresh: Candle[]): void => {
   const next = fresh.findIndex((candle) => candle.timestamp > newest.timestamp);
-  const told = fresh.some((candle) => candle.timestamp === newest.timestamp && candle.closed);
-  if (next === -1 || newest.closed || told) return;
+  const isClosed = fresh.some((candle) => candle.timestamp === newest.timestamp && candle.closed);
+  if (next === -1 || newest.closed || isClosed) return;
   const open = fresh.findIndex((candle) => candle.timestamp === newest.timestamp);
   if (open === -1) fresh.splice(next, 0, { ...newest, closed: true });
   else fresh[open] = { ...(fresh[open] ?? newest), closed: true };

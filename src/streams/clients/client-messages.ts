@@ -5,10 +5,10 @@ import { reqId, type ReqId } from '../../schemas/stream-protocol.js';
 import type { SharedEvent } from '../hub-api.js';
 import { createSharedEvent } from '../events.js';
 import {
-  MAX_STRIKES,
+  MAX_VIOLATIONS,
   MESSAGE_BURST,
   MESSAGES_PER_SECOND,
-  STRIKES_FORGIVEN_PER_SECOND,
+  VIOLATIONS_FORGOTTEN_PER_SECOND,
   SYMBOL_BURST,
   SYMBOLS_PER_SECOND,
 } from './limits.js';
@@ -108,7 +108,7 @@ export class Allowance {
   constructor(now: Millis) {
     this.#messages = new Bucket({ burst: MESSAGE_BURST, perSecond: MESSAGES_PER_SECOND }, now);
     this.#symbols = new Bucket({ burst: SYMBOL_BURST, perSecond: SYMBOLS_PER_SECOND }, now);
-    this.#faults = new Bucket({ burst: MAX_STRIKES, perSecond: STRIKES_FORGIVEN_PER_SECOND }, now);
+    this.#faults = new Bucket({ burst: MAX_VIOLATIONS, perSecond: VIOLATIONS_FORGOTTEN_PER_SECOND }, now);
   }
 
   /** Takes one message; 0 where it was allowed, else how long (ms) until the next one is. */
@@ -122,7 +122,7 @@ export class Allowance {
   }
 
   /** Counts a fault; true where that was one too many. Time forgives: a rare fault never adds up to a close. */
-  strike(now: Millis): boolean {
+  countViolation(now: Millis): boolean {
     return this.#faults.take(1, now) > 0;
   }
 }

@@ -19,7 +19,7 @@ export interface ConnectionStats {
   readonly delivered: number;
   /** Events that were replaced by later ones before a slow reader could take them. */
   readonly conflated: number;
-  /** Trades that slow readers lost, and were told so. */
+  /** Trades that slow readers lost; each reader got their count. */
   readonly lost: number;
   /** Readers that were closed because they were stuck. */
   readonly dropped: number;

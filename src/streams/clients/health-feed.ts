@@ -7,7 +7,7 @@ import type { ServerStatus } from '../../schemas/status.js';
 import { createSharedEvent } from '../events.js';
 import type { SharedEvent } from '../hub-api.js';
 
-/** Between two looks for a change: what has changed is told within this time, or as soon as the spacing lets it. */
+/** Between two checks for a change: what has changed is sent within this time, or as soon as the spacing allows it. */
 const CHECK_INTERVAL: Millis = 250;
 /** Between two events. */
 const SPACING: Millis = 1000;
@@ -27,7 +27,7 @@ export interface HealthFeed {
 const instant = (at: Millis, age: number | null): number | null => (age === null ? null : at - age);
 
 /**
- * What a change is told by. Ages grow by themselves, which everybody can reckon: the instants behind them are compared.
+ * What shows a change. Ages grow by themselves, which every client can compute: the instants behind them are compared.
  * `uptime` is left out for the same reason.
  */
 const fingerprint = (status: ServerStatus, at: Millis): string =>
@@ -45,8 +45,8 @@ const fingerprint = (status: ServerStatus, at: Millis): string =>
 export const createHealthFeed = ({ status, now, monotonic }: HealthFeedOptions): HealthFeed => {
   const readers = new Set<(event: SharedEvent) => void>();
   let timer: NodeJS.Timeout | null = null;
-  let told = '';
-  let toldAt = 0;
+  let sentPrint = '';
+  let sentAt = 0;
 
   const snapshot = (): { readonly print: string; readonly event: () => SharedEvent } => {
     const at = now();
@@ -63,18 +63,18 @@ export const createHealthFeed = ({ status, now, monotonic }: HealthFeedOptions):
   };
 
   const check = (): void => {
-    if (monotonic() - toldAt < SPACING) return;
+    if (monotonic() - sentAt < SPACING) return;
     const { print, event } = snapshot();
-    if (print === told) return;
-    told = print;
-    toldAt = monotonic();
+    if (print === sentPrint) return;
+    sentPrint = print;
+    sentAt = monotonic();
     const shared = event();
     for (const deliver of readers) deliver(shared);
   };
 
   const begin = (print: string): void => {
-    told = print;
-    toldAt = monotonic();
+    sentPrint = print;
+    sentAt = monotonic();
     timer = setInterval(check, CHECK_INTERVAL);
     timer.unref();
   };

@@ -10,7 +10,7 @@ export const MAX_DUE_EVENTS = 1024;
 export const MAX_ORDERED_BACKLOG = 256;
 /** … and their bytes: a reply that lists all subscriptions of a client has about 20 kB. */
 export const MAX_ORDERED_BYTES = 512 * 1024;
-/** Events of a subscription that may come in before its client was told that it succeeded. */
+/** Events of a subscription that may come in before its client has the answer that it succeeded. */
 export const MAX_HELD_EVENTS = 256;
 
 /** A reader whose socket has not drained, or whose pong is overdue, for so long is closed. */
@@ -45,6 +45,6 @@ export const SYMBOL_BURST = 2 * MAX_SUBSCRIPTIONS;
 /** … and so many a second over time. Each costs a look-up at the venue's worker, most where the venue has no such symbol. */
 export const SYMBOLS_PER_SECOND = 20;
 /** Malformed or excess messages after which a client is closed with 1008. */
-export const MAX_STRIKES = 20;
+export const MAX_VIOLATIONS = 20;
 /** … of which so many are forgotten a second. */
-export const STRIKES_FORGIVEN_PER_SECOND = 0.2;
+export const VIOLATIONS_FORGOTTEN_PER_SECOND = 0.2;

@@ -247,7 +247,7 @@ export class Session {
       ...sandboxMark(this.#options),
     });
     this.#connection.deliver(createSharedEvent({ type: 'error', json }), null);
-    if (this.#allowance.strike(this.#options.monotonic()))
+    if (this.#allowance.countViolation(this.#options.monotonic()))
       this.#connection.close(CLOSE.policy, 'Too many faulty messages.');
   }
 }

@@ -76,7 +76,7 @@ interface Entry {
   /** Gives up the opening, where no other client waits for it. */
   readonly abort: AbortController;
   /** What it takes up. */
-  readonly place: AdmittedTopic;
+  readonly slot: AdmittedTopic;
   /** Settles once the hub has answered. */
   readonly opening: Promise<Subscription>;
   /** null until then. */
@@ -119,14 +119,14 @@ export class Subscriptions {
     if (this.#entries.size >= MAX_SUBSCRIPTIONS)
       throw new AppError('invalid_request', `A connection has at most ${MAX_SUBSCRIPTIONS} subscriptions.`);
     const { connection, sandbox } = this.#services;
-    const place = this.#takePlace(topic);
+    const slot = this.#takeSlot(topic);
     const reader = new TopicReader(connection, topic, { sandbox });
     const abort = new AbortController();
     const entry: Entry = {
       topic,
       options,
       abort,
-      place,
+      slot,
       opening: this.#open(topic, { ...options, signal: abort.signal }, reader),
       subscription: null,
     };
@@ -136,7 +136,7 @@ export class Subscriptions {
     } catch (error) {
       if (this.#entries.get(key) === entry) {
         this.#entries.delete(key);
-        place.end();
+        slot.end();
       }
       throw error;
     }
@@ -181,7 +181,7 @@ export class Subscriptions {
   }
 
   /** Throws what refuses the subscription. */
-  #takePlace(topic: TopicName): AdmittedTopic {
+  #takeSlot(topic: TopicName): AdmittedTopic {
     const { slots, admitTopic, marketData } = this.#services;
     const admitted = admitTopic?.(marketData.resolveExchange(topic.exchange).exchange, {
       ...topic,
@@ -205,8 +205,8 @@ export class Subscriptions {
     };
   }
 
-  #end({ subscription, abort, place }: Entry): void {
-    place.end();
+  #end({ subscription, abort, slot }: Entry): void {
+    slot.end();
     abort.abort();
     subscription?.close();
   }
@@ -234,7 +234,7 @@ export class Subscriptions {
     }
     reader.spell(subscription.symbol);
     const isNew = this.#settle(key, entry, subscription);
-    if (isNew) entry.place.began();
+    if (isNew) entry.slot.began();
     began(subscription.symbol);
     if (isNew) reader.release();
   }
@@ -249,11 +249,11 @@ export class Subscriptions {
       this.#spellings.set(key, own);
       if (present !== undefined && sameOptions(present.options, entry.options)) {
         subscription.close();
-        entry.place.end();
+        entry.slot.end();
         return false;
       }
       present?.subscription?.close();
-      present?.place.end();
+      present?.slot.end();
       this.#entries.set(own, entry);
     }
     entry.subscription = subscription;

@@ -39,7 +39,7 @@ export interface TickerStream {
 
 /**
  * Subscribes, but sends nothing before `start`: until then every fault can still be an HTTP answer. Rejects with an
- * AppError. The client may leave at any moment; its place and its subscription are then given back.
+ * AppError. The client may leave at any moment; its slot and its subscription are then released.
  */
 export const openTickerStream = async (
   { hub, marketData, connections }: TickerStreamServices,

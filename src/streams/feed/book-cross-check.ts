@@ -44,7 +44,7 @@ export class CheckedBook {
     this.onWrong = parts.onWrong;
   }
 
-  heard(item: StreamItem): void {
+  received(item: StreamItem): void {
     if (item.channel !== 'orderbook') return;
     this.#latest = item;
     if (this.#collected !== null && this.#collected.length < MAX_COLLECTED) this.#collected.push(item);
@@ -194,16 +194,16 @@ const differingOnSide = (
   let differing = 0;
   let rank = 0;
   for (const price of [...prices].filter(isSeen).sort((a, b) => (a - b) * sign)) {
-    const told = restAmounts.get(price) ?? 0;
+    const shown = restAmounts.get(price) ?? 0;
     const held = liveAmounts.map((side) => side.get(price) ?? 0);
     const amount = held[0] ?? 0;
     // What changed meanwhile proves nothing.
     const stable = held.every((other) => other === amount);
-    if (stable && (told === 0) !== (amount === 0))
+    if (stable && (shown === 0) !== (amount === 0))
       // One level too many or too few shifts all that are behind it.
       return differing + Math.max(1, top.length - rank);
-    if (stable && !sameAmount(told, amount)) differing += 1;
-    if (told > 0) rank += 1;
+    if (stable && !sameAmount(shown, amount)) differing += 1;
+    if (shown > 0) rank += 1;
   }
   return differing;
 };

@@ -44,7 +44,7 @@ export class CatchUp {
     this.#parts = parts;
   }
 
-  /** Whether it takes an item of the feed, to hand it on when REST has told what came before. */
+  /** Whether it takes an item of the feed, to pass it on when REST has answered what came before. */
   holds(item: StreamItem, receivedAt: Millis): boolean {
     const hold = this.#hold;
     if (hold === null) return false;
@@ -113,7 +113,7 @@ export class CatchUp {
       const wait = Math.max(fault.retryAfterMs ?? 0, RETRY_AFTER_MS) + random() * RETRY_AFTER_MS;
       timers.arm('catch-up', wait, () => void this.start());
     } else {
-      // Its clients are told; of many feeds at once the log would only repeat what it said of the outage.
+      // Its clients get a status; of many feeds at once the log would only repeat what it said of the outage.
       log.debug({ ...topic, code: fault.code }, 'a gap in the feed stays open');
       listener.onGap(
         `The venue could not be asked for what came before: some ${topic.channel} may be missing. ${fault.message}`,
@@ -133,9 +133,9 @@ export class CatchUp {
 /** The feed is in a later period than the answer: how the one before ended, REST has yet to say. */
 const isBehind = (answer: StreamItem, held: Hold['items']): boolean => {
   if (answer.channel !== 'ohlcv') return false;
-  const told = Math.max(0, ...answer.candles.map(({ timestamp }) => timestamp));
-  const closed = answer.candles.some(({ timestamp, closed: isClosed }) => timestamp === told && isClosed);
+  const newest = Math.max(0, ...answer.candles.map(({ timestamp }) => timestamp));
+  const closed = answer.candles.some(({ timestamp, closed: isClosed }) => timestamp === newest && isClosed);
   const first = held[0]?.item;
   const next = first?.channel === 'ohlcv' ? first.candles[0]?.timestamp : undefined;
-  return next !== undefined && next > told && !closed;
+  return next !== undefined && next > newest && !closed;
 };

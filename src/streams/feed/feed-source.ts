@@ -49,9 +49,9 @@ export interface FeedSource {
   readonly status: FeedStatus;
   /** How often it was lost since it was started. */
   readonly reconnects: number;
-  /** Called once; the listener hears nothing before. */
+  /** Called once; the listener gets nothing before. */
   start(): void;
-  /** Ends the feed for good; idempotent. The listener hears nothing afterwards. */
+  /** Ends the feed for good; idempotent. The listener gets nothing afterwards. */
   close(): void;
   /**
    * The id of the event that is made of the item which the listener is just taking. It never repeats; where processes

@@ -55,10 +55,10 @@ const LATEST_WEIGHT = 0.1;
 
 /** A feed's status, and when its venue last sent something, over REST or WebSocket. */
 export class FeedState {
-  #heardAt: Millis;
-  #heard = 0;
-  /** Up to this instant nothing was missed. */
-  #sureUntil: Millis;
+  #lastMessageAt: Millis;
+  #messages = 0;
+  /** The latest instant at which nothing had been missed. */
+  #upToDateAt: Millis;
   /** Between two messages; null before there were two. */
   #usualGap: Millis | null = null;
   #status: FeedStatus;
@@ -66,8 +66,8 @@ export class FeedState {
 
   constructor(first: Omit<FeedStatus, 'at'>, options: FeedStateOptions) {
     this.#options = options;
-    this.#heardAt = options.monotonic();
-    this.#sureUntil = this.#heardAt;
+    this.#lastMessageAt = options.monotonic();
+    this.#upToDateAt = this.#lastMessageAt;
     this.#status = { ...first, at: options.now() };
   }
 
@@ -76,33 +76,34 @@ export class FeedState {
   }
 
   /** How many messages came, to find out whether one came meanwhile. */
-  get heard(): number {
-    return this.#heard;
+  get messages(): number {
+    return this.#messages;
   }
 
   /** A message of the venue came, over WebSocket or REST. */
-  hear(): void {
+  messageReceived(): void {
     const at = this.#options.monotonic();
-    const gap = at - this.#heardAt;
+    const gap = at - this.#lastMessageAt;
     // The first message comes as soon as it is subscribed, however rarely others do.
-    if (this.#heard > 0) this.#usualGap = gap * LATEST_WEIGHT + (this.#usualGap ?? gap) * (1 - LATEST_WEIGHT);
-    this.#heard += 1;
-    this.#heardAt = this.#sureUntil = at;
+    if (this.#messages > 0)
+      this.#usualGap = gap * LATEST_WEIGHT + (this.#usualGap ?? gap) * (1 - LATEST_WEIGHT);
+    this.#messages += 1;
+    this.#lastMessageAt = this.#upToDateAt = at;
   }
 
   /** REST has shown that the silence so far is the market's. */
   confirm(): void {
-    this.#sureUntil = this.#options.monotonic();
+    this.#upToDateAt = this.#options.monotonic();
     this.#usualGap = Math.max(this.#usualGap ?? 0, this.silentFor());
   }
 
   /** How unusual the silence is: its length in usual gaps between messages, or in `gap`s where none is known. */
-  doubt(gap: Millis): number {
-    return (this.#options.monotonic() - this.#sureUntil) / Math.max(1, this.#usualGap ?? gap);
+  silenceScore(gap: Millis): number {
+    return (this.#options.monotonic() - this.#upToDateAt) / Math.max(1, this.#usualGap ?? gap);
   }
 
   silentFor(): Millis {
-    return this.#options.monotonic() - this.#heardAt;
+    return this.#options.monotonic() - this.#lastMessageAt;
   }
 
   /** Reports a change of state; a new detail alone is not reported. */

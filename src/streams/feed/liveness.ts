@@ -146,7 +146,7 @@ export class Silence {
         this.#withdraw = null;
         return this.#judge(session);
       },
-      () => state.doubt(options.idleTimeoutMs),
+      () => state.silenceScore(options.idleTimeoutMs),
     );
   }
 
@@ -164,20 +164,20 @@ export class Silence {
       else onDead(session, 'The feed is silent and nothing else tells whether the market is.', null);
       return false;
     }
-    const heardBefore = state.heard;
+    const messagesBefore = state.messages;
     const rest = await fetchRest();
     if (isOver(session)) return true;
-    if (state.heard !== heardBefore) this.watch(session);
+    if (state.messages !== messagesBefore) this.watch(session);
     else if (rest instanceof AppError) this.#unanswerable(session, rest);
     else if (!options.listener.isNews(rest.item)) this.#quiet(session);
     else this.#suspect(session, rest);
     return true;
   }
 
-  /** Another feed of its connection was heard while this one was silent. */
+  /** Another feed of its connection had a message while this one was silent. */
   #isSocketAlive({ socket }: Session): boolean {
     const { idleTimeoutMs, monotonic } = this.#parts.options;
-    return socket !== null && monotonic() - socket.heardAt < idleTimeoutMs;
+    return socket !== null && monotonic() - socket.lastMessageAt < idleTimeoutMs;
   }
 
   #unanswerable(session: Session, fault: AppError): void {
@@ -192,10 +192,10 @@ export class Silence {
   /** It may just be on its way. */
   #suspect(session: Session, { item, timed, receivedAt }: RestItem): void {
     const { options, timers, state, onDead } = this.#parts;
-    const heardBefore = state.heard;
+    const messagesBefore = state.messages;
     timers.cancel('first');
     timers.arm('idle', GRACE_MS, () => {
-      if (state.heard !== heardBefore) {
+      if (state.messages !== messagesBefore) {
         this.watch(session);
         return;
       }

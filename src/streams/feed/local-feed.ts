@@ -1,6 +1,6 @@
 /**
  * A topic's feed that this process holds: CCXT's WebSocket feed where the venue has one, polling where it has none or
- * while it is broken. The listener hears of every change of state, and a dead feed is not taken for a quiet market: one
+ * while it is broken. The listener gets every change of state, and a dead feed is not taken for a quiet market: one
  * that is silent for too long is compared with REST.
  *
  * The states of the feed, from connecting to live to lost and back. Its parts: `liveness` tells dead from quiet, `polling`
@@ -142,7 +142,7 @@ export class LocalFeed implements FeedSource {
           this.#subscribed(session, socket);
         },
         onItem: (item) => {
-          this.#heard(session, item);
+          this.#received(session, item);
         },
         onEnd: (error) => {
           this.#lost(session, error?.message ?? 'The feed was closed.', error);
@@ -156,16 +156,16 @@ export class LocalFeed implements FeedSource {
     if (session.over) session.handle?.close();
   }
 
-  #heard(session: Session, item: StreamItem): void {
+  #received(session: Session, item: StreamItem): void {
     if (session.over) return;
     const { exchange } = this.#options.topic;
     const receivedAt = this.#options.now();
-    this.#state.hear();
+    this.#state.messageReceived();
     session.spoke = true;
-    if (session.socket !== null) session.socket.heardAt = this.#options.monotonic();
+    if (session.socket !== null) session.socket.lastMessageAt = this.#options.monotonic();
     if (session.spokeAt === null) this.#goLive(session, `Live from ${exchange}.`);
     else if (this.status.state !== 'live') this.#state.set('live', `Live from ${exchange} again.`);
-    this.#checked?.heard(item);
+    this.#checked?.received(item);
     if (this.#catchUp?.holds(item, receivedAt) === true) return;
     this.#options.listener.onItem(item, { via: 'feed', timed: isTimed(item), receivedAt });
   }
@@ -214,19 +214,19 @@ export class LocalFeed implements FeedSource {
     this.#endCheck();
     this.#catchUp?.interrupt();
     const { monotonic, topic, outages, listener } = this.#options;
-    const hopeless = error?.status === BAD_REQUEST;
+    const isRefused = error?.status === BAD_REQUEST;
     const livedFor = session.spokeAt === null ? 0 : monotonic() - session.spokeAt;
     const fault = error?.bookFault;
     const polledFor = fault === undefined ? null : this.#resyncs.failed(monotonic());
     if (fault !== undefined && polledFor !== null) this.#givenUp = fault;
-    const wait = polledFor ?? this.#wait.next({ livedFor, hopeless });
-    const kind = hopeless ? 'refused' : 'lost';
+    const wait = polledFor ?? this.#wait.next({ livedFor, isRefused });
+    const kind = isRefused ? 'refused' : 'lost';
     outages.lost(this, { topic, reason, wait, code: error?.code, cause: error?.diagnosis, kind });
     if (fault !== undefined) listener.onBookFault(fault);
     listener.onInterrupted();
     if (!this.#fallback.active) {
       if (this.status.state !== 'stale') this.#state.set('reconnecting', reason);
-      this.#fallback.startAfter(hopeless || polledFor !== null ? 0 : undefined);
+      this.#fallback.startAfter(isRefused || polledFor !== null ? 0 : undefined);
     }
     this.#timers.arm('reconnect', wait, () => {
       this.#connect();

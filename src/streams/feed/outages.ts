@@ -24,13 +24,13 @@ export class ReconnectWait {
 
   /**
    * After a feed that spoke for `livedFor` ms (0 where it never did). Exponential with full jitter, never at once; a
-   * `hopeless` request, which the venue calls wrong, is not repeated quickly.
+   * request that the venue refuses as wrong (`isRefused`) is not repeated quickly.
    */
-  next({ livedFor, hopeless }: { readonly livedFor: Millis; readonly hopeless: boolean }): Millis {
+  next({ livedFor, isRefused }: { readonly livedFor: Millis; readonly isRefused: boolean }): Millis {
     if (livedFor >= STABLE_AFTER_MS) this.#failures = 0;
     const exponent = Math.min(this.#failures, MAX_EXPONENT);
     this.#failures += 1;
-    const ceiling = hopeless
+    const ceiling = isRefused
       ? RECONNECT_MAX_MS
       : Math.min(RECONNECT_MAX_MS, RECONNECT_BASE_MS * 2 ** exponent);
     return ceiling / 10 + this.#random() * ceiling * 0.9;

@@ -80,7 +80,7 @@ export interface FallbackParts {
   readonly fetchRest: RestFetch;
   /** A poll brought what the feed, if one is being opened, should have brought itself. */
   readonly onNews: () => void;
-  /** What people are told while it polls. */
+  /** The text of its status while it polls. */
   readonly detail: () => string;
 }
 
@@ -134,14 +134,14 @@ export class Fallback {
       return rest;
     }
     timers.cancel('stale');
-    state.hear();
+    state.messageReceived();
     if (options.listener.isNews(rest.item)) onNews();
     state.set('polling', detail());
     options.listener.onItem(rest.item, { via: 'rest', timed: rest.timed, receivedAt: rest.receivedAt });
     return null;
   }
 
-  /** Polls come ever more rarely while they fail: what was last heard turns stale in time all the same. */
+  /** Polls come ever more rarely while they fail: what came last turns stale in time all the same. */
   #failed(fault: AppError): void {
     const { options, timers, state } = this.#parts;
     const left = options.idleTimeoutMs - state.silentFor();

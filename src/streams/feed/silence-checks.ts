@@ -12,15 +12,15 @@ import type { Timers } from '../../lib/timers.js';
 
 /** What is known of a connection that several feeds share. */
 export interface SharedSocket {
-  /** When any of its feeds was last heard, by the clock of durations. */
-  heardAt: Millis;
+  /** When any of its feeds last had a message, by the clock of durations. */
+  lastMessageAt: Millis;
 }
 
 /** Must not reject. Answers false where it did not ask the venue, so that the next need not wait. */
 export type Check = () => Promise<boolean>;
 
 /** How unusual the feed's silence is; only compared with others. */
-export type Doubt = () => number;
+export type SilenceScore = () => number;
 
 /** All that wait are checked within this time, where the budget allows it. */
 const ROUND_MS: Millis = 120_000;
@@ -42,7 +42,7 @@ interface HeldSocket extends SharedSocket {
 export class SilenceChecks {
   readonly #options: SilenceChecksOptions;
   /** In the order in which they came; bounded by the feeds, each of which waits once. */
-  readonly #waiting = new Map<Check, Doubt>();
+  readonly #waiting = new Map<Check, SilenceScore>();
   #prefersUnusual = true;
   readonly #sockets = new Map<string, HeldSocket>();
   #notBefore: Millis = -Infinity;
@@ -54,8 +54,8 @@ export class SilenceChecks {
   }
 
   /** Runs the check when its turn comes; call what is returned to withdraw it. */
-  ask(check: Check, doubt: Doubt): () => void {
-    this.#waiting.set(check, doubt);
+  ask(check: Check, score: SilenceScore): () => void {
+    this.#waiting.set(check, score);
     this.#schedule();
     return () => {
       this.#waiting.delete(check);
@@ -71,7 +71,7 @@ export class SilenceChecks {
   /** The connection of this name, to be given back with `leave`. */
   join(name: string): SharedSocket {
     const known = this.#sockets.get(name);
-    const socket = known ?? { heardAt: -Infinity, holders: 0 };
+    const socket = known ?? { lastMessageAt: -Infinity, holders: 0 };
     socket.holders += 1;
     if (known === undefined) this.#sockets.set(name, socket);
     return socket;
@@ -122,8 +122,8 @@ export class SilenceChecks {
     if (!this.#prefersUnusual) return longest;
     let mostUnusual = longest;
     let most = -Infinity;
-    for (const [check, doubt] of this.#waiting) {
-      const odd = doubt();
+    for (const [check, score] of this.#waiting) {
+      const odd = score();
       if (odd > most) [mostUnusual, most] = [check, odd];
     }
     return mostUnusual;
