@@ -9,9 +9,9 @@ import type { SharedTier } from './shared-tier.js';
 
 /** Longer than an ordinary upstream call, far shorter than a request's time. */
 export const LOAD_CLAIM_MS = 5_000;
-/** First and longest pause between two looks; the longest bounds what waiting for another server adds. */
-const FIRST_LOOK_MS = 10;
-const LONGEST_LOOK_MS = 100;
+/** First and longest pause between two attempts; the longest bounds what waiting for another server adds. */
+const FIRST_PAUSE_MS = 10;
+const LONGEST_PAUSE_MS = 100;
 /** Part of the caller's time that may pass in waiting for another server. */
 const WAIT_SHARE = 0.5;
 
@@ -54,7 +54,7 @@ export const awaitClaim = async (
 ): Promise<ClaimedLoad> => {
   const startedAt = monotonic();
   const giveUpAt = startedAt + Math.min(LOAD_CLAIM_MS, (deadline - startedAt) * WAIT_SHARE);
-  let look = FIRST_LOOK_MS;
+  let wait = FIRST_PAUSE_MS;
   while (signal?.aborted !== true) {
     const claim = await tier.claim(key, LOAD_CLAIM_MS);
     if (claim.state === 'unknown') break;
@@ -63,12 +63,12 @@ export const awaitClaim = async (
       return { fresh: claim.entry, release: noRelease };
     }
     if (claim.state === 'mine') return { fresh: undefined, release: claim.release.bind(claim) };
-    if (monotonic() + look > giveUpAt) {
+    if (monotonic() + wait > giveUpAt) {
       tier.distrustClaims();
       break;
     }
-    await pause(look, signal);
-    look = Math.min(look * 2, LONGEST_LOOK_MS);
+    await pause(wait, signal);
+    wait = Math.min(wait * 2, LONGEST_PAUSE_MS);
   }
   return { fresh: undefined, release: noRelease };
 };

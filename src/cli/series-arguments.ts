@@ -17,7 +17,7 @@ export const SERIES_HELP = `  --exchange NAME   exchange; or the first argument
   --from TIME       milliseconds since the epoch or ISO 8601; a plain date is midnight UTC
   --to TIME         end of the range, not in it`;
 
-const PLACES = ['exchange', 'symbol'] as const;
+const POSITIONALS = ['exchange', 'symbol'] as const;
 
 /**
  * What the schema makes of the options and of the arguments behind the first `skip`.
@@ -31,11 +31,11 @@ export const readSeries = <T>(
   const given: Record<string, unknown> = {};
   for (const name of [...Object.keys(SERIES_OPTIONS), ...more])
     if (values[name] !== undefined) given[name] = values[name];
-  const places = positionals.slice(skip);
-  const extra = places[PLACES.length];
+  const rest = positionals.slice(skip);
+  const extra = rest[POSITIONALS.length];
   if (extra !== undefined) throw new UsageError(`Unexpected argument '${extra}'.`);
-  for (const [index, name] of PLACES.entries()) {
-    const value = places[index];
+  for (const [index, name] of POSITIONALS.entries()) {
+    const value = rest[index];
     if (value === undefined) continue;
     if (given[name] !== undefined) throw new UsageError(`The ${name} is given twice.`);
     given[name] = value;

@@ -9,7 +9,7 @@ import { StoreError } from '../ledger/store-error.js';
 import { EXIT } from '../lib/exit-codes.js';
 import { UsageError, type CommandInput } from './command.js';
 import { progressLine } from './output.js';
-import { requireWritable } from './store-look.js';
+import { requireWritable } from './store-maintenance.js';
 import { withStore, type StoreSession } from './store-session.js';
 
 const sourceOf = ({ config, handle }: StoreSession): CopyLocation => {

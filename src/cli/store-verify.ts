@@ -10,7 +10,7 @@ import { coverageQuery } from '../schemas/query.js';
 import type { CommandInput } from './command.js';
 import { progressLine } from './output.js';
 import { readSeries } from './series-arguments.js';
-import { requireWritable } from './store-look.js';
+import { requireWritable } from './store-maintenance.js';
 import { withStore, type StoreSession } from './store-session.js';
 
 const PAGE_TIMEOUT_MS = 30_000;

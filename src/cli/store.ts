@@ -9,7 +9,7 @@ export interface StoreAction {
   /** Of the command's options, those that it takes. */
   readonly options: readonly string[];
   /** Arguments behind its name: at least, and at most. */
-  readonly places: readonly [number, number];
+  readonly argumentCount: readonly [number, number];
   /** As Command.run. */
   readonly load: () => Promise<(input: CommandInput) => Promise<number>>;
 }
@@ -18,34 +18,49 @@ const SERIES = ['exchange', 'symbol', 'interval', 'from', 'to'];
 
 const ACTIONS: Readonly<Record<string, StoreAction>> = {
   info: {
-    ...{ usage: '', summary: 'list the series, and count what is stored', options: [], places: [0, 0] },
-    load: async () => (await import('./store-look.js')).info,
+    ...{
+      usage: '',
+      summary: 'list the series, and count what is stored',
+      options: [],
+      argumentCount: [0, 0],
+    },
+    load: async () => (await import('./store-maintenance.js')).info,
   },
   check: {
-    ...{ usage: '', summary: 'read everything; exit code 0: it is sound', options: [], places: [0, 0] },
-    load: async () => (await import('./store-look.js')).check,
+    ...{
+      usage: '',
+      summary: 'read everything; exit code 0: it is sound',
+      options: [],
+      argumentCount: [0, 0],
+    },
+    load: async () => (await import('./store-maintenance.js')).check,
   },
   verify: {
-    ...{ usage: ' <exchange> <symbol> [--interval --from --to]', options: SERIES, places: [0, 2] },
+    ...{ usage: ' <exchange> <symbol> [--interval --from --to]', options: SERIES, argumentCount: [0, 2] },
     summary: 'ask the exchange again for a known range, and record what it has corrected',
     load: async () => (await import('./store-verify.js')).verify,
   },
   backup: {
-    ...{ usage: ' FILE', summary: 'copy the store into a new SQLite file', options: [], places: [1, 1] },
+    ...{
+      usage: ' FILE',
+      summary: 'copy the store into a new SQLite file',
+      options: [],
+      argumentCount: [1, 1],
+    },
     load: async () => (await import('./store-copy.js')).backup,
   },
   export: {
-    ...{ usage: ' <exchange> <symbol> [--interval --from --to --format] --out FILE', places: [0, 2] },
+    ...{ usage: ' <exchange> <symbol> [--interval --from --to --format] --out FILE', argumentCount: [0, 2] },
     summary: 'write settled candles into a CSV or Parquet file',
     options: [...SERIES, 'format', 'out'],
     load: async () => (await import('./store-export.js')).exportCandles,
   },
   vacuum: {
-    ...{ usage: '', summary: 'give space that is free back to the disk', options: [], places: [0, 0] },
-    load: async () => (await import('./store-look.js')).vacuum,
+    ...{ usage: '', summary: 'give space that is free back to the disk', options: [], argumentCount: [0, 0] },
+    load: async () => (await import('./store-maintenance.js')).vacuum,
   },
   copy: {
-    ...{ usage: ' STORE_URL', options: [], places: [1, 1] },
+    ...{ usage: ' STORE_URL', options: [], argumentCount: [1, 1] },
     summary: 'copy the store into another one: sqlite:<file> or postgres://…; goes on where it stopped',
     load: async () => (await import('./store-copy.js')).copy,
   },
@@ -57,15 +72,14 @@ const list = Object.entries(ACTIONS)
 
 /** @throws UsageError */
 const actionOf = ({ values, positionals }: CommandInput): StoreAction => {
-  const [name, ...places] = positionals;
+  const [name, ...rest] = positionals;
   const action = name !== undefined && Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
   if (name === undefined || action === undefined)
     throw new UsageError(`store takes one of ${Object.keys(ACTIONS).join(', ')}.`);
   for (const option of Object.keys(values))
     if (!action.options.includes(option)) throw new UsageError(`store ${name} takes no --${option}.`);
-  const [least, most] = action.places;
-  if (places.length < least || places.length > most)
-    throw new UsageError(`Usage: store ${name}${action.usage}`);
+  const [least, most] = action.argumentCount;
+  if (rest.length < least || rest.length > most) throw new UsageError(`Usage: store ${name}${action.usage}`);
   return action;
 };
 

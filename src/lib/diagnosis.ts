@@ -73,6 +73,6 @@ const causesOf = (cause: unknown, depth = 0): string[] => {
  */
 export const diagnosisOfCause = (cause: unknown, host?: string): string => {
   const words = cut([...new Set(causesOf(cause))].join('; '));
-  const told = words === '' ? 'no reason was given' : words;
-  return host === undefined || told.includes(host) ? told : `${host}: ${told}`;
+  const reason = words === '' ? 'no reason was given' : words;
+  return host === undefined || reason.includes(host) ? reason : `${host}: ${reason}`;
 };

@@ -26,7 +26,7 @@ export const createOutage = ({
   readonly recovery: string;
 }): Outage => {
   let active = false;
-  let told = false;
+  let warned = false;
   let warnedAt = -Infinity;
   let since = now();
   return {
@@ -34,8 +34,8 @@ export const createOutage = ({
       if (active) return;
       active = true;
       since = now();
-      told = now() - warnedAt >= QUIET_MS;
-      if (!told) return;
+      warned = now() - warnedAt >= QUIET_MS;
+      if (!warned) return;
       warnedAt = now();
       log.warn(details, warning);
     },
@@ -43,7 +43,7 @@ export const createOutage = ({
       if (!active) return;
       active = false;
       since = now();
-      if (told) log.info(details, recovery);
+      if (warned) log.info(details, recovery);
     },
     get active() {
       return active;

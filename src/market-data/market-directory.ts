@@ -139,7 +139,7 @@ export const createMarketDirectory = ({
     return latest !== null && latest !== loadedAt && latest !== triedFor;
   };
 
-  /** A copy in hand is always good enough to answer with; its age is told. */
+  /** A copy in hand is always good enough to answer with; its age is stated. */
   const listingOf = async (exchange: ExchangeId, signal?: AbortSignal): Promise<Listing> => {
     const held = listings.get(exchange);
     if (held === undefined) return fly(exchange, signal);

@@ -26,9 +26,9 @@ const waitingSamples = (jobs: readonly JobCount[]): Sample[] => {
 
 /** Without a store the families exist without samples. */
 export const addLedger = (registry: Registry, stats: () => LedgerStats | null): void => {
-  const each = (samples: (told: LedgerStats) => Sample[]) => (): Sample[] => {
-    const told = stats();
-    return told === null ? [] : samples(told);
+  const each = (samples: (figures: LedgerStats) => Sample[]) => (): Sample[] => {
+    const figures = stats();
+    return figures === null ? [] : samples(figures);
   };
   const ofTotals = (value: (totals: NonNullable<LedgerStats['totals']>) => number) =>
     each(({ totals }) => (totals === null ? [] : [[value(totals)]]));

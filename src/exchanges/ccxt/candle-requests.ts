@@ -99,14 +99,14 @@ export class CandleRequests {
     this.wholePages = plan.wholePages === true;
   }
 
-  /** As many pages were asked for as a full answer needs, and `spare` more. */
-  isOver(spare: number): boolean {
+  /** As many pages were asked for as a full answer needs, and `extra` more. */
+  isOver(extra: number): boolean {
     const { limit } = this.#plan;
     const { pages } = this.store;
     const full = Math.ceil(limit / this.page);
     const most = Math.max(0, ...pages.map(({ rows }) => rows));
     const short = most < TELLING_ROWS ? full : Math.min(Math.ceil(limit / most), MOST_SHORT_PAGES);
-    return pages.length >= Math.max(full, short) + spare;
+    return pages.length >= Math.max(full, short) + extra;
   }
 
   /**

@@ -164,8 +164,8 @@ export const createSymbolIndex = (
 };
 
 /** What a message repeats of a symbol, and how many symbols it names. */
-const TOLD_LENGTH = 64;
-const TOLD_SYMBOLS = 5;
+const SHOWN_LENGTH = 64;
+const SHOWN_SYMBOLS = 5;
 /** Invisible characters could make a message read as something else. */
 const printable = (text: string): string => text.replaceAll(/\p{C}/gu, '?');
 const didYouMean = (symbols: readonly string[]): string =>
@@ -174,8 +174,8 @@ const didYouMean = (symbols: readonly string[]): string =>
 /** Why `text` names no market of an exchange, or more than one, with the symbols that may be meant. */
 export const whyUnresolved = (exchange: ExchangeId, text: string, index: SymbolIndex): string => {
   const { symbols } = index.resolve(text);
-  const told = printable(text.trim()).slice(0, TOLD_LENGTH);
+  const shown = printable(text.trim()).slice(0, SHOWN_LENGTH);
   return symbols.length === 0
-    ? `${exchange} has no ${told}.${didYouMean(index.nearest(text))}`
-    : `${told} is ambiguous on ${exchange}.${didYouMean(symbols.slice(0, TOLD_SYMBOLS))}`;
+    ? `${exchange} has no ${shown}.${didYouMean(index.nearest(text))}`
+    : `${shown} is ambiguous on ${exchange}.${didYouMean(symbols.slice(0, SHOWN_SYMBOLS))}`;
 };

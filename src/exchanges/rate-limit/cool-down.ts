@@ -226,8 +226,8 @@ export interface CoolDownLogOptions {
 /** Logs cool-downs: one line when one begins ("until …"), one when it is over. */
 export class CoolDownLog {
   readonly #options: CoolDownLogOptions;
-  /** Cool-downs that have been told of; bounded by the enabled exchanges. */
-  readonly #told = new Map<ExchangeId, NodeJS.Timeout>();
+  /** Cool-downs that were logged; bounded by the enabled exchanges. */
+  readonly #logged = new Map<ExchangeId, NodeJS.Timeout>();
 
   constructor(options: CoolDownLogOptions) {
     this.#options = options;
@@ -237,14 +237,14 @@ export class CoolDownLog {
   changed(exchange: ExchangeId): void {
     const { log, now, wall, stateOf } = this.#options;
     const { coolDownUntil, coolDownStatus, coolDownReason } = stateOf(exchange);
-    if (coolDownUntil === null || this.#told.has(exchange)) return;
+    if (coolDownUntil === null || this.#logged.has(exchange)) return;
     const details = { exchange, status: coolDownStatus ?? undefined, cause: coolDownReason ?? undefined };
     const until = new Date(wall() + coolDownUntil - now()).toISOString();
     log.warn(details, `the exchange limits requests; none is sent until ${until}`);
     this.#await(exchange, now());
   }
 
-  /** A cool-down that another gate has begun, and told of, ends here. */
+  /** A cool-down that another gate has begun, and logged, ends here. */
   resumed(exchange: ExchangeId): void {
     const { coolDownUntil } = this.#options.stateOf(exchange);
     if (coolDownUntil !== null) this.#await(exchange, this.#options.now());
@@ -254,18 +254,18 @@ export class CoolDownLog {
     const { log, now, stateOf } = this.#options;
     const { coolDownUntil } = stateOf(exchange);
     if (coolDownUntil === null) {
-      this.#told.delete(exchange);
+      this.#logged.delete(exchange);
       const seconds = Math.round((now() - since) / 1000);
       log.warn({ exchange, seconds }, 'the cool-down is over; the exchange is asked again');
       return;
     }
     const timer = setTimeout(() => this.#await(exchange, since), Math.max(1, coolDownUntil - now()));
     timer.unref();
-    this.#told.set(exchange, timer);
+    this.#logged.set(exchange, timer);
   }
 
   close(): void {
-    for (const timer of this.#told.values()) clearTimeout(timer);
-    this.#told.clear();
+    for (const timer of this.#logged.values()) clearTimeout(timer);
+    this.#logged.clear();
   }
 }

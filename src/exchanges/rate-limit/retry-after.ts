@@ -42,8 +42,8 @@ export const parseRetryAfter = (headers: Readonly<Record<string, string>>, now: 
   if (/^\d{1,12}(\.\d+)?$/.test(text)) return Math.min(Number(text) * 1000, MAX_COOL_DOWN_MS);
   const date = Date.parse(text);
   if (Number.isNaN(date) || !/[a-z]/i.test(text)) return null;
-  const said = Date.parse(headers['date'] ?? '');
-  return Math.min(Math.max(date - (Number.isNaN(said) ? now : said), 0), MAX_COOL_DOWN_MS);
+  const answeredAt = Date.parse(headers['date'] ?? '');
+  return Math.min(Math.max(date - (Number.isNaN(answeredAt) ? now : answeredAt), 0), MAX_COOL_DOWN_MS);
 };
 
 /**
@@ -105,8 +105,8 @@ const waitInText = (body: string, now: Millis): Millis | null => {
 };
 
 const venueTime = (headers: Readonly<Record<string, string>>, now: Millis): Millis => {
-  const said = timeOfAnswer(headers);
-  return Math.abs(said - now) > TOLERATED_SKEW_MS ? said : now;
+  const answeredAt = timeOfAnswer(headers);
+  return Math.abs(answeredAt - now) > TOLERATED_SKEW_MS ? answeredAt : now;
 };
 
 /**

@@ -1,6 +1,6 @@
 /**
  * Capabilities as they turn out to be. CCXT's tables say what a venue has, not what it gives without a key: a kind of data
- * (or a feed) that it refuses for want of one is told as missing, until it once gives it after all. Where it has been given
+ * (or a feed) that it refuses for want of one is reported as missing, until it once gives it after all. Where it has been given
  * before, a refusal is about one symbol.
  */
 import { AppError } from '../../errors.js';
@@ -33,10 +33,11 @@ class Learnt {
     this.#description = undefined;
   }
 
-  #corrected(told: ExchangeDescription): ExchangeDescription {
-    if (this.#refused.size === 0) return told;
-    const has = (kind: MarketKind): boolean => told.capabilities[kind] && !this.#refused.has(ofRest(kind));
-    const watchable = told.watchable.filter((channel) => !this.#refused.has(ofFeed(channel)));
+  #corrected(described: ExchangeDescription): ExchangeDescription {
+    if (this.#refused.size === 0) return described;
+    const has = (kind: MarketKind): boolean =>
+      described.capabilities[kind] && !this.#refused.has(ofRest(kind));
+    const watchable = described.watchable.filter((channel) => !this.#refused.has(ofFeed(channel)));
     const [ticker, orderbook] = [has('ticker'), has('orderbook')];
     const stream: Capabilities['stream'] = watchable.includes('ticker')
       ? 'websocket'
@@ -45,10 +46,10 @@ class Learnt {
         : null;
     const watchesBooks = watchable.includes('orderbook');
     return {
-      ...told,
+      ...described,
       capabilities: { ticker, ohlcv: has('ohlcv'), orderbook, trades: has('trades'), stream },
       watchable,
-      bookIntegrity: watchesBooks ? told.bookIntegrity : orderbook ? 'snapshot' : null,
+      bookIntegrity: watchesBooks ? described.bookIntegrity : orderbook ? 'snapshot' : null,
     };
   }
 }

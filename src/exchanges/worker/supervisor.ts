@@ -67,7 +67,7 @@ export const createSupervisor = ({
 }: SupervisorOptions): Supervisor => {
   const size = poolSize(workers, exchanges.length);
   const pool = Array.from({ length: size }, (_, index) => {
-    const own = exchanges.filter((__, place) => place % size === index);
+    const own = exchanges.filter((__, position) => position % size === index);
     return new VenueWorker({
       index,
       exchanges: own,
@@ -78,16 +78,16 @@ export const createSupervisor = ({
       monotonic,
     });
   });
-  const homes = new Map(
-    exchanges.flatMap((exchange, place) => {
-      const home = pool[place % size];
-      return home === undefined ? [] : [[exchange, home] as const];
+  const workerByExchange = new Map(
+    exchanges.flatMap((exchange, position) => {
+      const worker = pool[position % size];
+      return worker === undefined ? [] : [[exchange, worker] as const];
     }),
   );
-  const homeOf = (exchange: ExchangeId): VenueWorker => {
-    const home = homes.get(exchange);
-    if (home === undefined) throw notEnabled(exchange);
-    return home;
+  const workerOf = (exchange: ExchangeId): VenueWorker => {
+    const worker = workerByExchange.get(exchange);
+    if (worker === undefined) throw notEnabled(exchange);
+    return worker;
   };
   // A description never changes: CCXT's own tables. Bounded by the enabled exchanges.
   const descriptions = new Map<ExchangeId, ExchangeDescription>();
@@ -97,23 +97,23 @@ export const createSupervisor = ({
       const known = descriptions.get(exchange);
       if (known !== undefined) return known;
       const options: CallOptions = { deadline: monotonic() + DESCRIBE_TIMEOUT_MS, priority: 'caller' };
-      const description = await homeOf(exchange).call(exchange, options, (rpc) =>
+      const description = await workerOf(exchange).call(exchange, options, (rpc) =>
         rpc.$call('describe', exchange),
       );
       descriptions.set(exchange, description);
       return description;
     },
     markets: async (exchange, options) =>
-      homeOf(exchange).call(exchange, options, (rpc, callId, wire) =>
+      workerOf(exchange).call(exchange, options, (rpc, callId, wire) =>
         rpc.$call('markets', callId, exchange, wire),
       ),
     fetch: async (request, options) =>
-      homeOf(request.exchange).call(request.exchange, options, (rpc, callId, wire) =>
+      workerOf(request.exchange).call(request.exchange, options, (rpc, callId, wire) =>
         rpc.$call('fetch', callId, request, wire),
       ),
     watch: (topic, sink) => {
-      const home = homes.get(topic.exchange);
-      if (home !== undefined) return home.watch(topic, sink);
+      const worker = workerByExchange.get(topic.exchange);
+      if (worker !== undefined) return worker.watch(topic, sink);
       queueMicrotask(() => sink.onEnd(notEnabled(topic.exchange)));
       return { close: () => undefined };
     },

@@ -1,5 +1,5 @@
 /**
- * One place in the pool: a worker thread and its successors. Sees to it that there is one that answers, and that every
+ * One slot of the pool: a worker thread and its successors. Sees to it that there is one that answers, and that every
  * call settles by its deadline whatever the thread does.
  */
 import { AppError } from '../../errors.js';

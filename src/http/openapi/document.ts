@@ -88,7 +88,7 @@ const numeric = ({ schema = {}, ...rest }: z.infer<typeof parameter>) => {
   return { ...rest, schema: { ...schema, default: fallback, 'x-default': undefined, pattern: undefined } };
 };
 
-interface Told {
+interface OperationFacts {
   readonly path: string;
   readonly codes: readonly ErrorCode[];
   readonly unlimited: boolean;
@@ -98,7 +98,7 @@ interface Told {
 
 const completed = (
   op: Operation,
-  { path, codes, unlimited, access, mode }: Told,
+  { path, codes, unlimited, access, mode }: OperationFacts,
 ): Record<string, unknown> => {
   const { 'x-market-answer': isMarket = false, responses, parameters } = op;
   const types = Object.values(responses).flatMap(({ content }) => Object.keys(content ?? {}));
@@ -110,7 +110,7 @@ const completed = (
     ...(types.includes('text/csv') ? csvHeaders : {}),
   };
   const id = op.operationId ?? '';
-  const answers = Object.entries(responses).map(([status, { content, ...told }]) => {
+  const answers = Object.entries(responses).map(([status, { content, ...answer }]) => {
     const json = EXAMPLES[`${id} ${status}`] ?? EXAMPLES[id];
     const media = Object.entries(content ?? {}).map(([type, body]) => {
       const example = type === 'text/csv' ? CSV_EXAMPLE : json;
@@ -120,7 +120,7 @@ const completed = (
     return [
       status,
       {
-        ...told,
+        ...answer,
         description: op.summary ?? 'The answer',
         headers: status === '503' ? { ...headers, ...RETRY_AFTER } : headers,
         ...(content === undefined ? {} : { content: Object.fromEntries(media) }),
@@ -142,7 +142,7 @@ const completed = (
   };
 };
 
-/** Components that are referred to, directly or through others; the registry holds those of every room. */
+/** Components that are referred to, directly or through others; the registry holds those of every document. */
 const usedSchemas = (paths: unknown, schemas: Readonly<Record<string, unknown>>): Record<string, unknown> => {
   const used = new Set<string>();
   const follow = (value: unknown): void => {
@@ -205,8 +205,8 @@ export const buildOpenApiDocument = async (
   const document = generated.parse(JSON.parse(JSON.stringify(app.swagger())));
   await app.close();
 
-  const toldAt = new Map(
-    shown.map((route): [string, Told] => {
+  const factsOf = new Map(
+    shown.map((route): [string, OperationFacts] => {
       const { method, url, schema, unlimited } = route;
       const path = url.replace(/:(\w+)/g, '{$1}');
       const access = accessOf({ ...route, method: String(method) }, mode);
@@ -219,9 +219,9 @@ export const buildOpenApiDocument = async (
       path,
       Object.fromEntries(
         Object.entries(methods).map(([method, op]) => {
-          const told = toldAt.get(`${method} ${path}`);
-          if (told === undefined) throw new Error(`There is no route ${method} ${path}.`);
-          return [method, completed(op, told)];
+          const facts = factsOf.get(`${method} ${path}`);
+          if (facts === undefined) throw new Error(`There is no route ${method} ${path}.`);
+          return [method, completed(op, facts)];
         }),
       ),
     ]),

@@ -6,8 +6,8 @@
 /** Some venues count beyond what a JavaScript number holds. */
 export type ChangeNumber = number | bigint;
 
-/** What one message of a feed says of its place among the others, in the venue's own numbers. */
-export interface BookPlace {
+/** The sequence numbers of one message of a feed, as the venue counts. */
+export interface BookSequence {
   /** It holds a whole book: what was known before it is void. */
   readonly reset: boolean;
   /** The number of the message before it. */
@@ -65,37 +65,37 @@ export class BookChain {
   }
 
   /** `isShown`: CCXT holds a book that was made of what came so far. */
-  judge(place: BookPlace, message: unknown, { isShown }: { readonly isShown: boolean }): BookVerdict {
-    if (place.reset) {
+  judge(sequence: BookSequence, message: unknown, { isShown }: { readonly isShown: boolean }): BookVerdict {
+    if (sequence.reset) {
       this.#whole = true;
       this.#bridging = true;
-      this.#last = place.last;
+      this.#last = sequence.last;
       this.#latest = message;
       return 'apply';
     }
     if (this.startsWhole && !this.#whole) return 'skip';
-    const verdict = this.#compare(place, message);
+    const verdict = this.#compare(sequence, message);
     if (verdict === 'skip') return verdict;
     if (verdict === 'lost' && !isShown && !this.startsWhole) {
-      this.#start = place.first;
-      this.#take(place, message);
+      this.#start = sequence.first;
+      this.#take(sequence, message);
       return 'restart';
     }
     // Numbers that never followed each other are not what we take them for.
     if (verdict === 'lost' && this.trusted) return 'lost';
     if (verdict === 'lost') this.#agreed = 0;
-    this.#take(place, message);
+    this.#take(sequence, message);
     return 'apply';
   }
 
-  #take({ first, last }: BookPlace, message: unknown): void {
+  #take({ first, last }: BookSequence, message: unknown): void {
     this.#start ??= first;
     this.#last = last;
     this.#latest = message;
     this.#bridging = false;
   }
 
-  #compare({ previous, first, last }: BookPlace, message: unknown): 'apply' | 'skip' | 'lost' {
+  #compare({ previous, first, last }: BookSequence, message: unknown): 'apply' | 'skip' | 'lost' {
     const known = this.#last;
     // A message without its number can't be judged; the next one that has one begins anew.
     if (known === undefined || last === undefined) return 'apply';

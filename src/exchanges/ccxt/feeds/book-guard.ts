@@ -11,10 +11,10 @@ import type { Millis, UnifiedSymbol } from '../../../schemas/common.js';
 import { withUpstreamCall } from '../call-context.js';
 import { type CcxtExchange, type Method, isMethod, isTable, member, wrapMethod } from '../ccxt-exchange.js';
 import { isNonceFault } from '../faults.js';
-import { BookChain, type BookPlace, type ChangeNumber } from './book-chain.js';
+import { BookChain, type BookSequence, type ChangeNumber } from './book-chain.js';
 
 /** One order book that a message is about. */
-export interface BookMessage extends BookPlace {
+export interface BookMessage extends BookSequence {
   readonly symbol: UnifiedSymbol;
   /** The venue's checksum of the book after this message. */
   readonly checksum?: ChangeNumber | undefined;
@@ -81,7 +81,7 @@ export class BookGuard {
     }
   }
 
-  /** A feed of this symbol begins; `listener` is told once of the fault that ends it. Returns its end. */
+  /** A feed of this symbol begins; `listener` gets the one fault that ends it. Returns its end. */
   open(symbol: UnifiedSymbol, listener: Listener): () => void {
     const book: GuardedBook = { chain: this.#newChain(this.#record.startsWhole), listener };
     this.#books.set(symbol, book);
@@ -102,51 +102,52 @@ export class BookGuard {
     (...args) => {
       const instance = this.#instance;
       const [client, message, subscription] = args;
-      const places = read(message, { client, subscription, instance });
-      const applicable = places.filter((place) => this.#mayApply(place, message));
-      if (applicable.length < places.length) {
+      const updates = read(message, { client, subscription, instance });
+      const applicable = updates.filter((update) => this.#mayApply(update, message));
+      if (applicable.length < updates.length) {
         // CCXT applies a message as a whole or not at all: what is not wrong here has now lost an update.
         for (const { symbol } of applicable) this.#fail(symbol, 'sequence');
         return undefined;
       }
       try {
         const result = original.apply(instance, args);
-        for (const place of places) this.#verify(place);
+        for (const update of updates) this.#verify(update);
         return result;
       } catch (thrown) {
-        if (places.length === 0) throw thrown;
-        for (const { symbol } of places) this.#fail(symbol, isNonceFault(thrown) ? 'sequence' : 'unreadable');
+        if (updates.length === 0) throw thrown;
+        for (const { symbol } of updates)
+          this.#fail(symbol, isNonceFault(thrown) ? 'sequence' : 'unreadable');
         return undefined;
       }
     };
 
-  #mayApply(place: BookMessage, message: unknown): boolean {
-    const { symbol, startsWhole } = place;
+  #mayApply(update: BookMessage, message: unknown): boolean {
+    const { symbol, startsWhole } = update;
     const book = this.#books.get(symbol);
     if (book === undefined) return true;
     if (book.listener === null) return false;
-    if (place.snapshot !== undefined) {
-      const joins = book.chain.joins(place.snapshot);
+    if (update.snapshot !== undefined) {
+      const joins = book.chain.joins(update.snapshot);
       if (!joins) this.#fail(symbol, 'sequence');
       return joins;
     }
     if (startsWhole !== undefined && startsWhole !== book.chain.startsWhole)
       book.chain = this.#newChain(startsWhole);
     const isShown = member(this.#held(symbol), 'nonce') !== undefined;
-    const verdict = this.#judge(book.chain, place, { message, isShown });
+    const verdict = this.#judge(book.chain, update, { message, isShown });
     if (verdict === 'lost') this.#fail(symbol, 'sequence');
     if (verdict === 'restart') this.#dropBuffered(symbol);
     // CCXT applies whole books on top of what it holds on some venues.
-    if (place.reset) this.#forget(symbol);
+    if (update.reset) this.#forget(symbol);
     return verdict === 'apply' || verdict === 'restart';
   }
 
   #judge(
     chain: BookChain,
-    place: BookPlace,
+    sequence: BookSequence,
     { message, isShown }: { readonly message: unknown; readonly isShown: boolean },
   ) {
-    const verdict = chain.judge(place, message, { isShown });
+    const verdict = chain.judge(sequence, message, { isShown });
     if (chain.trusted) this.#proof = 0;
     return verdict;
   }
@@ -162,8 +163,8 @@ export class BookGuard {
       const known = number === 0 ? undefined : this.#connections.get(client);
       const chain = known ?? this.#newChain(false);
       this.#connections.set(client, chain);
-      const place = { reset: false, first: number, last: number };
-      const verdict = this.#judge(chain, place, { message, isShown: true });
+      const sequence = { reset: false, first: number, last: number };
+      const verdict = this.#judge(chain, sequence, { message, isShown: true });
       if (verdict === 'skip') return undefined;
       if (verdict === 'lost') {
         this.#connections.delete(client);

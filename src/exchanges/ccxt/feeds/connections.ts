@@ -102,17 +102,17 @@ const timePongs = (
   { now, monotonic }: { readonly now: () => Millis; readonly monotonic: () => Millis },
 ): void => {
   /** What CCXT read last: it writes that back at every ping. */
-  let told: Millis | undefined;
+  let lastRead: Millis | undefined;
   Object.defineProperty(client, 'lastPong', {
     configurable: true,
     enumerable: true,
     get: () => {
       const at = pongs.get(client);
-      return (told = at === undefined ? undefined : now() - (monotonic() - at));
+      return (lastRead = at === undefined ? undefined : now() - (monotonic() - at));
     },
     // Whatever time CCXT notes, it notes it as the pong comes.
     set: (value: unknown) => {
-      if (value === undefined || value !== told) pongs.set(client, monotonic());
+      if (value === undefined || value !== lastRead) pongs.set(client, monotonic());
     },
   });
 };

@@ -62,11 +62,11 @@ export const subscribedSymbol = ({ subscription }: BookContext): UnifiedSymbol |
   return typeof symbol === 'string' ? symbol : undefined;
 };
 
-/** One book, or none where the symbol is not known; an update unless `reset` is said. */
+/** One book, or none where the symbol is not known; an update unless it has `reset`. */
 export const book = (
   symbol: UnifiedSymbol | undefined,
-  place: Omit<BookMessage, 'symbol' | 'reset'> & { readonly reset?: boolean },
-): readonly BookMessage[] => (symbol === undefined ? [] : [{ symbol, reset: false, ...place }]);
+  numbers: Omit<BookMessage, 'symbol' | 'reset'> & { readonly reset?: boolean },
+): readonly BookMessage[] => (symbol === undefined ? [] : [{ symbol, reset: false, ...numbers }]);
 
 /** Where each message has one number, the next one. */
 export const counted = (value: ChangeNumber | undefined) => ({ first: value, last: value });

@@ -2,16 +2,16 @@
 import { describe, expect, it } from 'vitest';
 import {
   BookChain,
-  type BookPlace,
+  type BookSequence,
   type BookVerdict,
 } from '../../../../../src/exchanges/ccxt/feeds/book-chain.js';
 
-type Step = readonly [place: Partial<BookPlace>, verdict: BookVerdict, isShown?: boolean];
+type Step = readonly [sequence: Partial<BookSequence>, verdict: BookVerdict, isShown?: boolean];
 
-/** Each step's message is its place; `same` in a place tells messages of the same numbers apart. */
+/** Each step's message is its sequence; `same` in a sequence tells messages of the same numbers apart. */
 const expectVerdicts = (chain: BookChain, steps: readonly Step[]): void => {
-  const given = steps.map(([place, , isShown = true]) =>
-    chain.judge({ reset: false, ...place }, place, { isShown }),
+  const given = steps.map(([sequence, , isShown = true]) =>
+    chain.judge({ reset: false, ...sequence }, sequence, { isShown }),
   );
   expect(given).toEqual(steps.map(([, verdict]) => verdict));
 };
@@ -76,7 +76,7 @@ describe('a feed of updates alone', () => {
 });
 
 describe('numbers', () => {
-  it('that are the same are those of one message, or of a message in the place of another', () => {
+  it('that are the same are those of one message, or of a message in the sequence of another', () => {
     expectVerdicts(chainOf(false), [
       [{ first: 5, last: 6 }, 'apply'],
       [{ first: 5, last: 6 }, 'skip'],
