@@ -131,7 +131,7 @@ describe('a request to a venue', () => {
     ['an unknown encoding', Buffer.from('{"a":1}'), 'zstd'],
     ['a bomb', gzipSync(Buffer.alloc(MAX_BODY_BYTES + 1, 32)), 'gzip'],
   ])('%s is a bad response', async (_, body, encoding) => {
-    const { url, transport, outcomes } = await start(ok(body, { 'content-encoding': encoding }));
+    const { url, transport, outcomes } = await start(ok(body, { 'content-encoding': encoding }), 20_000);
     await expect(transport(url, {})).rejects.toMatchObject({ code: 'upstream_bad_response' });
     expect(outcomes).toEqual([{ status: null, headers: {}, bodyThrottled: false, retryAfterMs: null }]);
   });
