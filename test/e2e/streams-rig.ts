@@ -42,7 +42,7 @@ export const startServer = async (
   });
   const url = await listeningUrl(child);
   const close = async (): Promise<void> => {
-    if (child.exitCode !== null) return;
+    if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGTERM');
     await once(child, 'exit');
   };
