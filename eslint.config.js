@@ -38,6 +38,7 @@ export default tseslint.config(
     languageOptions: {
       globals: {
         process: 'readonly',
+        Buffer: 'readonly',
         console: 'readonly',
         setInterval: 'readonly',
         setTimeout: 'readonly',

@@ -8,6 +8,8 @@ export default {
     'src/sandbox/main.ts',
     // Published as mcp-crypto-data-server/client.
     'web/client/client.ts',
+    // Named by the page's index.html.
+    'web/dashboard/main.tsx',
     // The ledger's stores, which the app will import when they are wanted.
     'src/ledger/{postgres,sqlite}/*-store.ts',
     'scripts/*.{ts,js}',
@@ -16,12 +18,19 @@ export default {
     // Processes and probes of the end-to-end tests.
     'test/e2e/*.js',
   ],
-  project: ['src/**/*.ts', 'web/**/*.ts', 'test/**/*.{ts,js}', 'bench/**/*.{ts,js}', 'scripts/**/*.{ts,js}'],
+  project: [
+    'src/**/*.ts',
+    'web/**/*.{ts,tsx}',
+    'test/**/*.{ts,js}',
+    'bench/**/*.{ts,js}',
+    'scripts/**/*.{ts,js}',
+  ],
   ignoreDependencies: [
     // Their files are served or run, found by path.
     '@fastify/swagger-ui',
     'redoc',
     'graphiql',
+    'axe-core',
     'react',
     'react-dom',
     '@redocly/cli',

@@ -1,7 +1,8 @@
 // What tsc leaves undone: what was built from sources that are gone must not be started, tested or packed; the bin must
-// be executable; and the documentation is made from the built routes.
+// be executable; the documentation is made from the built routes; and the page has a compiler of its own.
 import { chmodSync, cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { buildDashboard } from './build-dashboard.js';
 
 const root = new URL('..', import.meta.url);
 const at = (path) => fileURLToPath(new URL(path, root));
@@ -11,10 +12,11 @@ for (const folder of ['ledger/migrations', 'access/store/migrations'])
 chmodSync(at('dist/cli.js'), 0o755);
 
 for (const path of readdirSync(at('dist'), { recursive: true, encoding: 'utf8' })) {
-  const [, stem] = /^(?!docs\/)(.*?)(?:\.js(?:\.map)?|\.d\.ts)$/.exec(path) ?? [];
+  const [, stem] = /^(?!docs\/|dashboard\/)(.*?)(?:\.js(?:\.map)?|\.d\.ts)$/.exec(path) ?? [];
   const source = stem?.startsWith('client/') ? 'web' : 'src';
   if (stem !== undefined && !existsSync(at(`${source}/${stem}.ts`))) rmSync(at(`dist/${path}`));
 }
 
 const { writeDocumentation } = await import('../dist/app/documentation.js');
 await writeDocumentation(at('dist/docs'));
+await buildDashboard();

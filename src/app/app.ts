@@ -33,6 +33,7 @@ import { addValidation } from '../http/problems/validation.js';
 import { addWebSockets } from '../http/streams/websocket.js';
 import { ledgerRoutes } from '../http/routes/ledger.js';
 import { candleRoutes } from '../http/routes/candles.js';
+import { dashboardRoutes } from '../http/routes/dashboard.js';
 import { docsRoutes } from '../http/routes/docs.js';
 import { graphqlRoutes } from '../http/routes/graphql.js';
 import { healthRoutes } from '../http/routes/health.js';
@@ -166,7 +167,8 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
       now,
     }),
   });
-  const dashboard = config.dashboard && existsSync(join(overrides.dashboard ?? DASHBOARD, 'index.html'));
+  const dashboard =
+    config.dashboard.enabled && existsSync(join(overrides.dashboard ?? DASHBOARD, 'index.html'));
   const status = createStatus({
     version: VERSION,
     uptime,
@@ -247,6 +249,12 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     mode: config.access.mode,
     without: (url) => isGraphiql(url) && !(graphql.enabled && graphql.ui),
   });
+  if (dashboard)
+    await app.register(dashboardRoutes, {
+      folder: overrides.dashboard ?? DASHBOARD,
+      watch: config.dashboard.watch,
+      frameAncestors: config.dashboard.frameAncestors,
+    });
   await app.register(startRoutes, { version: VERSION, dashboard });
   // Started once the server listens: health checks need no venue, and the first market request finds its thread running.
   app.addHook('onListen', (listening) => {

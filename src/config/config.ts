@@ -107,8 +107,14 @@ export interface Config {
   };
   readonly access: AccessSettings;
   readonly graphql: GraphqlSettings;
-  /** Whether the page is served. */
-  readonly dashboard: boolean;
+  /** The page. */
+  readonly dashboard: {
+    readonly enabled: boolean;
+    /** `exchange:symbol`, separated by commas. */
+    readonly watch: string;
+    /** As Content-Security-Policy's directive of this name has it. */
+    readonly frameAncestors: string;
+  };
   /** For REST and WebSocket to the venues, from the usual variables in either case. */
   readonly proxy: { readonly https: string; readonly http: string; readonly no: string };
 }
@@ -200,7 +206,11 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
   sandbox: sandboxSetting(e.SANDBOX),
   sandboxControl: e.SANDBOX_CONTROL,
   graphql: graphqlSettings(e),
-  dashboard: e.DASHBOARD,
+  dashboard: {
+    enabled: e.DASHBOARD,
+    watch: e.DASHBOARD_WATCH,
+    frameAncestors: e.DASHBOARD_FRAME_ANCESTORS,
+  },
   proxy,
 });
 

@@ -11,6 +11,7 @@ import {
   flag,
   flagOf,
   fraction,
+  frameAncestors,
   isHostName,
   isPlainHttpUrl,
   isProxyAddress,
@@ -20,6 +21,7 @@ import {
   planName,
   seconds,
   tokenAlgorithms,
+  watchedMarkets,
   whole,
   word,
 } from './values.js';
@@ -285,6 +287,12 @@ export const environment = z.object({
     .default('auto')
     .describe('serve /graphiql; auto: not when APP_ENV=production'),
   DASHBOARD: flag(true).describe('serve the page at /dashboard/, to which / sends browsers'),
+  DASHBOARD_WATCH: watchedMarkets.describe(
+    'markets that the page watches until somebody chooses others, as binance:BTC/USDT, separated by commas',
+  ),
+  DASHBOARD_FRAME_ANCESTORS: frameAncestors.describe(
+    'pages that may show the page in a frame: none, self, or origins separated by commas',
+  ),
   SANDBOX: z
     .string()
     .max(250, 'must be at most 250 characters')

@@ -200,3 +200,31 @@ export const tokenAlgorithms = z.string().refine(
   },
   `must be names of ${TOKEN_ALGORITHMS.join(', ')}, separated by commas`,
 );
+
+const MAX_WATCHED = 100;
+
+/** `exchange:symbol`, separated by commas; a symbol may have colons itself. */
+export const watchedMarkets = z
+  .string()
+  .refine(
+    (text) =>
+      list(text).length <= MAX_WATCHED && list(text).every((item) => /^\w{1,32}:\S(.*\S)?$/.test(item)),
+    `must be at most ${MAX_WATCHED} markets such as binance:BTC/USDT, separated by commas`,
+  )
+  .default('');
+
+/** Who may frame a page, in the words of Content-Security-Policy. */
+export const frameAncestors = z
+  .string()
+  .refine(
+    (text) => /^(none|self)$/i.test(text) || list(text).every((item) => originOf(item) !== undefined),
+    'must be none, self, or origins such as https://app.example, separated by commas',
+  )
+  .default('none')
+  .transform((text) =>
+    /^(none|self)$/i.test(text)
+      ? `'${text.toLowerCase()}'`
+      : list(text)
+          .map((item) => originOf(item))
+          .join(' '),
+  );

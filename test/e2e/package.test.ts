@@ -112,11 +112,12 @@ const tryOut = async (
     const response = await fetch(`${url}/v1/markets/ticker?exchange=binance&symbol=BTC/USDT`);
     const ticker = z.object({ symbol: z.string(), last: z.number() }).parse(await response.json());
     const redoc = await fetch(`${url}/redoc/redoc.standalone.js`);
+    const dashboard = await fetch(`${url}/dashboard/`);
     end(child);
     await expect.poll(() => lines.join('\n'), { timeout: START_LIMIT_MS }).toContain('"msg":"shut down"');
     await closed;
     const source = response.headers.get('data-source');
-    return { source, ticker, redoc: redoc.status, code: child.exitCode };
+    return { source, ticker, redoc: redoc.status, dashboard: dashboard.status, code: child.exitCode };
   } finally {
     signalGroup(child, 'SIGKILL');
   }
@@ -131,7 +132,7 @@ const signalGroup = ({ pid }: ChildProcess, signal: NodeJS.Signals): void => {
   }
 };
 
-const SERVED = { source: 'sandbox; via=rest', ticker: { symbol: 'BTC/USDT' }, redoc: 200 };
+const SERVED = { source: 'sandbox; via=rest', ticker: { symbol: 'BTC/USDT' }, redoc: 200, dashboard: 200 };
 
 describe('the package', () => {
   test('runs by its bin and ends with 0 on SIGTERM', async () => {
@@ -147,7 +148,7 @@ describe('the package', () => {
   });
 
   test('holds the built program and nothing that was not built from a source of today', () => {
-    const built = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/docs/'));
+    const built = files.filter((path) => /^dist\/(?!docs\/|dashboard\/)/.test(path));
     expect(built).toContain('dist/cli.js');
     expect(built).toEqual(expect.arrayContaining(['dist/client/client.js', 'dist/client/client.d.ts']));
     expect(built).toContain('dist/exchanges/worker/worker-entry.js');
@@ -181,6 +182,17 @@ describe('the package', () => {
         'dist/docs/redoc/redoc.LICENSE.txt',
       ]),
     );
+  });
+
+  test('brings the page, with the licences of its parts', () => {
+    const page = files.filter((path) => path.startsWith('dist/dashboard/'));
+    expect(page).toEqual(
+      expect.arrayContaining([
+        ...['dist/dashboard/index.html', 'dist/dashboard/files.json'],
+        ...['dist/dashboard/assets/LICENSES.txt', expect.stringMatching(/assets\/index-[\w-]+\.js\.br$/)],
+      ]),
+    );
+    expect(page.filter((path) => path.includes('.tmp'))).toEqual([]);
   });
 
   test('holds every file that its README links to', () => {

@@ -16,6 +16,10 @@ export interface LinkOptions {
   readonly apiKey?: string | undefined;
   readonly WebSocket: SocketConstructor;
   readonly random: () => number;
+  /** A monotonic clock, in milliseconds; a ping carries it as its `req_id`. */
+  readonly now: () => number;
+  /** More readings of the server's clock are wanted, which come with the answers to pings. */
+  readonly wantsPing: () => boolean;
   /** The socket is open: what is wanted is to be asked for again. */
   readonly onOpen: () => void;
   readonly onMessage: (message: Record<string, unknown>) => void;
@@ -122,12 +126,17 @@ export class Link {
     const { apiKey, onOpen } = this.#options;
     if (apiKey !== undefined) this.send({ method: 'auth', params: { token: apiKey } });
     onOpen();
+    this.#ping();
   }
 
   #checkSilence(): void {
     this.#silentFor += PING_INTERVAL_MS / 2;
     if (this.#silentFor >= 2 * PING_INTERVAL_MS) this.#lost(0);
-    else if (this.#isOpen && this.#silentFor >= PING_INTERVAL_MS) this.send({ method: 'ping' });
+    else if (this.#isOpen && (this.#silentFor >= PING_INTERVAL_MS || this.#options.wantsPing())) this.#ping();
+  }
+
+  #ping(): void {
+    this.send({ method: 'ping', req_id: String(this.#options.now()) });
   }
 
   #drop(): void {

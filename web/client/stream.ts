@@ -1,6 +1,7 @@
 /** Streams over one socket, however many subscriptions and readers there are. */
 import { ProblemError, type Rest } from './rest.js';
 import { Link, type SocketConstructor } from './socket.js';
+import { ServerClock } from './server-clock.js';
 import { TopicReaders, type Handlers, type State, type Topic } from './topic.js';
 import type { Problem, StreamEvent } from './types.js';
 
@@ -12,6 +13,8 @@ export interface Stream {
   subscribe(topic: Topic, handlers: Handlers): Subscription;
   /** Events until the loop is left. Throws where the reader is too slow, or the subscription is refused for good. */
   iterate(topic: Topic): AsyncIterableIterator<StreamEvent>;
+  /** The server's clock in milliseconds since the epoch, whatever this machine's says; null before it was told. */
+  serverTime(): number | null;
 }
 
 export interface StreamOptions {
@@ -51,11 +54,17 @@ export class StreamClient implements Stream {
   readonly #topics = new Map<string, TopicReaders>();
   readonly #ending = new AbortController();
   readonly #retries = new Set<ReturnType<typeof setTimeout>>();
+  readonly #clock: ServerClock;
   #link: Link | null = null;
   #teller: ReturnType<typeof setInterval> | null = null;
 
   constructor(options: StreamOptions) {
     this.#options = options;
+    this.#clock = new ServerClock(options.now);
+  }
+
+  serverTime(): number | null {
+    return this.#clock.time;
   }
 
   subscribe(topic: Topic, handlers: Handlers): Subscription {
@@ -145,12 +154,14 @@ export class StreamClient implements Stream {
 
   #open(): Link {
     if (this.#ending.signal.aborted) throw new Error('This client is closed.');
-    const { WebSocket, url, apiKey, random } = this.#options;
+    const { WebSocket, url, apiKey, random, now } = this.#options;
     if (WebSocket === undefined) throw new Error(NO_WEB_SOCKET);
     this.#link ??= new Link({
-      ...{ WebSocket, apiKey, random },
+      ...{ WebSocket, apiKey, random, now },
       url: socketUrl(url),
+      wantsPing: () => this.#clock.isVague,
       onOpen: () => {
+        this.#clock.reset();
         for (const [key, readers] of this.#topics) this.#ask('subscribe', key, readers);
       },
       onMessage: (message) => this.#receive(message),
@@ -202,7 +213,8 @@ export class StreamClient implements Stream {
   }
 
   /** A subscription that was refused: asked for again later where that may help. */
-  #reply({ method, success, req_id, problem }: Record<string, unknown>): void {
+  #reply({ method, success, req_id, problem, timestamp }: Record<string, unknown>): void {
+    if (method === 'ping') this.#clock.read(Number(req_id), Number(timestamp));
     if (method !== 'subscribe' || success !== false) return;
     const found = [...this.#topics].find(([key]) => key.slice(0, 64) === req_id);
     if (found === undefined) return;

@@ -45,6 +45,10 @@ const choose = (acceptEncoding: string): boolean => {
 /** The last header seen and what came of it: clients of one kind send the same one with every request. */
 let last = { acceptEncoding: '', gzip: false };
 
+/** Whether the client accepts Brotli; of the codings that a client accepts it is the one with the fewest bytes. */
+export const acceptsBrotli = (acceptEncoding: string | undefined): boolean =>
+  acceptEncoding !== undefined && (qualities(acceptEncoding).get('br') ?? 0) > 0;
+
 /** Whether the client accepts gzip, and prefers it no less than bytes that are not compressed. */
 export const prefersGzip = (acceptEncoding: string | undefined): boolean => {
   if (acceptEncoding === undefined) return false;

@@ -53,7 +53,7 @@ test('without any variable the defaults of the contract hold', () => {
         introspection: null,
       },
     },
-    dashboard: true,
+    dashboard: { enabled: true, watch: '', frameAncestors: "'none'" },
     graphql: {
       enabled: true,
       limits: { depth: 8, fields: 200, aliases: 30, cost: 1000, batch: 1 },

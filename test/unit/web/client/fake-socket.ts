@@ -8,14 +8,17 @@ export class FakeSocket {
   onmessage: ((event: never) => void) | null = null;
   onclose: ((event: never) => void) | null = null;
   onerror: ((event: never) => void) | null = null;
+  /** But for pings, which have a list of their own. */
   readonly sent: Record<string, unknown>[] = [];
+  readonly pings: Record<string, unknown>[] = [];
   isClosed = false;
 
   constructor(readonly url: string) {
     FakeSocket.opened.push(this);
   }
   send(text: string): void {
-    this.sent.push(JSON.parse(text));
+    const message = JSON.parse(text) as Record<string, unknown>;
+    (message['method'] === 'ping' ? this.pings : this.sent).push(message);
   }
   close(): void {
     this.isClosed = true;

@@ -102,7 +102,7 @@ describe('the socket of a client', () => {
     const { states } = read(stream);
     latest().accept();
     await vi.advanceTimersByTimeAsync(15_000);
-    expect(latest().sent.at(-1)).toEqual({ method: 'ping' });
+    expect(latest().pings.at(-1)).toMatchObject({ method: 'ping' });
     expect(states.at(-1)!.state).toBe('connecting');
     await vi.advanceTimersByTimeAsync(5000);
     expect(FakeSocket.opened[0]!.isClosed).toBe(true);

@@ -1,0 +1,118 @@
+/** The order book of the selected market: the best levels of both sides with what adds up to there. */
+import { useEffect, useRef } from 'preact/hooks';
+import type { PriceLevel } from '../../client/client.js';
+import { book } from '../state/feeds.js';
+import { formatNumber, spreadOf } from '../state/format.js';
+import { stepsOf } from '../state/markets.js';
+import { selection } from '../state/selection.js';
+import { Age, FeedWord } from './feed-word.js';
+
+const LEVELS = 20;
+
+interface Level extends PriceLevel {
+  readonly sum: number;
+}
+
+const summed = (levels: readonly PriceLevel[]): Level[] => {
+  let sum = 0;
+  return levels.slice(0, LEVELS).map((level) => ({ ...level, sum: (sum += level.amount) }));
+};
+
+interface SideProps {
+  readonly side: 'bid' | 'ask';
+  readonly levels: readonly Level[];
+  readonly most: number;
+  readonly steps: ReturnType<typeof stepsOf>;
+}
+
+const Side = ({ side, levels, most, steps }: SideProps) => (
+  <tbody class={side}>
+    {levels.map(({ price, amount, sum }, index) => (
+      <tr key={index} style={{ backgroundSize: `${most === 0 ? 0 : (100 * sum) / most}% 100%` }}>
+        <th scope="row" class="number">
+          {formatNumber(price, steps.price)}
+        </th>
+        <td class="number">{formatNumber(amount, steps.amount)}</td>
+        <td class="number">{sum.toPrecision(6).replace(/\.?0+$/, '')}</td>
+      </tr>
+    ))}
+  </tbody>
+);
+
+/** Of sums of prices, without what binary fractions add to them. */
+const exactly = (value: number, step: number | null): string =>
+  formatNumber(Number(value.toPrecision(12)), step);
+
+const Levels = () => {
+  const event = book.value.value;
+  const market = selection.value;
+  if (event === null || market === null) return null;
+  const steps = stepsOf(market);
+  const [bid, ask] = [event.bids[0]?.price ?? null, event.asks[0]?.price ?? null];
+  if (bid !== null && ask !== null && bid >= ask)
+    return (
+      <p class="empty">
+        The exchange's book is crossed (bid {bid}, ask {ask}); it is not drawn.
+      </p>
+    );
+  const [bids, asks] = [summed(event.bids), summed(event.asks)];
+  const most = Math.max(bids.at(-1)?.sum ?? 0, asks.at(-1)?.sum ?? 0);
+  const spread = spreadOf(bid, ask);
+  return (
+    <table data-timestamp={event.timestamp}>
+      <caption class="hidden">Order book: asks above bids, the best in the middle</caption>
+      <thead>
+        <tr>
+          <th scope="col" class="number">
+            Price
+          </th>
+          <th scope="col" class="number">
+            Amount
+          </th>
+          <th scope="col" class="number">
+            Sum
+          </th>
+        </tr>
+      </thead>
+      <Side side="ask" levels={asks.toReversed()} most={most} steps={steps} />
+      <tbody class="middle">
+        <tr>
+          <td colSpan={3}>
+            {bid === null || ask === null
+              ? 'one side is empty'
+              : `spread ${exactly(ask - bid, steps.price)} (${spread?.toFixed(1) ?? '–'} bp), mid ${exactly((ask + bid) / 2, steps.price)}`}
+          </td>
+        </tr>
+      </tbody>
+      <Side side="bid" levels={bids} most={most} steps={steps} />
+    </table>
+  );
+};
+
+/** The middle of the book is in sight first; then it is the reader's to scroll. */
+const useMiddle = () => {
+  const scroll = useRef<HTMLDivElement>(null);
+  const market = selection.value;
+  const isThere = book.value.value !== null;
+  useEffect(() => {
+    const middle = scroll.current?.querySelector<HTMLElement>('.middle');
+    if (!scroll.current || !middle) return;
+    scroll.current.scrollTop = middle.offsetTop - (scroll.current.clientHeight - middle.offsetHeight) / 2;
+  }, [market, isThere]);
+  return scroll;
+};
+
+export const OrderBook = () => {
+  const scroll = useMiddle();
+  const isStale = book.word.value === 'stale';
+  return (
+    <section class={`panel book ${isStale ? 'is-stale' : ''}`} aria-label="Order book">
+      <h2>
+        Order book <Age timestamp={book.value.value?.timestamp} /> <FeedWord feed={book} />
+      </h2>
+      <div ref={scroll} class="scroll" tabIndex={0} role="group" aria-label="Price levels">
+        <Levels />
+      </div>
+    </section>
+  );
+};
