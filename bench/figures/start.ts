@@ -43,7 +43,7 @@ const firstHealth = async (context: Context, venues: Running): Promise<Row> => {
       floor,
       figure: ratio,
       control: control.median,
-      goal: 2.5,
+      goal: 1.7,
       sense: 'at most',
       counted: Math.max(1, rounds),
     },

@@ -148,7 +148,7 @@ describe('the package', () => {
   });
 
   test('holds the built program and nothing that was not built from a source of today', () => {
-    const built = files.filter((path) => /^dist\/(?!docs\/|dashboard\/)/.test(path));
+    const built = files.filter((path) => /^dist\/(?!docs\/|dashboard\/|chunks\/)/.test(path));
     expect(built).toContain('dist/cli.js');
     expect(built).toEqual(expect.arrayContaining(['dist/client/client.js', 'dist/client/client.d.ts']));
     expect(built).toContain('dist/exchanges/worker/worker-entry.js');
@@ -171,6 +171,23 @@ describe('the package', () => {
     expect(
       files.filter((path) => /^(src|test|bench|scripts|node_modules)\/|\.env$|lock[^/]*\.json$/.test(path)),
     ).toEqual([]);
+  });
+
+  test('brings what the program is bundled from, and nothing of an earlier build', () => {
+    const chunks = files.flatMap((path) => /^dist\/chunks\/(.*)$/.exec(path)?.[1] ?? []);
+    const text = (path: string): string => readFileSync(join(ROOT, 'dist', path), 'utf8');
+    const entries = ['cli.js', 'exchanges/worker/worker-entry.js', 'ledger/sqlite/worker-entry.js'];
+    const code = [
+      ...entries,
+      ...chunks.filter((name) => name.endsWith('.js')).map((name) => `chunks/${name}`),
+    ];
+    const loaded = code.flatMap((path) =>
+      [...text(path).matchAll(/["']\.[^"'\n]*\/([\w-]+-[\w-]{8}\.js)["']/g)].map(([, name = '']) => name),
+    );
+    expect(chunks.sort()).toEqual(['LICENSES.txt', ...new Set(loaded)].sort());
+    const licences = text('chunks/LICENSES.txt');
+    for (const name of ['fastify', 'find-my-way', 'pino', 'ws', 'zod'])
+      expect(licences).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\(MIT\\)$`, 'm'));
   });
 
   test("brings ReDoc's bundle with its licences", () => {

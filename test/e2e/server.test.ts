@@ -81,16 +81,21 @@ test('--version prints the version, starts nothing and ends with 0', async () =>
 
 test('the first answer waits for no library that it does not need', async () => {
   // No sandbox is there: the threads of the exchanges never reach one, and this thread asks for its seed.
-  const server = start({ SANDBOX: 'http://127.0.0.1:9' }, { node: ['--import', TELLS_WHAT_IT_LOADED] });
+  const settings = { SANDBOX: 'http://127.0.0.1:9', NODE_DEBUG: 'esm' };
+  const server = start(settings, { node: ['--import', TELLS_WHAT_IT_LOADED] });
   await listening(server);
   server.child.kill('SIGTERM');
   expect(await server.ended).toBe(0);
   const loaded = /loaded (.*) end/s.exec(server.text())?.[1] ?? '';
-  expect(loaded).toContain('/node_modules/fastify/');
+  expect(loaded).toContain('internal/modules/esm/loader');
   const unneeded = ['ajv', 'graphql', 'ioredis', 'pg', 'prom-client'];
   const found = unneeded.filter((name) => loaded.includes(`/node_modules/${name}/`));
   if (/undici\/undici$/m.test(loaded)) found.push('undici');
   expect(found).toEqual([]);
+  // The bundles of this thread and of the store's; unbundled there are more than 300.
+  const files = server.text().match(/Translating StandardModule file:.*\/dist\/.*/g) ?? [];
+  expect(files).toContainEqual(expect.stringMatching(/\/chunks\/server-/));
+  expect(files.length).toBeLessThan(30);
 });
 
 test('the venues’ threads are up before anybody asks for market data', async () => {

@@ -1,6 +1,7 @@
 // What can be checked of the container files and workflows without an engine. A job of the CI workflow builds and starts
 // the image; hadolint and `docker compose config` judge the files there.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -77,6 +78,12 @@ describe('the image', () => {
   const isCopied = (path: string): boolean =>
     copied.some((from) => path === from || path.startsWith(`${from}/`));
 
+  /** Files beside this one that it imports. */
+  const importsOf = (path: string): string[] =>
+    path.endsWith('.js')
+      ? [...read(path).matchAll(/ from '\.\/(.*)'/g)].map(([, name = '']) => join(dirname(path), name))
+      : [];
+
   /** What `npm run build` reads: files that its command names, and what tsconfig.build.json extends and includes. */
   const readByBuild = (): string[] => {
     const { scripts } = z
@@ -87,12 +94,21 @@ describe('the image', () => {
     const { extends: parent, include } = z
       .object({ extends: z.string(), include: z.array(z.string()) })
       .parse(JSON.parse(read('tsconfig.build.json')));
-    return ['package.json', 'package-lock.json', ...named, parent.replace('./', ''), ...include];
+    return [
+      'package.json',
+      'package-lock.json',
+      ...named,
+      ...named.flatMap(importsOf),
+      parent.replace('./', ''),
+      ...include,
+    ];
   };
 
   test('copies every path that its build reads', () => {
     const paths = readByBuild();
-    expect(paths).toEqual(expect.arrayContaining(['src', 'tsconfig.json', 'scripts/after-build.js']));
+    expect(paths).toEqual(
+      expect.arrayContaining(['src', 'tsconfig.json', 'scripts/after-build.js', 'scripts/bundle.js']),
+    );
     expect(paths.filter((path) => !isCopied(path))).toEqual([]);
   });
 
