@@ -12,6 +12,15 @@ export interface ExpiryWatch extends StreamWatch {
   close(): void;
 }
 
+/**
+ * When a principal's streams end: of a token half-way through the tolerance, so that it is between its `exp` and the last
+ * moment at which it is taken. A stream that opens after that has the rest of it.
+ */
+const endOf = ({ toleranceMs }: Principal, expiresAt: Millis, at: Millis): Millis => {
+  const early = expiresAt - toleranceMs / 2;
+  return early > at ? early : expiresAt;
+};
+
 export const createExpiryWatch = (now: () => Millis): ExpiryWatch => {
   /** Of those that have open streams and an end. */
   const timers = new Map<Principal, NodeJS.Timeout>();
@@ -22,23 +31,23 @@ export const createExpiryWatch = (now: () => Millis): ExpiryWatch => {
     timers.delete(principal);
   };
 
-  const wait = (principal: Principal, expiresAt: Millis): void => {
-    const ms = Math.min(LONGEST_WAIT_MS, Math.max(1, expiresAt - now()));
-    timers.set(principal, setTimeout(() => look(principal), ms).unref());
-  };
-
-  const look = (principal: Principal): void => {
-    timers.delete(principal);
-    if (principal.faultAt(now()) !== null) principal.end('credentials_expired');
-    // A timer may fire a moment early, and a far end is waited for in parts.
-    else if (principal.expiresAt !== null) wait(principal, principal.expiresAt);
+  const wait = (principal: Principal, endsAt: Millis): void => {
+    const ms = Math.min(LONGEST_WAIT_MS, Math.max(1, endsAt - now()));
+    const look = (): void => {
+      timers.delete(principal);
+      // A timer may fire a moment early, and a far end is waited for in parts.
+      if (now() < endsAt) wait(principal, endsAt);
+      else principal.end('credentials_expired');
+    };
+    timers.set(principal, setTimeout(look, ms).unref());
   };
 
   return {
     changed(principal) {
       forget(principal);
       const { openStreams, expiresAt } = principal;
-      if (openStreams > 0 && expiresAt !== null && !closed) wait(principal, expiresAt);
+      if (openStreams > 0 && expiresAt !== null && !closed)
+        wait(principal, endOf(principal, expiresAt, now()));
     },
     close() {
       closed = true;

@@ -61,6 +61,8 @@ export class Principal {
   readonly mcpOnly: boolean;
   /** From then on whoever remembers it must have the credential verified again (wall clock); null: never. */
   readonly recheckAt: Millis | null;
+  /** How much of the time until `expiresAt` is there for clocks that differ; 0 of keys. */
+  readonly toleranceMs: Millis;
   readonly usage: Usage = { requests: 0, units: 0, bytes: 0, streamSeconds: 0, refused: 0 };
   #state: PrincipalState;
   readonly #streams = new Set<OpenStream>();
@@ -73,7 +75,9 @@ export class Principal {
       consumer,
       mcpOnly = false,
       recheckAt = null,
-    }: Pick<Principal, 'kind' | 'id' | 'consumer'> & Partial<Pick<Principal, 'mcpOnly' | 'recheckAt'>>,
+      toleranceMs = 0,
+    }: Pick<Principal, 'kind' | 'id' | 'consumer'> &
+      Partial<Pick<Principal, 'mcpOnly' | 'recheckAt' | 'toleranceMs'>>,
     state: PrincipalState,
     watch: StreamWatch = UNWATCHED,
   ) {
@@ -82,6 +86,7 @@ export class Principal {
     this.consumer = consumer;
     this.mcpOnly = mcpOnly;
     this.recheckAt = recheckAt;
+    this.toleranceMs = toleranceMs;
     this.#state = state;
     this.#watch = watch;
   }

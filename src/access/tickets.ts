@@ -75,14 +75,15 @@ const bearer = z.discriminatedUnion('kind', [
     plan: z.string(),
     scopes: z.array(z.string().refine(isScope)),
     expiresAt: z.number().nullable(),
+    toleranceMs: z.number(),
   }),
 ]);
 type Bearer = z.infer<typeof bearer>;
 
-const wordsOf = ({ kind, id, name, plan, scopes, expiresAt }: Principal): string => {
+const wordsOf = ({ kind, id, name, plan, scopes, expiresAt, toleranceMs }: Principal): string => {
   const words: Bearer =
     kind === 'token'
-      ? { kind, id, name, plan: plan.name, scopes: [...scopes], expiresAt }
+      ? { kind, id, name, plan: plan.name, scopes: [...scopes], expiresAt, toleranceMs }
       : { kind: 'key', id };
   return JSON.stringify(words);
 };
@@ -109,7 +110,7 @@ export const createTickets = (options: TicketsOptions): Tickets => {
   const holderOf = async (words: string): Promise<Principal | undefined> => {
     const read = bearer.parse(JSON.parse(words));
     if (read.kind === 'token') {
-      const { kind, id, name, plan: planName, scopes, expiresAt } = read;
+      const { kind, id, name, plan: planName, scopes, expiresAt, toleranceMs } = read;
       const state = {
         name,
         plan: plan(planName),
@@ -117,7 +118,7 @@ export const createTickets = (options: TicketsOptions): Tickets => {
         expiresAt,
         revokedAt: null,
       };
-      return new Principal({ kind, id, consumer: { id } }, state, watch);
+      return new Principal({ kind, id, consumer: { id }, toleranceMs }, state, watch);
     }
     const known = keyPrincipal(read.id);
     if (known !== undefined) return known;

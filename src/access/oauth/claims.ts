@@ -30,6 +30,7 @@ export const tokenClaims = z.looseObject({
   exp: instant.optional(),
   nbf: instant.optional(),
   azp: optionalText,
+  appid: optionalText,
   client_id: optionalText,
   cid: optionalText,
   scope: words,
@@ -94,7 +95,7 @@ export const bearerOf = (
   return {
     ...known,
     subject: claims.sub ?? '',
-    client: claims.azp ?? claims.client_id ?? claims.cid ?? '',
+    client: claims.azp ?? claims.appid ?? claims.client_id ?? claims.cid ?? '',
     scopes: scopesOf(claims, scopePrefix),
     plan: typeof plan === 'string' && plan !== '' ? plan : null,
   };

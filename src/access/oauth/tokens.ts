@@ -74,7 +74,7 @@ export const createTokens = (options: TokensOptions): Tokens => {
     const name = (subject === '' ? client : subject).slice(0, MAX_NAME_LENGTH);
     const expiresAt = Number.isFinite(bearer.expiresAt) ? bearer.expiresAt + clockSkewMs : null;
     return new Principal(
-      { kind: 'token', id, consumer: { id }, mcpOnly, recheckAt },
+      { kind: 'token', id, consumer: { id }, mcpOnly, recheckAt, toleranceMs: clockSkewMs },
       { name, scopes, plan: planOf(bearer), expiresAt, revokedAt: null },
       watch,
     );

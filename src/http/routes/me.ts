@@ -35,7 +35,7 @@ export const meRoutes: FastifyPluginCallback<MeRouteOptions> = (app, { quotas, m
       name: isAnonymous ? null : principal.name,
       plan: principal.plan.name,
       scopes: [...principal.scopes],
-      expires_at: principal.expiresAt,
+      expires_at: principal.expiresAt === null ? null : principal.expiresAt - principal.toleranceMs,
       limits: bodyOfLimits(principal.plan.limits),
       ...quotas.standing(caller),
     };

@@ -11,6 +11,8 @@ export interface AuthorizationServer {
   readonly issuer: string;
   /** Access tokens are JWTs or opaque from now on. */
   format: 'jwt' | 'opaque';
+  /** How long access tokens live that are issued from now on, in seconds. */
+  lifetime: number;
   token(ask: { readonly resource: string; readonly scope: string }): Promise<string>;
   /** Revokes an opaque token. */
   revoke(token: string): Promise<void>;
@@ -33,12 +35,12 @@ export const startAuthorizationServer = async (): Promise<AuthorizationServer> =
   const issuer = `http://127.0.0.1:${port}`;
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
   const jwk = { ...(await exportJWK(privateKey)), alg: 'ES256', use: 'sig', kid: 'first' };
-  const state = { format: 'jwt' as 'jwt' | 'opaque' };
+  const state = { format: 'jwt' as 'jwt' | 'opaque', lifetime: 300 };
   const provider = new Provider(issuer, {
     clients: [clientOf(CLIENT), clientOf(INTROSPECTOR)],
     scopes: ['market:read', 'stream:read'],
     jwks: { keys: [jwk] },
-    ttl: { ClientCredentials: 300 },
+    ttl: { ClientCredentials: () => state.lifetime },
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
@@ -49,7 +51,7 @@ export const startAuthorizationServer = async (): Promise<AuthorizationServer> =
         getResourceServerInfo: (_context: unknown, resource: string) => ({
           scope: 'market:read stream:read',
           audience: resource,
-          accessTokenTTL: 300,
+          accessTokenTTL: state.lifetime,
           accessTokenFormat: state.format,
           jwt: { sign: { alg: 'ES256' } },
         }),
@@ -71,6 +73,12 @@ export const startAuthorizationServer = async (): Promise<AuthorizationServer> =
     },
     set format(format) {
       state.format = format;
+    },
+    get lifetime() {
+      return state.lifetime;
+    },
+    set lifetime(seconds) {
+      state.lifetime = seconds;
     },
     async token(ask) {
       const answer = await post('/token', { grant_type: 'client_credentials', ...ask });

@@ -1,12 +1,14 @@
 // Tokens of a real authorization server on every interface, and the official MCP client through the whole flow.
 import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { WebSocket } from 'ws';
 import {
   Client,
   ClientCredentialsProvider,
   StreamableHTTPClientTransport,
 } from '@modelcontextprotocol/client';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { startTestApp, type TestApp } from '../../support/app.js';
 import { FakeHub } from '../../support/fake-hub.js';
 import { freePort } from '../../support/free-port.js';
@@ -25,23 +27,25 @@ let port: number;
 let publicUrl: string;
 const folder = testFolder();
 
+const settings = (file: string): Record<string, string> => ({
+  AUTH_MODE: 'required',
+  AUTH_STORE: `sqlite:${file}`,
+  TICKER_CACHE_TTL: '600',
+  PUBLIC_URL: `${publicUrl}/`,
+  OAUTH_ISSUER: issuer.issuer,
+  OAUTH_INTROSPECTION_URL: `${issuer.issuer}/token/introspection`,
+  OAUTH_INTROSPECTION_CLIENT_ID: INTROSPECTOR.id,
+  OAUTH_INTROSPECTION_CLIENT_SECRET: INTROSPECTOR.secret,
+});
+
 beforeAll(async () => {
   issuer = await startAuthorizationServer();
   port = await freePort();
   publicUrl = `http://127.0.0.1:${port}`;
-  rig = await startTestApp(
-    {
-      AUTH_MODE: 'required',
-      AUTH_STORE: `sqlite:${folder.file}`,
-      TICKER_CACHE_TTL: '600',
-      PUBLIC_URL: `${publicUrl}/`,
-      OAUTH_ISSUER: issuer.issuer,
-      OAUTH_INTROSPECTION_URL: `${issuer.issuer}/token/introspection`,
-      OAUTH_INTROSPECTION_CLIENT_ID: INTROSPECTOR.id,
-      OAUTH_INTROSPECTION_CLIENT_SECRET: INTROSPECTOR.secret,
-    },
-    { hub: Object.assign(new FakeHub(), { latest: () => undefined }), now: Date.now },
-  );
+  rig = await startTestApp(settings(folder.file), {
+    hub: Object.assign(new FakeHub(), { latest: () => undefined }),
+    now: Date.now,
+  });
   // The venue's answers are of now, as the server's clock has it.
   rig.clock.now = Date.now();
   await rig.app.listen({ port, host: '127.0.0.1' });
@@ -125,6 +129,40 @@ describe.each(['jwt', 'opaque'] as const)('a token that is %s', (format) => {
   });
 });
 
+test('streams end after their token has expired, and within the tolerance', async () => {
+  const skew = 4;
+  const other = testFolder();
+  const { app } = await startTestApp(
+    { ...settings(other.file), OAUTH_CLOCK_SKEW: String(skew) },
+    { hub: Object.assign(new FakeHub(), { latest: () => undefined }), now: Date.now },
+  );
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const { port: its } = app.server.address() as AddressInfo;
+  issuer.lifetime = 1;
+  const ends: Promise<{ readonly last: unknown; readonly late: number }>[] = [];
+  for (const format of ['jwt', 'opaque'] as const) {
+    issuer.format = format;
+    const token = await tokenFor('stream:read');
+    const me = await ask(its, '/v1/me', { headers: bearer(token) });
+    const expiresAt = Number(me.json['expires_at']);
+    expect(expiresAt % 1000).toBe(0);
+    const ended = (last: unknown) => ({ last, late: Date.now() - expiresAt });
+    const { response } = await openSse(its, '', bearer(token));
+    ends.push(text(response).then((body) => ended(JSON.parse(body.trim().split('data: ').at(-1) ?? ''))));
+    const { messages, closed } = opened(await openSocket(its, '/ws', bearer(token)));
+    ends.push(closed.then(() => ended(messages.at(-1))));
+  }
+  issuer.lifetime = 300;
+  for (const { last, late } of await Promise.all(ends)) {
+    expect(last).toMatchObject({ event_type: 'error', code: 'credentials_expired' });
+    expect(late).toBeGreaterThanOrEqual(0);
+    // Half of the tolerance; the rest is patience with the machine.
+    expect(late).toBeLessThan(skew * 1000 + 10_000);
+  }
+  await app.close();
+  await other.end();
+});
+
 test('an opaque token that its issuer does not know, or has revoked, is refused', async () => {
   issuer.format = 'opaque';
   const token = await tokenFor('market:read');
@@ -174,6 +212,36 @@ describe('/mcp', () => {
     expect(root.json['resource']).toBe(publicUrl);
     const preflight = await ask(port, METADATA, { method: 'OPTIONS' });
     expect(preflight.headers['access-control-allow-headers']).toContain('Mcp-Protocol-Version');
+  });
+
+  test('shows the SDK no credential of any kind', async () => {
+    issuer.format = 'jwt';
+    const token = await tokenFor('market:read');
+    const { row, key } = await rig.app.access!.keys.create(
+      { name: 'mcp', scopes: ['market:read'], plan: 'default', expiresAt: null },
+      'cli',
+    );
+    const seen: Request[] = [];
+    const Made = Request;
+    class WatchedRequest extends Made {
+      constructor(...given: ConstructorParameters<typeof Made>) {
+        super(...given);
+        if (this.url === 'http://localhost/mcp') seen.push(this);
+      }
+    }
+    vi.stubGlobal('Request', WatchedRequest);
+    try {
+      for (const headers of [bearer(token), bearer(key), { 'x-api-key': key, cookie: 'session=secret' }])
+        expect((await mcp({ ...headers, 'x-kept': 'yes' })).status).toBe(200);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+    expect(seen).toHaveLength(3);
+    for (const { headers } of seen) {
+      expect(headers.get('x-kept')).toBe('yes');
+      const shown = JSON.stringify([...headers]);
+      for (const secret of [token, key, row.id, 'session=secret']) expect(shown).not.toContain(secret);
+    }
   });
 
   test('takes the official client through the whole flow', async () => {

@@ -23,8 +23,8 @@ const STATE = {
 };
 
 /** A principal with an open stream, and what has become of it. */
-const streaming = (expiresInMs: number) => {
-  const who = { kind: 'token' as const, id: 'a', consumer: { id: 'a' } };
+const streaming = (expiresInMs: number, toleranceMs = 0) => {
+  const who = { kind: 'token' as const, id: 'a', consumer: { id: 'a' }, toleranceMs };
   const principal = new Principal(who, { ...STATE, expiresAt: Date.now() + expiresInMs }, watch);
   const ends: string[] = [];
   const forget = principal.onEnd('stream:read', (reason) => ends.push(reason));
@@ -52,6 +52,19 @@ it('an expiry that is moved while a stream is open holds as it is now', () => {
   expect(ends).toEqual([]);
   vi.advanceTimersByTime(1);
   expect(ends).toEqual(['credentials_expired']);
+});
+
+it('of a token a stream ends between its own end and that of the tolerance; one that opens later has the rest', () => {
+  const { principal, ends } = streaming(40_000, 30_000);
+  vi.advanceTimersByTime(24_999);
+  expect(ends).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(ends).toEqual(['credentials_expired']);
+  principal.onEnd('stream:read', (reason) => ends.push(reason));
+  vi.advanceTimersByTime(14_999);
+  expect(ends).toHaveLength(1);
+  vi.advanceTimersByTime(1);
+  expect(ends).toHaveLength(2);
 });
 
 it('an end that is further away than a timer can wait is not taken for one that is over', () => {
