@@ -1,57 +1,15 @@
 /** Markets in which nothing happens for long: no feed of theirs may be called dead, however many there are. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/errors.js';
-import type { Channel } from '../../../src/schemas/stream.js';
-import type { MarketRequest } from '../../../src/exchanges/exchange-client.js';
-import { FakeClient, START, candle, tickerBody, tickerItem, trade } from './fakes.js';
-import { IDLE_MS, hub, market, startHub, time, venue } from './rig.js';
+import { type FakeClient, START, candle, tickerBody, tickerItem, trade } from './fakes.js';
+import { ANSWERS, BOOK, POLLS_PER_WINDOW, SPACING_MS, limitPolls, subscribe } from './quiet-rig.js';
+import { IDLE_MS, hub, startHub, time, venue } from './rig.js';
 
-const SPACING_MS = 6_000;
 const TEN_MINUTES = 600_000;
-const WINDOW_MS = 60_000;
-const POLLS_PER_WINDOW = 50;
-
-const BOOK = { bids: [{ price: 1, amount: 1 }], asks: [{ price: 2, amount: 1 }], timestamp: START };
-const ANSWERS: Readonly<Record<Channel, object>> = {
-  ticker: tickerBody(100, START - 1000),
-  trades: { trades: [trade('1', START - 1000)] },
-  orderbook: BOOK,
-  ohlcv: { candles: [candle(START - 60_000, 1, { closed: true }), candle(START, 1)] },
-};
 
 beforeEach(() => {
   startHub({ checkSpacingMs: SPACING_MS });
 });
-
-/** The gate as it is for polls: so many a minute, the rest refused by this server itself. */
-const limitPolls = (answerOf: (request: MarketRequest) => object): { readonly asked: number[] } => {
-  const asked: number[] = [];
-  const { fetch } = venue;
-  venue.fetch = (request, options) => {
-    const recent = asked.filter((at) => at > time.monotonic() - WINDOW_MS);
-    if (recent.length >= POLLS_PER_WINDOW)
-      return Promise.reject(
-        new AppError('upstream_budget_exhausted', 'No budget.', {
-          retryAfterMs: (recent.at(-POLLS_PER_WINDOW) ?? 0) + WINDOW_MS - time.monotonic(),
-        }),
-      );
-    asked.push(time.monotonic());
-    venue.answer = answerOf(request);
-    return fetch(request, options);
-  };
-  return { asked };
-};
-
-const subscribe = async (channel: Channel, symbol: string): Promise<FakeClient> => {
-  market.answer = ANSWERS[channel];
-  const client = new FakeClient();
-  const interval = channel === 'ohlcv' ? { interval: '1m' } : {};
-  await hub.subscribe(
-    { topic: { channel, exchange: 'binance', symbol, ...interval }, name: 'binance' },
-    client,
-  );
-  return client;
-};
 
 describe('ten minutes without any trade', () => {
   it.each([
@@ -230,102 +188,6 @@ describe('a feed of trades that is subscribed and has nothing to say', () => {
     expect(venue.watches[0]?.closed).toBe(true);
     const ids = client.ofType('trades').flatMap(({ trades }) => trades as { trade_id: string }[]);
     expect(ids.map((one) => one.trade_id)).toEqual(['1', '2']);
-  });
-});
-
-describe('a feed whose opening this server itself refuses', () => {
-  const refuse = (retryAfterMs?: number): void => {
-    venue.break(new AppError('upstream_budget_exhausted', 'No budget.', { retryAfterMs }));
-  };
-
-  it('is opened as soon as this server may ask, and clients are told of no fault', async () => {
-    const client = await subscribe('orderbook', 'BTC/USDT');
-    venue.answer = new AppError('upstream_budget_exhausted', 'No budget.', { retryAfterMs: 20_000 });
-    venue.subscribed();
-    await time.advance(2_000);
-    refuse(20_000);
-    await time.advance(19_000);
-    expect(venue.watches).toHaveLength(1);
-    await time.advance(12_000);
-    expect(venue.watches).toHaveLength(2);
-    venue.say({ channel: 'orderbook', ...BOOK });
-    expect(client.states).toEqual(['reconnecting', 'live']);
-    expect(hub.stats().reconnects).toBe(0);
-  });
-
-  it('is polled meanwhile where polls may leave', async () => {
-    const client = await subscribe('orderbook', 'BTC/USDT');
-    venue.answer = BOOK;
-    refuse(60_000);
-    await time.advance(6_000);
-    expect(client.states.at(-1)).toBe('polling');
-    expect(venue.watches).toHaveLength(1);
-  });
-
-  it('is opened within four seconds where nothing says when this server may ask', async () => {
-    await subscribe('orderbook', 'BTC/USDT');
-    refuse();
-    await time.advance(4_000);
-    expect(venue.watches).toHaveLength(2);
-  });
-
-  it('is reconnecting where it had its book before: that is out of date', async () => {
-    const client = await subscribe('orderbook', 'BTC/USDT');
-    venue.say({ channel: 'orderbook', ...BOOK });
-    refuse(20_000);
-    expect(client.states).toEqual(['live', 'reconnecting']);
-    expect(hub.stats().reconnects).toBe(1);
-  });
-});
-
-describe('a subscription that dies on a connection that lives, among 199 silent ones', () => {
-  const DEAD = 'C150/USDT';
-
-  /** Tickers that tick every `gapOf` ms until all fall silent at once; REST then knows something newer of one of them. */
-  const silence = async (gapOf: (symbol: string) => number): Promise<FakeClient> => {
-    limitPolls(({ symbol }) =>
-      tickerBody(symbol === DEAD ? 101 : 100, START + (symbol === DEAD ? 90_000 : -1000)),
-    );
-    let dead = new FakeClient();
-    for (let n = 0; n < 200; n += 1) {
-      const client = await subscribe('ticker', `C${n}/USDT`);
-      if (`C${n}/USDT` === DEAD) dead = client;
-      venue.subscribed('one');
-      venue.tick(100, START - 500);
-    }
-    for (let second = 1; second <= 60; second += 1) {
-      await time.advance(1_000);
-      for (const { topic, sink } of venue.watches)
-        if ((second * 1_000) % gapOf(topic.symbol) === 0) sink.onItem(tickerItem(100, START - 500 + second));
-    }
-    return dead;
-  };
-  const isFound = (client: FakeClient): boolean =>
-    client.ofType('status').some(({ detail }) => detail === 'The feed is silent although the market moves.');
-
-  const reopened = (): string[] => [
-    ...new Set(venue.watches.filter(({ closed }) => closed).map(({ topic }) => topic.symbol)),
-  ];
-
-  it('is found at once where it used to send more than the others', async () => {
-    const dead = await silence((symbol) => (symbol === DEAD ? 1_000 : 20_000));
-    await time.advance(IDLE_MS + 2 * SPACING_MS);
-    expect(isFound(dead)).toBe(true);
-    expect(reopened()).toEqual([DEAD]);
-  });
-
-  it('is found in ten minutes where nothing distinguishes it from the others', async () => {
-    const dead = await silence(() => 20_000);
-    await time.advance(IDLE_MS + 200 * 3_000);
-    expect(isFound(dead)).toBe(true);
-    expect(reopened()).toEqual([DEAD]);
-  });
-
-  it('is not starved by others whose silence is more unusual', async () => {
-    const dead = await silence((symbol) => (symbol === DEAD ? 20_000 : 1_000));
-    await time.advance(IDLE_MS + 2 * 200 * 3_000);
-    expect(isFound(dead)).toBe(true);
-    expect(reopened()).toEqual([DEAD]);
   });
 });
 
