@@ -16,7 +16,7 @@ import { redisScript } from './redis-script.js';
 /** Departures closer together than this part of the window share an entry, which bounds the hash. */
 const ENTRIES_PER_WINDOW = 256;
 /** A server that has not said for so long that it asks may send without asking. It does not before SILENT_MS and a margin. */
-export const SILENT_MS = 100;
+export const SILENT_MS = 200;
 /** A server that was silent for so long is taken for dead: its part is the others' again. */
 const FORGET_SILENT_MS = 60_000;
 /** Longer than a command may take, and than the estimate of Redis' clock may be wrong. */

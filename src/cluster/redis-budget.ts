@@ -28,13 +28,13 @@ import type { RedisScript } from './redis-script.js';
 
 /** Redis is asked for each request: what takes longer is not waited for. */
 const DEADLINE_MS = 50;
-const ASKING_EVERY_MS = 40;
+const ASKING_EVERY_MS = 60;
 /** So long after it last said that it asks, a server sends its part without: the others count on that since SILENT_MS. */
-const UNASKED_AFTER_MS = SILENT_MS + 40;
+const UNASKED_AFTER_MS = SILENT_MS + 60;
 /** A server that keeps to its part tries to meet the others once in so many turns of ASKING_EVERY_MS. */
-const MEET_TURNS = 6;
+const MEET_TURNS = 4;
 /** While it is shared it does so more rarely, to know how many there are and what they have sent. */
-const MEET_TURNS_WHILE_SHARED = 25;
+const MEET_TURNS_WHILE_SHARED = 16;
 /** So long after there were more, fewer are believed. */
 const FEWER_AFTER_MS = 10_000;
 /** For so long all must have met a Redis that was emptied before its count is relied upon. */

@@ -190,7 +190,8 @@ describe('before the first byte a fault is a problem', () => {
     expect(JSON.parse(client.text()).errors).toEqual([
       {
         parameter: 'treshold',
-        reason: 'is not a parameter here; there are exchange, symbol, threshold, last_event_id, ticket',
+        reason:
+          'is not a parameter here; there are exchange, symbol, threshold, stats, last_event_id, ticket',
       },
     ]);
   });
