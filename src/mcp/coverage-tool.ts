@@ -4,7 +4,7 @@ import { noStore } from '../ledger/store-status.js';
 import { venueSource } from '../market-data/market-data-api.js';
 import type { CoverageBody } from '../schemas/ledger.js';
 import { provenanceOf, type McpDependencies } from './provenance.js';
-import { coverageText } from './text-twin.js';
+import { coverageText } from './answer-text.js';
 import { defineTool, type Tool } from './tool.js';
 import { candleCoverageOutput, getCandleCoverageInput } from './tool-schemas.js';
 

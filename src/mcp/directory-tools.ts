@@ -4,7 +4,7 @@ import { cursorAfter } from '../market-data/market-directory.js';
 import type { MarketsPage } from '../schemas/market.js';
 import { rowsThatFit } from './answer-size.js';
 import { provenanceOf, type McpDependencies } from './provenance.js';
-import { exchangesText, marketsText } from './text-twin.js';
+import { exchangesText, marketsText } from './answer-text.js';
 import { defineTool, type Tool } from './tool.js';
 import {
   listExchangesInput,

@@ -6,7 +6,7 @@ import { ohlcv, orderBook, ticker, trades } from '../schemas/market.js';
 import type { MarketQuery, ServedAnswer } from '../market-data/market-data-api.js';
 import { fits, jsonBytes, rowsThatFit } from './answer-size.js';
 import { provenanceOf, type McpDependencies } from './provenance.js';
-import { ohlcvText, orderBookText, tickerText, tradesText } from './text-twin.js';
+import { ohlcvText, orderBookText, tickerText, tradesText } from './answer-text.js';
 import { defineTool, type Tool, type ToolAnswer, type ToolCall } from './tool.js';
 import {
   getOhlcvInput,

@@ -15,7 +15,7 @@ import type { CoverageBody } from '../schemas/ledger.js';
 import type { Millis } from '../schemas/common.js';
 import { MAX_TEXT_ROWS } from './answer-size.js';
 
-/** What a reader of the text is told of rows that are in the structured content alone. */
+/** A note for readers of the text about rows that are in the structured content alone. */
 const shownOf = (shown: number, all: number, which: string): string[] =>
   shown === all ? [] : [`Here are the ${which} ${shown} of ${all} rows; all are in the structured content.`];
 
