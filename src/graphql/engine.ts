@@ -14,7 +14,7 @@ import {
   type OperationDefinitionNode,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import type { Permit } from '../access/permit.js';
+import { PERMITS_ALL, type Permit } from '../access/permit.js';
 import { AppError, type ErrorCode } from '../errors.js';
 import { costOf } from './cost.js';
 import { createDocuments, type KnownDocument } from './documents.js';
@@ -26,6 +26,7 @@ import {
   TooComplex,
   type LimitName,
 } from './faults.js';
+import { FreshResults } from './fresh-results.js';
 import {
   MAX_CALLS_AT_ONCE,
   MAX_LIST_ITEMS,
@@ -117,6 +118,7 @@ export class GraphqlEngine {
   readonly #options: EngineOptions;
   /** Answers about the schema, which are always the same. */
   readonly #schemaAnswers = new LRUCache<string, string>({ max: MAX_SCHEMA_ANSWERS });
+  readonly #freshResults: FreshResults;
   #sdl: string | undefined;
 
   constructor(options: EngineOptions) {
@@ -131,6 +133,7 @@ export class GraphqlEngine {
       validate: options.spies?.validate,
     });
     this.#persisted = createPersisted(options.persisted);
+    this.#freshResults = new FreshResults(options.now);
     options.meter.watch(() => ({ documents: this.#documents.size(), persisted: this.#persisted.size() }));
   }
 
@@ -220,6 +223,13 @@ export class GraphqlEngine {
       this.meter.operation('query', 'ok', units);
       return { json: answered, hasErrors: false, used: [], kept: false };
     }
+    // Plans differ in what a caller may have: their operations are executed each time.
+    const resultKey = caller.permit === PERMITS_ALL ? `${answerKey} ${JSON.stringify(variables)}` : null;
+    const fresh = resultKey === null ? undefined : this.#freshResults.find(resultKey);
+    if (fresh !== undefined) {
+      this.meter.operation('query', 'ok', units);
+      return { json: fresh.json, used: fresh.used, hasErrors: false, kept: true };
+    }
     // Each call has its own deadline; only what makes more calls than run at once could take longer than one.
     const { requestTimeoutMs } = this.#options;
     const signal =
@@ -240,7 +250,9 @@ export class GraphqlEngine {
       this.#schemaAnswers.set(answerKey, json);
     this.meter.operation('query', hasErrors ? 'partial' : 'ok', units);
     const { used, tellsTheMoment, isPrivate } = context;
-    return { json, hasErrors, used, kept: !hasErrors && !tellsTheMoment && !isPrivate && used.length > 0 };
+    const kept = !hasErrors && !tellsTheMoment && !isPrivate && used.length > 0;
+    if (kept && resultKey !== null) this.#freshResults.store(resultKey, { json, used });
+    return { json, hasErrors, used, kept };
   }
 
   stringify({ data, errors }: ExecutionResult, requestId: string): string {

@@ -53,6 +53,10 @@ export const MAX_ID_LENGTH = 64;
 /** Milliseconds from the upgrade to `connection_init`. */
 export const INIT_TIMEOUT = 3_000;
 
+/** Results of queries that are kept while they are fresh, and characters of their text, keys included. */
+export const MAX_RESULTS = 1_000;
+export const MAX_RESULTS_TEXT = 4 * 1024 * 1024;
+
 /** Answers about the schema that are kept, of up to 100 kB each. */
 export const MAX_SCHEMA_ANSWERS = 16;
 

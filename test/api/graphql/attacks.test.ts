@@ -154,6 +154,25 @@ test('the usual question about the schema is validated, executed and then rememb
   expect(calls).toEqual({ validate: 1, execute: 1 });
 });
 
+test('a query whose answers are still fresh is executed once for each set of variables', async () => {
+  const caller = { client: 'a', signal: new AbortController().signal, requestId: 'r', permit: PERMITS_ALL };
+  const query =
+    'query ($s: String!, $age: Boolean = false) { ticker(exchange: "binance", symbol: $s) { symbol meta @include(if: $age) { ageMs } } }';
+  const ask = async (variables: OperationRequest['variables'], permit = caller.permit) =>
+    engine.execute(engine.prepare({ query, variables }, { introspection: true }), { ...caller, permit });
+  const first = await ask({ s: 'BTC/USDT' });
+  expect(first.hasErrors).toBe(false);
+  expect((await ask({ s: 'BTC/USDT' })).json).toBe(first.json);
+  expect(calls.execute).toBe(1);
+  await ask({ s: 'ETH/USDT' });
+  expect(calls.execute).toBe(2);
+  // An age is that of one moment, and a plan may allow less than another caller's.
+  for (let i = 0; i < 2; i++) await ask({ s: 'BTC/USDT', age: true });
+  expect(calls.execute).toBe(4);
+  await ask({ s: 'BTC/USDT' }, { ...PERMITS_ALL });
+  expect(calls.execute).toBe(5);
+});
+
 test('a text is validated once', () => {
   for (let i = 0; i < 3; i++) engine.prepare({ query: '{ __typename }' }, { introspection: true });
   expect(calls.validate).toBe(1);

@@ -91,6 +91,25 @@ describe('forms', () => {
     expect(known.status).toBe(304);
   });
 
+  test('the result of a POST is sent again for the same variables while it is fresh, each time at its full cost', async () => {
+    const rig = await rigWith({ CLIENT_RATE_LIMIT_REQUESTS: '20', TICKER_CACHE_TTL: '60' });
+    const query = 'query ($m: [MarketInput!]!) { tickers(markets: $m) { symbol last } }';
+    const ask = (...symbols: string[]) =>
+      rig.ask(query, { m: symbols.map((symbol) => ({ exchange: 'binance', symbol })) });
+    const answers = [
+      await ask('BTC/USDT', 'ETH/USDT'),
+      await ask('BTC/USDT', 'ETH/USDT'),
+      await ask('ETH/USDT', 'BTC/USDT'),
+    ];
+    const [first, again, turned] = answers.map(({ body }) => body.data?.['tickers'] as unknown[]);
+    expect(again).toEqual(first);
+    expect(turned).toEqual([...(first ?? [])].reverse());
+    expect(answers.map(({ headers }) => headers.get('x-ratelimit-remaining'))).toEqual(['18', '16', '14']);
+    expect(answers.map(({ headers }) => headers.get('data-source'))).toEqual(
+      answers.map(() => 'sandbox; via=rest'),
+    );
+  });
+
   test('what is true of one moment alone is not kept', async () => {
     const query = '{ ticker(exchange: "binance", symbol: "BTC/USDT") { last meta { ageMs } } }';
     const { headers } = await shared.get({ query });
