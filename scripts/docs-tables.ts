@@ -85,6 +85,7 @@ const schemaDocument = async (): Promise<GeneratedDocument> => {
     exchanges: notAsked,
     resolveExchange: notAsked,
     resolveStoredExchange: notAsked,
+    listedName: notAsked,
   };
   const sources = new Sources({ marketData, ledger: null, status: notAsked, sandbox: false, now: notAsked });
   const style = await resolveConfig(file);

@@ -146,7 +146,7 @@ const freshEngine = (): GraphqlEngine =>
   new GraphqlEngine({
     marketData: {
       ...{ get: notAsked, livenessOf: notAsked, markets: notAsked, exchanges: notAsked },
-      ...{ resolveExchange: notAsked, resolveStoredExchange: notAsked },
+      ...{ resolveExchange: notAsked, resolveStoredExchange: notAsked, listedName: notAsked },
     },
     ...{ ledger: null, status: notAsked, sandbox: false, now: Date.now, requestTimeoutMs: 1000 },
     limits: { depth: 8, fields: 200, aliases: 30, cost: 1000, batch: 1 },

@@ -81,6 +81,8 @@ export interface MarketData {
   resolveExchange(name: string): ResolvedExchange;
   /** Of an exchange that need not be enabled: its stored candles are served all the same. Throws `unknown_exchange`. */
   resolveStoredExchange(name: string): ResolvedExchange;
+  /** The name under which an exchange is listed: as it was enabled, else its id. */
+  listedName(exchange: ExchangeId): string;
 }
 
 export interface ManyTickers {

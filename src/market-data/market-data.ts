@@ -307,6 +307,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     exchanges: () => Promise.all(names.enabled.map(describe)),
     resolveExchange: (name) => names.resolve(name),
     resolveStoredExchange: (name) => names.resolveKnown(name),
+    listedName: (id) => names.enabled.find(({ exchange }) => exchange === id)?.name ?? id,
     stats: () => ({ ...counter.counts(), flights: loads.size }),
     close: () => refreshes.close(),
   };

@@ -40,7 +40,7 @@ import { etagOf } from '../../cache/etag.js';
 const MAX_JOBS = 200;
 
 export interface LedgerRoutesOptions {
-  readonly marketData: Pick<MarketData, 'resolveExchange' | 'resolveStoredExchange'>;
+  readonly marketData: Pick<MarketData, 'resolveExchange' | 'resolveStoredExchange' | 'listedName'>;
   /** null: no candles are kept. */
   readonly ledger: Ledger | null;
   /** Callers may start and cancel backfills. */
@@ -133,8 +133,9 @@ const revisionBodyOf = ({
   replaced_at: replacedAt,
 });
 
-const jobBodyOf = (job: Job): BackfillBody => {
-  const { id, exchange, symbol, interval, from, to, state, percent, pages, candles, reached, error } = job;
+/** `exchange`: under the name that is to be told. */
+const jobBodyOf = (exchange: string, job: Job): BackfillBody => {
+  const { id, symbol, interval, from, to, state, percent, pages, candles, reached, error } = job;
   return {
     ...{ id, exchange, symbol, interval, from, to, state, percent, pages, candles, reached },
     eta_seconds: job.etaSeconds,
@@ -185,8 +186,9 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
     reply.header('cache-control', 'no-store');
     return sendJson(request, reply, { body, etag: etagOf(body) });
   };
-  const found = (job: Job | null): Job => {
-    if (job !== null) return job;
+  const listed = (job: Job): BackfillBody => jobBodyOf(marketData.listedName(job.exchange), job);
+  const found = (job: Job | null): BackfillBody => {
+    if (job !== null) return listed(job);
     throw new AppError('not_found', 'There is no backfill with this id.');
   };
 
@@ -232,17 +234,17 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
 
   app.get('/v1/backfills', { schema: SCHEMAS.list }, async (request, reply) => {
     const jobs = await ledgerOf().jobs(MAX_JOBS);
-    return send(request, reply, { backfills: jobs.map(jobBodyOf) });
+    return send(request, reply, { backfills: jobs.map(listed) });
   });
 
   app.get('/v1/backfills/:id', { schema: SCHEMAS.one }, async (request, reply) =>
-    send(request, reply, jobBodyOf(found(await ledgerOf().job(request.params.id)))),
+    send(request, reply, found(await ledgerOf().job(request.params.id))),
   );
 
   app.post('/v1/backfills', { schema: SCHEMAS.add, onRequest: requireApi }, async (request, reply) => {
     const ledger = ledgerOf();
     const { exchange: asked, symbol, interval, from, to } = request.body;
-    const { exchange } = marketData.resolveExchange(asked);
+    const { name, exchange } = marketData.resolveExchange(asked);
     request.exchangeId = exchange;
     const permit = app.permitOf(request);
     permit.requireExchange(exchange);
@@ -253,7 +255,7 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
       .header('location', `/v1/backfills/${job.id}`)
       .header('cache-control', 'no-store')
       .header('content-type', JSON_CONTENT_TYPE)
-      .send(JSON.stringify(jobBodyOf(job)));
+      .send(JSON.stringify(jobBodyOf(name, job)));
   });
 
   app.delete(
@@ -261,7 +263,7 @@ export const ledgerRoutes: FastifyPluginCallbackZod<LedgerRoutesOptions> = (app,
     { schema: SCHEMAS.cancel, onRequest: requireApi },
     async (request, reply) => {
       const ledger = ledgerOf();
-      return send(request, reply, jobBodyOf(found(await ledger.cancelJob(request.params.id))));
+      return send(request, reply, found(await ledger.cancelJob(request.params.id)));
     },
   );
   done();

@@ -152,6 +152,18 @@ test('a symbol in another spelling is told as the exchange spells it', async () 
   expect(await done(app, job.id)).toMatchObject({ state: 'done', symbol: 'BTC/USDT', candles: 10 });
 });
 
+test('an exchange is named as it was asked for, and listed as it was enabled', async () => {
+  const app = await rig.app({ ENABLED_EXCHANGES: 'binance,coinbasepro' });
+  const asked = { ...minutes(rig, 10), symbol: 'BTC/USD' };
+  const { id, exchange } = await backfill(app, { ...asked, exchange: 'CoinbaseExchange' });
+  expect(exchange).toBe('coinbaseexchange');
+  expect(await done(app, id)).toMatchObject({ state: 'done', exchange: 'coinbasepro', candles: 10 });
+  const { backfills } = (await app.inject('/v1/backfills')).json<{ backfills: object[] }>();
+  expect(backfills).toMatchObject([{ id, exchange: 'coinbasepro' }]);
+  const again = await backfill(app, { ...asked, exchange: 'coinbasepro' });
+  expect(again).toMatchObject({ exchange: 'coinbasepro', state: 'done', pages: 0 });
+});
+
 test('a range that is older than the exchange keeps is answered from the store, without a request', async () => {
   const app = await rig.app();
   const at = rig.now() - (rig.now() % MINUTE);

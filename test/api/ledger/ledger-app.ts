@@ -23,6 +23,7 @@ export const DAY = 1440 * MINUTE;
 
 export interface Backfill {
   readonly id: string;
+  readonly exchange: string;
   readonly to: number;
   readonly state: string;
   readonly percent: number;

@@ -137,6 +137,9 @@ export class FakeMarketData implements MarketData {
     });
   }
 
+  listedName(exchange: string): string {
+    return exchange;
+  }
   resolveStoredExchange(name: string) {
     return this.resolveExchange(name);
   }
