@@ -40,6 +40,7 @@ import { healthRoutes } from '../http/routes/health.js';
 import { marketRoutes } from '../http/routes/markets.js';
 import { mcpRoutes } from '../http/routes/mcp.js';
 import { metricsRoutes } from '../http/routes/metrics.js';
+import { udfRoutes } from '../http/routes/udf.js';
 import { tickersRoutes } from '../http/routes/tickers.js';
 import { startRoutes } from '../http/routes/start.js';
 import { statusRoutes } from '../http/routes/status.js';
@@ -178,7 +179,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
       backfill_api: config.backfill.api,
       auth: access !== null,
       graphql: config.graphql.enabled,
-      udf: false,
+      udf: config.udf,
       dashboard,
     },
     enabled: names.enabled,
@@ -240,6 +241,11 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
       chargeFor: (caller, units) => app.countFor(caller, units),
       permits,
       streamLimits: limits.streams,
+    });
+  if (config.udf)
+    await app.register(udfRoutes, {
+      ...{ marketData, sandbox, now },
+      enabled: names.enabled.map(({ name }) => name),
     });
   app.decorate('metricsApp', null);
   if (config.metricsPort === null) await app.register(metricsRoutes, { metrics });

@@ -115,6 +115,8 @@ export interface Config {
     /** As Content-Security-Policy's directive of this name has it. */
     readonly frameAncestors: string;
   };
+  /** Whether TradingView's protocol is served. */
+  readonly udf: boolean;
   /** For REST and WebSocket to the venues, from the usual variables in either case. */
   readonly proxy: { readonly https: string; readonly http: string; readonly no: string };
 }
@@ -211,6 +213,7 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
     watch: e.DASHBOARD_WATCH,
     frameAncestors: e.DASHBOARD_FRAME_ANCESTORS,
   },
+  udf: e.UDF,
   proxy,
 });
 

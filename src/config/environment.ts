@@ -293,6 +293,9 @@ export const environment = z.object({
   DASHBOARD_FRAME_ANCESTORS: frameAncestors.describe(
     'pages that may show the page in a frame: none, self, or origins separated by commas',
   ),
+  UDF: flag(true).describe(
+    "serve /udf/*, /widgets.json and /apps.json, for TradingView's libraries and OpenBB",
+  ),
   SANDBOX: z
     .string()
     .max(250, 'must be at most 250 characters')

@@ -40,18 +40,35 @@ const refusalOf = (request: FastifyRequest, { code, diagnosis, upstream, errors 
 const urlOf = ({ raw }: FastifyRequest, { code }: AppError): string =>
   code === 'credential_in_url' ? '/' : (raw.url ?? '/');
 
-/** Sends `error` as the answer to `request`. */
-export const sendProblem = (request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply => {
+interface RefusalAnswer {
+  readonly error: AppError;
+  /** Content-Type of the body. */
+  readonly type: string;
+  readonly body: object;
+}
+
+/** Sends `error` as the answer to `request`, in the words of some protocol. */
+export const sendRefusal = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { error, type, body }: RefusalAnswer,
+): FastifyReply => {
   request.errorCode = error.code;
   request.refusal = refusalOf(request, error);
   const retryAfter = retryAfterSeconds(error);
   if (retryAfter !== null) reply.header('retry-after', retryAfter);
   return reply
     .code(error.status)
-    .header('content-type', PROBLEM_CONTENT_TYPE)
+    .header('content-type', type)
     .header('cache-control', 'no-store')
     .removeHeader('etag')
-    .send(JSON.stringify(toProblem(error, { url: urlOf(request, error), requestId: request.id })));
+    .send(JSON.stringify(body));
+};
+
+/** Sends `error` as the answer to `request`. */
+export const sendProblem = (request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply => {
+  const body = toProblem(error, { url: urlOf(request, error), requestId: request.id });
+  return sendRefusal(request, reply, { error, type: PROBLEM_CONTENT_TYPE, body });
 };
 
 /** Paths (none of ours has parameters) and the methods they take: what a 405 and an OPTIONS answer tell. */

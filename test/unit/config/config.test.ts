@@ -54,6 +54,7 @@ test('without any variable the defaults of the contract hold', () => {
       },
     },
     dashboard: { enabled: true, watch: '', frameAncestors: "'none'" },
+    udf: true,
     graphql: {
       enabled: true,
       limits: { depth: 8, fields: 200, aliases: 30, cost: 1000, batch: 1 },
