@@ -22,6 +22,22 @@ const COMMANDS: Readonly<Record<string, ListedCommand>> = {
     summary: 'serve market data (the default); --stdio: MCP over standard input and output',
     load: async () => (await import('./serve.js')).serve,
   },
+  ticker: {
+    summary: 'print the price of a market; --watch: as it changes',
+    load: async () => (await import('./market/commands.js')).ticker,
+  },
+  ohlcv: {
+    summary: 'print candles of a market; --csv',
+    load: async () => (await import('./market/commands.js')).ohlcv,
+  },
+  book: {
+    summary: 'print the order book of a market; --watch: as it changes',
+    load: async () => (await import('./market/commands.js')).book,
+  },
+  status: {
+    summary: 'print how a server and its exchanges are',
+    load: async () => (await import('./market/commands.js')).status,
+  },
   backfill: {
     summary: 'fetch the history of a series into the candle store',
     load: async () => (await import('./backfill.js')).backfill,
