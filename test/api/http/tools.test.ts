@@ -1,0 +1,103 @@
+// What docs/python.md and docs/grafana.md offer, against the app over simulated venues.
+import { execFile, execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import type { Sandbox } from '../../../src/sandbox/sandbox.js';
+import { blocksOf } from '../../e2e/readme-blocks.js';
+import { quietSandbox, startSandboxApp, type SandboxApp } from '../../support/sandbox-app.js';
+
+const read = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
+
+let sandbox: Sandbox;
+let server: SandboxApp;
+beforeAll(async () => {
+  sandbox = await quietSandbox();
+  server = await startSandboxApp(sandbox);
+});
+afterAll(async () => {
+  await server.app.close();
+  await sandbox.close();
+});
+
+const hasPandas = (python: string): boolean => {
+  try {
+    execFileSync(python, ['-c', 'import pandas'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+};
+/** The one that has pandas; else whichever there is, which can at least compile the page. */
+const python = ['python3', '/usr/bin/python3'].find(hasPandas);
+
+test(`pandas reads candles from their address (${python === undefined ? 'compiled only: no pandas here' : 'run'})`, async () => {
+  const page = blocksOf(read('docs/python.md'), 'docs/python.md');
+  const code =
+    page.find(({ marker }) => marker === 'pandas')?.text.replaceAll('http://localhost:8000', server.url) ??
+    '';
+  const compile = ['-c', 'import sys; compile(sys.argv[1], "page", "exec")', code];
+  const { stdout } = await promisify(execFile)(
+    python ?? 'python3',
+    python === undefined ? compile : ['-c', code],
+  );
+  // pandas 2.2 writes an hour as h, older ones as H.
+  if (python !== undefined)
+    expect(stdout).toMatch(/^\['open', 'high', 'low', 'close', 'volume'\] 99 [hH]\nTrue\n$/);
+});
+
+const target = z.object({
+  parser: z.literal('backend'),
+  root_selector: z.string(),
+  url: z.string(),
+  url_options: z.object({ params: z.array(z.object({ key: z.string(), value: z.string() })) }),
+  columns: z.array(z.object({ selector: z.string(), text: z.string(), type: z.string() })),
+  datasource: z.object({ type: z.string(), uid: z.string() }),
+});
+const dashboard = z.object({
+  templating: z.object({
+    list: z.array(z.object({ name: z.string(), current: z.object({ value: z.string() }) })),
+  }),
+  panels: z.array(
+    z.object({
+      type: z.string(),
+      options: z.object({ fields: z.record(z.string(), z.string()) }),
+      targets: z.array(target),
+    }),
+  ),
+});
+
+test('the question of the Grafana dashboard is one that the server answers with the columns it reads', async () => {
+  const { templating, panels } = dashboard.parse(JSON.parse(read('docker/grafana/infinity/candles.json')));
+  const now = Date.now();
+  const values = new Map([
+    ...templating.list.map(({ name, current }): [string, string] => [name, current.value]),
+    ['server', server.url],
+    ['__from', String(now - 86_400_000)],
+    ['__to', String(now)],
+  ]);
+  const filled = (text: string): string =>
+    text.replace(/\$\{(\w+)\}/g, (_, name: string) => values.get(name) ?? '?');
+  const [panel] = panels;
+  const [asked] = panel?.targets ?? [];
+  const url = new URL(filled(asked?.url ?? ''));
+  for (const { key, value } of asked?.url_options.params ?? []) url.searchParams.set(key, filled(value));
+  const answer = (await (await fetch(url)).json()) as Record<string, Record<string, unknown>[]>;
+  const rows = answer[asked?.root_selector ?? ''] ?? [];
+  expect(rows.length).toBeGreaterThan(90);
+  for (const { selector, type } of asked?.columns ?? [])
+    expect(typeof rows[0]?.[selector], `${selector}: ${type}`).toBe('number');
+  const columns = asked?.columns.map(({ text }) => text) ?? [];
+  expect(Object.values(panel?.options.fields ?? {}).filter((field) => !columns.includes(field))).toEqual([]);
+});
+
+test('the data source is the one that the dashboard names', () => {
+  const { datasources } = z
+    .object({ datasources: z.array(z.looseObject({ uid: z.string(), type: z.string() })) })
+    .parse(parse(read('docker/grafana/infinity/datasource.yml')));
+  const { panels } = dashboard.parse(JSON.parse(read('docker/grafana/infinity/candles.json')));
+  const named = panels.flatMap(({ targets }) => targets.map(({ datasource }) => datasource));
+  expect(datasources.map(({ uid, type }) => ({ uid, type }))).toEqual(named);
+});
