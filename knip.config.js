@@ -30,7 +30,6 @@ export default {
     '@fastify/swagger-ui',
     'redoc',
     'graphiql',
-    'axe-core',
     'react',
     'react-dom',
     '@redocly/cli',

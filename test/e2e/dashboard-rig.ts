@@ -1,4 +1,6 @@
 /** The page of the built server in a real browser, watched for what it must never do. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { expect } from 'vitest';
 
@@ -59,6 +61,17 @@ export const openPage = async (
       expect(await page.evaluate('window.violations')).toEqual([]);
     },
   };
+};
+
+const require = createRequire(import.meta.url);
+const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const RULES = "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }";
+
+/** What axe finds against WCAG 2.2 AA: a line each. By evaluation, since the page's policy lets no script be added. */
+export const axeFindings = async (page: Page): Promise<string[]> => {
+  await page.evaluate(`${AXE}; undefined`);
+  return page.evaluate(`axe.run(document, ${RULES}).then(({ violations }) => violations.flatMap(
+    ({ id, nodes }) => nodes.map(({ target, failureSummary }) => id + ' ' + target.join(' ') + ' ' + failureSummary)))`);
 };
 
 /** Within the page: a cell's number. */

@@ -7,6 +7,7 @@ export const EXTENSIBLE: readonly string[] = [
     'abuse',
     'backfill-kills',
     'backfill-venues',
+    'dashboard-states',
     'redis-trouble',
     'hostile',
     'outage',

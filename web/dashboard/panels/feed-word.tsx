@@ -5,7 +5,7 @@ import { formatAge } from '../state/format.js';
 import { dependOn } from '../state/frame.js';
 import { tick } from '../state/visibility.js';
 
-const ICONS = { '': '', stale: '⏸ ', reconnecting: '⟳ ', polling: '◌ ', unavailable: '✕ ' } as const;
+const ICONS = { '': '', stale: '■ ', reconnecting: '… ', polling: '○ ', unavailable: '✕ ' } as const;
 
 export const FeedWord = ({ feed }: { readonly feed: Feed<unknown> }) => {
   const word = feed.word.value;

@@ -2,7 +2,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { PriceLevel } from '../../client/client.js';
 import { book } from '../state/feeds.js';
-import { formatNumber, spreadOf } from '../state/format.js';
+import { decimalsOf, formatNumber, spreadOf } from '../state/format.js';
 import { stepsOf } from '../state/markets.js';
 import { selection } from '../state/selection.js';
 import { Age, FeedWord } from './feed-word.js';
@@ -39,10 +39,6 @@ const Side = ({ side, levels, most, steps }: SideProps) => (
   </tbody>
 );
 
-/** Of sums of prices, without what binary fractions add to them. */
-const exactly = (value: number, step: number | null): string =>
-  formatNumber(Number(value.toPrecision(12)), step);
-
 const Levels = () => {
   const event = book.value.value;
   const market = selection.value;
@@ -58,6 +54,9 @@ const Levels = () => {
   const [bids, asks] = [summed(event.bids), summed(event.asks)];
   const most = Math.max(bids.at(-1)?.sum ?? 0, asks.at(-1)?.sum ?? 0);
   const spread = spreadOf(bid, ask);
+  // A sum of prices has one decimal more than they have, and what binary fractions add to it.
+  const decimals = 1 + Math.max(decimalsOf(bid ?? 0), decimalsOf(ask ?? 0));
+  const rounded = (value: number): number => Number(value.toFixed(Math.min(100, decimals)));
   return (
     <table data-timestamp={event.timestamp}>
       <caption class="hidden">Order book: asks above bids, the best in the middle</caption>
@@ -80,7 +79,7 @@ const Levels = () => {
           <td colSpan={3}>
             {bid === null || ask === null
               ? 'one side is empty'
-              : `spread ${exactly(ask - bid, steps.price)} (${spread?.toFixed(1) ?? '–'} bp), mid ${exactly((ask + bid) / 2, steps.price)}`}
+              : `spread ${formatNumber(rounded(ask - bid), steps.price)} (${spread?.toFixed(1) ?? '–'} bp), mid ${formatNumber(rounded((ask + bid) / 2), steps.price)}`}
           </td>
         </tr>
       </tbody>

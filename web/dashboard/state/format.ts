@@ -11,7 +11,8 @@ const plain = (value: number): string => {
   return `0.${'0'.repeat(Number(exponent) - integers)}${mantissa}`;
 };
 
-const decimalsOf = (value: number): number => plain(value).split('.')[1]?.length ?? 0;
+/** Decimals that a number has when it is written without an exponent. */
+export const decimalsOf = (value: number): number => plain(value).split('.')[1]?.length ?? 0;
 
 /**
  * With `.` before the decimals and `,` between groups: with the decimals of the market's `step`, and more where the value

@@ -88,8 +88,23 @@ export const getJson = async <T>(path: string): Promise<T> => {
 /** The server's wall clock in milliseconds; this machine's may be wrong, and is used only before the server has told. */
 export const serverTime = (): number => client.peek().stream.serverTime() ?? Date.now();
 
+/** An exchange tells its intervals once its markets are loaded, which begins with the first question about them. */
+const learnIntervals = (): void => {
+  let asked = '';
+  effect(() => {
+    const loaded = status.value?.body.exchanges.filter(({ markets_age_ms }) => markets_age_ms !== null) ?? [];
+    const ids = loaded.map(({ id }) => id).join();
+    if (access.value !== 'open' || ids === asked) return;
+    asked = ids;
+    const isKnown = ({ id, intervals }: Exchange): boolean =>
+      intervals.length > 0 || !loaded.some((exchange) => exchange.id === id);
+    if (!exchanges.peek().every(isKnown)) void begin();
+  });
+};
+
 export const startServer = (): void => {
   void begin();
+  learnIntervals();
   effect(() => {
     if (access.value !== 'open' || !isWanted.value) return;
     const subscription = client.value.stream.subscribe(
