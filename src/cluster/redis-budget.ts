@@ -285,7 +285,9 @@ class SharedOverRedis implements RedisBudget {
 
   /** Asks no more once the others leave it its part. */
   #giveUpIfSilent(): void {
-    if (!this.#isShared || this.#now() - this.#saidAt < UNASKED_AFTER_MS) return;
+    // A server that is alone has nobody to wait for.
+    const wait = this.#servers > 1 ? UNASKED_AFTER_MS : 0;
+    if (!this.#isShared || this.#now() - this.#saidAt < wait) return;
     this.#isShared = this.#says = false;
     this.#tellChanged();
   }
