@@ -28,13 +28,15 @@ const UNREACHABLE = /WebSocket connection to|net::ERR_CONNECTION_REFUSED|Failed 
 export interface OpenOptions extends BrowserContextOptions {
   /** The server goes away within the test. */
   readonly mayBeUnreachable?: boolean;
+  /** Added to the page's wall clock. */
+  readonly clockOffMs?: number;
 }
 
 /** Opens `<url>/dashboard/<hash>` in a context of its own. */
 export const openPage = async (
   browser: Browser,
   address: { readonly url: string; readonly hash?: string },
-  { mayBeUnreachable = false, ...options }: OpenOptions = {},
+  { mayBeUnreachable = false, clockOffMs = 0, ...options }: OpenOptions = {},
 ): Promise<OpenPage> => {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
@@ -50,6 +52,7 @@ export const openPage = async (
     if (new URL(request.url()).host !== new URL(address.url).host) faults.push(request.url());
   });
   await page.addInitScript(WATCH_VIOLATIONS);
+  await page.addInitScript(`{ const now = Date.now; Date.now = () => now() + ${clockOffMs}; }`);
   await page.goto(`${address.url}/dashboard/${address.hash ?? ''}`);
   return {
     page,

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { launchChromium } from '../support/chromium.js';
-import { openPage, shownBook, shownTicker, tapeOf, WAIT } from './dashboard-rig.js';
+import { axeFindings, openPage, shownBook, shownTicker, tapeOf, WAIT } from './dashboard-rig.js';
 import { startRig, startServer, type Rig } from './streams-rig.js';
 
 let rig: Rig;
@@ -29,6 +29,7 @@ const MARKET = ['binance', 'BTC/USDT'] as const;
 const SELECTED = '#/binance/BTC-USDT/1m';
 const ROW = 'binance BTC/USDT';
 const LOOKS = 5;
+const HOUR_MS = 3_600_000;
 
 test('shows what the exchange says, from one socket, with nothing from elsewhere', async () => {
   const opened = await openPage(browser, { url: rig.url, hash: SELECTED });
@@ -64,6 +65,7 @@ test('shows what the exchange says, from one socket, with nothing from elsewhere
   );
   for (const trade of await tapeOf(page)) expect(trades.get(trade.id)).toMatchObject(trade);
 
+  expect(await axeFindings(page)).toEqual([]);
   expect(opened.sockets()).toBe(1);
   await opened.expectNoFault();
   await page.context().close();
@@ -85,6 +87,20 @@ test('a market is found and chosen by keys alone', async () => {
   await expect.poll(() => page.url(), WAIT).toContain('#/kraken/BTC%2FUSD/1m');
   await page.keyboard.press('2');
   await expect.poll(() => page.url(), WAIT).toContain('#/kraken/BTC%2FUSD/5m');
+  await opened.expectNoFault();
+  await page.context().close();
+});
+
+test('ages are right where the clock of the browser is an hour ahead, which is said', async () => {
+  const opened = await openPage(browser, { url: rig.url, hash: SELECTED }, { clockOffMs: HOUR_MS });
+  const { page, row, text } = opened;
+  await expect.poll(() => text(page.locator('.head')), WAIT).toMatch(/clock here \+(3599|3600|3601) s/);
+  await expect.poll(() => text(row(ROW).locator('.last')), WAIT).toMatch(/\d/);
+  const [, age] = /^([\d.]+) s$/.exec(await text(row(ROW).locator('.age'))) ?? [];
+  expect(Number(age)).toBeLessThan(20);
+  const [, left] = /^open, (\d+) s left$/.exec(await text(page.locator('.open-candle'))) ?? [];
+  expect(Number(left)).toBeGreaterThanOrEqual(0);
+  expect(Number(left)).toBeLessThanOrEqual(61);
   await opened.expectNoFault();
   await page.context().close();
 });
@@ -115,6 +131,8 @@ test('without the server the page says so, keeps its values, and comes back by i
   const opened = await openPage(browser, { url: server.url, hash: SELECTED }, { mayBeUnreachable: true });
   const { page, row, text } = opened;
   await expect.poll(() => text(row(ROW).locator('.last')), WAIT).toMatch(/\d/);
+  await expect.poll(() => tapeOf(page).then(({ length }) => length), WAIT).toBeGreaterThan(0);
+  const tape = await tapeOf(page);
   await server.close();
   await expect.poll(() => text(page.locator('.connection')), WAIT).toBe('reconnecting');
   expect(await text(row(ROW))).toContain('reconnecting');
@@ -122,6 +140,14 @@ test('without the server the page says so, keeps its values, and comes back by i
   const again = await startServer({ SANDBOX: rig.sandbox.url, PORT: new URL(server.url).port });
   await expect.poll(() => text(page.locator('.connection')), WAIT).toBe('live');
   await expect.poll(() => text(row(ROW)), WAIT).not.toContain('reconnecting');
+  // Trades of the time without a server are fetched; the sandbox numbers them without holes.
+  const before = new Set(tape.map(({ id }) => id));
+  await expect
+    .poll(async () => (await tapeOf(page)).filter(({ id }) => !before.has(id)).length, WAIT)
+    .toBeGreaterThan(0);
+  const ids = (await tapeOf(page)).map(({ id }) => Number(id));
+  expect(ids).toEqual(ids.map((_, index) => (ids[0] ?? 0) - index));
+  expect(await page.getByRole('list', { name: 'Gaps' }).count()).toBe(0);
   await opened.expectNoFault();
   await page.context().close();
   await again.close();
