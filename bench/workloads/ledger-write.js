@@ -1,8 +1,8 @@
 // L1a: pages through the write path of the built server (settle, coverage, revisions, commit), one after the other as a
 // backfill brings them. argv: folder, pages, pages before the first that counts. Prints candles a second.
 import { join } from 'node:path';
-import { watchRoom } from '../../dist/ledger/room.js';
 import { openSqliteStore } from '../../dist/ledger/sqlite/sqlite-store.js';
+import { createStorageSpace } from '../../dist/ledger/storage-space.js';
 import { createStoreTimes } from '../../dist/ledger/store-times.js';
 import { createWriter } from '../../dist/ledger/writer.js';
 import { silentLog } from '../../dist/log/log.js';
@@ -15,7 +15,7 @@ const handle = openSqliteStore({ file, marker: 'sandbox', log: silentLog, now: D
 await handle.opened;
 const writer = createWriter({
   handle,
-  room: watchRoom({ maxBytes: Infinity, minFreeBytes: 0, file, monotonic }),
+  space: createStorageSpace({ maxBytes: Infinity, minFreeBytes: 0, file, monotonic }),
   settleMs: 10_000,
   isWanted: () => true,
   onWritten: () => undefined,

@@ -131,7 +131,7 @@ const urlFlag = z
   .transform((text) => text === '1' || text === 'true');
 
 const stats = urlFlag.optional().meta({
-  type: 'boolean',
+  ...{ type: 'boolean', enum: [true, false] },
   description: "true: with the venue's last 24 hours as stats",
 });
 

@@ -219,7 +219,7 @@ describe('the snippets of the documents', () => {
     const scripts = blocks.filter(({ language }) => ['js', 'python'].includes(language));
     expect(scripts.filter(({ marker }) => marker === null)).toEqual([]);
     expect(marked('node')).toHaveLength(2);
-    expect(marked('python')).toHaveLength(1);
+    expect(marked('python')).toHaveLength(2);
     expect(marked('script')).toHaveLength(1);
     expect(marked('compile')).toHaveLength(2);
   });

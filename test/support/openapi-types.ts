@@ -1755,7 +1755,7 @@ export interface operations {
         /** @description Symbol as /v1/markets lists it; BTC-USDT, BTC_USDT, lower case and the exchange's own id are accepted where they name one market */
         symbol: string;
         /** @description true: with the venue's last 24 hours as stats */
-        stats?: '0' | '1' | 'false' | 'true';
+        stats?: true | false;
         /** @description Currency of a CoinMarketCap fallback quote; default: the quote currency */
         convert?: string;
       };
@@ -3076,7 +3076,7 @@ export interface operations {
         /** @description At most 100, separated by commas */
         symbols: string;
         /** @description true: with the venue's last 24 hours as stats */
-        stats?: '0' | '1' | 'false' | 'true';
+        stats?: true | false;
       };
       header?: never;
       path?: never;
@@ -5183,7 +5183,7 @@ export interface operations {
         /** @description Fraction that last must move before an event is sent; 0: every tick */
         threshold?: number;
         /** @description true: with the venue's last 24 hours as stats */
-        stats?: '0' | '1' | 'false' | 'true';
+        stats?: true | false;
         /** @description Id of the last event that was seen, for pages that open a new EventSource with a new ticket; a Last-Event-ID header counts more */
         last_event_id?: string;
         /** @description Ticket of POST /v1/tickets, in the place of a credential in a header */
