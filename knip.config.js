@@ -30,8 +30,6 @@ export default {
     '@fastify/swagger-ui',
     'redoc',
     'graphiql',
-    'react',
-    'react-dom',
     '@redocly/cli',
   ],
   // Programs of the machine: the benchmarks say which package brings them.
