@@ -64,6 +64,8 @@ export interface Quotas {
    * and is not refused where day or month are used up.
    */
   take(caller: Caller, options?: { readonly free?: boolean; readonly count?: number }): AppError | undefined;
+  /** What refuses a request that will cost `units`, or undefined. Counts nothing. */
+  refusalOf(caller: Caller, units: number): AppError | undefined;
   /**
    * Sets units aside for a request that will cost as many: what comes meanwhile is refused where both together are more than
    * there are. Gives what refuses it, or undefined; then `release` follows, once they are spent or not needed.
@@ -199,6 +201,7 @@ export const createQuotas = ({ clientRule, shared, now, monotonic }: QuotasOptio
       }
       return free ? undefined : exceeded(caller, 1);
     },
+    refusalOf: exceeded,
     hold(caller, units) {
       const refusal = exceeded(caller, units);
       if (refusal === undefined) addHeld(caller, units);

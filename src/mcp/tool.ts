@@ -16,7 +16,7 @@ export interface ToolAnswer {
 /** Of the request that a server is made for: who sent it. The HTTP route sets it, whatever the client sent. */
 export const CLIENT_HEADER = 'x-client-key';
 
-/** What the caller's plan lets it ask for. Throws `plan_forbids`. */
+/** What the caller's plan lets it ask for. Throws `plan_forbids`, for candles that cost more than is left `quota_exceeded`. */
 export interface CallLimits {
   /** `exchange` is a CCXT id. */
   requireExchange(exchange: string): void;

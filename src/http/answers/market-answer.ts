@@ -41,7 +41,11 @@ export const createMarketAnswers =
     const permit = request.server.permitOf(request);
     permit.requireExchange(exchange);
     const candles = query.kind === 'ohlcv' ? { candles: query.limit, units: candleUnits(query.limit) } : null;
-    if (candles !== null && request.units !== null) request.units = candles.units;
+    if (candles !== null && request.units !== null) {
+      // What costs one unit was looked at when the request came.
+      if (candles.units > 1) request.server.holdUnits(request, candles.units);
+      request.units = candles.units;
+    }
     const { mayBackfill } = permit;
     const asked = { ...query, client: clientOf(request), mayBackfill };
     const answer = await marketData.get(asked, request.signal);

@@ -30,6 +30,10 @@ declare module 'fastify' {
      * `units`, which are set aside until it is answered. Throws what refuses them; what was counted until then stays counted.
      */
     countMore(request: FastifyRequest, body: { readonly more: number; readonly units: number }): void;
+    /** Sets aside what the request will cost, until it is answered. Throws `quota_exceeded` where there is not so much left. */
+    holdUnits(request: FastifyRequest, units: number): void;
+    /** Whether the request's caller has so many units left. */
+    hasUnits(request: FastifyRequest, units: number): boolean;
     /** A part of the request got a good answer, which costs so many units. */
     charge(request: FastifyRequest, units: number): void;
     /** Counts `more` requests, of a unit each, of a connection whose request is over. Throws what refuses them. */
@@ -40,7 +44,7 @@ declare module 'fastify' {
      */
     countAtOnce(
       caller: { readonly principal: Principal | null; readonly client: string },
-      about: { readonly exchange: string; readonly candles: number | null },
+      about: { readonly exchange: string; readonly candles: number | null; readonly units: number },
     ): { readonly limitHeaders: readonly HeaderPair[] | null } | null;
   }
   interface FastifyRequest {
@@ -129,6 +133,8 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
   });
   if (quotas === null) {
     app.decorate('countMore', () => undefined);
+    app.decorate('holdUnits', () => undefined);
+    app.decorate('hasUnits', () => true);
     app.decorate('countFor', () => undefined);
     app.decorate('countAtOnce', () => UNLIMITED_REQUEST);
     return;
@@ -145,11 +151,13 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
     return refusal;
   };
 
-  app.decorate('countAtOnce', ({ principal, client }, { exchange, candles }) => {
+  app.decorate('countAtOnce', ({ principal, client }, { exchange, candles, units }) => {
     if (principal !== null && !(quotas.isKnown(principal) && permits(principal).allows(exchange, candles)))
       return null;
     const caller = { principal: principal ?? ANONYMOUS, client };
-    if (quotas.take(caller) !== undefined) return null;
+    // Asked before it is counted: Fastify counts what is refused here.
+    if (quotas.refusalOf(caller, units) !== undefined) return null;
+    if (quotas.take(caller, { free: true }) !== undefined) return null;
     if (principal !== null) metering?.asked(principal);
     return { limitHeaders: limitHeaders(quotas.limits(caller), windowName) };
   });
@@ -157,6 +165,16 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
     const refusal = quotas.hold(caller, units);
     if (refusal !== undefined) throw refusal;
   };
+  app.decorate('holdUnits', (request: FastifyRequest, units: number) => {
+    if (request.principal === null) return;
+    hold(app.callerOf(request), units);
+    request.heldUnits += units;
+  });
+  app.decorate(
+    'hasUnits',
+    (request: FastifyRequest, units: number) =>
+      request.principal === null || quotas.refusalOf(app.callerOf(request), units) === undefined,
+  );
   const takeEach = (caller: CountedCaller, count: number): void => {
     for (let i = 0; i < count; i++) {
       // Units are looked after by `hold`: those that it set aside are not there a second time.
@@ -172,13 +190,10 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
   app.decorate(
     'countMore',
     (request: FastifyRequest, { more, units }: { readonly more: number; readonly units: number }) => {
-      if (more <= 0) return;
+      if (more <= 0 && units <= 1) return;
       const caller = app.callerOf(request);
       try {
-        if (request.principal !== null) {
-          hold(caller, units);
-          request.heldUnits += units;
-        }
+        app.holdUnits(request, units);
         takeEach(caller, more);
       } finally {
         request.limitHeaders = limitHeaders(quotas.limits(caller), windowName);

@@ -198,7 +198,8 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     details: { retryAfterMs: 17_000, violatedPolicies: ['window'] },
   },
   quota_exceeded: {
-    meaning: 'The units of the day or the month are used up; `violated_policies` says which',
+    meaning:
+      'The units of the day or the month are used up, or fewer than the request costs; `violated_policies` says which',
     detail: 'All 50000 units of this day are used up.',
     advice: 'Wait as Retry-After says, or have the plan changed.',
     details: { retryAfterMs: 40_210_000, violatedPolicies: ['day'] },

@@ -166,8 +166,11 @@ export const createResponseCache = (app: FastifyInstance, options: ResponseCache
     hook: (request, reply, done) => {
       const entry = find(request.raw, steadyHeaders ?? app.steadyHeaders(request));
       const media = entry?.presentation.formFor(request.headers.accept) ?? null;
-      // What the plan does not allow is refused by the route, which says why.
-      const isAllowed = entry !== undefined && app.permitOf(request).allows(entry.exchange, entry.candles);
+      // What the plan does not allow, or has not units enough left for, is refused by the route, which says why.
+      const isAllowed =
+        entry !== undefined &&
+        app.permitOf(request).allows(entry.exchange, entry.candles) &&
+        (entry.units === 1 || app.hasUnits(request, entry.units));
       if (entry === undefined || media === null || !isAllowed) {
         done();
         return;

@@ -172,15 +172,20 @@ const createCallLimits = (options: Pick<McpRouteOptions, 'answered'>) => {
   let last = 0;
   return {
     of: (name: string): CallLimits | undefined => held.get(name),
-    /** Until the answer has gone, or its client. */
-    hold(request: FastifyRequest, reply: FastifyReply): string {
+    /** Until the answer has gone, or its client. `isBatch`: units are set aside for all calls already. */
+    hold(request: FastifyRequest, reply: FastifyReply, isBatch: boolean): string {
       const { principal, server } = request;
       if (principal === null) return '';
       const name = String((last += 1));
       const permit = server.permitOf(request);
       held.set(name, {
         requireExchange: (exchange) => permit.requireExchange(exchange),
-        candles: (limit, fallback) => permit.candles(limit, fallback),
+        candles(limit, fallback) {
+          const candles = permit.candles(limit, fallback);
+          const units = candleUnits(candles);
+          if (!isBatch && units > 1) server.holdUnits(request, units);
+          return candles;
+        },
         mayBackfill: permit.mayBackfill,
         answered: (candles) => options.answered(request, candles === null ? 1 : candleUnits(candles)),
       });
@@ -228,7 +233,7 @@ export const mcpRoutes: FastifyPluginCallback<McpRouteOptions> = (app: FastifyIn
     const { principal } = request;
     const authInfo = principal === null ? {} : { authInfo: authInfoOf(principal) };
     const { signal, ended } = watchEnd(request, reply);
-    const asked = { signal, limits: limits.hold(request, reply) };
+    const asked = { signal, limits: limits.hold(request, reply, batch !== null) };
     const answer = async (): Promise<Response> => {
       const response = await fetch(toWebRequest(request, asked), authInfo);
       return inMcpForm(response, { form, isBatch: batch !== null });

@@ -2,6 +2,7 @@
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../../errors.js';
 import { untilLoaded } from '../../lib/once.js';
+import { candleUnits } from '../../access/permit.js';
 import { sendRefusal } from '../problems/error-handler.js';
 import { asAppError, toProblem } from '../problems/problem.js';
 import { JSON_CONTENT_TYPE } from '../answers/representations.js';
@@ -46,18 +47,27 @@ export const udfRoutes: FastifyPluginCallback<UdfRoutesOptions> = (app, options,
         permit.requireExchange(exchange);
       },
       candles: (wanted) => permit.candles(undefined, wanted),
+      reserve: (candles) => {
+        const units = candleUnits(candles);
+        // What costs one unit was looked at when the request came.
+        if (units > Math.max(1, request.heldUnits)) app.holdUnits(request, units - request.heldUnits);
+      },
+      gave: (candles) => {
+        if (request.units !== null) request.units = candleUnits(candles);
+      },
+      countSymbols: (symbols) => {
+        app.countMore(request, { more: symbols - 1, units: symbols });
+        if (request.units !== null) request.units = symbols;
+      },
       mayBackfill: permit.mayBackfill,
     };
   };
-  const sendText = (reply: FastifyReply, json: string, maxAge: number | null): FastifyReply =>
-    reply
-      .header('content-type', JSON_CONTENT_TYPE)
-      .header('cache-control', maxAge === null ? 'no-store' : `public, max-age=${maxAge}`)
-      .send(json);
+  const sendText = (reply: FastifyReply, json: string, cacheControl: string): FastifyReply =>
+    reply.header('content-type', JSON_CONTENT_TYPE).header('cache-control', cacheControl).send(json);
 
   const schema = { hide: true };
   app.get('/udf/config', { schema, config: { unlimited: true } }, async (_request, reply) =>
-    sendText(reply, (await load()).config, 60),
+    sendText(reply, (await load()).config, `${app.answersArePrivate ? 'private' : 'public'}, max-age=60`),
   );
   app.get('/udf/time', { schema }, (_request, reply) =>
     reply
@@ -75,17 +85,21 @@ export const udfRoutes: FastifyPluginCallback<UdfRoutesOptions> = (app, options,
   for (const [path, question] of Object.entries(questions))
     app.get(`/udf/${path}`, { schema }, async (request, reply) => {
       const { answers } = await load();
-      return sendText(reply, JSON.stringify(await answers[question](request.query, callerOf(request))), null);
+      return sendText(
+        reply,
+        JSON.stringify(await answers[question](request.query, callerOf(request))),
+        'no-store',
+      );
     });
   app.get('/udf/*', { schema }, () => {
     throw new AppError('not_found', 'There is nothing here.');
   });
 
   app.get('/widgets.json', { schema }, async (_request, reply) =>
-    sendText(reply, JSON.stringify((await load()).files.widgets), 60),
+    sendText(reply, JSON.stringify((await load()).files.widgets), 'public, max-age=60'),
   );
   app.get('/apps.json', { schema }, async (_request, reply) =>
-    sendText(reply, JSON.stringify((await load()).files.apps), 60),
+    sendText(reply, JSON.stringify((await load()).files.apps), 'public, max-age=60'),
   );
   done();
 };

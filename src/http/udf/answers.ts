@@ -26,6 +26,12 @@ export interface UdfCaller {
   /** Throws `plan_forbids`. `exchange` is a CCXT id. */
   readonly requireExchange: (exchange: string) => void;
   readonly candles: (wanted: number) => number;
+  /** Sets aside what so many candles cost. Throws `quota_exceeded`. */
+  readonly reserve: (candles: number) => void;
+  /** The answer holds so many candles. */
+  readonly gave: (candles: number) => void;
+  /** The request counts as one for each symbol. Throws what refuses them. */
+  readonly countSymbols: (symbols: number) => void;
   readonly mayBackfill: boolean;
 }
 
@@ -148,7 +154,8 @@ export class UdfAnswers {
   async history(query: unknown, caller: UdfCaller): Promise<object> {
     const { series, range } = this.#range(query, caller);
     const source = this.#source(caller);
-    const { candles } = await readBars(source, series, range);
+    const { candles } = await readBars({ ...source, reserve: caller.reserve }, series, range);
+    caller.gave(candles.length);
     const bars = candles.filter((candle): candle is WholeCandle => isWhole(candle));
     if (bars.length === 0) {
       const before = range.countback === undefined ? await barBefore(source, series, range.from) : undefined;
@@ -182,6 +189,7 @@ export class UdfAnswers {
 
   async quotes(query: unknown, caller: UdfCaller): Promise<object> {
     const { symbols } = readInput(quotesQuery, query, 'query');
+    caller.countSymbols(symbols.length);
     return { s: 'ok', d: await Promise.all(symbols.map((symbol) => this.#quote(symbol, symbols, caller))) };
   }
 

@@ -41,6 +41,8 @@ interface BarSource {
   readonly now: () => Millis;
   /** The caller's plan lets it have so many candles of `wanted`. */
   readonly allowed: (wanted: number) => number;
+  /** Told before each question how many candles there will be together. What it throws refuses them. */
+  readonly reserve?: (candles: number) => void;
 }
 
 interface Read extends Bars {
@@ -74,12 +76,20 @@ const covers = ({ candles }: Bars, { from, to, countback }: BarRange): boolean =
   return candles.filter(({ timestamp }) => timestamp < to).length >= countback;
 };
 
+/** Of a range with more bars than the plan allows a call, the newest are wanted. */
+const withinPlan = (range: BarRange, { allowed }: BarSource, ms: Millis): BarRange => {
+  const most = allowed(MAX_PAGES * MAX_CANDLES);
+  if (range.countback !== undefined || most === MAX_PAGES * MAX_CANDLES) return range;
+  return (range.to - range.from) / ms > most ? { ...range, countback: most } : range;
+};
+
 /** Rejects with an AppError. */
-export const readBars = async (source: BarSource, series: Series, range: BarRange): Promise<Bars> => {
-  const { get, now, allowed } = source;
-  const { from, to, countback } = range;
+export const readBars = async (source: BarSource, series: Series, asked: BarRange): Promise<Bars> => {
+  const { get, now, allowed, reserve } = source;
   const query = { kind: 'ohlcv', ...series } as const;
   const ms = parseInterval(series.interval)?.ms ?? 0;
+  const range = withinPlan(asked, source, ms);
+  const { from, to, countback } = range;
   const begin = countback === undefined ? from : to - countback * ms;
   if (begin > now() - TAIL * ms) {
     const tail = readCandles(await get({ ...query, limit: allowed(TAIL) }));
@@ -87,6 +97,7 @@ export const readBars = async (source: BarSource, series: Series, range: BarRang
   }
   if (countback !== undefined) {
     const limit = allowed(Math.min(countback, MAX_CANDLES));
+    reserve?.(limit);
     return cut(readCandles(await get({ ...query, until: to, limit })), range);
   }
   const candles: Candle[] = [];
@@ -95,6 +106,7 @@ export const readBars = async (source: BarSource, series: Series, range: BarRang
   for (let page = 0; since !== undefined && since < to; page += 1) {
     if (page === MAX_PAGES)
       throw new AppError('invalid_request', `A chart gets at most ${MAX_PAGES * MAX_CANDLES} bars at once.`);
+    reserve?.(candles.length + Math.min(MAX_CANDLES, Math.ceil((to - since) / ms)));
     const read = readCandles(await get({ ...query, since, until: to, limit: allowed(MAX_CANDLES) }));
     candles.push(...read.candles);
     gaps.push(...read.gaps);
