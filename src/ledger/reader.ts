@@ -4,15 +4,16 @@
  */
 import { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
-import type { OhlcvRequest } from '../exchanges/exchange-client.js';
+import type { CandleEvidence, OhlcvRequest } from '../exchanges/exchange-client.js';
 import { settleWithin } from '../lib/deadline.js';
 import type { Gap } from '../schemas/market.js';
 import { agreedGaps, type GapReason } from './answer.js';
-import { clip, missing, type Span } from './coverage.js';
+import { clip, missing, put, type Coverage, type Span } from './coverage.js';
+import { pagesOf } from './evidence.js';
 import { extentOf, hasKnown, nextPart, openSpans, storedEdges, type KnownView } from './known-view.js';
 import { joinedAnswer, storedAnswer, type LedgerAnswer } from './ledger-answer.js';
 import { createPartFetch, type AskVenue } from './part-fetch.js';
-import type { SeriesName } from './settle.js';
+import { settlePage, type SeriesName } from './settle.js';
 import { StoreError } from './store-error.js';
 import { createStoreViews } from './store-views.js';
 import type { StoreHandle } from './store-status.js';
@@ -37,6 +38,12 @@ export interface ReaderDeps {
   readonly now: () => Millis;
 }
 
+/** An answer's pages, and their way into the store. */
+interface AnsweredPages {
+  readonly evidence: CandleEvidence | undefined;
+  readonly kept: Promise<void>;
+}
+
 /** `mayQueue` false: missing parts stay unknown, and no job is queued for them. Default true. */
 export interface LedgerReader {
   /** From the store alone, without an upstream call; null where the range is not wholly known. */
@@ -45,9 +52,19 @@ export interface LedgerReader {
   load(request: OhlcvRequest, ask: AskVenue, mayQueue?: boolean): Promise<LedgerAnswer | null>;
   /** The known part, for an exchange that is not enabled; null: nothing is known. */
   partly(request: OhlcvRequest, unknown: GapReason, mayQueue?: boolean): Promise<LedgerAnswer | null>;
-  /** Gaps of the exchange's own answer, as coverage tells them once `kept` is; as they are where the store is slow or fails. */
-  agreed(name: SeriesName, gaps: readonly Gap[], kept: Promise<void>): Promise<readonly Gap[]>;
+  /**
+   * Gaps of the exchange's own answer, as coverage tells them once `kept` is; where the store is slow or fails, as the pages
+   * of the answer themselves prove them.
+   */
+  agreed(name: SeriesName, gaps: readonly Gap[], from: AnsweredPages): Promise<readonly Gap[]>;
 }
+
+/** What the pages of one answer tell of their periods. */
+const provenBy = (name: SeriesName, evidence: CandleEvidence | undefined, settleMs: Millis): Coverage[] =>
+  (evidence === undefined ? [] : pagesOf(name, evidence)).reduce<Coverage[]>(
+    (known, page) => put(known, settlePage(page, settleMs)?.coverage ?? []),
+    [],
+  );
 
 export const createReader = (deps: ReaderDeps): LedgerReader => {
   const { handle, writer, settleMs, times, sharedReadMs, queueJob, now } = deps;
@@ -78,19 +95,21 @@ export const createReader = (deps: ReaderDeps): LedgerReader => {
       if (unknown === 'not_loaded_yet' && mayQueue) later(view);
       return storedAnswer(view, unknown);
     },
-    async agreed(name, gaps, kept) {
+    async agreed(name, gaps, { evidence, kept }) {
       const [first, last] = [gaps[0], gaps.at(-1)];
+      if (first === undefined || last === undefined) return gaps;
+      const proven = (): readonly Gap[] => agreedGaps(gaps, provenBy(name, evidence, settleMs));
       const store = handle.store();
-      if (first === undefined || last === undefined || store === null) return gaps;
+      if (store === null) return proven();
       const read = async (): Promise<readonly Gap[]> => {
         await kept;
         const series = await store.series(name);
-        if (series === null) return gaps;
+        if (series === null) return proven();
         const span = { from: first.from, to: last.to };
         return agreedGaps(gaps, await store.coverage(series.id, span, Number.MAX_SAFE_INTEGER));
       };
       const giveUp = (): StoreError => new StoreError('unavailable', 'The store is slow.');
-      return settleWithin(read(), { ms: budget(), giveUp }).catch(() => gaps);
+      return settleWithin(read(), { ms: budget(), giveUp }).catch(proven);
     },
     async load(request, ask, mayQueue = true) {
       const found = await viewOf(request, budget());

@@ -94,7 +94,10 @@ export const createCandleLoad = (ledger: LedgerForLoads, exchanges: Pick<Exchang
     const at = text.lastIndexOf('"gaps":');
     if (at < 0) return answer;
     const behind = behindCandles.parse(JSON.parse(`{${text.slice(at)}`));
-    const gaps = await ledger.agreed({ exchange, symbol: answer.symbol, interval }, behind.gaps, kept);
+    const gaps = await ledger.agreed({ exchange, symbol: answer.symbol, interval }, behind.gaps, {
+      evidence: answer.evidence,
+      kept,
+    });
     const body = Buffer.from(
       text.slice(0, at) + JSON.stringify({ gaps, next_since: behind.next_since }).slice(1),
     );

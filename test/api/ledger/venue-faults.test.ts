@@ -19,6 +19,8 @@ interface Revisions {
     readonly rev: number;
     readonly volume: number;
     readonly disputed: boolean;
+    readonly seen_at: number | null;
+    readonly replaced_at: number;
   }[];
 }
 const BTC = series('binance', 'BTC/USDT');
@@ -114,6 +116,11 @@ test('a live series is checked after a quarter of an hour and a day, also over r
     expect(more).toEqual([]);
     expect(newest).toMatchObject({ timestamp: corrected, rev: 2, disputed: true });
     expect(newest?.volume).toBeCloseTo(2 * (oldest?.volume ?? 0), 6);
+    // Each value was seen after it had replaced the one before it, and before it was replaced itself.
+    expect(oldest?.seen_at).toBeLessThan(oldest?.replaced_at ?? 0);
+    expect(newest?.seen_at).toBeGreaterThanOrEqual(oldest?.replaced_at ?? Infinity);
+    expect(newest?.seen_at).toBeLessThan(newest?.replaced_at ?? 0);
+    expect((newest?.replaced_at ?? 0) - (oldest?.replaced_at ?? 0)).toBeGreaterThan(23 * 60 * MINUTE);
   });
 });
 

@@ -288,40 +288,6 @@ describe('load', () => {
   });
 });
 
-describe('agreed', () => {
-  const gaps = [
-    { from: T0 + 18 * MINUTE, to: T0 + 25 * MINUTE, reason: 'not_available_from_exchange' },
-    { from: T0 + 30 * MINUTE, to: T0 + 31 * MINUTE, reason: 'unconfirmed' },
-  ] as const;
-  const agreed = async (kept = Promise.resolve()) =>
-    (await ledger.agreed(NAME, gaps, kept)).map(({ from, to, reason }) => [index(from), index(to), reason]);
-  const asTheyAre = [
-    [18, 25, 'not_available_from_exchange'],
-    [30, 31, 'unconfirmed'],
-  ];
-
-  test('gaps have the reason of their coverage, once what was answered is kept', async () => {
-    const kept = write(rig.store, { first: 20, count: 0, kind: 'window', limit: 5 });
-    expect(await agreed(kept.then(() => undefined))).toEqual([
-      [18, 20, 'not_available_from_exchange'],
-      [20, 25, 'unconfirmed'],
-      [30, 31, 'unconfirmed'],
-    ]);
-  });
-
-  test('they stay as they are where nothing is stored, or the store is slow, fails or is gone', async () => {
-    expect(await agreed()).toEqual(asTheyAre);
-    expect(await ledger.agreed(NAME, [], Promise.resolve())).toEqual([]);
-    rig.handle.current = { ...rig.store, series: () => Promise.reject(new Error('no')) };
-    expect(await agreed()).toEqual(asTheyAre);
-    const late = agreed(new Promise(() => undefined));
-    await vi.advanceTimersByTimeAsync(2_000);
-    expect(await late).toEqual(asTheyAre);
-    rig.handle.current = null;
-    expect(await agreed()).toEqual(asTheyAre);
-  });
-});
-
 describe('partly', () => {
   test('what is known of an exchange that can not be asked', async () => {
     await store(0, 20);
