@@ -48,7 +48,7 @@ const ALLOWED = {
   ledger: ['exchanges', ...WORDS],
   // The ledger's drivers of SQLite and its migrations serve the store of keys too.
   access: ['cache', 'ledger', ...WORDS],
-  cluster: ['cache', 'exchanges', ...WORDS],
+  cluster: ['cache', 'exchanges', 'streams', ...WORDS],
   exchanges: ['config', ...WORDS],
   cache: WORDS,
   coinmarketcap: WORDS,

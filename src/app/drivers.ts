@@ -71,10 +71,13 @@ const egressOf = ({ proxy: { https, http }, sandbox }: Pick<Config, 'proxy' | 's
   return https === '' && http === '' ? 'direct' : digest(`${https} ${http}`);
 };
 
+/** The name of this server; a random one where the settings say none. */
+export const serverIdOf = ({ serverId }: Pick<Config, 'serverId'>): string =>
+  serverId === '' ? randomBytes(SERVER_ID_BYTES).toString('hex') : serverId;
+
 /** Where this server meets others; null: it acts alone. */
-export const busPlaceOf = ({ bus, redis, proxy, sandbox }: Config): BusPlace | null => {
+export const busPlaceOf = ({ bus, redis, proxy, sandbox }: Config, serverId: string): BusPlace | null => {
   if (bus === null) return null;
-  const serverId = bus.serverId === '' ? randomBytes(SERVER_ID_BYTES).toString('hex') : bus.serverId;
   const egress = bus.egress === '' ? egressOf({ proxy, sandbox }) : bus.egress;
   return {
     ...{ url: redis.url, namespace: bus.namespace, serverId, sandbox: sandbox !== false },

@@ -1,6 +1,7 @@
 /** Constructs the services from the settings. app.ts builds the server on them. */
 import {
   busPlaceOf,
+  serverIdOf,
   createAccess,
   createCoinMarketCap,
   createCluster,
@@ -123,7 +124,8 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   });
   const sandbox = config.sandbox !== false;
   const sandboxUrl = await startSandbox(config, own);
-  const base = { config, log, now, monotonic, names, sandboxUrl, bus: busPlaceOf(config) };
+  const serverId = serverIdOf(config);
+  const base = { config, log, now, monotonic, names, sandboxUrl, bus: busPlaceOf(config, serverId) };
   // Mostly waits for its thread and its disk, while everything else is made.
   const opening = overrides.store === undefined ? openStore(base, own) : Promise.resolve(overrides.store);
   opening.catch(() => undefined);
@@ -198,6 +200,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
       exchanges,
       feeds: createLocalFeeds({
         exchanges,
+        serverId,
         idleTimeoutMs: config.stream.idleTimeoutMs,
         checkSpacingMs: checkSpacingOf(config.budget),
         log,

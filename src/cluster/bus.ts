@@ -4,7 +4,7 @@
  * this, from the threads that ask the venues.
  */
 import type { Millis } from '../schemas/common.js';
-import type { EventId } from './event-ids.js';
+import type { EventId } from '../streams/event-ids.js';
 import type { Membership } from './membership.js';
 
 /** Which server holds a topic's feed. Of two fences of a topic the higher one holds. */

@@ -3,7 +3,7 @@ import { createRedisConnection, type RedisConnection } from '../cache/redis-conn
 import type { Millis } from '../schemas/common.js';
 import { keyPrefix } from './bus-settings.js';
 import type { Bus, Claim, Overrule, Publication, TopicListener, TopicOwner } from './bus.js';
-import type { EventId } from './event-ids.js';
+import type { EventId } from '../streams/event-ids.js';
 import { createMembership, type Membership, type MembershipOptions } from './membership.js';
 import { createRedisSubscriber, type RedisSubscriber } from './redis-subscriber.js';
 import { CLAIM, PUBLISH, RELEASE, SWEEP, TELL } from './topic-scripts.js';

@@ -51,11 +51,11 @@ export interface Config {
   /** requests 0: off. */
   readonly clientRateLimit: { readonly requests: number; readonly windowMs: number };
   readonly redis: { readonly enabled: boolean; readonly url: string };
+  /** '': a random one. */
+  readonly serverId: string;
   /** How servers act as one; null: each alone. */
   readonly bus: {
     readonly namespace: string;
-    /** '': a random one. */
-    readonly serverId: string;
     /** '': by the proxy. */
     readonly egress: string;
   } | null;
@@ -159,10 +159,11 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
   corsOrigins: e.CORS_ORIGIN === '*' ? true : list(e.CORS_ORIGIN).map((item) => originOf(item) ?? item),
   clientRateLimit: { requests: e.CLIENT_RATE_LIMIT_REQUESTS, windowMs: e.CLIENT_RATE_LIMIT_WINDOW },
   redis: { enabled: e.REDIS_ENABLED, url: e.REDIS_URL },
+  serverId: e.SERVER_ID,
   bus:
     e.BUS === 'none' || (e.BUS === 'auto' && !e.REDIS_ENABLED)
       ? null
-      : { namespace: e.BUS_NAMESPACE, serverId: e.SERVER_ID, egress: e.EGRESS_ID },
+      : { namespace: e.BUS_NAMESPACE, egress: e.EGRESS_ID },
   cacheMaxBytes: e.CACHE_MAX_MB * 1024 * 1024,
   ttl: {
     tickerMs: e.TICKER_CACHE_TTL,

@@ -36,6 +36,13 @@ export const streamSymbol = tickerQuery.shape.symbol;
 const topic = { exchange: tickerQuery.shape.exchange, symbol: symbols };
 const interval = ohlcvQuery.shape.interval;
 
+/** As long as an id may be. */
+const MAX_SINCE_LENGTH = 64;
+const since = z.string().max(MAX_SINCE_LENGTH).optional().meta({
+  description:
+    'Id of the last event that was seen, with exactly one symbol: what came after it is sent, and a status says with `resumed` how much of it is known',
+});
+
 /** How the server and its exchanges are; about no market. */
 const healthParams = z.strictObject({ channel: z.literal('health') });
 
@@ -49,25 +56,29 @@ export const subscribeParams = z
         example: 0.001,
       }),
       stats: z.boolean().optional().meta({ description: "true: events tell the venue's last 24 hours" }),
+      since,
     }),
-    z.strictObject({ channel: z.literal('trades'), ...topic }),
-    z.strictObject({ channel: z.literal('orderbook'), ...topic }),
-    z.strictObject({ channel: z.literal('ohlcv'), ...topic, interval }),
+    z.strictObject({ channel: z.literal('trades'), ...topic, since }),
+    z.strictObject({ channel: z.literal('orderbook'), ...topic, since }),
+    z.strictObject({ channel: z.literal('ohlcv'), ...topic, interval, since }),
     healthParams,
   ])
   .meta({ id: 'SubscribeParams' });
+
+const ignored = z.unknown().optional().meta({ description: 'Without meaning here' });
 
 export const unsubscribeParams = z
   .discriminatedUnion('channel', [
     z.strictObject({
       channel: z.literal('ticker'),
       ...topic,
-      threshold: z.unknown().optional().meta({ description: 'Without meaning here' }),
-      stats: z.unknown().optional().meta({ description: 'Without meaning here' }),
+      threshold: ignored,
+      stats: ignored,
+      since: ignored,
     }),
-    z.strictObject({ channel: z.literal('trades'), ...topic }),
-    z.strictObject({ channel: z.literal('orderbook'), ...topic }),
-    z.strictObject({ channel: z.literal('ohlcv'), ...topic, interval }),
+    z.strictObject({ channel: z.literal('trades'), ...topic, since: ignored }),
+    z.strictObject({ channel: z.literal('orderbook'), ...topic, since: ignored }),
+    z.strictObject({ channel: z.literal('ohlcv'), ...topic, interval, since: ignored }),
     healthParams,
   ])
   .meta({ id: 'UnsubscribeParams', description: 'A copy of what subscribe was sent ends it' });

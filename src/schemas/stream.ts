@@ -13,6 +13,12 @@ export type StreamState = (typeof STREAM_STATES)[number];
 /** Present and true on every event while the sandbox is the venue; absent otherwise. */
 const sandbox = z.literal(true).optional();
 
+/** A client that comes back names it, and gets what came after it. */
+const id = z.string().optional().meta({
+  description: 'On /ws only; in Server-Sent Events the id is not in the data but beside it',
+  example: '1795350115200-42',
+});
+
 /** Which market an event is about. */
 const market = { exchange: exchangeName, symbol: unifiedSymbol };
 
@@ -28,6 +34,7 @@ export const tickerEvent = z
       description: "Signed move of last since this stream's last event, in percent; 0 in the first",
     }),
     stats: ticker.shape.stats,
+    id,
     sandbox,
   })
   .meta({ id: 'TickerEvent' });
@@ -52,6 +59,10 @@ export const statusEvent = z
       .optional()
       .meta({ description: 'Which feed of the symbol is meant; absent for ticker' }),
     interval: z.string().optional().meta({ description: 'ohlcv only' }),
+    resumed: z.enum(['complete', 'partial', 'none']).optional().meta({
+      description:
+        'The answer to a client that named its last event: what follows is all that came after it; what is left of that, behind a LostEvent; or the id is not known',
+    }),
     sandbox,
   })
   .meta({ id: 'StatusEvent' });
@@ -63,6 +74,7 @@ export const tradesEvent = z
     trades: z.array(trade).meta({
       description: 'Oldest first; the latest ones in the first event, afterwards every new one exactly once',
     }),
+    id,
     sandbox,
   })
   .meta({ id: 'TradesEvent' });
@@ -75,6 +87,7 @@ export const orderBookEvent = z
     asks: z.array(priceLevel).meta({ description: 'Best (lowest) first; the top levels, complete' }),
     timestamp,
     book_integrity: bookIntegrity,
+    id,
     sandbox,
   })
   .meta({ id: 'OrderBookEvent' });
@@ -85,6 +98,7 @@ export const ohlcvEvent = z
     ...market,
     interval: z.string().meta({ example: '1m' }),
     candles: z.array(candle).meta({ description: 'The candles that are new or changed, oldest first' }),
+    id,
     sandbox,
   })
   .meta({ id: 'OhlcvEvent' });

@@ -5,7 +5,7 @@ import type { BookIntegrity } from '../schemas/market.js';
 import type { Millis } from '../schemas/common.js';
 import type { StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
 import { inWordsOf } from '../exchanges/refusals.js';
-import type { Gap } from './channels/channel-state.js';
+import type { Loss, Resumption } from './history.js';
 
 export interface SharedEventParts {
   readonly type: SharedEvent['type'];
@@ -47,6 +47,7 @@ class FinishedEvent implements SharedEvent {
   readonly #id: string | undefined;
   #sse: Buffer | undefined;
   #frame: Buffer | undefined;
+  #frameWithId: Buffer | undefined;
 
   constructor({ type, json, id, conflationKey }: SharedEventParts) {
     this.type = type;
@@ -66,6 +67,13 @@ class FinishedEvent implements SharedEvent {
     this.#frame ??= textFrame(this.json);
     return this.#frame;
   }
+
+  get frameWithId(): Buffer {
+    if (this.#id === undefined) return this.frame;
+    // Ids are of letters, digits and `.-`: nothing needs an escape.
+    this.#frameWithId ??= textFrame(`${this.json.slice(0, -1)},"id":"${this.#id}"}`);
+    return this.#frameWithId;
+  }
 }
 
 /** An event from its JSON text. `json` must hold no line break: SSE carries it in one `data:` line. */
@@ -84,7 +92,7 @@ export const sseEvent = ({
   readonly conflationKey?: string | null;
 }): SharedEvent => {
   const sse = Buffer.from(`event: ${name}\ndata: ${json}\n\n`);
-  return { type, json, conflationKey, sse, frame: sse };
+  return { type, json, conflationKey, sse, frame: sse, frameWithId: sse };
 };
 
 export interface EventSource {
@@ -161,7 +169,10 @@ const channelOf = ({ topic: { channel, interval } }: EventSource) => ({
 });
 
 /** Of several states that a slow reader missed only the latest matters. */
-export const statusEventOf = (source: EventSource, { state, detail, at }: FeedStatus): SharedEvent => {
+export const statusEventOf = (
+  source: EventSource,
+  { state, detail, at, resumed }: FeedStatus & { readonly resumed?: Resumption['resumed'] | undefined },
+): SharedEvent => {
   const { channel, exchange, symbol, interval } = source.topic;
   return finish(source, 'status', {
     facts: {
@@ -170,15 +181,36 @@ export const statusEventOf = (source: EventSource, { state, detail, at }: FeedSt
       detail: inWordsOf({ name: source.name, exchange }, detail),
       ...(channel === 'ticker' ? {} : { channel }),
       ...(interval === undefined ? {} : { interval }),
+      ...(resumed === undefined ? {} : { resumed }),
     },
-    conflationKey: `status ${channel} ${source.name} ${symbol} ${interval ?? ''}`,
+    conflationKey:
+      resumed === undefined ? `status ${channel} ${source.name} ${symbol} ${interval ?? ''}` : null,
   });
 };
 
-/** A stretch of which rows are missing for good; their number is not known. */
-export const lostRangeEventOf = (source: EventSource, { from, to }: Gap, at: Millis): SharedEvent =>
-  finish(source, 'lost', { facts: { ...channelOf(source), from, to, timestamp: at } });
+/**
+ * Rows that are missing for good: a stretch of time, or how many. Trades that came to light when later ones had been shown are
+ * among them: reported instead of shown out of order.
+ */
+export const lostEventOf = (source: EventSource, loss: Loss, at: Millis): SharedEvent =>
+  finish(source, 'lost', {
+    facts: {
+      ...channelOf(source),
+      ...('count' in loss ? { count: loss.count } : { from: loss.from, to: loss.to }),
+      timestamp: at,
+    },
+  });
 
-/** `count` trades that came to light when later ones had been shown: reported instead of shown out of order. */
-export const lostEventOf = (source: EventSource, count: number, at: Millis): SharedEvent =>
-  finish(source, 'lost', { facts: { ...channelOf(source), count, timestamp: at } });
+/** What a client missed, in its order. */
+export const missedEventsOf = (
+  source: EventSource,
+  { lost, events }: Exclude<Resumption, { readonly resumed: 'none' }>,
+  at: Millis,
+): SharedEvent[] => [
+  ...(lost > 0 ? [lostEventOf(source, { count: lost }, at)] : []),
+  ...events.flatMap((event) => {
+    if ('loss' in event) return [lostEventOf(source, event.loss, at)];
+    const { item, ...place } = event.tick;
+    return item.channel === 'ticker' ? [] : [plainEventOf(source, item, place)];
+  }),
+];

@@ -18,6 +18,8 @@ export interface SharedEvent {
   readonly sse: Buffer;
   /** A finished unmasked WebSocket text frame, made once on first use. */
   readonly frame: Buffer;
+  /** The same with the event's id as a member `id`, for `/ws`; equal to `frame` where it has none. */
+  readonly frameWithId: Buffer;
   /** Events with the same key replace each other while a reader is slow; null: never dropped silently (trades). */
   readonly conflationKey: string | null;
   readonly type:
@@ -42,7 +44,7 @@ export interface SubscribeRequest {
   readonly threshold?: number | undefined;
   /** Ticker only: events tell the venue's last 24 hours. Default false. */
   readonly stats?: boolean | undefined;
-  /** SSE's Last-Event-ID: nothing that this client has already seen is sent again as its first event. */
+  /** The last event that this client has seen, in whatever text: it gets what came after that, and is told how much of it. */
   readonly lastEventId?: string | undefined;
   /** The client: queues for a venue are fair by client. */
   readonly client?: string | undefined;
@@ -60,6 +62,8 @@ export interface Subscription {
   readonly symbol: string;
   /** Which way its events come as it begins. */
   readonly via: 'websocket' | 'rest';
+  /** The id after which the stream goes on, '' where its last event is not known; undefined: it named none. */
+  readonly resumedAfter?: string | undefined;
   /** Idempotent. */
   close(): void;
 }

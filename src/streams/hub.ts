@@ -277,15 +277,16 @@ class Hub implements StreamHub, LiveTickers {
     const threshold = isTicker ? (request.threshold ?? settings.deltaThreshold) : 0;
     const stats = isTicker && request.stats === true;
     const { name, lastEventId } = request;
-    const leave = entry.topic.join(subscriber, { name, threshold, stats, lastEventId });
+    const joined = entry.topic.join(subscriber, { name, threshold, stats, lastEventId });
     let gone = false;
     return {
       symbol: entry.topic.topic.symbol,
       via: entry.topic.status.state === 'polling' ? 'rest' : 'websocket',
+      resumedAfter: joined.resumedAfter,
       close: () => {
         if (gone) return;
         gone = true;
-        leave();
+        joined.leave();
         this.#subscribers -= 1;
         this.#table.lingerIfEmpty(entry);
       },

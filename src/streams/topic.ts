@@ -6,15 +6,20 @@ import type { LiveTicker } from '../market-data/market-data-api.js';
 import type { ChannelState } from './channels/channel-state.js';
 import { OrderBookState, TickerState } from './channels/latest-state.js';
 import { OhlcvState, TradesState } from './channels/sequence-state.js';
-import { type EventSource, lostEventOf, lostRangeEventOf, statusEventOf } from './events.js';
+import { type EventSource, lostEventOf, missedEventsOf, statusEventOf } from './events.js';
+import { isSequence } from './feed/feed-state.js';
 import type { FeedListener, FeedSource, FeedSources, FeedStatus, ItemSource } from './feed/feed-source.js';
 import type { HubOptions, SharedEvent, Subscriber } from './hub-api.js';
 import { Paced } from '../lib/paced.js';
 import type { Timers } from '../lib/timers.js';
 import type { Log } from '../log/log.js';
-import { FirstStatus, createView, type Member, type Tick, type View } from './view.js';
+import { History, type Loss, type Resumption, rowsOf, type Tick } from './history.js';
+import { FirstStatus, createView, type Member, thresholdDetail, type View } from './view.js';
 
 const NONE: ReadonlySet<object> = new Set();
+
+/** Events that a topic remembers for clients that come back; of a ticker or an order book only the latest counts. */
+const REMEMBERED_EVENTS = 64;
 
 /** Order books are sent at most so often. */
 const BOOK_INTERVAL_MS: Millis = 100;
@@ -44,6 +49,13 @@ export interface JoinRequest {
   readonly lastEventId: string | undefined;
 }
 
+export interface Joined {
+  /** Idempotent. */
+  readonly leave: () => void;
+  /** As of a Subscription. */
+  readonly resumedAfter: string | undefined;
+}
+
 const createChannelState = (topic: StreamTopic): ChannelState => {
   switch (topic.channel) {
     case 'ticker':
@@ -65,6 +77,7 @@ export class Topic implements FeedListener {
   readonly #views = new Map<string, View>();
   readonly #books: Paced<StreamItem>;
   readonly #firstStatus: FirstStatus;
+  readonly #history: History;
   #lastId: string;
   #source: ItemSource | null = null;
   #members = 0;
@@ -77,7 +90,9 @@ export class Topic implements FeedListener {
     this.#state = createChannelState(options.topic);
     const { topic, description, monotonic, timers } = options;
     this.#feed = options.feeds.open({ topic, description, listener: this });
-    this.#lastId = this.#feed.nextEventId();
+    this.#lastId = this.#feed.nextEventId(0);
+    this.#history = new History(isSequence(topic) ? REMEMBERED_EVENTS : 1);
+    this.#history.begin(this.#lastId);
     this.#firstStatus = new FirstStatus(timers);
     if (this.status.state !== 'reconnecting') this.#firstStatus.end();
     this.#books = new Paced<StreamItem>({
@@ -136,22 +151,36 @@ export class Topic implements FeedListener {
     this.#firstWaits.clear();
   }
 
-  /** Registers a member and hands it its first event, unless it has seen that, and the feed's state. */
-  join(subscriber: Subscriber, request: JoinRequest): () => void {
+  /**
+   * Registers a member and hands it its first event and the feed's state. One that names its last event is told first how much
+   * of what came after that is known, and gets that instead.
+   */
+  join(subscriber: Subscriber, request: JoinRequest): Joined {
     const view = this.#view(request);
     const member: Member = { subscriber };
     this.#members += 1;
-    const known = this.#state.snapshot();
-    const tick = known === null ? null : this.#tick(known);
-    const first = view.join(member, tick, request.lastEventId);
-    if (first !== undefined) this.#deliver(subscriber, first);
-    this.#firstStatus.add(member, () => {
+    const { lastEventId } = request;
+    const resumption = lastEventId === undefined ? null : this.#history.since(lastEventId);
+    const tell = (resumed?: Resumption['resumed']): void => {
       const { status } = this;
       const detail = `${status.detail}${this.topic.channel === 'ticker' ? ` ${thresholdDetail(request.threshold)}` : ''}`;
-      this.#deliver(subscriber, statusEventOf(view.source, { ...status, detail }));
-    });
+      this.#deliver(subscriber, statusEventOf(view.source, { ...status, detail, resumed }));
+    };
+    if (resumption === null) {
+      this.#showLatest(view, member);
+      this.#firstStatus.add(member, tell);
+    } else if (resumption.resumed === 'none' || !isSequence(this.topic)) {
+      // Of these channels only the latest counts: nothing is missing where that follows.
+      tell(resumption.resumed === 'none' ? 'none' : 'complete');
+      this.#showLatest(view, member, lastEventId);
+    } else {
+      tell(resumption.resumed);
+      view.join(member, null, undefined);
+      for (const event of missedEventsOf(view.source, resumption, this.#options.now()))
+        this.#deliver(subscriber, event);
+    }
     let gone = false;
-    return () => {
+    const leave = (): void => {
       if (gone) return;
       gone = true;
       view.leave(member);
@@ -159,6 +188,14 @@ export class Topic implements FeedListener {
       this.#members -= 1;
       if (view.members.size === 0) this.#views.delete(viewKey(request));
     };
+    const after = resumption === null || resumption.resumed === 'none' ? '' : resumption.after;
+    return { leave, resumedAfter: resumption === null ? undefined : after };
+  }
+
+  #showLatest(view: View, member: Member, seenId?: string): void {
+    const known = this.#state.snapshot();
+    const first = view.join(member, known === null ? null : this.#tick(known), seenId);
+    if (first !== undefined) this.#deliver(member.subscriber, first);
   }
 
   /** What REST knew before the feed spoke. */
@@ -175,7 +212,8 @@ export class Topic implements FeedListener {
       this.#options.count(0);
     } else {
       this.#source = source;
-      this.#lastId = this.#feed.nextEventId();
+      this.#lastId = this.#feed.nextEventId(rowsOf(judgement));
+      this.#history.add(this.#tick(judgement));
       if (judgement.channel === 'ohlcv')
         this.#options.onCandles?.(this.topic, judgement.candles, source.receivedAt);
       if (judgement.channel === 'orderbook') this.#books.push(judgement);
@@ -225,13 +263,18 @@ export class Topic implements FeedListener {
     return { symbol: this.topic.symbol, bid, ask, last, timestamp, stats, rawJson, receivedAt };
   }
 
+  #tellLoss(loss: Loss): void {
+    const at = this.#options.now();
+    this.#history.lose(loss);
+    this.#tellAll((source) => lostEventOf(source, loss, at));
+  }
+
   #tellLosses(): void {
     const lost = this.#state.takeLost?.() ?? 0;
-    const at = this.#options.now();
-    if (lost > 0) this.#tellAll((source) => lostEventOf(source, lost, at));
+    if (lost > 0) this.#tellLoss({ count: lost });
     const gap = this.#state.takeGap?.() ?? null;
     if (gap === null) return;
-    this.#tellAll((source) => lostRangeEventOf(source, gap, at));
+    this.#tellLoss(gap);
     const [from, to] = [gap.from, gap.to].map((time) => new Date(time).toISOString());
     this.onGap(
       `REST does not reach back far enough: some ${this.topic.channel} between ${from} and ${to} may be missing.`,
@@ -283,12 +326,6 @@ export class Topic implements FeedListener {
     return view;
   }
 }
-
-/** A client's first status says why a stream may be quiet although the market moves, and what to do about it. */
-const thresholdDetail = (threshold: number): string =>
-  threshold <= 0
-    ? 'Every tick is sent.'
-    : `A ticker is sent when last has moved by ${Number((threshold * 100).toPrecision(6))} % since the one before; threshold=0 sends every tick.`;
 
 /** Threshold and stats mean nothing outside of tickers; the hub sets them to 0 and false there. */
 const viewKey = ({ name, threshold, stats }: JoinRequest): string =>

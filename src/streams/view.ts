@@ -9,9 +9,9 @@
 import type { StreamItem } from '../exchanges/exchange-client.js';
 import type { Timers } from '../lib/timers.js';
 import type { Millis } from '../schemas/common.js';
-import type { BookIntegrity } from '../schemas/market.js';
 import type { SharedEvent, Subscriber } from './hub-api.js';
 import { type EventSource, plainEventOf, tickerEventOf } from './events.js';
+import type { Tick } from './history.js';
 
 /** Decimal prices are no binary fractions: 100 to 100.1 is 0.1 % to a reader and a hair less to a double. */
 const TOLERANCE = 1e-9;
@@ -36,15 +36,8 @@ export const percentMove = (base: number | null, last: number | null): number =>
 
 export interface Member {
   readonly subscriber: Subscriber;
-}
-
-/** An item with its place in the hub's order. */
-export interface Tick {
-  readonly item: StreamItem;
-  /** Event id; unique in this process and comparable across connections. */
-  readonly id: string;
-  /** How the order books of this stream are checked at present; undefined on other channels. */
-  readonly bookIntegrity?: BookIntegrity | undefined;
+  /** The id of its first event, which may be published once more while order books wait for their turn. */
+  firstId?: string | undefined;
 }
 
 export interface View {
@@ -185,7 +178,8 @@ class PlainView implements View {
   publish({ item, ...place }: Tick): number {
     if (item.channel === 'ticker') return 0;
     const event = plainEventOf(this.source, item, place);
-    for (const { subscriber } of this.members) this.#options.deliver(subscriber, event);
+    for (const { subscriber, firstId } of this.members)
+      if (firstId !== place.id) this.#options.deliver(subscriber, event);
     return this.members.size;
   }
 
@@ -193,6 +187,7 @@ class PlainView implements View {
     this.members.add(member);
     if (tick === null) return undefined;
     const { item, ...place } = tick;
+    member.firstId = place.id;
     if (item.channel === 'ticker' || seenId === place.id) return undefined;
     return plainEventOf(this.source, item, place);
   }
@@ -204,6 +199,12 @@ class PlainView implements View {
 
 export const createView = (options: ViewOptions): View =>
   options.source.topic.channel === 'ticker' ? new TickerView(options) : new PlainView(options);
+
+/** A client's first status says why a stream may be quiet although the market moves, and what to do about it. */
+export const thresholdDetail = (threshold: number): string =>
+  threshold <= 0
+    ? 'Every tick is sent.'
+    : `A ticker is sent when last has moved by ${Number((threshold * 100).toPrecision(6))} % since the one before; threshold=0 sends every tick.`;
 
 /** For so long a new subscriber's first status waits for a feed that connects for the first time. */
 const HELD_STATUS_MS: Millis = 1_000;

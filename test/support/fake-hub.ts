@@ -57,6 +57,8 @@ export class FakeHub implements StreamHub {
   snapshot: ((request: SubscribeRequest) => SharedEvent[]) | null = null;
   /** Awaited by each subscribe: may delay it or reject it. */
   gate: (request: SubscribeRequest) => Promise<void> = () => Promise.resolve();
+  /** What is said to who names its last event. */
+  resumedAfter: string | undefined;
   closed = 0;
   #waiters: { readonly count: number; readonly resolve: () => void }[] = [];
 
@@ -70,6 +72,7 @@ export class FakeHub implements StreamHub {
     return {
       symbol: likelySymbol(request.topic.symbol),
       via: 'websocket',
+      ...(request.lastEventId === undefined ? {} : { resumedAfter: this.resumedAfter }),
       close: () => {
         if (!this.open.delete(entry)) return;
         this.closed += 1;

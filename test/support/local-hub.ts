@@ -4,12 +4,12 @@ import type { HubOptions } from '../../src/streams/hub-api.js';
 import { createHub } from '../../src/streams/hub.js';
 
 export type LocalHubOptions = Omit<HubOptions, 'feeds' | 'exchanges' | 'settings'> &
-  Omit<LocalFeedsOptions, 'idleTimeoutMs' | 'exchanges'> & {
+  Omit<LocalFeedsOptions, 'idleTimeoutMs' | 'exchanges' | 'serverId'> & {
     readonly exchanges: HubOptions['exchanges'] & LocalFeedsOptions['exchanges'];
     readonly settings: HubOptions['settings'] & Pick<LocalFeedsOptions, 'idleTimeoutMs'>;
   };
 
 export const createLocalHub = (options: LocalHubOptions): ReturnType<typeof createHub> => {
   const { idleTimeoutMs } = options.settings;
-  return createHub({ ...options, feeds: createLocalFeeds({ ...options, idleTimeoutMs }) });
+  return createHub({ ...options, feeds: createLocalFeeds({ ...options, idleTimeoutMs, serverId: 'test' }) });
 };

@@ -1,6 +1,6 @@
 /** Servers of one process that act as one: the bus without Redis, with deaths and outages to order. */
 import type { Bus, Claim, Overrule, Publication, TopicListener, TopicOwner } from '../../src/cluster/bus.js';
-import { compareEventIds } from '../../src/cluster/event-ids.js';
+import { compareEventIds } from '../../src/streams/event-ids.js';
 
 interface Topic {
   owner: TopicOwner | null;

@@ -27,7 +27,7 @@ describe('what is wrong is said in words that name what would be right:', () => 
     [subscribe({}), 'params.channel must be one of ticker, trades, orderbook, ohlcv, health'],
     [
       subscribe({ ...ticker, timeframe: '1h' }),
-      'params.timeframe is not a parameter here; there are channel, exchange, symbol, threshold, stats',
+      'params.timeframe is not a parameter here; there are channel, exchange, symbol, threshold, stats, since',
     ],
     [subscribe({ ...ticker, threshold: 'x' }), 'params.threshold must be a number'],
     [subscribe({ ...ticker, threshold: 2 }), 'params.threshold must be at most 1'],

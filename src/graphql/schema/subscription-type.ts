@@ -26,7 +26,8 @@ const exchange = { type: new GraphQLNonNull(GraphQLString) };
 const symbol = exchange;
 
 export const subscriptionType = (types: TypesFromZod): GraphQLObjectType => {
-  const without = ['event_type'];
+  // No subscription of GraphQL goes on where another one ended.
+  const without = ['event_type', 'id', 'resumed'];
   const status = types.object({ name: 'StreamStatus', schema: statusEvent, without });
   const lost = types.object({ name: 'Lost', schema: lostEvent, without });
   const union = (name: string, event: GraphQLObjectType): GraphQLUnionType =>

@@ -38,6 +38,7 @@ const KEEP_ALIVE: SharedEvent = {
   ...{ type: 'heartbeat', json: '', conflationKey: 'heartbeat' },
   sse: COMMENT,
   frame: COMMENT,
+  frameWithId: COMMENT,
 };
 
 const nextOf = (json: string, event: SharedEvent): SharedEvent =>
@@ -46,7 +47,7 @@ const COMPLETE = sseEvent({ type: 'reply', json: '', name: 'complete' });
 
 const open = (request: FastifyRequest, reply: FastifyReply, source: string): Peer => {
   request.becomesLongLived();
-  return { ...openEventStream(request, reply, source), heartbeat: KEEP_ALIVE };
+  return { ...openEventStream(request, reply, { source }), heartbeat: KEEP_ALIVE };
 };
 
 /** A finished result as a stream that ends behind it. */

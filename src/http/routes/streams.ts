@@ -6,7 +6,13 @@ import { AppError } from '../../errors.js';
 import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
 import { toProblem } from '../problems/problem.js';
 import { clientOf } from '../requests/client.js';
-import { eventStreamHeaders, lastEventIdOf, openEventStream, requireEventStream } from '../streams/sse.js';
+import {
+  eventStreamHeaders,
+  type EventStreamHead,
+  lastEventIdOf,
+  openEventStream,
+  requireEventStream,
+} from '../streams/sse.js';
 import { createSocketAuth } from '../access/socket-auth.js';
 import type { LimitedStream, StreamLimits } from '../limits/stream-limits.js';
 import { endWithPrincipal } from '../access/credential-end.js';
@@ -57,8 +63,10 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
   const { hub, marketData, connections, limits, health, now, monotonic } = options;
   const slots = createSubscriptionSlots();
   const socketAuth = app.access === null ? null : createSocketAuth(app.access, options.authWithinMs);
-  const sourceOf = ({ exchange, via }: Pick<TickerStream, 'exchange' | 'via'>): string =>
-    venueSource(exchange, via, connections.sandbox);
+  const headOf = ({ exchange, via, resumedAfter }: TickerStream): EventStreamHead => ({
+    source: venueSource(exchange, via, connections.sandbox),
+    resumedAfter,
+  });
 
   const openTicker = async (
     kind: 'sse' | 'websocket',
@@ -103,7 +111,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     handler: async (request, reply) => {
       requireEventStream(request);
       const stream = await openTicker('sse', request, request.query);
-      stream.start(() => openEventStream(request, reply, sourceOf(stream)));
+      stream.start(() => openEventStream(request, reply, headOf(stream)));
       endWithCaller(request, stream.connection);
       reply.raw.once('close', () => stream.limited.end());
       return reply.hijack();
@@ -121,7 +129,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
       const stream = await openTicker('sse', request, request.query);
       stream.connection.abandon();
       stream.limited.end();
-      return reply.headers(Object.fromEntries(eventStreamHeaders(request, sourceOf(stream)))).send();
+      return reply.headers(Object.fromEntries(eventStreamHeaders(request, headOf(stream)))).send();
     },
   });
 
@@ -198,7 +206,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
         };
         const { sandbox } = connections;
         const problemOf = (error: Parameters<typeof toProblem>[0]) => toProblem(error, context);
-        connection.attach(() => new WebSocketPeer(socket));
+        connection.attach(() => new WebSocketPeer(socket, { ids: true }));
         const session = new Session({
           connection,
           auth: socketAuth?.open(

@@ -25,21 +25,37 @@ export const requireEventStream = ({ headers }: FastifyRequest): void => {
     throw new AppError('not_acceptable', `This address answers with ${EVENT_STREAM} only.`);
 };
 
-/** The id of the last event that a returning client has seen. */
+/** The id of the last event that a returning client has seen; '', which no event has, in place of one that is too long. */
 export const lastEventIdOf = ({ headers }: FastifyRequest): string | undefined => {
   const id = headers['last-event-id'];
-  return typeof id === 'string' && id !== '' && id.length <= MAX_LAST_EVENT_ID_LENGTH ? id : undefined;
+  if (typeof id !== 'string' || id === '') return undefined;
+  return id.length <= MAX_LAST_EVENT_ID_LENGTH ? id : '';
 };
 
+export interface EventStreamHead {
+  /** Of its data. */
+  readonly source: string;
+  /** The id after which it goes on, for a client that named one; '': its id is not known. */
+  readonly resumedAfter?: string | undefined;
+}
+
 /** The headers of an event stream that begins, or that a HEAD asks about. */
-export const eventStreamHeaders = (request: FastifyRequest, source: string): HeaderPair[] => [
+export const eventStreamHeaders = (
+  request: FastifyRequest,
+  { source, resumedAfter }: EventStreamHead,
+): HeaderPair[] => [
   ...request.server.commonHeaders(request),
   ...STREAM_HEADERS,
   ['data-source', source],
+  ...(resumedAfter === undefined ? [] : ([['last-event-id', resumedAfter]] as const)),
 ];
 
 /** Takes the socket over from Fastify and writes the head. Throws `invalid_request` for a pipelined request. */
-export const openEventStream = (request: FastifyRequest, reply: FastifyReply, source: string): Peer => {
+export const openEventStream = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  head: EventStreamHead,
+): Peer => {
   const { raw } = reply;
   const { socket } = raw;
   // Node gives a pipelined request its socket once the answers before it are written: too late for a stream.
@@ -52,7 +68,7 @@ export const openEventStream = (request: FastifyRequest, reply: FastifyReply, so
   pipeline.discardInput();
   // Without either length or chunks, the body ends with the connection.
   raw.removeHeader('transfer-encoding');
-  for (const [name, value] of eventStreamHeaders(request, source)) raw.setHeader(name, value);
+  for (const [name, value] of eventStreamHeaders(request, head)) raw.setHeader(name, value);
   socket.cork();
   raw.writeHead(200);
   raw.flushHeaders();

@@ -206,12 +206,14 @@ export const textOf = (data: RawData, isBinary: boolean): string | null =>
   isBinary || !Buffer.isBuffer(data) ? null : data.toString('utf8');
 
 export class WebSocketPeer implements Peer {
-  readonly wire = 'frame';
+  readonly wire: Peer['wire'];
   readonly pings = true;
   readonly #socket: WebSocket;
 
-  constructor(socket: WebSocket) {
+  /** `ids`: events tell theirs. */
+  constructor(socket: WebSocket, { ids = false }: { readonly ids?: boolean } = {}) {
     this.#socket = socket;
+    this.wire = ids ? 'frameWithId' : 'frame';
   }
 
   ping(): void {

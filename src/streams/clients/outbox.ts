@@ -14,8 +14,8 @@ import {
   MAX_SOCKET_BYTES,
 } from './limits.js';
 
-/** Finished WebSocket frames, or finished Server-Sent Events. */
-export type Wire = 'frame' | 'sse';
+/** Finished WebSocket frames, without or with the event's id in their JSON, or finished Server-Sent Events. */
+export type Wire = 'frame' | 'frameWithId' | 'sse';
 
 /** What an outbox and a connection need of a socket. A `net.Socket` is one. */
 export interface ClientSocket {
@@ -41,7 +41,7 @@ interface Joined {
 const sameEvents = (a: readonly SharedEvent[], b: readonly SharedEvent[]): boolean =>
   a.length === b.length && a.every((event, i) => event === b[i]);
 
-const bytesOf = (event: SharedEvent, wire: Wire): Buffer => (wire === 'frame' ? event.frame : event.sse);
+const bytesOf = (event: SharedEvent, wire: Wire): Buffer => event[wire];
 
 /**
  * Joins what is due to each client within one turn of the event loop into one write: the system call is the cost of
@@ -49,7 +49,7 @@ const bytesOf = (event: SharedEvent, wire: Wire): Buffer => (wire === 'frame' ? 
  */
 export class WriteBatcher {
   #waiting: Flushable[] = [];
-  #joined: { frame: Joined | null; sse: Joined | null } = { frame: null, sse: null };
+  #joined: Partial<Record<Wire, Joined>> = {};
   readonly #schedule: (run: () => void) => unknown;
 
   /** `schedule` runs a function once the present turn of the event loop is over. */
@@ -67,7 +67,7 @@ export class WriteBatcher {
     const [only] = events;
     if (only !== undefined && events.length === 1) return bytesOf(only, wire);
     const last = this.#joined[wire];
-    if (last !== null && sameEvents(last.events, events)) return last.bytes;
+    if (last !== undefined && sameEvents(last.events, events)) return last.bytes;
     const bytes = Buffer.concat(events.map((event) => bytesOf(event, wire)));
     this.#joined[wire] = { events, bytes };
     return bytes;
@@ -77,7 +77,7 @@ export class WriteBatcher {
     const boxes = this.#waiting;
     this.#waiting = [];
     for (const box of boxes) box.flush();
-    this.#joined = { frame: null, sse: null };
+    this.#joined = {};
   };
 }
 

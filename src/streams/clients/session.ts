@@ -214,10 +214,13 @@ export class Session {
         this.#reply({ ...head, success: true, ...topic });
         return;
       }
-      const { threshold, stats } = { threshold: undefined, stats: undefined, ...params };
+      const { threshold, stats, since } = { threshold: undefined, stats: undefined, ...params };
+      if (since !== undefined && params.symbol.length > 1)
+        throw new AppError('invalid_request', 'since is of one symbol: it takes exactly one.');
       const options = {
         threshold: typeof threshold === 'number' ? threshold : undefined,
         stats: stats === true ? (true as const) : undefined,
+        since: typeof since === 'string' ? since : undefined,
       };
       await this.#subscriptions.add(topic, options, (symbol) => {
         this.#reply({ ...head, success: true, ...topic, symbol });

@@ -3,7 +3,7 @@ import { AppError } from '../../errors.js';
 import type { ExchangeId, UnifiedSymbol } from '../../schemas/common.js';
 import { likelySymbol } from '../../market-data/market-directory.js';
 import type { MarketData } from '../../market-data/market-data-api.js';
-import type { StreamHub, Subscription } from '../hub-api.js';
+import type { StreamHub, SubscribeRequest, Subscription } from '../hub-api.js';
 import { type Connection, topicKey, type TopicName, TopicReader } from './connection.js';
 import { MAX_SERVER_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS, RETRY_WHEN_FULL } from './limits.js';
 
@@ -104,14 +104,18 @@ export class Subscriptions {
   }
 
   /**
-   * Subscribes. `began` is called with the venue's spelling of the symbol just before the first event goes out. A topic
-   * that is there already stays as it is, unless its options differ: then the new one takes its place. Rejects with
+   * Subscribes, from behind the event `since` where that is given. `began` is called with the venue's spelling of the symbol just before the first event goes out. A topic
+   * that is there already stays as it is, unless its options differ or `since` is given: then the new one takes its place. Rejects with
    * an AppError.
    */
-  async add(topic: TopicName, options: TickerOptions, began: (symbol: UnifiedSymbol) => void): Promise<void> {
+  async add(
+    topic: TopicName,
+    { since, ...options }: TickerOptions & { readonly since?: string | undefined },
+    began: (symbol: UnifiedSymbol) => void,
+  ): Promise<void> {
     const key = this.#keyOf(topic);
     const present = this.#entries.get(key);
-    if (present !== undefined && sameOptions(present.options, options)) {
+    if (present !== undefined && since === undefined && sameOptions(present.options, options)) {
       began((await present.opening).symbol);
       return;
     }
@@ -127,7 +131,7 @@ export class Subscriptions {
       options,
       abort,
       slot,
-      opening: this.#open(topic, { ...options, signal: abort.signal }, reader),
+      opening: this.#open(topic, { ...options, lastEventId: since, signal: abort.signal }, reader),
       subscription: null,
     };
     this.#entries.set(key, entry);
@@ -213,7 +217,7 @@ export class Subscriptions {
 
   async #open(
     topic: TopicName,
-    options: TickerOptions & { readonly signal: AbortSignal },
+    options: TickerOptions & Pick<SubscribeRequest, 'lastEventId' | 'signal'>,
     reader: TopicReader,
   ): Promise<Subscription> {
     const { hub, marketData, client } = this.#services;

@@ -30,6 +30,7 @@ export interface TickerStream {
   readonly connection: Connection;
   readonly exchange: ExchangeId;
   readonly via: Subscription['via'];
+  readonly resumedAfter: Subscription['resumedAfter'];
   /**
    * Begins the stream: what `open` writes, the snapshot that is already here, then updates. Throws `shutting_down`
    * before `open` is called, and what `open` throws.
@@ -77,5 +78,6 @@ export const openTickerStream = async (
     connection.attach(open);
     reader.release();
   };
-  return { connection, exchange, via: subscription.via, start };
+  const { via, resumedAfter } = subscription;
+  return { connection, exchange, via, resumedAfter, start };
 };

@@ -5,6 +5,7 @@
  */
 import type { BookFault } from '../../errors.js';
 import type { ExchangeDescription, StreamItem, StreamTopic } from '../../exchanges/exchange-client.js';
+import type { NextEventId } from '../event-ids.js';
 import type { Millis } from '../../schemas/common.js';
 import type { StreamState } from '../../schemas/stream.js';
 
@@ -54,10 +55,11 @@ export interface FeedSource {
   /** Ends the feed for good; idempotent. The listener gets nothing afterwards. */
   close(): void;
   /**
-   * The id of the event that is made of the item which the listener is just taking. It never repeats; where processes
-   * share a feed, an item has the same id in all of them, so that a client may resume at any.
+   * The id of the event that is made of the item which the listener is just taking, and which has so many new trades or
+   * candles (of others: 1); 0: the place before the first event. It never repeats; where processes share a feed, an item
+   * has the same id in all of them, so that a client may resume at any.
    */
-  nextEventId(): string;
+  nextEventId: NextEventId;
 }
 
 export interface FeedRequest {

@@ -4,6 +4,7 @@ import { NamedTimers, type Timers } from '../../lib/timers.js';
 import type { Log } from '../../log/log.js';
 import type { Millis } from '../../schemas/common.js';
 import type { StreamState } from '../../schemas/stream.js';
+import type { NextEventId } from '../event-ids.js';
 import type { BookCrossCheck } from './book-cross-check.js';
 import type { FeedListener, FeedStatus } from './feed-source.js';
 import type { FeedOutages } from './outages.js';
@@ -26,8 +27,7 @@ export interface FeedOptions {
   readonly outages: FeedOutages;
   /** Shared by all feeds of the exchange. */
   readonly checks: SilenceChecks;
-  /** Makes the ids of all feeds of this process. */
-  readonly nextEventId: () => string;
+  readonly nextEventId: NextEventId;
   readonly now: () => Millis;
   /** The clock of durations and deadlines. */
   readonly monotonic: () => Millis;

@@ -9,6 +9,7 @@
 import { AppError, type BookFault } from '../../errors.js';
 import { bookFaultOf, polledBookDetail } from '../../exchanges/refusals.js';
 import type { StreamItem } from '../../exchanges/exchange-client.js';
+import type { EventId } from '../event-ids.js';
 import type { FeedSource, FeedStatus } from './feed-source.js';
 import { type FeedOptions, FeedTimers, isSequence, FeedState } from './feed-state.js';
 import { BookResyncs, CheckedBook } from './book-cross-check.js';
@@ -106,8 +107,8 @@ export class LocalFeed implements FeedSource {
     return this.#reconnects;
   }
 
-  nextEventId(): string {
-    return this.#options.nextEventId();
+  nextEventId(rows: number): EventId {
+    return this.#options.nextEventId(rows);
   }
 
   start(): void {

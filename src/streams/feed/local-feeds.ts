@@ -4,6 +4,7 @@ import { systemTimers, type Timers } from '../../lib/timers.js';
 import type { Log } from '../../log/log.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { Channel } from '../../schemas/stream.js';
+import { createUnsharedIds, type NextEventId } from '../event-ids.js';
 import { BookCrossCheck } from './book-cross-check.js';
 import type { FeedRequest, FeedSource, FeedSources } from './feed-source.js';
 import { LocalFeed } from './local-feed.js';
@@ -34,6 +35,8 @@ export const checkSpacingOf = ({
 
 export interface LocalFeedsOptions {
   readonly exchanges: Pick<ExchangeClient, 'watch' | 'fetch'>;
+  /** Of ids of events; see schemas of SERVER_ID. */
+  readonly serverId: string;
   /** A live feed that says nothing for so long is compared with REST. */
   readonly idleTimeoutMs: Millis;
   /** Between two polls where there is no live feed; default 2 s, candles 5 s. */
@@ -57,9 +60,7 @@ class LocalFeeds implements FeedSources {
   readonly #crossCheck: BookCrossCheck;
   /** Bounded by the enabled exchanges. */
   readonly #checks = new Map<ExchangeId, SilenceChecks>();
-  /** Tells this process's event ids from those before a restart. */
-  readonly #epoch: string;
-  #sequence = 0;
+  readonly #eventIds: () => NextEventId;
 
   constructor(options: LocalFeedsOptions) {
     const { timers = systemTimers, now, monotonic = now, log, random } = options;
@@ -68,7 +69,7 @@ class LocalFeeds implements FeedSources {
     this.#monotonic = monotonic;
     this.#outages = new FeedOutages({ log, now: monotonic });
     this.#crossCheck = new BookCrossCheck({ timers, random });
-    this.#epoch = Math.trunc(now()).toString(36);
+    this.#eventIds = createUnsharedIds(options.serverId, now());
   }
 
   open({ topic, description, listener }: FeedRequest): FeedSource {
@@ -86,7 +87,7 @@ class LocalFeeds implements FeedSources {
       crossCheck: topic.channel === 'orderbook' && bookIntegrity === 'crosscheck' ? this.#crossCheck : null,
       outages: this.#outages,
       checks: this.#checksOf(topic.exchange),
-      nextEventId: () => `${this.#epoch}-${(this.#sequence += 1)}`,
+      nextEventId: this.#eventIds(),
       now,
       monotonic: this.#monotonic,
       random,

@@ -51,6 +51,44 @@ describe('subscribe', () => {
     expect(server.hub.requests.map(({ threshold }) => threshold)).toEqual([0, 0]);
   });
 
+  test('names the last event that was seen as since, and takes the place of what is there', async () => {
+    await ask(subscribe('BTC/USDT'));
+    await ask(subscribe('BTC/USDT', { since: '1795350115200-7' }));
+    expect(server.hub.requests.map(({ lastEventId }) => lastEventId)).toEqual([undefined, '1795350115200-7']);
+    expect(server.hub.open.size).toBe(1);
+    const { subscriptions } = await ask({ method: 'list' });
+    expect(subscriptions).toEqual([{ channel: 'ticker', exchange: 'binance', symbol: 'BTC/USDT' }]);
+    const unsubscribed = await ask({ ...subscribe('BTC/USDT', { since: 7 }), method: 'unsubscribe' });
+    expect(unsubscribed).toMatchObject({ success: true });
+  });
+
+  test('since is of one symbol, and as long as an id may be', async () => {
+    expect(await ask(subscribe(['BTC/USDT', 'ETH/USDT'], { since: '1-1' }))).toMatchObject({
+      ...{ success: false, symbol: 'BTC/USDT', req_id: 1 },
+      problem: { code: 'invalid_request', detail: 'since is of one symbol: it takes exactly one.' },
+    });
+    await client.until((messages) => messages.length === 2);
+    expect(await ask(subscribe('BTC/USDT', { since: 'x'.repeat(65) }))).toMatchObject({
+      ...{ event_type: 'error', code: 'invalid_request', req_id: 1 },
+      errors: [{ parameter: 'params.since' }],
+    });
+    expect(server.hub.requests).toEqual([]);
+    expect(await ask(subscribe('BTC/USDT', { since: 'x'.repeat(64) }))).toMatchObject({ success: true });
+  });
+
+  test('events tell their ids; on the stream of one ticker they do not', async () => {
+    server.hub.snapshot = () => [tickerEvent({ last: 7 })];
+    client.send(subscribe('BTC/USDT'));
+    await client.until((messages) => messages.length === 2);
+    expect(client.messages[0]).not.toHaveProperty('id');
+    expect(client.messages[1]).toMatchObject({ event_type: 'ticker', last: 7, id: '7' });
+    const single = await connectWs(server.port, '/ws/ticker?exchange=binance&symbol=BTC/USDT');
+    await single.until((messages) => messages.length === 1);
+    expect(single.messages[0]).toMatchObject({ last: 7 });
+    expect(single.messages[0]).not.toHaveProperty('id');
+    single.socket.terminate();
+  });
+
   test('a client that asks for symbol after symbol gets a retry time, and the venue is not asked any more', async () => {
     server.hub.gate = () => Promise.reject(new AppError('symbol_not_found', 'None of them.'));
     const unknown = (round: number) => Array.from({ length: 200 }, (_, i) => `R${round}N${i}/USDT`);

@@ -88,10 +88,20 @@ describe('an event stream', () => {
     },
   );
 
-  test('an absurdly long Last-Event-ID is as good as none', async () => {
+  test('an absurdly long Last-Event-ID is an id that nobody knows', async () => {
     const client = await openSse(server.port, PATH, { headers: { 'last-event-id': 'x'.repeat(129) } });
-    expect(server.hub.requests[0]?.lastEventId).toBeUndefined();
+    expect(server.hub.requests[0]?.lastEventId).toBe('');
     client.destroy();
+  });
+
+  test.each(['1795350115200-41', ''])('the head says that the stream goes on behind "%s"', async (after) => {
+    server.hub.resumedAfter = after;
+    const resumed = await openSse(server.port, PATH, { headers: { 'last-event-id': '1795350115200-7' } });
+    expect(resumed.headers['last-event-id']).toBe(after);
+    resumed.destroy();
+    const fresh = await openSse(server.port, PATH);
+    expect(fresh.headers).not.toHaveProperty('last-event-id');
+    fresh.destroy();
   });
 
   test('events that came in while the stream was being opened are sent after its head', async () => {

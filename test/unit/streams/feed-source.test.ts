@@ -66,7 +66,7 @@ const owning = (local: FeedSources, bus: Bus): FeedSources => ({
       },
       start: () => feed.start(),
       close: () => feed.close(),
-      nextEventId: () => (id = feed.nextEventId()),
+      nextEventId: (rows) => (id = feed.nextEventId(rows)),
     };
   },
 });
@@ -78,7 +78,7 @@ const following = (local: FeedSources, bus: Bus) => {
     open: (request) => {
       const { listener } = request;
       let status: FeedStatus = { state: 'reconnecting', detail: 'Waiting for the owner.', at: START };
-      let id = 'unshared';
+      let id = 'uB.170000000000010000000000';
       let own: FeedSource | null = null;
       const leave = bus.subscribe((message) => {
         if ('status' in message) {
@@ -107,7 +107,7 @@ const following = (local: FeedSources, bus: Bus) => {
           leave();
           own?.close();
         },
-        nextEventId: () => own?.nextEventId() ?? id,
+        nextEventId: (rows) => own?.nextEventId(rows) ?? id,
       };
     },
   };
@@ -126,6 +126,7 @@ const startProcess = (sharing: (local: FeedSources) => FeedSources) => {
   const shared = { log: silentLog, now: time.now, monotonic: time.monotonic, timers: time };
   const local = createLocalFeeds({
     exchanges: venue,
+    serverId: 'A',
     idleTimeoutMs: 30_000,
     random: () => 0.5,
     ...shared,
