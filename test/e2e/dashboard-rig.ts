@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { expect } from 'vitest';
+import type { Rig } from './streams-rig.js';
 
 /** Generous: the machine may be busy. */
 export const WAIT = { timeout: 30_000 };
@@ -12,12 +13,20 @@ const WATCH_VIOLATIONS = `window.violations = [];
 addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
   window.violations.push(violatedDirective + ' ' + blockedURI));`;
 
+/** What all tests of the page share. */
+export interface Running {
+  readonly rig: Rig;
+  readonly browser: Browser;
+}
+
 export interface OpenPage {
   readonly page: Page;
   /** Requests to other hosts, console errors, exceptions and violations of the policy: there are none. */
   expectNoFault(): Promise<void>;
   /** WebSockets that were ever opened. */
   readonly sockets: () => number;
+  /** Addresses of all requests and sockets. */
+  readonly urls: readonly string[];
   readonly row: (market: string) => Locator;
   readonly text: (locator: Locator) => Promise<string>;
 }
@@ -30,13 +39,15 @@ export interface OpenOptions extends BrowserContextOptions {
   readonly mayBeUnreachable?: boolean;
   /** Added to the page's wall clock. */
   readonly clockOffMs?: number;
+  /** Run before any script of the page, at each load. */
+  readonly scripts?: readonly string[];
 }
 
 /** Opens `<url>/dashboard/<hash>` in a context of its own. */
 export const openPage = async (
   browser: Browser,
   address: { readonly url: string; readonly hash?: string },
-  { mayBeUnreachable = false, clockOffMs = 0, ...options }: OpenOptions = {},
+  { mayBeUnreachable = false, clockOffMs = 0, scripts = [], ...options }: OpenOptions = {},
 ): Promise<OpenPage> => {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
@@ -47,16 +58,23 @@ export const openPage = async (
     if (!mayBeUnreachable || !UNREACHABLE.test(message.text())) faults.push(message.text());
   });
   page.on('pageerror', (error) => faults.push(error.message));
-  page.on('websocket', () => (sockets += 1));
+  const urls: string[] = [];
+  page.on('websocket', (socket) => {
+    sockets += 1;
+    urls.push(socket.url());
+  });
   page.on('request', (request) => {
+    urls.push(request.url());
     if (new URL(request.url()).host !== new URL(address.url).host) faults.push(request.url());
   });
   await page.addInitScript(WATCH_VIOLATIONS);
   await page.addInitScript(`{ const now = Date.now; Date.now = () => now() + ${clockOffMs}; }`);
+  for (const script of scripts) await page.addInitScript(script);
   await page.goto(`${address.url}/dashboard/${address.hash ?? ''}`);
   return {
     page,
     sockets: () => sockets,
+    urls,
     row: (market) => page.locator(`tr[data-market="${market}"]`),
     text: async (locator) => (await locator.textContent(WAIT)) ?? '',
     async expectNoFault() {
@@ -80,18 +98,6 @@ export const axeFindings = async (page: Page): Promise<string[]> => {
 /** Within the page: a cell's number. */
 const NUMBER = "const number = (cell) => Number(cell.textContent.replaceAll(',', ''));";
 
-/** A row of the watch list at one instant. */
-export const shownTicker = (
-  page: Page,
-  market: string,
-): Promise<{ timestamp: number; last: number; bid: number; ask: number }> =>
-  page.evaluate(`(() => {
-    ${NUMBER}
-    const row = document.querySelector('tr[data-market="${market}"]');
-    const of = (name) => number(row.querySelector('.' + name));
-    return { timestamp: Number(row.dataset.timestamp), last: of('last'), bid: of('bid'), ask: of('ask') };
-  })()`);
-
 /** The order book at one instant, best first. */
 export const shownBook = (page: Page): Promise<{ timestamp: number; bids: number[][]; asks: number[][] }> =>
   page.evaluate(`(() => {
@@ -112,4 +118,18 @@ export const tapeOf = (page: Page): Promise<{ id: string; price: number; amount:
       amount: number(cells[2]),
       side: cells[3].textContent.split(' ')[1],
     }));
+  })()`);
+
+/** Pixels of the chart in the colour of its hatching. */
+export const hatchedPixels = (page: Page): Promise<number> =>
+  page.evaluate(`(() => {
+    const colour = getComputedStyle(document.documentElement).getPropertyValue('--hatch').trim().slice(1);
+    const [red, green, blue] = [0, 2, 4].map((at) => parseInt(colour.slice(at, at + 2), 16));
+    let count = 0;
+    for (const canvas of document.querySelectorAll('.canvas canvas')) {
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width || 1, canvas.height || 1);
+      for (let at = 0; at < data.length; at += 4)
+        if (data[at] === red && data[at + 1] === green && data[at + 2] === blue && data[at + 3] === 255) count += 1;
+    }
+    return count;
   })()`);

@@ -7,7 +7,7 @@ export const EXTENSIBLE: readonly string[] = [
     'abuse',
     'backfill-kills',
     'backfill-venues',
-    'dashboard-states',
+    'dashboard',
     'redis-trouble',
     'hostile',
     'outage',

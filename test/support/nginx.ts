@@ -1,4 +1,4 @@
-/** A real nginx of the test's own that caches what a server answers, as an operator would put it in front of one. */
+/** A real nginx of the test's own, as an operator would put it in front of a server. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ const START_TIMEOUT_MS = 20_000;
 const BINARY =
   ['/usr/sbin/nginx', '/usr/local/bin/nginx', '/usr/local/sbin/nginx'].find(existsSync) ?? 'nginx';
 
-export interface CachingProxy {
+export interface Proxy {
   readonly url: string;
   stop(): Promise<void>;
 }
@@ -27,11 +27,9 @@ const requireBinary = (): void => {
   }
 };
 
-/**
- * Below `/`, answers are kept as they say themselves; below `/forced/`, whatever their Cache-Control says. The header
- * X-Proxy-Cache tells HIT or why not.
- */
-const configuration = (folder: string, port: number, backend: string): string => `
+type Locations = (folder: string) => { readonly http: string; readonly server: string };
+
+const configuration = (folder: string, port: number, locations: Locations): string => `
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 daemon off;
 worker_processes 1;
@@ -45,11 +43,25 @@ http {
   fastcgi_temp_path ${folder}/fastcgi;
   uwsgi_temp_path ${folder}/uwsgi;
   scgi_temp_path ${folder}/scgi;
-  proxy_cache_path ${folder}/cache keys_zone=answers:1m;
+  ${locations(folder).http}
   server {
     listen 127.0.0.1:${port};
-    proxy_cache answers;
     proxy_http_version 1.1;
+    ${locations(folder).server}
+  }
+}
+`;
+
+/**
+ * Below `/`, answers are kept as they say themselves; below `/forced/`, whatever their Cache-Control says. The header
+ * X-Proxy-Cache tells HIT or why not.
+ */
+const caching =
+  (backend: string): Locations =>
+  (folder) => ({
+    http: `proxy_cache_path ${folder}/cache keys_zone=answers:1m;`,
+    server: `
+    proxy_cache answers;
     proxy_set_header Host $host;
     add_header X-Proxy-Cache $upstream_cache_status always;
     location / { proxy_pass ${backend}; }
@@ -57,10 +69,22 @@ http {
       proxy_ignore_headers Cache-Control;
       proxy_cache_valid 200 10m;
       proxy_pass ${backend}/;
-    }
-  }
-}
-`;
+    }`,
+  });
+
+/** docs/operations.md: the Host header and upgrades are passed on. */
+const belowPath =
+  (backend: string, path: string): Locations =>
+  () => ({
+    http: "map $http_upgrade $connection_upgrade { default upgrade; '' close; }",
+    server: `
+    location ${path}/ {
+      proxy_set_header Host $http_host;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+      proxy_pass ${backend}/;
+    }`,
+  });
 
 const isListening = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
@@ -72,13 +96,12 @@ const isListening = (port: number): Promise<boolean> =>
     socket.once('error', () => resolve(false));
   });
 
-/** In front of `backend`, an address without a slash at its end. */
-export const startCachingProxy = async (backend: string): Promise<CachingProxy> => {
+const start = async (locations: Locations): Promise<Proxy> => {
   requireBinary();
   const folder = mkdtempSync(join(tmpdir(), 'nginx-'));
   const port = await freePort();
   const file = join(folder, 'nginx.conf');
-  writeFileSync(file, configuration(folder, port, backend));
+  writeFileSync(file, configuration(folder, port, locations));
   const child = spawn(BINARY, ['-p', folder, '-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
   let faults = '';
   child.stderr.on('data', (chunk: Buffer) => (faults += chunk.toString()));
@@ -97,3 +120,10 @@ export const startCachingProxy = async (backend: string): Promise<CachingProxy> 
     },
   };
 };
+
+/** In front of `backend`, an address without a slash at its end. */
+export const startCachingProxy = (backend: string): Promise<Proxy> => start(caching(backend));
+
+/** `backend` below `path`, such as `/x/y`, and nothing else. */
+export const startPathProxy = (backend: string, path: string): Promise<Proxy> =>
+  start(belowPath(backend, path));

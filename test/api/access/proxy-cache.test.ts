@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Sandbox } from '../../../src/sandbox/sandbox.js';
 import { startTestApp } from '../../support/app.js';
-import { startCachingProxy, type CachingProxy } from '../../support/nginx.js';
+import { startCachingProxy, type Proxy } from '../../support/nginx.js';
 import { testFolder } from './access-app.js';
 import { PlansRig, startVenues } from './plans-rig.js';
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => venues.close());
 
 let rig: PlansRig;
-let proxy: CachingProxy;
+let proxy: Proxy;
 const ends: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();

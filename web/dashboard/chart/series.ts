@@ -4,7 +4,7 @@ import type { Candle, Gap } from '../../client/client.js';
 import { createFeed, subscribe } from '../state/feeds.js';
 import { inNextFrame } from '../state/frame.js';
 import { endOfPeriod, periodOf } from '../state/periods.js';
-import { client, describe, serverTime } from '../state/server.js';
+import { client, describe, serverTime, standIn } from '../state/server.js';
 import type { Selection } from '../state/address.js';
 import { holesOf, mergeCandles, placesOf } from './candles.js';
 
@@ -77,6 +77,7 @@ export const createSeries = (market: Selection) => {
         const first = more[0];
         take(more);
         heardAt.value = serverTime();
+        if (standIn.peek() === 'STALE') standIn.value = '';
         // A hole between what was known and what came: it is asked for, and drawn as one until it is filled.
         const length = periodOf(interval);
         if (last !== undefined && first !== undefined && length !== null)

@@ -10,7 +10,7 @@ import { formatIso, formatLeft, formatNumber } from '../state/format.js';
 import { findMarket, stepsOf } from '../state/markets.js';
 import { endOfPeriod } from '../state/periods.js';
 import { intervals, selectInterval, selection, selectionFault } from '../state/selection.js';
-import { describe, serverTime } from '../state/server.js';
+import { access, describe, serverTime, standIn } from '../state/server.js';
 import { palette, theme } from '../state/settings.js';
 import { tick } from '../state/visibility.js';
 import type { Selection } from '../state/address.js';
@@ -176,6 +176,7 @@ const Chart = ({ market }: { readonly market: Selection }) => {
         <span data-candles={count}>{`${count} candles`}</span>
         {holes.length > 0 && `, ${holes.length} ${holes.length === 1 ? 'gap' : 'gaps'}`}{' '}
         <OpenCandle series={series} />
+        {standIn.value !== '' && <span class="word">{standIn}</span>}
         {series.isLoading.value && ' …'}
       </p>
       {series.fault.value !== null && <p class="empty fault">{series.fault}</p>}
@@ -195,7 +196,7 @@ export const ChartPanel = () => {
       {market === null ? (
         <p class="empty">No market is selected.</p>
       ) : (
-        selectionFault.value === null && <Chart market={market} />
+        selectionFault.value === null && access.value === 'open' && <Chart market={market} />
       )}
       <p class="notice">
         Chart by{' '}

@@ -35,10 +35,10 @@ export const Header = () => (
     <span class="note">{clockNote}</span>
     {fault.value !== null && <span class="note fault">{fault}</span>}
     <Search />
-    <button type="button" class="quiet" onClick={nextTheme}>
+    <button type="button" class="theme" onClick={nextTheme}>
       Theme: {theme}
     </button>
-    <button type="button" class="quiet" aria-haspopup="dialog" onClick={() => (isHelpOpen.value = true)}>
+    <button type="button" aria-haspopup="dialog" onClick={() => (isHelpOpen.value = true)}>
       Help
     </button>
   </header>

@@ -1,5 +1,5 @@
 /** The watched markets, a row each: prices, how they moved since the page was opened, their age and the state of the feed. */
-import { formatAddress } from '../state/address.js';
+import { DEFAULT_INTERVAL, formatAddress } from '../state/address.js';
 import { rowOf } from '../state/feeds.js';
 import { formatNumber, formatPercent, spreadOf } from '../state/format.js';
 import { stepsOf } from '../state/markets.js';
@@ -36,7 +36,7 @@ const WatchRow = ({ market }: { readonly market: WatchedMarket }) => {
     >
       <th scope="row">
         <a
-          href={formatAddress({ ...market, interval: now?.interval ?? '1m' })}
+          href={formatAddress({ ...market, interval: now?.interval ?? DEFAULT_INTERVAL })}
           aria-current={isSelected ? 'true' : undefined}
         >
           {market.symbol}

@@ -7,7 +7,7 @@ export interface Selection {
   readonly interval: string;
 }
 
-const DEFAULT_INTERVAL = '1m';
+export const DEFAULT_INTERVAL = '1m';
 
 const decode = (text: string): string => {
   try {

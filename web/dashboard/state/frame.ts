@@ -1,14 +1,17 @@
 /**
- * What comes in is put on the page once a frame. A value that a newer one replaces before the frame is never drawn, and
+ * What comes in is put on the page in one frame of ten a second: more of them are not seen, and each costs a layout. A value that a newer one replaces before the frame is never drawn, and
  * while the page is hidden nothing is: what waits is at most one change a key.
  */
 import { batch, type ReadonlySignal } from '@preact/signals';
 
 const waiting = new Map<string, () => void>();
 let asked = false;
+const BETWEEN_MS = 100;
+let drawnAt = -BETWEEN_MS;
 
 const draw = (): void => {
   asked = false;
+  drawnAt = performance.now();
   if (document.visibilityState === 'hidden') return;
   const changes = [...waiting.values()];
   waiting.clear();
@@ -20,7 +23,7 @@ const draw = (): void => {
 const ask = (): void => {
   if (asked || waiting.size === 0 || document.visibilityState === 'hidden') return;
   asked = true;
-  requestAnimationFrame(draw);
+  setTimeout(() => requestAnimationFrame(draw), drawnAt + BETWEEN_MS - performance.now());
 };
 
 /** What reads these is drawn, or run, again when they change, though it needs none of their values. */

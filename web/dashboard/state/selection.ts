@@ -1,11 +1,18 @@
 /** The selected market and interval, and the part of the page that is shown where there is room for one only. */
 import { computed, effect, signal } from '@preact/signals';
-import { formatAddress, parseAddress, type Selection } from './address.js';
+import { DEFAULT_INTERVAL, formatAddress, parseAddress, type Selection } from './address.js';
 import { findMarket } from './markets.js';
 import { access, describe, exchanges } from './server.js';
-import { watch, type WatchedMarket } from './settings.js';
+import { watch, watchList, type WatchedMarket } from './settings.js';
 
-export const selection = signal<Selection | null>(parseAddress(location.hash));
+/** Where the address names no market, the first of the watch list is selected; null: there is none. */
+const wanted = (): Selection | null => {
+  const [first] = watchList.peek();
+  const fallback = first === undefined ? null : { ...first, interval: DEFAULT_INTERVAL };
+  return parseAddress(location.hash) ?? fallback;
+};
+
+export const selection = signal<Selection | null>(wanted());
 /** Why the selected market cannot be shown. */
 export const selectionFault = signal<string | null>(null);
 
@@ -16,7 +23,7 @@ const select = (next: Selection): void => {
 };
 
 export const selectMarket = (market: WatchedMarket): void =>
-  select({ ...market, interval: selection.peek()?.interval ?? '1m' });
+  select({ ...market, interval: selection.peek()?.interval ?? DEFAULT_INTERVAL });
 
 export const selectInterval = (interval: string): void => {
   const now = selection.peek();
@@ -55,7 +62,7 @@ export const layout = signal<Layout>(layoutNow());
 export const PANELS = ['Watch', 'Chart', 'Book', 'Trades', 'Health'] as const;
 export type Panel = (typeof PANELS)[number];
 /** On a phone the panel that is seen. */
-export const panel = signal<Panel>(selection.peek() === null ? 'Watch' : 'Chart');
+export const panel = signal<Panel>(parseAddress(location.hash) === null ? 'Watch' : 'Chart');
 /** In a window of middle width, beside the chart. */
 export const side = signal<'Book' | 'Trades'>('Book');
 /** What is seen is subscribed, and nothing else. */
@@ -67,14 +74,17 @@ export const isSeen = (name: Panel): boolean => {
 
 export const startSelection = (): void => {
   addEventListener('hashchange', () => {
-    const next = parseAddress(location.hash);
+    const next = wanted();
     const now = selection.peek();
     if (next === null || now === null || formatAddress(next) !== formatAddress(now)) selection.value = next;
-    if (selection.peek() !== null && panel.peek() === 'Watch') panel.value = 'Chart';
+    if (parseAddress(location.hash) !== null && panel.peek() === 'Watch') panel.value = 'Chart';
   });
   for (const query of [WIDE, NARROW]) query.addEventListener('change', () => (layout.value = layoutNow()));
   effect(() => {
     const asked = selection.value;
+    // The market was not in the address: it is written there without a step in the browser's history.
+    if (asked !== null && parseAddress(location.hash) === null)
+      history.replaceState(null, '', formatAddress(asked));
     if (asked !== null && access.value === 'open') void settle(asked);
     else selectionFault.value = null;
   });

@@ -14,7 +14,21 @@ export type Access = 'unknown' | 'open' | 'needed' | 'refused';
 export const access = signal<Access>('unknown');
 /** In memory alone: a reload asks again. */
 const apiKey = signal<string | undefined>(undefined);
-export const client = signal<Client>(createClient({ url: ROOT }));
+/** What stands in for an exchange's own candles, by the latest answer with candles; '' where nothing does. */
+export const standIn = signal<'' | 'CoinMarketCap' | 'STALE'>('');
+
+/** Checked with the server each time: a browser's copy from before a break would hide what came since. */
+const observedFetch: typeof fetch = async (input, init) => {
+  const response = await fetch(input, { ...init, cache: 'no-cache' });
+  const { headers, ok, url } = response;
+  if (ok && url.includes('/ohlcv')) {
+    const isQuoted = headers.get('data-source')?.startsWith('coinmarketcap') === true;
+    standIn.value = isQuoted ? 'CoinMarketCap' : headers.get('x-cache') === 'STALE' ? 'STALE' : '';
+  }
+  return response;
+};
+const connect = (key?: string): Client => createClient({ url: ROOT, apiKey: key, fetch: observedFetch });
+export const client = signal<Client>(connect());
 export const exchanges = signal<readonly Exchange[]>([]);
 export const fault = signal<string | null>(null);
 
@@ -54,6 +68,9 @@ const begin = async (): Promise<void> => {
     exchanges.value = answer.exchanges;
     access.value = 'open';
     fault.value = null;
+    // Listed without what it can do, since it could not be asked in time: it is asked again by then.
+    if (exchanges.peek().some(({ capabilities }) => capabilities === null))
+      retry = setTimeout(() => void begin(), RETRY_MS);
   } catch (error) {
     if (client.peek() !== asked) return;
     if (isRefusal(error)) access.value = apiKey.peek() === undefined ? 'needed' : 'refused';
@@ -68,7 +85,7 @@ const begin = async (): Promise<void> => {
 export const logIn = (key: string): void => {
   client.peek().close();
   apiKey.value = key;
-  client.value = createClient({ url: ROOT, apiKey: key });
+  client.value = connect(key);
   access.value = 'unknown';
   void begin();
 };
@@ -88,23 +105,32 @@ export const getJson = async <T>(path: string): Promise<T> => {
 /** The server's wall clock in milliseconds; this machine's may be wrong, and is used only before the server has told. */
 export const serverTime = (): number => client.peek().stream.serverTime() ?? Date.now();
 
-/** An exchange tells its intervals once its markets are loaded, which begins with the first question about them. */
-const learnIntervals = (): void => {
-  let asked = '';
+/**
+ * A server whose places for streams are all taken refuses the socket by a 503 that a browser does not show to a page;
+ * over REST it answers still.
+ */
+const askWhileLost = (): void => {
   effect(() => {
-    const loaded = status.value?.body.exchanges.filter(({ markets_age_ms }) => markets_age_ms !== null) ?? [];
-    const ids = loaded.map(({ id }) => id).join();
-    if (access.value !== 'open' || ids === asked) return;
-    asked = ids;
-    const isKnown = ({ id, intervals }: Exchange): boolean =>
-      intervals.length > 0 || !loaded.some((exchange) => exchange.id === id);
-    if (!exchanges.peek().every(isKnown)) void begin();
+    if (access.value !== 'open' || connection.value !== 'reconnecting') return;
+    let isOver = false;
+    const ask = async (): Promise<void> => {
+      const body = await client.peek().status();
+      if (isOver) return;
+      status.value = { body, at: performance.now() };
+      fault.value = 'The server answers, but takes no stream: all its places for streams may be taken.';
+    };
+    const timer = setInterval(() => void ask().catch(() => undefined), RETRY_MS);
+    return () => {
+      isOver = true;
+      clearInterval(timer);
+      fault.value = null;
+    };
   });
 };
 
 export const startServer = (): void => {
   void begin();
-  learnIntervals();
+  askWhileLost();
   effect(() => {
     if (access.value !== 'open' || !isWanted.value) return;
     const subscription = client.value.stream.subscribe(
@@ -115,7 +141,11 @@ export const startServer = (): void => {
           const at = performance.now();
           inNextFrame('health', () => (status.value = { body: event, at }));
         },
-        onState: ({ state }) => (link.value = state),
+        onState: ({ state }) => {
+          // Its key may be refused from now on.
+          if (state === 'failed' && link.peek() !== state) void begin();
+          link.value = state;
+        },
       },
     );
     return () => subscription.unsubscribe();

@@ -1,0 +1,143 @@
+/** The page in the states that are hard to see by chance: nothing to show, gaps, hidden, hostile names, a cool-down. */
+import { expect, test } from 'vitest';
+import { expectAccessible } from './dashboard-looks.js';
+import { hatchedPixels, openPage, WAIT, type Running } from './dashboard-rig.js';
+
+const SELECTED = '#/binance/BTC-USDT/1m';
+const ROW = 'binance BTC/USDT';
+const HOSTILE = '<img src=x onerror=document.title=1>';
+const MINUTE_MS = 60_000;
+
+const watching = (markets: readonly { exchange: string; symbol: string }[]): string =>
+  `localStorage.setItem('dashboard.watch', ${JSON.stringify(JSON.stringify(markets))})`;
+
+export const testStates = (running: () => Running): void => {
+  test('with nothing to show it says what to do, and is accessible', async () => {
+    const { rig, browser } = running();
+    const opened = await openPage(browser, { url: rig.url }, { scripts: [watching([])] });
+    await opened.page.getByText('Nothing is watched yet').waitFor(WAIT);
+    await opened.page.getByText('budget').first().waitFor(WAIT);
+    expect(rig.sandbox.control.counters().channels).toBe(0);
+    await expectAccessible(opened, 'empty');
+    await opened.expectNoFault();
+    await opened.page.context().close();
+  });
+
+  test('missing candles are said with their times, hatched, and not drawn', async () => {
+    const { rig, browser } = running();
+    const minute = Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS;
+    const [from, to, priceless] = [30, 20, 40].map((ago) => minute - ago * MINUTE_MS) as [
+      number,
+      number,
+      number,
+    ];
+    const opened = await openPage(browser, { url: rig.url, hash: '#/binance/BTC-USDT/1m' });
+    const { page } = opened;
+    await page.getByText('500 candles').waitFor(WAIT);
+    expect(await hatchedPixels(page)).toBe(0);
+    rig.sandbox.control.setFault({ venue: 'binance', fault: { type: 'candles_hole', from, to } });
+    // A candle of which the exchange gives no price, which the sandbox does not have.
+    await page.route('**/v1/markets/ohlcv*', async (route) => {
+      const response = await route.fetch();
+      const body = (await response.json()) as { candles: Record<string, unknown>[] };
+      const candles = body.candles.map((candle) =>
+        candle['timestamp'] === priceless
+          ? { ...candle, open: null, high: null, low: null, close: null }
+          : candle,
+      );
+      await route.fulfill({ response, json: { ...body, candles } });
+    });
+    await page.evaluate("location.hash = '#/binance/ETH%2FUSDT/1m'");
+    const iso = (time: number): string => new Date(time).toISOString().replace('.000Z', 'Z');
+    const gaps = page.getByRole('list', { name: 'Gaps' });
+    await gaps.getByText(`gap ${iso(from)} – ${iso(to)}`).waitFor(WAIT);
+    await gaps
+      .getByText(`gap ${iso(priceless)} – ${iso(priceless + MINUTE_MS)}: candle without prices`)
+      .waitFor(WAIT);
+    const url = `${rig.url}/v1/markets/ohlcv?exchange=binance&symbol=ETH/USDT&interval=1m&limit=500`;
+    const { candles } = (await (await fetch(url)).json()) as { candles: unknown[] };
+    // A minute may have begun between the two.
+    const shown = Number(await page.locator('[data-candles]').getAttribute('data-candles'));
+    expect([-1, 0]).toContain(shown - candles.length);
+    await expect.poll(() => hatchedPixels(page), WAIT).toBeGreaterThan(100);
+    await page.getByRole('button', { name: '15m', exact: true }).waitFor(WAIT);
+    await expectAccessible(opened, 'gap');
+    await opened.expectNoFault();
+    await page.context().close();
+  });
+
+  test('a market with a hostile name stays text, and the page fits on a small phone, where it scrolls by touch', async () => {
+    const { rig, browser } = running();
+    const small = { viewport: { width: 320, height: 420 }, hasTouch: true, reducedMotion: 'reduce' } as const;
+    const scripts = [watching([{ exchange: 'binance', symbol: HOSTILE }])];
+    const opened = await openPage(browser, { url: rig.url }, { ...small, scripts });
+    const { page } = opened;
+    await page.getByText(HOSTILE).first().waitFor(WAIT);
+    await page.evaluate(`location.hash = ${JSON.stringify(SELECTED)}`);
+    for (const name of ['Watch', 'Book', 'Trades', 'Health', 'Chart']) {
+      await page.getByRole('button', { name, exact: true }).first().click(WAIT);
+      expect(await page.evaluate('document.documentElement.scrollWidth'), name).toBeLessThanOrEqual(320);
+    }
+    expect(await page.title()).toBe('Crypto market data');
+    await page.getByText('500 candles').waitFor(WAIT);
+    const { x = 0, y = 0, width = 0 } = (await page.locator('.canvas').boundingBox()) ?? {};
+    const session = await page.context().newCDPSession(page);
+    const gesture = { x: x + width / 2, y: y + 100, yDistance: -80, gestureSourceType: 'touch' } as const;
+    await session.send('Input.synthesizeScrollGesture', gesture);
+    await expect.poll(() => page.evaluate('scrollY'), WAIT).toBeGreaterThan(0);
+    expect(await page.evaluate('document.getAnimations().length')).toBe(0);
+    await opened.expectNoFault();
+    await page.context().close();
+  });
+
+  test('a page that is hidden for half a minute ends its socket, and comes back at once', async () => {
+    const { rig, browser } = running();
+    const opened = await openPage(browser, { url: rig.url, hash: SELECTED });
+    const { page, row, text } = opened;
+    await expect.poll(() => text(row(ROW).locator('.last')), WAIT).toMatch(/\d/);
+    const see = (state: 'hidden' | 'visible') =>
+      page.evaluate(`Object.defineProperty(document, 'visibilityState', { value: '${state}', configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));`);
+    const sockets = (): Promise<number> => rig.metric('stream_clients');
+    const before = await sockets();
+    expect(before).toBeGreaterThan(0);
+    await page.clock.install();
+    await see('hidden');
+    await page.clock.fastForward(31_000);
+    await expect.poll(sockets, WAIT).toBeLessThan(before);
+    await see('visible');
+    await expect.poll(sockets, WAIT).toBe(before);
+    await page.context().close();
+  });
+};
+
+/** Last: the exchange is asked nothing for a minute. */
+export const testCoolDown = (running: () => Running): void => {
+  test('a cool-down is counted down, and what is old is struck and accessible', async () => {
+    const { rig, browser } = running();
+    const opened = await openPage(browser, { url: rig.url, hash: SELECTED });
+    const { page, row, text } = opened;
+    await expect.poll(() => text(row(ROW).locator('.last')), WAIT).toMatch(/\d/);
+    const { control } = rig.sandbox;
+    control.setFault({ venue: 'binance', match: 'websocket', fault: { type: 'status', status: 503 } });
+    control.setFault({ venue: 'binance', fault: { type: 'status', status: 429, retryAfter: 60 } });
+    control.sockets('binance', { action: 'terminate' });
+    const health = page.locator('tr[data-exchange=binance]');
+    await expect.poll(() => text(health), WAIT).toMatch(/cooling down, \d+ s left/);
+    const [, left] = /cooling down, (\d+) s left/.exec(await text(health)) ?? [];
+    const status = (await (await fetch(`${rig.url}/v1/status`)).json()) as {
+      exchanges: { id: string; cooldown_ms: number }[];
+    };
+    const known = (status.exchanges.find(({ id }) => id === 'binance')?.cooldown_ms ?? 0) / 1000;
+    expect(Math.abs(Number(left) - known)).toBeLessThan(3);
+    await row(ROW).locator('s.last').waitFor(WAIT);
+    const word = row(ROW).getByText('stale');
+    await word.waitFor(WAIT);
+    const { x = 0, width = 0 } = (await word.boundingBox()) ?? {};
+    const list = await page.locator('.watch').boundingBox();
+    expect(x + width).toBeLessThanOrEqual(list?.width ?? 0);
+    await expectAccessible(opened, 'stale');
+    await opened.expectNoFault();
+    await page.context().close();
+  });
+};
