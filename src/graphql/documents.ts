@@ -6,12 +6,17 @@ import { createHash } from 'node:crypto';
 import {
   GraphQLError,
   Kind,
+  OperationTypeNode,
   NoSchemaIntrospectionCustomRule,
   parse,
   specifiedRules,
   validate,
+  type DirectiveNode,
   type DocumentNode,
+  type FragmentSpreadNode,
   type GraphQLSchema,
+  type InlineFragmentNode,
+  type SelectionSetNode,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { AppError } from '../errors.js';
@@ -50,6 +55,42 @@ export interface Documents {
 
 export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
 
+/**
+ * What skips or includes the field of a subscription: which stream is meant would depend on variables, and the rule of
+ * graphql-js that looks for a single field throws where it needs their values. Null: nothing does.
+ */
+const conditionalStream = ({ definitions }: DocumentNode): DirectiveNode | null => {
+  const seen = new Set<string>();
+  const inSet = ({ selections }: SelectionSetNode): DirectiveNode | null => {
+    for (const selection of selections) {
+      const own = selection.directives?.find(({ name }) => name.value === 'skip' || name.value === 'include');
+      if (own !== undefined) return own;
+      const found = selection.kind === Kind.FIELD ? null : inFragment(selection);
+      if (found !== null) return found;
+    }
+    return null;
+  };
+  const inFragment = (use: InlineFragmentNode | FragmentSpreadNode): DirectiveNode | null => {
+    if (use.kind === Kind.INLINE_FRAGMENT) return inSet(use.selectionSet);
+    const name = use.name.value;
+    if (seen.has(name)) return null;
+    seen.add(name);
+    for (const definition of definitions)
+      if (definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === name)
+        return inSet(definition.selectionSet);
+    return null;
+  };
+  for (const definition of definitions)
+    if (
+      definition.kind === Kind.OPERATION_DEFINITION &&
+      definition.operation === OperationTypeNode.SUBSCRIPTION
+    ) {
+      const found = inSet(definition.selectionSet);
+      if (found !== null) return found;
+    }
+  return null;
+};
+
 const TOO_MANY_TOKENS = /more tha[nt] \d+ tokens/;
 
 export const createDocuments = (deps: DocumentsDeps): Documents => {
@@ -80,6 +121,16 @@ export const createDocuments = (deps: DocumentsDeps): Documents => {
         'graphql_validation_failed',
       );
     const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
+    const conditional = conditionalStream(document);
+    if (conditional !== null)
+      throw formatDocumentErrors(
+        [
+          new GraphQLError('The field of a subscription is neither skipped nor included.', {
+            nodes: conditional,
+          }),
+        ],
+        'graphql_validation_failed',
+      );
     const errors = validated(schema, document, rules, { maxErrors: MAX_ERRORS });
     if (errors.length > 0) throw formatDocumentErrors(errors, 'graphql_validation_failed', !introspection);
     return { hash, document, introspection: isIntrospectionOnly(document) };

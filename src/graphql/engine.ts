@@ -16,6 +16,7 @@ import {
 import { LRUCache } from 'lru-cache';
 import { PERMITS_ALL, type Permit } from '../access/permit.js';
 import { AppError, type ErrorCode } from '../errors.js';
+import { nestsDeeperThan } from '../lib/nesting.js';
 import { costOf } from './cost.js';
 import { createDocuments, type KnownDocument } from './documents.js';
 import {
@@ -32,6 +33,7 @@ import {
   MAX_LIST_ITEMS,
   MAX_SCHEMA_ANSWERS,
   MAX_VARIABLES_BYTES,
+  MAX_VARIABLES_DEPTH,
   type GraphqlLimits,
 } from './limits.js';
 import { OperationContext, type UsedAnswer } from './operation-context.js';
@@ -147,32 +149,46 @@ export class GraphqlEngine {
    * is none (`invalid_request`, `payload_too_large`).
    */
   prepare(request: OperationRequest, { introspection, registers = true }: PrepareOptions): Prepared {
-    const { operationName, variables = {} } = request;
+    const { variables = {} } = request;
+    // No operation has an empty name: clients send it for none.
+    const operationName = request.operationName === '' ? undefined : request.operationName;
     const { text, register } = this.#persisted.find(request, registers);
-    if (Object.keys(variables).length > 0 && JSON.stringify(variables).length > MAX_VARIABLES_BYTES) {
-      this.meter.refusal('bytes');
-      throw new AppError('payload_too_large', `Variables may have at most ${MAX_VARIABLES_BYTES} bytes.`);
-    }
-    this.#boundLists(variables);
+    this.#boundVariables(variables);
     const known = this.#documents.read(text, { introspection });
     const operation = this.#operationIn(known, operationName);
     const coerced = getVariableValues(this.schema, operation.variableDefinitions ?? [], variables, {
       maxErrors: 1,
     });
-    if (coerced.errors !== undefined) throw formatDocumentErrors(coerced.errors, 'invalid_request');
+    if (coerced.errors !== undefined)
+      throw formatDocumentErrors(coerced.errors, 'invalid_request', !introspection);
     const values = coerced.coerced;
     const cost = this.#costOf({ known, operation, values });
     register();
     return { known, operation, operationName, variables, values, units: Math.max(1, Math.ceil(cost)) };
   }
 
-  /** Coercing a long list takes long: it is refused as it is. */
-  #boundLists(variables: Readonly<Record<string, unknown>>): void {
-    for (const value of Object.values(variables))
-      if (Array.isArray(value) && value.length > MAX_LIST_ITEMS) {
-        this.meter.refusal('list');
-        throw refuse(new TooComplex({ limit: 'list', found: value.length, allowed: MAX_LIST_ITEMS }));
-      }
+  /** Before variables are written as JSON or coerced: both take long for long lists, and fail for what nests deeply. */
+  #boundVariables(variables: Readonly<Record<string, unknown>>): void {
+    const given = Object.values(variables);
+    if (given.length === 0) return;
+    if (nestsDeeperThan(variables, MAX_VARIABLES_DEPTH))
+      this.#refuse({
+        limit: 'variables_depth',
+        found: MAX_VARIABLES_DEPTH + 1,
+        allowed: MAX_VARIABLES_DEPTH,
+      });
+    for (const value of given)
+      if (Array.isArray(value) && value.length > MAX_LIST_ITEMS)
+        this.#refuse({ limit: 'list', found: value.length, allowed: MAX_LIST_ITEMS });
+    if (Buffer.byteLength(JSON.stringify(variables)) > MAX_VARIABLES_BYTES) {
+      this.meter.refusal('bytes');
+      throw new AppError('payload_too_large', `Variables may have at most ${MAX_VARIABLES_BYTES} bytes.`);
+    }
+  }
+
+  #refuse(fault: ConstructorParameters<typeof TooComplex>[0]): never {
+    this.meter.refusal(fault.limit);
+    throw refuse(new TooComplex(fault));
   }
 
   #operationIn({ document }: KnownDocument, operationName: string | undefined): OperationDefinitionNode {
@@ -182,10 +198,12 @@ export class GraphqlEngine {
     if (operation !== null && operation !== undefined) return operation;
     const names = document.definitions
       .flatMap((definition) =>
-        definition.kind === Kind.OPERATION_DEFINITION ? [definition.name?.value ?? ''] : [],
+        definition.kind === Kind.OPERATION_DEFINITION && definition.name !== undefined
+          ? [definition.name.value]
+          : [],
       )
       .slice(0, 10);
-    const reason = `must be one of ${names.join(', ')}`;
+    const reason = names.length === 0 ? 'names no operation' : `must be one of ${names.join(', ')}`;
     throw new AppError('invalid_request', `operationName ${reason}.`, {
       errors: [{ parameter: 'operationName', reason }],
     });

@@ -4,7 +4,7 @@ import { AppError } from '../errors.js';
 import type { GuardFault, GuardLimit } from './guard.js';
 
 /** The name under which a refusal is counted. */
-export type LimitName = GuardLimit | 'tokens' | 'cost' | 'list' | 'batch' | 'bytes';
+export type LimitName = GuardLimit | 'tokens' | 'cost' | 'list' | 'variables_depth' | 'batch' | 'bytes';
 
 /** Which setting a limit is, for those who may change it. */
 const SETTINGS: Partial<Record<LimitName, string>> = {
@@ -22,8 +22,10 @@ const WORDS: Readonly<Record<Exclude<LimitName, 'tokens' | 'batch' | 'bytes'>, s
   fragment_uses: 'uses of fragments',
   directives: 'directives',
   introspection_lists: "lists of the schema's types within one another",
+  introspection_lists_in_all: 'lists of the schema, fragments expanded',
   cost: 'units of cost',
   list: 'items in a list argument',
+  variables_depth: 'levels of objects and lists in its variables, or more',
 };
 
 /** `query_too_complex`, with the number that is allowed, and for cost the number that was asked for. */
@@ -36,7 +38,7 @@ export class TooComplex extends AppError {
     limit,
     found,
     allowed,
-  }: GuardFault | { limit: 'cost' | 'list'; found: number; allowed: number }) {
+  }: GuardFault | { limit: 'cost' | 'list' | 'variables_depth'; found: number; allowed: number }) {
     const setting = SETTINGS[limit];
     const by = setting === undefined ? '' : ` (${setting})`;
     super(

@@ -17,12 +17,20 @@ import {
   MAX_FRAGMENT_USES,
   MAX_FRAGMENTS,
   MAX_INTROSPECTION_LISTS,
+  MAX_INTROSPECTION_LISTS_IN_ALL,
   type GraphqlLimits,
 } from './limits.js';
 
 /** What the guard counts; also the label under which refusals are counted. */
 export type GuardLimit =
-  'depth' | 'fields' | 'aliases' | 'fragments' | 'fragment_uses' | 'directives' | 'introspection_lists';
+  | 'depth'
+  | 'fields'
+  | 'aliases'
+  | 'fragments'
+  | 'fragment_uses'
+  | 'directives'
+  | 'introspection_lists'
+  | 'introspection_lists_in_all';
 
 export interface GuardFault {
   readonly limit: GuardLimit;
@@ -41,24 +49,35 @@ interface Sum {
   directives: number;
   /** Of the deepest field. */
   depth: number;
-  /** Of schema lists within one another. */
-  lists: number;
+  /** Of the schema's lists that lead to types, within one another. */
+  nestedLists: number;
+  /** Of the schema's lists. */
+  schemaLists: number;
 }
 
-const empty = (): Sum => ({ fields: 0, aliases: 0, uses: 0, directives: 0, depth: 0, lists: 0 });
+const empty = (): Sum => ({
+  ...{ fields: 0, aliases: 0, uses: 0, directives: 0, depth: 0 },
+  ...{ nestedLists: 0, schemaLists: 0 },
+});
 
 /** `within`: 1 where the part is one field deeper, and where that field is a list of the schema. */
-const add = (sum: Sum, part: Sum, within = { depth: 0, lists: 0 }): void => {
+const add = (sum: Sum, part: Sum, within = { depth: 0, nestedLists: 0 }): void => {
   sum.fields = Math.min(SATURATED, sum.fields + part.fields);
   sum.aliases = Math.min(SATURATED, sum.aliases + part.aliases);
   sum.uses = Math.min(SATURATED, sum.uses + part.uses);
   sum.directives = Math.min(SATURATED, sum.directives + part.directives);
   sum.depth = Math.max(sum.depth, part.depth + within.depth);
-  sum.lists = Math.max(sum.lists, part.lists + within.lists);
+  sum.nestedLists = Math.max(sum.nestedLists, part.nestedLists + within.nestedLists);
+  sum.schemaLists = Math.min(SATURATED, sum.schemaLists + part.schemaLists);
 };
 
-/** Fields of the schema's own types that are lists of types or of what leads to types. */
-const SCHEMA_LISTS: ReadonlySet<string> = new Set(['fields', 'interfaces', 'possibleTypes', 'inputFields']);
+/** Fields of a type in the schema that are lists of types, or of what leads to types. */
+const LEAD_TO_TYPES: ReadonlySet<string> = new Set(['fields', 'interfaces', 'possibleTypes', 'inputFields']);
+/** All lists of introspection. */
+const SCHEMA_LISTS: ReadonlySet<string> = new Set([
+  ...LEAD_TO_TYPES,
+  ...['types', 'directives', 'args', 'enumValues', 'locations'],
+]);
 
 class Walk {
   readonly #fragments = new Map<string, FragmentDefinitionNode>();
@@ -80,10 +99,12 @@ class Walk {
           this.written.fields += 1;
           if (selection.alias !== undefined) sum.aliases = Math.min(SATURATED, sum.aliases + 1);
           sum.depth = Math.max(sum.depth, 1);
-          const lists = SCHEMA_LISTS.has(selection.name.value) ? 1 : 0;
-          sum.lists = Math.max(sum.lists, lists);
+          if (SCHEMA_LISTS.has(selection.name.value))
+            sum.schemaLists = Math.min(SATURATED, sum.schemaLists + 1);
+          const nestedLists = LEAD_TO_TYPES.has(selection.name.value) ? 1 : 0;
+          sum.nestedLists = Math.max(sum.nestedLists, nestedLists);
           if (selection.selectionSet !== undefined)
-            add(sum, this.sumOf(selection.selectionSet), { depth: 1, lists });
+            add(sum, this.sumOf(selection.selectionSet), { depth: 1, nestedLists });
           break;
         }
         case Kind.INLINE_FRAGMENT:
@@ -167,7 +188,8 @@ export const guard = (
     ['aliases', 'aliases', aliases],
     ['fragment_uses', 'uses', MAX_FRAGMENT_USES],
     ['directives', 'directives', MAX_DIRECTIVES],
-    ['introspection_lists', 'lists', MAX_INTROSPECTION_LISTS],
+    ['introspection_lists', 'nestedLists', MAX_INTROSPECTION_LISTS],
+    ['introspection_lists_in_all', 'schemaLists', MAX_INTROSPECTION_LISTS_IN_ALL],
   ];
   for (const [limit, key, allowed] of bounds) {
     const found = Math.max(...parts.map((part) => part[key]));

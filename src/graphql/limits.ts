@@ -17,6 +17,8 @@ export interface GraphqlLimits {
 export const MAX_DOCUMENT_BYTES = 16 * 1024;
 /** Bytes of an operation's variables as JSON. */
 export const MAX_VARIABLES_BYTES = 32 * 1024;
+/** Levels of objects and lists within variables, themselves the first: `{markets: [{…}]}` has three. */
+export const MAX_VARIABLES_DEPTH = 8;
 /** Tokens of a document; the parser stops there. */
 export const MAX_TOKENS = 1_000;
 /** Fragments that a document defines. */
@@ -34,6 +36,8 @@ export const MAX_ERRORS = 10;
 export const INTROSPECTION_LIMITS = { depth: 16, fields: 400, aliases: 30 } as const;
 /** Lists of the schema within one another (`fields { type { fields`): each multiplies the answer. */
 export const MAX_INTROSPECTION_LISTS = 2;
+/** Lists of the schema in all, fragments expanded: the usual introspection query has ten. */
+export const MAX_INTROSPECTION_LISTS_IN_ALL = 16;
 
 /** Documents kept with what came of them. */
 export const MAX_DOCUMENTS = 1_000;
@@ -48,6 +52,8 @@ export const MAX_CALLS_AT_ONCE = 16;
 
 /** Operations that one WebSocket may have open. */
 export const MAX_OPERATIONS = 200;
+/** Levels of objects and lists within a WebSocket message: those of variables, and of what they lie in. */
+export const MAX_MESSAGE_DEPTH = 32;
 /** Characters of an operation's id. */
 export const MAX_ID_LENGTH = 64;
 /** Milliseconds from the upgrade to `connection_init`. */

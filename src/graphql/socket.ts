@@ -7,6 +7,7 @@ import type { GraphQLFormattedError } from 'graphql';
 import { CloseCode, MessageType, parseMessage, type Message, type SubscribeMessage } from 'graphql-ws';
 import type { Permit } from '../access/permit.js';
 import { AppError } from '../errors.js';
+import { nestsDeeperThan } from '../lib/nesting.js';
 import type { Millis } from '../schemas/common.js';
 import { Allowance } from '../streams/clients/client-messages.js';
 import type { Connection } from '../streams/clients/connection.js';
@@ -17,7 +18,7 @@ import type { SharedEvent } from '../streams/hub-api.js';
 import { createSharedEvent } from '../streams/events.js';
 import { isSubscription, type GraphqlEngine, type Prepared } from './engine.js';
 import { formatFault } from './faults.js';
-import { INIT_TIMEOUT, MAX_ID_LENGTH, MAX_OPERATIONS } from './limits.js';
+import { INIT_TIMEOUT, MAX_ID_LENGTH, MAX_MESSAGE_DEPTH, MAX_OPERATIONS } from './limits.js';
 import type { Renderings } from './rendering.js';
 import { joinStream, OperationReader, questionOf, type StreamServices } from './subscribing.js';
 
@@ -112,6 +113,7 @@ export class GraphqlSocket {
     try {
       if (text === null) throw new Error('A message must be text.');
       message = parseMessage(text);
+      if (nestsDeeperThan(message, MAX_MESSAGE_DEPTH)) throw new Error('The message nests too deeply.');
     } catch {
       this.#close(CloseCode.BadRequest, 'Invalid message received');
       return;
@@ -121,12 +123,25 @@ export class GraphqlSocket {
       return;
     }
     const at = this.#services.monotonic();
-    const wait = message.type === MessageType.Subscribe ? this.#allowance.takeSymbols(1, at) : 0;
+    const wait = this.#waitFor(message, at);
     if (wait > 0 && this.#allowance.countViolation(at)) {
       connection.close(CLOSE.policy, 'Too many messages.');
       return;
     }
     this.#serve(message, wait);
+  }
+
+  /** How long (ms) until a message of this type may come; 0: it may. An end of an operation always may. */
+  #waitFor({ type }: Message, at: Millis): Millis {
+    switch (type) {
+      case MessageType.Subscribe:
+        return this.#allowance.takeSymbols(1, at);
+      case MessageType.Ping:
+      case MessageType.Pong:
+        return this.#allowance.take(at);
+      default:
+        return 0;
+    }
   }
 
   #serve(message: Message, wait: Millis): void {
@@ -135,6 +150,7 @@ export class GraphqlSocket {
         void this.#initialise(message.payload);
         return;
       case MessageType.Ping:
+        if (wait > 0) return;
         this.#send({
           type: MessageType.Pong,
           ...(message.payload === undefined ? {} : { payload: message.payload }),

@@ -72,6 +72,17 @@ export const ATTACKS: readonly Attack[] = [
     },
     validated: true,
   },
+  complex(
+    'introspection × 12, each with all that it may have',
+    `{ ${repeated(12, (i) => `a${i}: __schema { types { name fields { name args { name type { name } } } } }`)} }`,
+  ),
+  {
+    ...complex('variables that nest deeply', ''),
+    request: {
+      query: 'query ($m: [MarketInput!]!) { tickers(markets: $m) { last } }',
+      variables: { m: JSON.parse(`${'['.repeat(7000)}${']'.repeat(7000)}`) as unknown },
+    },
+  },
   {
     ...complex('a long list', ''),
     request: {

@@ -106,7 +106,7 @@ export const operationInUrl = (url: string): OperationRequest => {
   };
   return readOperation({
     query: search.get('query'),
-    operationName: search.get('operationName') === '' ? null : search.get('operationName'),
+    operationName: search.get('operationName'),
     variables: json('variables'),
     extensions: json('extensions'),
   });

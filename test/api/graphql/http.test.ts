@@ -143,14 +143,33 @@ describe('broken requests are 400 with a code', () => {
       }),
       'invalid_request',
     ],
+    [
+      'a subscription whose field is skipped by a variable',
+      JSON.stringify({
+        query:
+          'subscription ($v: Boolean!) { ...F } fragment F on Subscription { ... { ticker(exchange: "a", symbol: "b") @skip(if: $v) { __typename } } }',
+        variables: { v: false },
+      }),
+      'graphql_validation_failed',
+    ],
+    [
+      'variables that nest deeply',
+      `{"query":"query ($s: String!) { ticker(exchange: $s, symbol: $s) { last } }","variables":{"s":${'['.repeat(25_000)}${']'.repeat(25_000)}}}`,
+      'query_too_complex',
+    ],
     ['a batch', JSON.stringify([{ query: TICKER }, { query: TICKER }]), 'batch_not_allowed'],
   ])('%s', async (_name, body, code) => {
-    const answer = await shared.post(body);
+    const answer = await shared.post(body, { accept: GRAPHQL_JSON });
     expect([answer.status, codeOf(answer), answer.body.data]).toEqual([400, code, undefined]);
     expect(answer.body.errors?.[0]?.extensions).toMatchObject({
       retryable: false,
       request_id: expect.any(String) as string,
     });
+  });
+
+  test('an empty operationName is none', async () => {
+    expect((await shared.post({ query: TICKER, operationName: '' })).body).toEqual(ANSWER);
+    expect((await shared.get({ query: TICKER, operationName: '' })).body).toEqual(ANSWER);
   });
 
   test('variables of a URL that are no JSON', async () => {
@@ -393,6 +412,12 @@ describe('settings', () => {
     expect(codeOf(await rig.ask('{ __schema { queryType { name } } }'))).toBe('graphql_validation_failed');
     const typo = await rig.ask('{ tickr }');
     expect(typo.body.errors?.[0]?.message).toBe('Cannot query field "tickr" on type "Query".');
+    const member = await rig.ask('query ($m: [MarketInput!]!) { tickers(markets: $m) { last } }', {
+      m: [{ exchang: 'binance', exchange: 'binance', symbol: 'BTC/USDT' }],
+    });
+    expect(member.body.errors?.[0]?.message).toMatch(
+      /Field "exchang" is not defined by type "MarketInput"\.$/,
+    );
     expect((await fetch(`${rig.url}/graphiql`)).status).toBe(404);
     const on = await rigWith({ APP_ENV: 'production', GRAPHQL_INTROSPECTION: 'on' });
     expect((await on.ask('{ __schema { queryType { name } } }')).body.data).toEqual({

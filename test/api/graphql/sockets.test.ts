@@ -136,6 +136,22 @@ describe('the protocol', () => {
     expect(await client.closed).toBe(4400);
   });
 
+  test('closes with 4400 a message that nests deeply, of any type, and 1008 after a flood of pings', async () => {
+    const deep = `{"a":${'['.repeat(8000)}${']'.repeat(8000)}}`;
+    for (const message of [
+      `{"type":"ping","payload":${deep}}`,
+      `{"id":"1","type":"subscribe","payload":{"query":"{__typename}","variables":${deep}}}`,
+    ]) {
+      const client = await opened();
+      client.say(message);
+      expect(await client.closed).toBe(4400);
+    }
+    const flood = await opened();
+    for (let i = 0; i < 200; i++) flood.say({ type: 'ping' });
+    expect(await flood.closed).toBe(1008);
+    expect(flood.messages.length).toBeLessThan(150);
+  });
+
   test('answers pings, with their payload', async () => {
     const client = await opened();
     client.say({ type: 'ping', payload: { a: 1 } });

@@ -85,6 +85,11 @@ describe('the guard', () => {
       '{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }',
       { limit: 'introspection_lists', found: 3 },
     ],
+    [
+      'the lists of the schema by many names',
+      `{ __schema { types { ${repeated(17, (i) => `a${i}: fields { name }`)} } } }`,
+      { limit: 'introspection_lists_in_all', found: 18, allowed: 16 },
+    ],
   ])('refuses %s', (_name, text, fault) => {
     expect(judge(text)).toMatchObject(fault);
   });
