@@ -275,7 +275,7 @@ export const buildStdioServer = async (
   config: Config,
   overrides: ServiceOverrides & Pick<StdioDependencies, 'stdin' | 'stdout'> = {},
 ): Promise<{ readonly closed: Promise<void>; close(): Promise<void> }> => {
-  const services = await buildServices(config, overrides);
+  const services = await buildServices(config, { ...overrides, access: null });
   const { marketData, ledger, cluster, sandbox, log, now } = services;
   const { serveStdio } = await import('../mcp/stdio.js');
   const { stdin = process.stdin, stdout = process.stdout } = overrides;

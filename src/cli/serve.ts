@@ -1,5 +1,6 @@
 /** The server: HTTP, or MCP over standard input and output. */
 import { readSettings } from '../app/settings.js';
+import { WITHOUT_ACCESS } from '../config/access-settings.js';
 import type { Command } from './command.js';
 
 export const serve: Command = {
@@ -13,9 +14,11 @@ Options:
   options: { stdio: { type: 'boolean' } },
   takesPositionals: false,
   async run({ values, program }) {
-    const config = readSettings(program.env);
+    const isStdio = values['stdio'] === true;
+    // Whoever started the process is its only caller: the settings of access are those of the server over HTTP.
+    const config = readSettings(isStdio ? { ...program.env, ...WITHOUT_ACCESS } : program.env);
     // Loaded after the settings are checked, so that bad settings are reported without delay.
-    if (values['stdio'] === true) {
+    if (isStdio) {
       const { serveStdio } = await import('../app/serve-stdio.js');
       return serveStdio(config, program);
     }

@@ -58,6 +58,12 @@ const accessStore = (e: Environment, env: Variables): AccessSettings['store'] =>
   return candles.kind === 'postgres' ? candles : { kind: 'none' };
 };
 
+/** Where this process's own user is the only caller, there is nobody to be asked: these go over what is set. */
+export const WITHOUT_ACCESS: Variables = {
+  ...{ AUTH_MODE: 'off', ADMIN_API: 'false', METRICS_AUTH: 'false' },
+  ...{ OAUTH_ISSUER: '', OAUTH_INTROSPECTION_URL: '' },
+};
+
 const withoutSlash = (url: string): string => url.replace(/\/+$/, '');
 
 export const accessSettings = (e: Environment, env: Variables): AccessSettings => {

@@ -3,6 +3,8 @@ import { buildApp } from '../../app/app.js';
 import { watchFaults } from '../../app/process-faults.js';
 import type { ProgramProcess } from '../../app/program-process.js';
 import { readSettings } from '../../app/settings.js';
+import { WITHOUT_ACCESS } from '../../config/access-settings.js';
+import type { Variables } from '../../config/config.js';
 import { createLog } from '../../log/pino-log.js';
 import { UsageError } from '../command.js';
 
@@ -74,16 +76,11 @@ const addressOf = (text: string): string => {
 };
 
 /** Settings of a server that serves this process alone: on a free port of this machine, beside whatever else runs here. */
-const OWN_SETTINGS: Readonly<Record<string, string>> = {
-  ...{ HOST: '127.0.0.1', PORT: '0', METRICS_PORT: '', ALLOWED_HOSTS: '', AUTH_MODE: 'off' },
-  ...{ REDIS_ENABLED: 'false', BUS: 'none', STORE_URL: 'none', BACKFILL: '', ADMIN_API: 'false' },
-  ...{
-    CLIENT_RATE_LIMIT_REQUESTS: '0',
-    GRAPHQL: 'false',
-    DASHBOARD: 'false',
-    UDF: 'false',
-    OAUTH_ISSUER: '',
-  },
+const OWN_SETTINGS: Variables = {
+  ...{ HOST: '127.0.0.1', PORT: '0', METRICS_PORT: '', ALLOWED_HOSTS: '' },
+  ...{ REDIS_ENABLED: 'false', BUS: 'none', STORE_URL: 'none', BACKFILL: '' },
+  ...{ CLIENT_RATE_LIMIT_REQUESTS: '0', GRAPHQL: 'false', DASHBOARD: 'false', UDF: 'false' },
+  ...WITHOUT_ACCESS,
 };
 
 /** `url`: of a running server; without it one is started. Throws UsageError and ConfigError. */

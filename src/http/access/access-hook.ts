@@ -113,12 +113,7 @@ export const addAccess = (app: FastifyInstance, options: AccessHookOptions): voi
     }
   };
 
-  app.addHook('onRequest', (request, reply, done) => {
-    const refuse = (fault: AppError | undefined): void => {
-      const challenge = fault === undefined ? undefined : app.challengeOf(request, fault);
-      if (challenge !== undefined) reply.header('www-authenticate', challenge);
-      done(fault);
-    };
+  app.addHook('onRequest', (request, _reply, done) => {
     const urlFault = access.urlFault(request.raw.url ?? '/');
     // MCP clients begin an OAuth flow where metadata that is not there is anything but a 404.
     const isOpen = request.is404
@@ -126,21 +121,21 @@ export const addAccess = (app: FastifyInstance, options: AccessHookOptions): voi
       : request.routeOptions.config.access === 'open';
     // A preflight brings no credential, by the browsers' rule.
     if (urlFault !== undefined || isOpen || request.method === 'OPTIONS') {
-      refuse(urlFault);
+      done(urlFault);
       return;
     }
     const ticket = ticketIn(request);
     const admission = ticket === undefined ? access.admit(request.raw) : 'ask';
     if (admission !== 'ask') {
-      refuse(settle(request, admission));
+      done(settle(request, admission));
       return;
     }
     const barred = access.barred(clientOf(request));
     if (barred !== null) {
-      refuse(barred);
+      done(barred);
       return;
     }
     const asked = ticket === undefined ? access.ask(request.raw) : holderOf(request, ticket);
-    void asked.then((found) => refuse(settle(request, found)));
+    void asked.then((found) => done(settle(request, found)));
   });
 };

@@ -3,6 +3,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import type { Log } from '../../log/log.js';
 import { createThrottle } from '../../log/throttle.js';
 import { AppError, type ErrorCode } from '../../errors.js';
+import type {} from '../access/access-hook.js';
 import type { Refusal } from '../requests/answer-record.js';
 import { asAppError, PROBLEM_CONTENT_TYPE, retryAfterSeconds, toProblem } from './problem.js';
 
@@ -57,6 +58,8 @@ export const sendRefusal = (
   request.refusal = refusalOf(request, error);
   const retryAfter = retryAfterSeconds(error);
   if (retryAfter !== null) reply.header('retry-after', retryAfter);
+  const challenge = request.server.challengeOf(request, error);
+  if (challenge !== undefined) reply.header('www-authenticate', challenge);
   return reply
     .code(error.status)
     .header('content-type', type)

@@ -238,13 +238,7 @@ export const mcpRoutes: FastifyPluginCallback<McpRouteOptions> = (app: FastifyIn
       const response = await fetch(toWebRequest(request, asked), authInfo);
       return inMcpForm(response, { form, isBatch: batch !== null });
     };
-    try {
-      return await reply.send(endingWith(await unlessEnded(answer(), ended), ended, request.body));
-    } catch (thrown) {
-      const challenge = thrown instanceof AppError ? app.challengeOf(request, thrown) : undefined;
-      if (challenge !== undefined) reply.header('www-authenticate', challenge);
-      throw thrown;
-    }
+    return reply.send(endingWith(await unlessEnded(answer(), ended), ended, request.body));
   });
   done();
 };

@@ -1,6 +1,7 @@
 /** The server as a process would run it, in this one: the simulated venues, a process that the test holds. */
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -156,8 +157,8 @@ describe('over standard input and output', () => {
     params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
   };
 
-  const startStdio = async () => {
-    const program = new FakeProgram(['--stdio'], SETTINGS);
+  const startStdio = async (env: Readonly<Record<string, string>> = {}) => {
+    const program = new FakeProgram(['--stdio'], { ...SETTINGS, ...env });
     const code = runCommandLine(program);
     program.stdin.write(`${JSON.stringify(initialize)}\n`);
     await expect.poll(() => program.stdout.text, { timeout: 20_000 }).toContain('\n');
@@ -172,6 +173,26 @@ describe('over standard input and output', () => {
     });
     program.stdin.end();
     expect(await code).toBe(0);
+  });
+
+  test('asks nobody who he is: no store of keys is needed, and one that is named is not opened', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'stdio-'));
+    ends.push(() => rm(folder, { recursive: true }));
+    const access = { AUTH_MODE: 'required', ADMIN_API: 'true', METRICS_AUTH: 'true' };
+    const file = join(folder, 'access.db');
+    const issuer = { OAUTH_ISSUER: 'https://id.example', OAUTH_INTROSPECTION_URL: 'https://id.example/i' };
+    for (const env of [access, { ...access, ...issuer, AUTH_STORE: `sqlite:${file}` }]) {
+      const { program, code } = await startStdio(env);
+      const call = { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'list_exchanges' } };
+      program.stdin.write(`${JSON.stringify(call)}\n`);
+      await expect.poll(() => program.stdout.text, { timeout: 20_000 }).toContain('"id":2');
+      expect(JSON.parse(program.stdout.text.trim().split('\n').at(-1) ?? '')).toMatchObject({
+        result: { structuredContent: { exchanges: [{ id: 'binance' }, {}, {}] } },
+      });
+      program.stdin.end();
+      expect(await code).toBe(0);
+    }
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   test('logs to standard error, and ends with 0 on a signal', async () => {
