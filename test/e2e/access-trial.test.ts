@@ -2,7 +2,7 @@
 // And the page of docs/streams.md that takes tickets, in a real browser.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -202,12 +202,18 @@ describe('the page of docs/streams.md that takes a ticket', () => {
   });
 });
 
-test('with AUTH_MODE=off a key in a URL is served, and cut from the log', async () => {
+/** What a process had loaded, by the report that Node writes when it ends. */
+const scriptsIn = (report: string): string[] =>
+  (JSON.parse(readFileSync(report, 'utf8')) as { result: { url: string }[] }).result.map(({ url }) => url);
+const OF_ACCESS = /dist\/chunks\/(open-access|\w+-access-store|metering|live-limits|oauth|tickets|me|admin)-/;
+
+test('with AUTH_MODE=off a key in a URL is served, and cut from the log; what knows keys is not loaded', async () => {
   const off = await startServer({
     SANDBOX: 'true',
     ACCESS_LOG: 'all',
     STORE_URL: 'none',
     LOG_LEVEL: 'debug',
+    NODE_V8_COVERAGE: join(folder, 'loaded'),
   });
   const lines: string[] = [];
   off.process.stdout?.on('data', (chunk: Buffer) => lines.push(chunk.toString()));
@@ -219,4 +225,10 @@ test('with AUTH_MODE=off a key in a URL is served, and cut from the log', async 
   await expect.poll(() => lines.join(''), PATIENT).toContain('/v1/markets/ticker');
   await off.close();
   expect(lines.join('')).not.toContain(first);
+  // Files of the build have the name of what is loaded when it is needed.
+  const loaded = readdirSync(join(folder, 'loaded')).flatMap((name) =>
+    scriptsIn(join(folder, 'loaded', name)),
+  );
+  expect(loaded).toContainEqual(expect.stringContaining('/dist/chunks/serve-http-'));
+  expect(loaded.filter((url) => OF_ACCESS.test(url))).toEqual([]);
 });
