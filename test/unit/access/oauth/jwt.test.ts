@@ -10,9 +10,8 @@ import {
   type CryptoKey,
 } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { IssuerKeys } from '../../../../src/access/oauth/issuer-keys.js';
-import { createJwtVerifier, isJwt, type JwtSettings } from '../../../../src/access/oauth/jwt.js';
-import { silentLog } from '../../../../src/log/log.js';
+import { isJwt, type JwtSettings } from '../../../../src/access/oauth/jwt.js';
+import { verifierOver } from '../../../support/jwt-rig.js';
 import {
   ISSUER,
   makeKey,
@@ -23,15 +22,6 @@ import {
   type TokenForm,
 } from '../../../support/token-issuer.js';
 import { FakeTime } from '../../streams/fakes.js';
-
-const SETTINGS: JwtSettings = {
-  audiences: [PUBLIC_URL, `${PUBLIC_URL}/mcp`],
-  publicUrl: PUBLIC_URL,
-  algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'],
-  clockSkewMs: 30_000,
-  scopePrefix: '',
-  planClaim: null,
-};
 
 let key: IssuerKey;
 let rsa: IssuerKey;
@@ -44,21 +34,11 @@ beforeAll(async () => {
 const rig = (settings: Partial<JwtSettings> = {}, issuers: readonly TokenIssuer[] = [new TokenIssuer()]) => {
   const time = new FakeTime();
   const at = Math.floor(time.now() / 1000);
-  const table = new Map(
-    issuers.map((issuer) => {
-      if (issuer.keys.length === 0) issuer.keys = [key.jwk, rsa.jwk];
-      const options = { issuer: issuer.issuer, http: issuer, log: silentLog, timers: time };
-      return [
-        issuer.issuer,
-        new IssuerKeys({ ...options, monotonic: time.monotonic, onGone: () => undefined }),
-      ];
-    }),
+  for (const issuer of issuers) if (issuer.keys.length === 0) issuer.keys = [key.jwk, rsa.jwk];
+  const verify = verifierOver(
+    issuers.map((http) => ({ issuer: http.issuer, http })),
+    { settings, time },
   );
-  const verify = createJwtVerifier({
-    settings: { ...SETTINGS, ...settings },
-    issuers: table,
-    now: time.now,
-  });
   const sign = (form: Partial<TokenForm> = {}) => signToken({ key, at, ...form });
   const outcome = (token: string): Promise<string> =>
     verify(token).then(

@@ -2,9 +2,8 @@
 // made-up values, signed with a key that is published as they publish theirs.
 import type { JWK } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { createJwtVerifier, type JwtSettings } from '../../../../src/access/oauth/jwt.js';
-import { IssuerKeys } from '../../../../src/access/oauth/issuer-keys.js';
-import { silentLog } from '../../../../src/log/log.js';
+import type { JwtSettings } from '../../../../src/access/oauth/jwt.js';
+import { verifierOver } from '../../../support/jwt-rig.js';
 import {
   makeKey,
   PUBLIC_URL,
@@ -14,14 +13,6 @@ import {
 } from '../../../support/token-issuer.js';
 import { FakeTime } from '../../streams/fakes.js';
 
-const SETTINGS: JwtSettings = {
-  audiences: [PUBLIC_URL, `${PUBLIC_URL}/mcp`],
-  publicUrl: PUBLIC_URL,
-  algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'],
-  clockSkewMs: 30_000,
-  scopePrefix: '',
-  planClaim: null,
-};
 const TENANT = '11111111-2222-3333-4444-555555555555';
 const API = '99999999-8888-7777-6666-555555555555';
 const CLIENT = 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee';
@@ -47,15 +38,7 @@ const verify = async (
   const published: JWK[] = [bare, { ...bare, kid: 'enc', use: 'enc', alg: 'RSA-OAEP' }];
   issuer.keys = iss.includes('/realms/') ? [key.jwk, ...published.slice(1)] : published;
   expect(alg).toBe('RS256');
-  const keys = new IssuerKeys({
-    ...{ issuer: iss, http: { getJson: issuerJson(issuer) }, log: silentLog, timers: time },
-    ...{ monotonic: time.monotonic, onGone: () => undefined },
-  });
-  const look = createJwtVerifier({
-    settings: { ...SETTINGS, ...settings },
-    issuers: new Map([[iss, keys]]),
-    now: time.now,
-  });
+  const look = verifierOver([{ issuer: iss, http: { getJson: issuerJson(issuer) } }], { settings, time });
   const none = { client_id: undefined, scope: undefined, aud: undefined };
   const token = await signToken({ key, at, header, claims: { ...none, nbf: at, ...claims } });
   return look(token).then(
