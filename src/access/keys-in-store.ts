@@ -32,7 +32,8 @@ export const createKeys = ({ store, refresh, tellOthers, now }: KeysDeps): Keys 
       throw refuse('expires_at', 'is in the past');
     if (plan === undefined || plan === DEFAULT_PLAN) return;
     const plans = await store().plans();
-    if (!plans.some((known) => known.name === plan)) throw refuse('plan', 'names no plan that is set');
+    if (!plans.some((known) => known.name === plan))
+      throw refuse('plan', `names no plan that is set: ${plan}`);
   };
 
   /** Known here and told before the answer is given. */

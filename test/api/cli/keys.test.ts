@@ -129,7 +129,7 @@ describe('what is wrong is named, and ends with an exit code that is not 0:', ()
     ],
     [['create', '--name', 'x', '--expires', 'soon'], 64, '"soon" must be a time such as 30d'],
     [['create', '--name', 'x', '--expires', '2001-01-01'], 64, 'in the past'],
-    [['create', '--name', 'x', '--plan', 'gold'], 64, 'plan names no plan'],
+    [['create', '--name', 'x', '--plan', 'gold'], 64, 'plan names no plan that is set: gold'],
     [['create', '--name', 'x', '--overlap', '1'], 64, 'takes no --overlap'],
     [['rotate', 'x'], 64, '--overlap is missing'],
     [['rotate', 'x', '--overlap', '7776001'], 64, 'from 0 to 7776000'],
