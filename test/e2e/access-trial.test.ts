@@ -16,8 +16,8 @@ import { startServer } from './streams-rig.js';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
-/** Generous: the machine may be busy. Seldom, since the 21st wrong credential in a minute would bar this address. */
-const PATIENT = { timeout: 30_000, interval: 500 };
+/** Generous: the machine may be busy. */
+const PATIENT = { timeout: 30_000, interval: 100 };
 
 type RunningServer = Awaited<ReturnType<typeof startServer>>;
 
