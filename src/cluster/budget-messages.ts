@@ -1,4 +1,4 @@
-/** What the scripts of the shared budget are given and answer, and what servers tell each other on its channel. */
+/** What the scripts of the shared budget take and answer, and the messages of servers on its channel. */
 import type { SharedAnswer, SharedEntry, SharedRestraint } from '../exchanges/rate-limit/shared-budget.js';
 import type { Millis } from '../schemas/common.js';
 
@@ -28,40 +28,42 @@ const entriesOf = (text: unknown, now: Millis): SharedEntry[] => {
   return entries;
 };
 
-const restraintOf = (cool: unknown, brake: unknown, now: Millis): SharedRestraint | null => {
+const restraintOf = (cool: unknown, nearLimit: unknown, now: Millis): SharedRestraint | null => {
   const parsed: unknown = JSON.parse(String(cool));
-  const [until = 0, status = 0, reason = '', strikes = 0] = Array.isArray(parsed)
+  const [until = 0, status = 0, reason = '', refusals = 0] = Array.isArray(parsed)
     ? (parsed as unknown[])
     : [];
-  const [callers = 0, polls = 0] = numbers(brake);
+  const [callers = 0, polls = 0] = numbers(nearLimit);
   const coolDownMs = Math.max(0, Number(until) - now);
   if (coolDownMs === 0 && callers <= now && polls <= now) return null;
   return {
     coolDownMs,
     status: Number(status) > 0 ? Number(status) : null,
     reason: reason === '' ? null : String(reason),
-    strikes: Number(strikes),
-    brakeMs: { callers: callers - now, polls: polls - now },
+    refusals: Number(refusals),
+    nearLimitMs: { callers: callers - now, polls: polls - now },
   };
 };
 
-export interface Told extends SharedAnswer {
-  readonly word: string;
-  readonly n: number;
+export interface BudgetReply extends SharedAnswer {
+  /** `granted`, `wait`, `late` (nobody waits for it any more), `epoch` (the count was lost), `synced`. */
+  readonly outcome: string;
+  /** Changes of the count so far. */
+  readonly revision: number;
   readonly epoch: string;
   readonly redisNow: Millis;
 }
 
-export const toldOf = (reply: unknown): Told => {
+export const replyOf = (reply: unknown): BudgetReply => {
   if (!Array.isArray(reply)) throw new TypeError('not an answer of a budget script');
-  const [word, wait, time, n, limit, servers, pace, used, reserveUsed, cool, brake, epoch] =
+  const [outcome, wait, time, revision, limit, servers, pace, used, reserveUsed, cool, nearLimit, epoch] =
     reply as unknown[];
   const now = Number(time);
   return {
-    word: String(word),
-    granted: word === 'granted',
+    outcome: String(outcome),
+    granted: outcome === 'granted',
     retryInMs: Number(wait),
-    n: Number(n),
+    revision: Number(revision),
     epoch: String(epoch),
     redisNow: now,
     use: {
@@ -71,7 +73,7 @@ export const toldOf = (reply: unknown): Told => {
       limit: Number(limit),
       servers: Number(servers),
     },
-    restraint: restraintOf(cool, brake, now),
+    restraint: restraintOf(cool, nearLimit, now),
   };
 };
 
@@ -80,23 +82,23 @@ export const flatAges = (entries: readonly SharedEntry[]): string =>
     entries.flatMap(({ ageMs, requests, polls }) => [Math.max(0, Math.round(ageMs)), requests, polls]),
   );
 
-export const restraintArgs = ({ coolDownMs, status, reason, strikes, brakeMs }: SharedRestraint) => [
+export const restraintArgs = ({ coolDownMs, status, reason, refusals, nearLimitMs }: SharedRestraint) => [
   Math.round(coolDownMs),
   status ?? 0,
   (reason ?? '').slice(0, MAX_REASON_LENGTH),
-  strikes,
-  Math.round(Math.max(0, brakeMs.callers)),
-  Math.round(Math.max(0, brakeMs.polls)),
+  refusals,
+  Math.round(Math.max(0, nearLimitMs.callers)),
+  Math.round(Math.max(0, nearLimitMs.polls)),
 ];
 
-/** A restraint as the channel tells it. */
+/** A restraint as it stands in a message of the channel. */
 export const restraintIn = (facts: readonly unknown[]): SharedRestraint => {
-  const [coolDownMs, status, reason, strikes, callers, polls] = facts;
+  const [coolDownMs, status, reason, refusals, callers, polls] = facts;
   return {
     coolDownMs: Number(coolDownMs),
     status: Number(status) > 0 ? Number(status) : null,
     reason: reason === '' ? null : String(reason),
-    strikes: Number(strikes),
-    brakeMs: { callers: Number(callers), polls: Number(polls) },
+    refusals: Number(refusals),
+    nearLimitMs: { callers: Number(callers), polls: Number(polls) },
   };
 };

@@ -2,31 +2,31 @@
  * The shared budget of one venue and egress, as Redis keeps it: one hash, changed by these scripts alone. All times in it
  * are Redis' own, in milliseconds. Fields:
  *   e  epoch: made with the hash, so that servers notice where it was lost
- *   n  changes so far: tells old news from new
+ *   n  changes so far: orders messages
  *   w  departures of the rolling window, [since, at, requests, polls, ...]; r: those out of the reserve for market lists
  *   p  when the venue's pace is out of debt (CCXT's leaky bucket)
- *   c  until when the venue cools down, with its status, reason and strikes; b: waits for the venue's next window
+ *   c  until when the venue cools down, with its status, reason and refusals; b: waits for the venue's next window
  *   k  bookings by id: [requests that have not left, until when, polls]
- * Beside it a hash of the servers that use the venue: when each last said that it asks before it sends, and how many
- * servers it counts itself among, as "<ms> <servers>". Whoever is silent may send its part without asking.
+ * Beside it a hash of the servers that use the venue: each one's last heartbeat and the number of servers that it counts
+ * itself among, as "<ms> <servers>". A server whose heartbeat has lapsed may send its share without asking.
  * Nothing has a time to live: Redis may evict what has one.
  */
 import { redisScript } from './redis-script.js';
 
 /** Departures closer together than this part of the window share an entry, which bounds the hash. */
 const ENTRIES_PER_WINDOW = 256;
-/** A server that has not said for so long that it asks may send without asking. It does not before SILENT_MS and a margin. */
-export const SILENT_MS = 200;
-/** A server that was silent for so long is taken for dead: its part is the others' again. */
-const FORGET_SILENT_MS = 60_000;
+/** A server without a heartbeat for so long may send its share without asking. It does not before this and a margin. */
+export const HEARTBEAT_LAPSE_MS = 200;
+/** A server without a heartbeat for so long is taken for dead: its share is the others' again. */
+const FORGET_LAPSED_MS = 60_000;
 /** Longer than a command may take, and than the estimate of Redis' clock may be wrong. */
 const LATE_MS = 100;
 /** Redis' clock may be set back: no wait that it measures is longer than this. */
 const MAX_COOL_DOWN_MS = 7 * 86_400_000;
 
 /**
- * KEYS: hash, servers, lowest limit of the egress, hash of those that ask. ARGV: server, limit, windowMs, when it was sent
- * (0: not known), and from 5 on what each script says.
+ * KEYS: hash, servers, lowest limit of the egress, hash of heartbeats. ARGV: server, limit, windowMs, when it was sent
+ * (0: not known), and from 5 on what each script names.
  */
 const COMMON = `
 local time = redis.call('TIME')
@@ -36,7 +36,7 @@ local fields = redis.call('HMGET', KEYS[1], 'e', 'n', 'w', 'r', 'p', 'c', 'b', '
 local function parsed(text) if text then return cjson.decode(text) end return {} end
 local epoch, n = fields[1], tonumber(fields[2] or '0')
 local w, r, pace = parsed(fields[3]), parsed(fields[4]), tonumber(fields[5] or '0')
-local cool, brake, bookings = parsed(fields[6]), parsed(fields[7]), parsed(fields[8])
+local cool, nearLimit, bookings = parsed(fields[6]), parsed(fields[7]), parsed(fields[8])
 local lowest = tonumber(redis.call('GET', KEYS[3]) or limit)
 if lowest < limit then limit = lowest end
 local function forget(entries)
@@ -98,37 +98,37 @@ if cool[1] then cool[1] = math.min(cool[1], now + ${MAX_COOL_DOWN_MS}) end
 for id, booking in pairs(bookings) do
   if booking[2] < now or booking[1] <= 0 then bookings[id] = nil end
 end
-local claimed, claimedPolls = 0, 0
+local booked, bookedPolls = 0, 0
 for _, booking in pairs(bookings) do
-  claimed = claimed + booking[1]
-  claimedPolls = claimedPolls + booking[3]
+  booked = booked + booking[1]
+  bookedPolls = bookedPolls + booking[3]
 end
-local silent, part = 0, 0
-local asking = redis.call('HGETALL', KEYS[4])
-for i = 1, #asking, 2 do
-  local at, among = string.match(asking[i + 1], '^(%S+) (%S+)$')
-  if asking[i] ~= sid and now - at > ${SILENT_MS} then
-    if now - at > ${FORGET_SILENT_MS} then redis.call('HDEL', KEYS[4], asking[i])
-    else silent, part = silent + 1, part + 1 / among end
+local lapsed, share = 0, 0
+local heartbeats = redis.call('HGETALL', KEYS[4])
+for i = 1, #heartbeats, 2 do
+  local at, among = string.match(heartbeats[i + 1], '^(%S+) (%S+)$')
+  if heartbeats[i] ~= sid and now - at > ${HEARTBEAT_LAPSE_MS} then
+    if now - at > ${FORGET_LAPSED_MS} then redis.call('HDEL', KEYS[4], heartbeats[i])
+    else lapsed, share = lapsed + 1, share + 1 / among end
   end
 end
--- One that does not know this server would take all: this one keeps a part at least.
-part = math.min(part, silent / (silent + 1))
-local unasked = math.ceil(limit * part)
+-- A lapsed server that does not know this one would take all: this one keeps a share at least.
+share = math.min(share, lapsed / (lapsed + 1))
+local withheld = math.ceil(limit * share)
 local function object(value) if next(value) then return cjson.encode(value) end return '{}' end
 local function list(value) if #value > 0 then return cjson.encode(value) end return '[]' end
 local function save()
   n = n + 1
   redis.call('HSET', KEYS[1], 'n', n, 'w', list(w), 'r', list(r), 'p', string.format('%.3f', pace),
-    'c', list(cool), 'b', list(brake), 'k', object(bookings))
+    'c', list(cool), 'b', list(nearLimit), 'k', object(bookings))
 end
-local function answer(word, wait)
+local function answer(outcome, wait)
   local servers = redis.call('ZCOUNT', KEYS[2], now, '+inf')
-  return { word, string.format('%.3f', wait or 0), string.format('%.3f', now), n, limit, math.max(1, servers),
-    string.format('%.3f', pace - now), list(w), list(r), list(cool), list(brake), epoch or '' }
+  return { outcome, string.format('%.3f', wait or 0), string.format('%.3f', now), n, limit, math.max(1, servers),
+    string.format('%.3f', pace - now), list(w), list(r), list(cool), list(nearLimit), epoch or '' }
 end
 local function cooling() return cool[1] and cool[1] > now end
--- What has lain somewhere is not answered: nobody waits for it any more.
+-- A command that was delayed is not carried out: nobody waits for its answer any more.
 local function late() return tonumber(ARGV[4]) > 0 and now - ARGV[4] > ${LATE_MS} end
 `;
 
@@ -159,15 +159,15 @@ local reserve, pollLimit, poll = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(
 local weight, unit, booking = tonumber(ARGV[10]), tonumber(ARGV[11]), bookings[ARGV[12]]
 local wait = 0
 if reserve > 0 then
-  local ours = math.max(1, reserve - math.floor(reserve * part))
+  local ours = math.max(1, reserve - math.floor(reserve * share))
   if sum(r, 3) >= ours then wait = slot(r, 1, ours, 3) end
 else
   local ahead = 0
-  if not booking then ahead = claimed end
-  wait = slot(w, 1 + ahead + unasked, limit, 3)
+  if not booking then ahead = booked end
+  wait = slot(w, 1 + ahead + withheld, limit, 3)
   if pollLimit > 0 then
     local aheadPolls = 0
-    if not booking then aheadPolls = claimedPolls end
+    if not booking then aheadPolls = bookedPolls end
     wait = math.max(wait, slot(w, 1 + aheadPolls, pollLimit, 4))
   end
 end
@@ -194,8 +194,8 @@ if late() then return answer('late') end
 if epoch ~= ARGV[5] then return answer('epoch') end
 if cooling() then return answer('wait') end
 local requests, within, pollLimit, polls = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local wait = slot(w, requests + claimed + unasked, limit, 3)
-if pollLimit > 0 then wait = math.max(wait, slot(w, requests + claimedPolls, pollLimit, 4)) end
+local wait = slot(w, requests + booked + withheld, limit, 3)
+if pollLimit > 0 then wait = math.max(wait, slot(w, requests + bookedPolls, pollLimit, 4)) end
 if wait > within and wait > 0 then return answer('wait', wait) end
 bookings[ARGV[6]] = { requests, now + math.max(within, 0), polls * requests }
 save()
@@ -211,14 +211,14 @@ end
 return 1
 `);
 
-/** ARGV 5: channel, 6: cool-down ms, 7: status, 8: reason, 9: strikes, 10 and 11: waits of callers and polls, ms. The longest holds. */
+/** ARGV 5: channel, 6: cool-down ms, 7: status, 8: reason, 9: refusals, 10 and 11: waits of callers and polls, ms. The longest holds. */
 export const REPORT = redisScript(`${COMMON}
 if not epoch then return 0 end
 local ms = tonumber(ARGV[6])
 if ms > 0 and now + ms > (cool[1] or 0) then
   cool = { now + ms, tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]) }
 end
-brake = { math.max(brake[1] or 0, now + tonumber(ARGV[10])), math.max(brake[2] or 0, now + tonumber(ARGV[11])) }
+nearLimit = { math.max(nearLimit[1] or 0, now + tonumber(ARGV[10])), math.max(nearLimit[2] or 0, now + tonumber(ARGV[11])) }
 save()
 redis.call('PUBLISH', ARGV[5], cjson.encode({ 'restraint', sid, ms, tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]),
   tonumber(ARGV[10]), tonumber(ARGV[11]) }))
@@ -226,36 +226,36 @@ return 1
 `);
 
 /**
- * Meets the shared count: begins it where there is none, with all that this server knows, and adds what this server sent
- * on its own meanwhile. ARGV 5: a new epoch, 6 and 7: what is known of the window and of the reserve, 8 and 9: what was
- * sent unasked, 10: cool-down as [ms, status, reason, strikes], 11: servers among which it sends its part from now on
- * without asking; 0: it asks.
+ * Synchronizes with the shared count: begins it where there is none, with this server's own state, and adds what this
+ * server sent without asking. ARGV 5: a new epoch, 6 and 7: its own entries of the window and of the reserve, 8 and 9:
+ * those sent without asking, 10: cool-down as [ms, status, reason, refusals], 11: the number of servers of which it sends
+ * one share from now on without asking; 0: it asks.
  */
-export const MEET = redisScript(`${COMMON}
+export const SYNC = redisScript(`${COMMON}
 if not epoch then
   epoch = ARGV[5]
   redis.call('HSET', KEYS[1], 'e', epoch)
   w, r = merge(w, cjson.decode(ARGV[6])), merge(r, cjson.decode(ARGV[7]))
-  local known = cjson.decode(ARGV[10])
-  if known[1] > 0 then cool = { now + known[1], known[2], known[3], known[4] } end
+  local own = cjson.decode(ARGV[10])
+  if own[1] > 0 then cool = { now + own[1], own[2], own[3], own[4] } end
 else
   w, r = merge(w, cjson.decode(ARGV[8])), merge(r, cjson.decode(ARGV[9]))
 end
 local among = tonumber(ARGV[11])
-if among > 0 then redis.call('HSET', KEYS[4], sid, string.format('%.3f %d', now - ${SILENT_MS} - 1, among)) end
+if among > 0 then redis.call('HSET', KEYS[4], sid, string.format('%.3f %d', now - ${HEARTBEAT_LAPSE_MS} - 1, among)) end
 save()
-return answer('met')
+return answer('synced')
 `);
 
 /**
- * Says that this server asks before it sends. KEYS: servers, then for each of its venues the hash of those that ask. ARGV:
- * server, when it was sent by Redis' clock as far as is known, servers that it knows of. Answers Redis' time and the
- * number of servers that are alive.
+ * A server's heartbeat: it asks before it sends. KEYS: servers, then for each of its venues the hash of heartbeats. ARGV:
+ * server, when it was sent by Redis' clock (estimated), servers that it knows of. Answers Redis' time and the number of
+ * servers that are alive.
  */
-export const ASKING = redisScript(`
+export const HEARTBEAT = redisScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
-local said = string.format('%.3f %d', math.min(now, tonumber(ARGV[2])), tonumber(ARGV[3]))
-for i = 2, #KEYS do redis.call('HSET', KEYS[i], ARGV[1], said) end
+local beat = string.format('%.3f %d', math.min(now, tonumber(ARGV[2])), tonumber(ARGV[3]))
+for i = 2, #KEYS do redis.call('HSET', KEYS[i], ARGV[1], beat) end
 return { string.format('%.3f', now), math.max(1, redis.call('ZCOUNT', KEYS[1], now, '+inf')) }
 `);

@@ -5,7 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Millis } from '../../schemas/common.js';
 import type { Priority } from '../exchange-client.js';
-import type { Pace } from '../rate-limit/pace.js';
+import type { Pace } from '../rate-limit/shared-budget.js';
 import type { Booking } from '../rate-limit/upstream-gate.js';
 
 export interface UpstreamCall {

@@ -1,7 +1,7 @@
 /** What requests to one venue may take: the budget in a rolling window, and the pace of CCXT's weights. */
 import type { Millis } from '../../schemas/common.js';
 import type { Priority } from '../exchange-client.js';
-import type { Pace } from './pace.js';
+import type { Pace } from './shared-budget.js';
 import type { GateState, WindowEntry } from './upstream-gate.js';
 
 export interface Lane {
@@ -50,7 +50,7 @@ class RollingWindow {
     }
   }
 
-  /** Replaces what is known by what all servers together have sent. */
+  /** Replaces this server's count by that of all servers together. */
   adopt(entries: readonly WindowEntry[]): void {
     this.#entries.length = 0;
     this.#requests = this.#polls = 0;
@@ -89,7 +89,7 @@ class RollingWindow {
    * more than `limit` of them; `now` or earlier where a slot is free.
    */
   slotAt(position: number, limit: number, { now, of }: { now: Millis; of: 'requests' | 'polls' }): Millis {
-    // A place beyond the limit is taken by a request that has yet to leave, one whole window before.
+    // Positions beyond the limit follow requests that have yet to leave: each full lap is one window later.
     const laps = Math.floor((position - 1) / limit);
     let toExpire = this.used(now, of) + (position - laps * limit) - limit;
     let at = now;

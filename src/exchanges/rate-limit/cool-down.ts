@@ -16,25 +16,25 @@ const DEFAULT_BAN_MS = 120_000;
 const DEFAULT_BLOCK_MS = 300_000;
 /** What a guess grows to at most when a venue keeps refusing. */
 const MAX_GUESSED_COOL_DOWN_MS = 600_000;
-/** `Retry-After: 0` and dates that have passed still mean that the venue has had enough for now. */
+/** Shortest cool-down: `Retry-After: 0` or a date that has passed still comes with a refusal. */
 const MIN_COOL_DOWN_MS = 500;
 /** A refusal this long after the end of the last cool-down starts a new count of repetitions. */
-const STRIKE_MEMORY_MS = 300_000;
+const REFUSALS_RESET_AFTER_MS = 300_000;
 
 const FIRST_GUESS: ReadonlyMap<number, Millis> = new Map([
   [403, DEFAULT_BLOCK_MS],
   [418, DEFAULT_BAN_MS],
 ]);
 
-/** Length of a cool-down: the venue's word, or a guess that doubles with each repetition (`strikes` before this one). */
+/** Length of a cool-down: as the venue says, or a guess that doubles with each of the `refusals` before this one. */
 const coolDownMs = (refusal: {
   readonly retryAfterMs: Millis | null;
   readonly status: number | null;
-  readonly strikes: number;
+  readonly refusals: number;
 }): Millis => {
   if (refusal.retryAfterMs !== null) return Math.max(refusal.retryAfterMs, MIN_COOL_DOWN_MS);
   const first = FIRST_GUESS.get(refusal.status ?? 0) ?? DEFAULT_COOL_DOWN_MS;
-  return Math.min(first * 2 ** refusal.strikes, MAX_GUESSED_COOL_DOWN_MS);
+  return Math.min(first * 2 ** refusal.refusals, MAX_GUESSED_COOL_DOWN_MS);
 };
 
 /** Fractions of the limit from which polls, then all requests, wait for the venue's next window. */
@@ -62,15 +62,15 @@ type LimitsState = Pick<
   | 'coolDownSince'
   | 'coolDownStatus'
   | 'coolDownReason'
-  | 'strikes'
-  | 'struckUntil'
+  | 'refusals'
+  | 'latestCoolDownUntil'
   | 'nearLimitUntil'
 >;
 
 /** One instant on both clocks. */
 export interface At {
   readonly now: Millis;
-  /** Venues tell times of day. */
+  /** For the times of day that venues send. */
   readonly wall: Millis;
 }
 
@@ -86,16 +86,16 @@ export class VenueLimits {
   #coolDownSince: Millis;
   #coolDownStatus: number | null;
   #coolDownReason: string | null;
-  #strikes: number;
+  #refusals: number;
   #nearLimitUntil: { callers: Millis; polls: Millis };
 
   constructor(exchange: ExchangeId, restored: LimitsState | undefined) {
     this.#exchange = exchange;
-    this.#coolDownUntil = restored?.struckUntil ?? 0;
+    this.#coolDownUntil = restored?.latestCoolDownUntil ?? 0;
     this.#coolDownSince = restored?.coolDownSince ?? 0;
     this.#coolDownStatus = restored?.coolDownStatus ?? null;
     this.#coolDownReason = restored?.coolDownReason ?? null;
-    this.#strikes = restored?.strikes ?? 0;
+    this.#refusals = restored?.refusals ?? 0;
     this.#nearLimitUntil = { callers: 0, polls: 0, ...restored?.nearLimitUntil };
   }
 
@@ -132,27 +132,27 @@ export class VenueLimits {
     return { coolDown: refused, nearLimit: nearLimit !== null };
   }
 
-  /** What another server has heard. true: a cool-down began or was extended by it. */
-  adopt({ coolDownMs, status, reason, strikes, brakeMs }: SharedRestraint, { now, wall }: At): boolean {
-    this.#nearLimitUntil.callers = Math.max(this.#nearLimitUntil.callers, now + brakeMs.callers);
-    this.#nearLimitUntil.polls = Math.max(this.#nearLimitUntil.polls, now + brakeMs.polls);
+  /** What a venue answered another server. true: a cool-down began or was extended by it. */
+  adopt({ coolDownMs, status, reason, refusals, nearLimitMs }: SharedRestraint, { now, wall }: At): boolean {
+    this.#nearLimitUntil.callers = Math.max(this.#nearLimitUntil.callers, now + nearLimitMs.callers);
+    this.#nearLimitUntil.polls = Math.max(this.#nearLimitUntil.polls, now + nearLimitMs.polls);
     if (coolDownMs <= 0 || now + coolDownMs <= this.#coolDownUntil) return false;
     if (now >= this.#coolDownUntil) this.#coolDownSince = wall;
-    this.#strikes = Math.max(this.#strikes, strikes);
+    this.#refusals = Math.max(this.#refusals, refusals);
     this.#coolDownUntil = now + coolDownMs;
     this.#coolDownStatus = status;
     this.#coolDownReason = reason;
     return true;
   }
 
-  /** As other servers are told of it. */
-  told(now: Millis): SharedRestraint {
+  /** For the other servers. */
+  restraint(now: Millis): SharedRestraint {
     return {
       coolDownMs: Math.max(0, this.#coolDownUntil - now),
       status: this.#coolDownStatus,
       reason: this.#coolDownReason,
-      strikes: this.#strikes,
-      brakeMs: {
+      refusals: this.#refusals,
+      nearLimitMs: {
         callers: Math.max(0, this.#nearLimitUntil.callers - now),
         polls: Math.max(0, this.#nearLimitUntil.polls - now),
       },
@@ -166,8 +166,8 @@ export class VenueLimits {
       coolDownSince: cooling ? this.#coolDownSince : null,
       coolDownStatus: cooling ? this.#coolDownStatus : null,
       coolDownReason: cooling ? this.#coolDownReason : null,
-      strikes: this.#strikes,
-      struckUntil: this.#coolDownUntil,
+      refusals: this.#refusals,
+      latestCoolDownUntil: this.#coolDownUntil,
       nearLimitUntil: { ...this.#nearLimitUntil },
     };
   }
@@ -185,14 +185,14 @@ export class VenueLimits {
     readonly at: At;
   }): void {
     if (now >= this.#coolDownUntil) {
-      const fresh = now - this.#coolDownUntil < STRIKE_MEMORY_MS;
-      this.#strikes = fresh ? this.#strikes + 1 : 1;
+      const fresh = now - this.#coolDownUntil < REFUSALS_RESET_AFTER_MS;
+      this.#refusals = fresh ? this.#refusals + 1 : 1;
       this.#coolDownSince = wall;
     }
     const length = coolDownMs({
       retryAfterMs: retryAfterMs,
       status,
-      strikes: this.#strikes - 1,
+      refusals: this.#refusals - 1,
     });
     if (now + length <= this.#coolDownUntil) return;
     this.#coolDownUntil = now + length;
@@ -217,7 +217,7 @@ export interface CoolDownLogOptions {
   readonly log: Log;
   /** The gate's clock. */
   readonly now: () => Millis;
-  /** For the stamp that is told. */
+  /** For the stamp in the log line. */
   readonly wall: () => Millis;
   /** As the gate has it at this moment. */
   readonly stateOf: (exchange: ExchangeId) => CoolDown;

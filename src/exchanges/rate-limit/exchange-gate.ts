@@ -1,18 +1,17 @@
 /**
- * One venue's gate: a single queue in front of its cool-down, this server's budget and CCXT's pace. The decision is a
- * function of these and of the lane (budget.ts); who waits is in request-queue.ts.
+ * One venue's gate: a single queue (request-queue.ts) in front of one decision, when a request may leave
+ * (departure-times.ts).
  */
 import type { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
-import { LANES, VenueBudget, VenuePace, type Ahead, type Lane } from './budget.js';
+import { LANES, VenueBudget, VenuePace, type Ahead } from './budget.js';
 import { VenueLimits, type At } from './cool-down.js';
-import type { Pace } from './pace.js';
+import { DepartureTimes, type Departure, type GateRequest } from './departure-times.js';
 import type { SharedBudget } from './shared-budget.js';
 import { SharedCount } from './shared-count.js';
 import {
   budgetExhausted,
   givenUpWaiting,
-  rateLimited,
   type AdmitRequest,
   type BeyondBudget,
   type Booking,
@@ -22,7 +21,7 @@ import {
   type UpstreamGateOptions,
   type UpstreamOutcome,
 } from './upstream-gate.js';
-import { MAX_WAITING, RequestQueue, type Candidate, type Place, type Waiter } from './request-queue.js';
+import { MAX_WAITING, RequestQueue, type Candidate, type QueueEntry } from './request-queue.js';
 
 interface ExchangeGateOptions {
   readonly exchange: ExchangeId;
@@ -34,19 +33,7 @@ interface ExchangeGateOptions {
   readonly shared: SharedBudget | undefined;
 }
 
-/** A request that asks to leave. */
-interface Asking extends Candidate {
-  readonly pace: Pace | undefined;
-}
-
 const NONE_AHEAD: Ahead = { all: 0, sameLane: 0, paceMs: 0 };
-
-/** A request that waits, and when it leaves if it is the next one. */
-interface Departure {
-  readonly place: Place;
-  readonly waiter: Waiter;
-  readonly at: Millis;
-}
 
 class ExchangeGate {
   readonly #exchange: ExchangeId;
@@ -54,11 +41,11 @@ class ExchangeGate {
   readonly #wall: () => Millis;
   readonly #onChange: (state: GateState) => void;
   readonly #budget: VenueBudget;
-  readonly #pace: VenuePace;
   readonly #limits: VenueLimits;
+  readonly #times: DepartureTimes;
   readonly #queue = new RequestQueue();
-  readonly #booked = new WeakMap<Booking, Place>();
-  /** Where several servers count together. */
+  readonly #booked = new WeakMap<Booking, QueueEntry>();
+  /** Where several servers share one count. */
   readonly #shared: SharedCount | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -68,18 +55,18 @@ class ExchangeGate {
     this.#wall = wall;
     this.#onChange = onChange;
     this.#budget = new VenueBudget(budget, { restored, lateMs: shared?.lateMs });
-    this.#pace = new VenuePace(now());
     this.#limits = new VenueLimits(exchange, restored);
-    if (shared === undefined) return;
-    this.#shared = new SharedCount({
-      ...{ exchange, shared, budget: this.#budget, pace: this.#pace, limits: this.#limits },
-      at: () => this.#at(),
-      restrained: (coolDown) => {
-        if (coolDown) this.#refuseAll();
-        this.#onChange(this.state());
-      },
-      changed: () => this.#release(),
-    });
+    const terms = { exchange, budget: this.#budget, limits: this.#limits, pace: new VenuePace(now()) };
+    if (shared !== undefined)
+      this.#shared = new SharedCount({
+        ...{ ...terms, shared, at: () => this.#at() },
+        restrained: (coolDown) => {
+          if (coolDown) this.#refuseAll();
+          this.#onChange(this.state());
+        },
+        changed: () => this.#release(),
+      });
+    this.#times = new DepartureTimes({ ...terms, shared: this.#shared });
   }
 
   async admit({ kind, priority, deadline, signal, client = '', booking, pace }: AdmitRequest): Promise<void> {
@@ -87,38 +74,32 @@ class ExchangeGate {
     // A slot may be free whose timer is late; those who wait for it go first.
     this.#release();
     const now = this.#now();
-    const booked = this.#placeOf(booking);
+    const booked = this.#entryOf(booking);
     const lane = booked?.lane ?? LANES[priority];
-    const asking = { lane, client, reserved: this.#hasReserve(kind, now), pace };
-    const refusal = this.#refusal(asking, deadline, booked);
+    const reserved = kind === 'markets' && this.#times.hasReserve(this.#queue, now);
+    const request = { lane, client, reserved, pace };
+    const refusal = this.#refusal(request, deadline, booked);
     if (refusal !== null) throw refusal;
-    const asks = this.#shared?.isShared === true;
-    if (!asks && this.#leavesAt(asking, now, this.#queue.before(asking, booked)) <= now) {
-      this.#leaveUnasked(asking, now);
+    const isShared = this.#shared?.isShared === true;
+    if (!isShared && this.#times.leavesAt(request, now, this.#queue.before(request, booked)) <= now) {
+      this.#times.count(request, now);
       if (booked !== undefined) {
         this.#queue.left(booked);
         this.#queue.done(booked);
       }
       return;
     }
-    const place = booked ?? {
-      lane,
-      client,
-      reserved: asking.reserved,
-      deadline,
-      outstanding: 1,
-      waiters: [],
-    };
+    const entry = booked ?? { lane, client, reserved, deadline, outstanding: 1, waiters: [] };
     if (booked === undefined) {
-      this.#displace(place);
+      this.#displace(entry);
       // A request that costs more of the venue's pace puts its client further back.
-      this.#queue.join(place, pace === undefined || pace.weight === 0 ? 1 : pace.weight);
+      this.#queue.join(entry, pace === undefined || pace.weight === 0 ? 1 : pace.weight);
     }
-    const wait = this.#queue.wait(place, pace, signal, (aborted, settle) => {
+    const wait = this.#queue.wait(entry, pace, signal, (aborted, settle) => {
       settle(givenUpWaiting(this.#exchange, aborted));
       this.#release();
     });
-    if (asks) this.#release();
+    if (isShared) this.#release();
     else this.#schedule();
     await wait;
   }
@@ -134,29 +115,32 @@ class ExchangeGate {
     const lane = LANES[priority];
     const most = this.#budget.most(lane, deadline - now);
     if (requests > most) return { most };
-    if (now < this.#limits.coolDownUntil) throw this.#rateLimited(this.#limits.coolDownUntil - now);
+    if (now < this.#limits.coolDownUntil) throw this.#times.rateLimited(this.#limits.coolDownUntil - now);
     const candidate = { lane, client, reserved: false };
     const { all, sameLane } = this.#queue.before(candidate);
     const last = { all: all + requests - 1, sameLane: sameLane + requests - 1, paceMs: 0 };
-    const lastSlot = this.#slotAt(candidate, now, last);
+    const lastSlot = this.#times.slotAt(candidate, now, last);
     const isQueueFull = this.#queue.outstanding + requests > MAX_WAITING;
-    if (lastSlot > now && (lastSlot > deadline || isQueueFull)) throw this.#noSlotBefore(lastSlot, lane);
-    const place: Place = { ...candidate, deadline, outstanding: requests, waiters: [] };
-    this.#queue.join(place, requests);
-    const full = (await this.#shared?.book(place)) ?? null;
+    if (lastSlot > now && (lastSlot > deadline || isQueueFull))
+      throw this.#times.noSlotBefore(lastSlot, lane, now);
+    const entry: QueueEntry = { ...candidate, deadline, outstanding: requests, waiters: [] };
+    this.#queue.join(entry, requests);
+    const full = (await this.#shared?.book(entry)) ?? null;
     if (full !== null) {
-      this.#queue.close(place);
+      this.#queue.close(entry);
       const left = this.#limits.coolDownUntil - this.#now();
-      throw left > 0 ? this.#rateLimited(left) : budgetExhausted(this.#exchange, Math.max(1, full.retryInMs));
+      throw left > 0
+        ? this.#times.rateLimited(left)
+        : budgetExhausted(this.#exchange, Math.max(1, full.retryInMs));
     }
     const booking: Booking = {
       release: () => {
-        this.#shared?.unbook(place);
-        this.#queue.close(place);
+        this.#shared?.unbook(entry);
+        this.#queue.close(entry);
         this.#release();
       },
     };
-    this.#booked.set(booking, place);
+    this.#booked.set(booking, entry);
     return booking;
   }
 
@@ -164,8 +148,8 @@ class ExchangeGate {
     const at = this.#at();
     const { coolDown, nearLimit } = this.#limits.observe(outcome, at);
     if (!nearLimit && !coolDown) return;
-    // The other servers first: until they know, they go on asking the venue.
-    this.#shared?.report(this.#limits.told(at.now));
+    // The other servers first: until they know, they go on sending requests to the venue.
+    this.#shared?.report(this.#limits.restraint(at.now));
     if (coolDown) this.#refuseAll();
     this.#onChange(this.state());
   }
@@ -182,7 +166,7 @@ class ExchangeGate {
 
   close(): void {
     const refusal = budgetExhausted(this.#exchange, 0);
-    for (const place of this.#queue.places) this.#queue.refuse(place, refusal);
+    for (const entry of this.#queue.entries) this.#queue.refuse(entry, refusal);
     this.#schedule();
   }
 
@@ -190,24 +174,24 @@ class ExchangeGate {
     return { now: this.#now(), wall: this.#wall() };
   }
 
-  /** The venue cools down: nobody waits. */
+  /** A cool-down has begun: every request that waits is refused. */
   #refuseAll(): void {
-    const refusal = this.#rateLimited(this.#limits.coolDownUntil - this.#now());
-    for (const place of this.#queue.places) this.#queue.refuse(place, refusal);
+    const refusal = this.#times.rateLimited(this.#limits.coolDownUntil - this.#now());
+    for (const entry of this.#queue.entries) this.#queue.refuse(entry, refusal);
     this.#schedule();
   }
 
   /** Lets the next request go if the shared count has a slot for it. */
-  async #ask(shared: SharedCount, { place, waiter }: Departure): Promise<void> {
-    const granted = await shared.take(place, waiter);
-    const waits = place.waiters.includes(waiter);
-    // Whoever has given up meanwhile has used its slot all the same: nothing tells whether another may have it.
+  async #takeShared(shared: SharedCount, { entry, waiter }: Departure): Promise<void> {
+    const granted = await shared.take(entry, waiter);
+    const waits = entry.waiters.includes(waiter);
+    // A request that was aborted meanwhile has used its slot all the same: the slot cannot safely go to another.
     if (granted === true && waits) waiter.settle(null);
     if (granted === null && waits) {
       const now = this.#now();
-      const asking = { ...place, pace: waiter.pace };
-      if (this.#leavesAt(asking, now, NONE_AHEAD) <= now) {
-        this.#leaveUnasked(asking, now);
+      const request = { ...entry, pace: waiter.pace };
+      if (this.#times.leavesAt(request, now, NONE_AHEAD) <= now) {
+        this.#times.count(request, now);
         waiter.settle(null);
       }
     }
@@ -215,131 +199,70 @@ class ExchangeGate {
   }
 
   /** Why a request may not even wait; null where it may leave or wait. */
-  #refusal(asking: Asking, deadline: Millis, booked: Place | undefined): AppError | null {
+  #refusal(request: GateRequest, deadline: Millis, booked: QueueEntry | undefined): AppError | null {
     const now = this.#now();
-    const { lane } = asking;
-    if (now < this.#limits.coolDownUntil) return this.#rateLimited(this.#limits.coolDownUntil - now);
-    const ahead = this.#queue.before(asking, booked);
-    const at = this.#leavesAt(asking, now, ahead);
+    const { lane } = request;
+    if (now < this.#limits.coolDownUntil) return this.#times.rateLimited(this.#limits.coolDownUntil - now);
+    const ahead = this.#queue.before(request, booked);
+    const at = this.#times.leavesAt(request, now, ahead);
     if (at <= now) return null;
-    const slot = this.#slotAt(asking, now, ahead);
+    const slot = this.#times.slotAt(request, now, ahead);
     const inTime = at <= deadline && (lane.waitsForSlot || slot <= now);
-    if (inTime && (booked !== undefined || this.#queue.takes(asking))) return null;
-    return this.#noSlotBefore(at, lane, slot <= now);
+    if (inTime && (booked !== undefined || this.#queue.takes(request))) return null;
+    return this.#times.noSlotBefore(at, lane, now, slot <= now);
   }
 
-  #hasReserve(kind: AdmitRequest['kind'], now: Millis): boolean {
-    if (kind !== 'markets' || now < this.#limits.nearLimitUntil(LANES.caller)) return false;
-    return this.#budget.hasReserve(now, this.#queue.reserved);
-  }
-
-  /** Where a request of a booking stands; undefined where it has none, or has used it up: it is a candidate then. */
-  #placeOf(booking: Booking | undefined): Place | undefined {
-    const place = booking === undefined ? undefined : this.#booked.get(booking);
-    return place !== undefined && place.outstanding > place.waiters.length ? place : undefined;
+  /** The queue entry of a booking; undefined without one, or where it is used up: the request is then a candidate. */
+  #entryOf(booking: Booking | undefined): QueueEntry | undefined {
+    const entry = booking === undefined ? undefined : this.#booked.get(booking);
+    return entry !== undefined && entry.outstanding > entry.waiters.length ? entry : undefined;
   }
 
   #displace(candidate: Candidate): void {
     const displaced = this.#queue.displacedBy(candidate);
     if (displaced === undefined) return;
     const now = this.#now();
-    const at = this.#slotAt(displaced, now, this.#queue.before(displaced));
+    const at = this.#times.slotAt(displaced, now, this.#queue.before(displaced));
     this.#queue.refuse(displaced, budgetExhausted(this.#exchange, at - now));
   }
 
-  /** By the budget, and the wait near the venue's limit: when a request with so many before it may leave. */
-  #slotAt({ lane, reserved }: Omit<Candidate, 'client'>, now: Millis, ahead: Ahead): Millis {
-    const slot = reserved ? now : this.#budget.slotAt(lane, now, ahead);
-    return Math.max(
-      slot,
-      this.#limits.nearLimitUntil(reserved ? LANES.caller : lane),
-      this.#shared?.fullUntil ?? 0,
-    );
-  }
-
-  /** By the venue's pace too. A request out of the reserve does not wait behind those that wait for a slot. */
-  #leavesAt({ pace, ...candidate }: Omit<Asking, 'client'>, now: Millis, ahead: Ahead): Millis {
-    const paceMs = candidate.reserved ? 0 : ahead.paceMs;
-    return Math.max(this.#slotAt(candidate, now, ahead), this.#pace.freeAt(now, pace, paceMs));
-  }
-
-  /** By this server's own count. */
-  #leaveUnasked({ lane, reserved, pace }: Omit<Asking, 'client'>, now: Millis): void {
-    this.#pace.take(now, pace);
-    if (reserved) this.#budget.takeReserve(now);
-    else this.#budget.take(now, lane.countsAsPoll);
-    this.#shared?.departed(lane, reserved);
-  }
-
-  /** Lets what may leave go, refuses what has run out of time, and sets the timer for the next such moment. */
+  /** Lets requests go whose time has come, refuses those past their deadline, and sets the timer for the next such moment. */
   #release(): void {
     const now = this.#now();
-    for (const { place, ahead } of this.#queue.positions(
+    for (const { entry, ahead } of this.#queue.positions(
       ({ deadline, lane }) => deadline < now || !lane.waitsForSlot,
     )) {
-      const slot = this.#slotAt(place, now, ahead);
-      if (place.deadline < now) this.#queue.refuse(place, budgetExhausted(this.#exchange, slot - now));
-      else if (slot > now) this.#queue.refuse(place, this.#noSlotBefore(slot, place.lane));
+      const slot = this.#times.slotAt(entry, now, ahead);
+      if (entry.deadline < now) this.#queue.refuse(entry, budgetExhausted(this.#exchange, slot - now));
+      else if (slot > now) this.#queue.refuse(entry, this.#times.noSlotBefore(slot, entry.lane, now));
     }
-    for (let next = this.#next(now); next !== undefined && next.at <= now; next = this.#next(now)) {
-      if (this.#shared?.isAsking === true) break;
+    for (;;) {
+      const next = this.#times.next(this.#queue, now);
+      if (next === undefined || next.at > now) break;
+      if (this.#shared?.isPending === true) break;
       if (this.#shared?.isShared === true) {
-        void this.#ask(this.#shared, next);
+        void this.#takeShared(this.#shared, next);
         break;
       }
-      this.#leaveUnasked({ ...next.place, pace: next.waiter.pace }, now);
+      this.#times.count({ ...next.entry, pace: next.waiter.pace }, now);
       next.waiter.settle(null);
     }
     this.#schedule();
-  }
-
-  /**
-   * The request that leaves next. Only the first of each lane can be it, or the first that leaves out of the reserve:
-   * those behind it wait for no less.
-   */
-  #next(now: Millis): Departure | undefined {
-    let next: Departure | undefined;
-    const seen = new Set<Lane | 'reserve'>();
-    const isFirst = ({ waiters, reserved, lane }: Place): boolean => {
-      const sort = reserved ? 'reserve' : lane;
-      if (waiters.length === 0 || seen.has(sort)) return false;
-      seen.add(sort);
-      return true;
-    };
-    for (const { place, ahead } of this.#queue.positions(isFirst)) {
-      const [waiter] = place.waiters;
-      if (waiter === undefined) continue;
-      const at = Math.max(this.#slotAt(place, now, ahead), this.#pace.freeAt(now, waiter.pace, 0));
-      if (next === undefined || at < next.at) next = { place, waiter, at };
-      if (at <= now) return next;
-    }
-    return next;
   }
 
   #schedule(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const now = this.#now();
-    const next = this.#next(now);
+    const next = this.#times.next(this.#queue, now);
     if (next === undefined) return;
-    // The answer wakes those that wait for it.
-    let wakeAt = this.#shared?.isAsking === true ? Infinity : next.at;
-    for (const { deadline, waiters } of this.#queue.places)
+    // A pending answer of the shared count calls #release itself.
+    let wakeAt = this.#shared?.isPending === true ? Infinity : next.at;
+    for (const { deadline, waiters } of this.#queue.entries)
       if (waiters.length > 0) wakeAt = Math.min(wakeAt, deadline + 1);
     if (wakeAt === Infinity) return;
     this.#timer = setTimeout(() => this.#release(), Math.max(1, Math.ceil(wakeAt - now)));
     this.#timer.unref();
-  }
-
-  #noSlotBefore(at: Millis, lane: Lane, paced = false): AppError {
-    const now = this.#now();
-    const isNearLimit = now < this.#limits.nearLimitUntil(lane);
-    return isNearLimit ? this.#rateLimited(at - now) : budgetExhausted(this.#exchange, at - now, paced);
-  }
-
-  #rateLimited(retryAfterMs: Millis): AppError {
-    const { coolDownStatus: status, coolDownReason: reason } = this.#limits;
-    return rateLimited(this.#exchange, { retryAfterMs, status, reason });
   }
 }
 

@@ -1,12 +1,12 @@
 /**
- * The one queue of a venue's requests. A place holds one request, or all those of a call that needs several: they are
+ * The one queue of a venue's requests. An entry holds one request, or all those of a call that needs several: they are
  * counted before every later one, whether they have arrived or not. Lanes go one after the other (callers before polls),
  * and within a lane clients take turns.
  */
 import type { AppError } from '../../errors.js';
 import type { Millis } from '../../schemas/common.js';
 import { LANES, paceMsOf, type Ahead, type Lane } from './budget.js';
-import type { Pace } from './pace.js';
+import type { Pace } from './shared-budget.js';
 
 /** Requests of one venue that may wait or have a slot booked; more are refused at once. */
 export const MAX_WAITING = 1000;
@@ -18,7 +18,7 @@ export interface Waiter {
   readonly settle: (error: AppError | null) => void;
 }
 
-/** What a request that is not in the queue yet would be. */
+/** A request that is not in the queue yet. */
 export interface Candidate {
   readonly lane: Lane;
   /** Who asks: clients take turns. */
@@ -27,16 +27,16 @@ export interface Candidate {
   readonly reserved: boolean;
 }
 
-export interface Place extends Candidate {
+export interface QueueEntry extends Candidate {
   readonly deadline: Millis;
   /** Requests that have not left yet, those that wait included. */
   outstanding: number;
   readonly waiters: Waiter[];
 }
 
-/** A place, and what leaves before its first request. */
+/** An entry, and the requests that leave before its first. */
 export interface Position {
-  readonly place: Place;
+  readonly entry: QueueEntry;
   readonly ahead: Ahead;
 }
 
@@ -47,7 +47,7 @@ interface ClientTurns {
 }
 
 /**
- * The places of one lane in the order in which they leave: start-time fair queueing by client. Each client's requests
+ * The entries of one lane in the order in which they leave: start-time fair queueing by client. Each client's requests
  * stand one behind the other; those of different clients take turns, however many each of them has.
  */
 class LaneQueue {
@@ -55,40 +55,40 @@ class LaneQueue {
   #now = 0;
   /** Only of clients that wait. */
   readonly #clients = new Map<string, ClientTurns>();
-  readonly #starts = new Map<Place, number>();
-  readonly places: Place[] = [];
+  readonly #starts = new Map<QueueEntry, number>();
+  readonly entries: QueueEntry[] = [];
 
   /** Behind all with the same or an earlier start. */
   indexFor(client: string): number {
     const start = this.#startOf(client);
-    const later = this.places.findIndex((other) => (this.#starts.get(other) ?? 0) > start);
-    return later === -1 ? this.places.length : later;
+    const later = this.entries.findIndex((other) => (this.#starts.get(other) ?? 0) > start);
+    return later === -1 ? this.entries.length : later;
   }
 
-  join(place: Place, cost: number): void {
-    const { client } = place;
-    this.places.splice(this.indexFor(client), 0, place);
+  join(entry: QueueEntry, cost: number): void {
+    const { client } = entry;
+    this.entries.splice(this.indexFor(client), 0, entry);
     const start = this.#startOf(client);
-    this.#starts.set(place, start);
+    this.#starts.set(entry, start);
     const turns = this.#clients.get(client) ?? { end: 0, waiting: 0 };
     turns.end = start + cost;
     turns.waiting += 1;
     this.#clients.set(client, turns);
   }
 
-  left(place: Place): void {
-    this.#now = Math.max(this.#now, this.#starts.get(place) ?? 0);
+  left(entry: QueueEntry): void {
+    this.#now = Math.max(this.#now, this.#starts.get(entry) ?? 0);
   }
 
-  remove(place: Place): void {
-    const index = this.places.indexOf(place);
+  remove(entry: QueueEntry): void {
+    const index = this.entries.indexOf(entry);
     if (index === -1) return;
-    this.places.splice(index, 1);
-    this.#starts.delete(place);
-    const turns = this.#clients.get(place.client);
+    this.entries.splice(index, 1);
+    this.#starts.delete(entry);
+    const turns = this.#clients.get(entry.client);
     if (turns === undefined) return;
     turns.waiting -= 1;
-    if (turns.waiting === 0) this.#clients.delete(place.client);
+    if (turns.waiting === 0) this.#clients.delete(entry.client);
   }
 
   #startOf(client: string): number {
@@ -102,7 +102,7 @@ interface Sum {
   paceMs: Millis;
 }
 
-const add = (sum: Sum, { reserved, waiters }: Place, requests: number): void => {
+const add = (sum: Sum, { reserved, waiters }: QueueEntry, requests: number): void => {
   if (!reserved) {
     sum.all += requests;
     sum.sameLane += requests;
@@ -118,13 +118,13 @@ export class RequestQueue {
   );
 
   /** `cost`: how far the client's next request falls behind others' by this one. */
-  join(place: Place, cost: number): void {
-    this.#queues.get(place.lane)?.join(place, cost);
+  join(entry: QueueEntry, cost: number): void {
+    this.#queues.get(entry.lane)?.join(entry, cost);
   }
 
-  /** Waits at a place of the queue until it is settled, by `onAbort` where the signal aborts. */
+  /** Waits in an entry of the queue until it is settled, by `onAbort` where the signal aborts. */
   wait(
-    place: Place,
+    entry: QueueEntry,
     pace: Pace | undefined,
     ...[signal, onAbort]: readonly [
       AbortSignal | undefined,
@@ -138,109 +138,109 @@ export class RequestQueue {
       const waiter: Waiter = {
         pace,
         settle: (error) => {
-          place.waiters.splice(place.waiters.indexOf(waiter), 1);
-          if (error === null) this.left(place);
-          this.done(place);
+          entry.waiters.splice(entry.waiters.indexOf(waiter), 1);
+          if (error === null) this.left(entry);
+          this.done(entry);
           signal?.removeEventListener('abort', abandon);
           if (error === null) resolve();
           else reject(error);
         },
       };
-      place.waiters.push(waiter);
+      entry.waiters.push(waiter);
       signal?.addEventListener('abort', abandon, { once: true });
     });
   }
 
-  /** One request of a place is not to be waited for any more; the place goes with its last. */
-  done(place: Place): void {
-    place.outstanding -= 1;
-    if (place.outstanding === 0) this.#queues.get(place.lane)?.remove(place);
+  /** One request of an entry is no longer expected; the entry is removed with its last. */
+  done(entry: QueueEntry): void {
+    entry.outstanding -= 1;
+    if (entry.outstanding === 0) this.#queues.get(entry.lane)?.remove(entry);
   }
 
-  /** A request of this place has left: newcomers begin no earlier than it did. To be told before `done`. */
-  left(place: Place): void {
-    this.#queues.get(place.lane)?.left(place);
+  /** A request of this entry has left: newcomers begin no earlier than it did. To be called before `done`. */
+  left(entry: QueueEntry): void {
+    this.#queues.get(entry.lane)?.left(entry);
   }
 
-  /** Nothing more will arrive at this place; what waits there goes on waiting. */
-  close(place: Place): void {
-    place.outstanding = place.waiters.length;
-    if (place.outstanding === 0) this.#queues.get(place.lane)?.remove(place);
+  /** No more requests of this entry will arrive; those that wait go on waiting. */
+  close(entry: QueueEntry): void {
+    entry.outstanding = entry.waiters.length;
+    if (entry.outstanding === 0) this.#queues.get(entry.lane)?.remove(entry);
   }
 
-  /** Refuses all that wait at a place and expects nothing more there. */
-  refuse(place: Place, error: AppError): void {
-    place.outstanding = place.waiters.length;
-    for (const waiter of [...place.waiters]) waiter.settle(error);
-    this.#queues.get(place.lane)?.remove(place);
+  /** Refuses all requests of an entry that wait, and removes it. */
+  refuse(entry: QueueEntry, error: AppError): void {
+    entry.outstanding = entry.waiters.length;
+    for (const waiter of [...entry.waiters]) waiter.settle(error);
+    this.#queues.get(entry.lane)?.remove(entry);
   }
 
-  /** What leaves before the next request to arrive at this place, or before a candidate's. */
-  before({ lane, client }: Candidate, place?: Place): Ahead {
+  /** The requests that leave before the next one of this entry, or before a candidate's. */
+  before({ lane, client }: Candidate, entry?: QueueEntry): Ahead {
     const sum: Sum = { all: 0, sameLane: 0, paceMs: 0 };
-    for (const [each, { places }] of this.#queues) {
+    for (const [each, { entries }] of this.#queues) {
       if (each.rank > lane.rank) break;
       if (each !== lane) {
-        for (const other of places) add(sum, other, other.outstanding);
+        for (const other of entries) add(sum, other, other.outstanding);
         continue;
       }
       sum.sameLane = 0;
-      const own = place === undefined ? -1 : places.indexOf(place);
+      const own = entry === undefined ? -1 : entries.indexOf(entry);
       const index = own === -1 ? (this.#queues.get(lane)?.indexFor(client) ?? 0) : own;
-      for (const other of places.slice(0, index)) add(sum, other, other.outstanding);
-      if (own !== -1 && place !== undefined) add(sum, place, place.waiters.length);
+      for (const other of entries.slice(0, index)) add(sum, other, other.outstanding);
+      if (own !== -1 && entry !== undefined) add(sum, entry, entry.waiters.length);
     }
     return sum;
   }
 
-  /** The places that `picks` takes, in the order in which they leave. */
-  positions(picks: (place: Place) => boolean): readonly Position[] {
+  /** The entries that `picks` takes, in the order in which they leave. */
+  positions(picks: (entry: QueueEntry) => boolean): readonly Position[] {
     const positions: Position[] = [];
     const sum: Sum = { all: 0, sameLane: 0, paceMs: 0 };
-    for (const { places } of this.#queues.values()) {
+    for (const { entries } of this.#queues.values()) {
       sum.sameLane = 0;
-      for (const place of places) {
-        if (picks(place)) positions.push({ place, ahead: { ...sum } });
-        add(sum, place, place.outstanding);
+      for (const entry of entries) {
+        if (picks(entry)) positions.push({ entry, ahead: { ...sum } });
+        add(sum, entry, entry.outstanding);
       }
     }
     return positions;
   }
 
-  /** Whether a candidate may join: the queue is not full, or another client has more places than its own would have. */
+  /** Whether a candidate may join: the queue is not full, or another client has more entries than its own would have. */
   takes(candidate: Candidate): boolean {
     return this.outstanding < MAX_WAITING || this.displacedBy(candidate) !== undefined;
   }
 
   /**
-   * The place that is given up for a candidate where the queue is full: the last one of the client that has most, if that
+   * The entry that is given up for a candidate where the queue is full: the last one of the client that has most, if that
    * client has more than the candidate's would then have.
    */
-  displacedBy({ client }: Candidate): Place | undefined {
+  displacedBy({ client }: Candidate): QueueEntry | undefined {
     if (this.outstanding < MAX_WAITING) return undefined;
     const outstanding = new Map<string, number>();
-    for (const place of this.places)
-      outstanding.set(place.client, (outstanding.get(place.client) ?? 0) + place.outstanding);
+    for (const entry of this.entries)
+      outstanding.set(entry.client, (outstanding.get(entry.client) ?? 0) + entry.outstanding);
     const [most, count] = [...outstanding].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
     if (count <= (outstanding.get(client) ?? 0) + 1) return undefined;
-    return this.places.findLast((place) => place.client === most);
+    return this.entries.findLast((entry) => entry.client === most);
   }
 
-  get places(): readonly Place[] {
-    return [...this.#queues.values()].flatMap(({ places }) => places);
+  get entries(): readonly QueueEntry[] {
+    return [...this.#queues.values()].flatMap(({ entries }) => entries);
   }
 
   get waiting(): number {
-    return this.places.reduce((sum, { waiters }) => sum + waiters.length, 0);
+    return this.entries.reduce((sum, { waiters }) => sum + waiters.length, 0);
   }
 
   /** Requests that wait, and those that are expected. */
   get outstanding(): number {
-    return this.places.reduce((sum, { outstanding }) => sum + outstanding, 0);
+    return this.entries.reduce((sum, { outstanding }) => sum + outstanding, 0);
   }
 
   /** Requests that wait for the pace alone and leave out of the reserve. */
   get reserved(): number {
-    return this.places.reduce((sum, { reserved, outstanding }) => sum + (reserved ? outstanding : 0), 0);
+    return this.entries.reduce((sum, { reserved, outstanding }) => sum + (reserved ? outstanding : 0), 0);
   }
 }

@@ -1,13 +1,13 @@
 /**
- * How long a venue that refuses wants to be left alone, as it says itself: in `Retry-After`, in a header of its own, or
- * in the text of its answer only. Pure.
+ * How long a venue that refuses a request asks its clients to wait: in `Retry-After`, in a header of its own, or only in
+ * the text of its answer. Pure.
  */
 import { timeOfAnswer, TOLERATED_SKEW_MS } from '../../lib/venue-clock.js';
 import type { Millis } from '../../schemas/common.js';
 
-/** A venue's own word is followed up to here. */
+/** The longest wait that a venue's answer can impose. */
 const MAX_COOL_DOWN_MS = 3 * 86_400_000;
-/** A refusal says it at its start; block pages may be long. */
+/** The wait is named at the start of an answer; block pages may be long. */
 const SEARCHED_LENGTH = 4096;
 
 const SECOND_MS: Millis = 1000;

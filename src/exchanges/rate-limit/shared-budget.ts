@@ -1,10 +1,15 @@
 /**
  * The seam between a venue's gate and the servers that share its budget. The gate decides who is next on this server;
- * whether that request may leave now is asked here, since only the shared count knows what the others have sent.
- * Everything is told relative to now, in milliseconds: the servers' clocks need not agree.
+ * whether that request may leave now is asked here, since only the shared count includes what the others have sent.
+ * All times are relative to now, in milliseconds: the servers' clocks need not agree.
  */
 import type { ExchangeId, Millis } from '../../schemas/common.js';
-import type { Pace } from './pace.js';
+
+/** CCXT's weight of a request, and the time in which one weight flows back (CCXT's `rateLimit`). */
+export interface Pace {
+  readonly weight: number;
+  readonly unitMs: Millis;
+}
 
 /** Requests that left together so long ago. */
 export interface SharedEntry {
@@ -25,23 +30,24 @@ interface SharedUse {
   readonly servers: number;
 }
 
-/** A venue's refusal, or what its own counter says, as other servers are told of it. */
+/** A venue's refusal, or its counter near the limit, as servers pass it on to each other. */
 export interface SharedRestraint {
   /** Left of the cool-down; 0: there is none. */
   readonly coolDownMs: Millis;
   readonly status: number | null;
   readonly reason: string | null;
-  readonly strikes: number;
-  /** Left of the waits for the venue's next window; 0 or less: none. */
-  readonly brakeMs: { readonly callers: Millis; readonly polls: Millis };
+  /** In a row. */
+  readonly refusals: number;
+  /** Left of the waits for the venue's next window because its counter is nearly full; 0 or less: none. */
+  readonly nearLimitMs: { readonly callers: Millis; readonly polls: Millis };
 }
 
 export interface SharedAnswer {
   readonly granted: boolean;
-  /** Not granted: worth asking again after so long; 0: when what is known of the window says so. */
+  /** Not granted: ask again after so long; 0: when the entries of the window allow it. */
   readonly retryInMs: Millis;
   readonly use: SharedUse;
-  /** Where the venue cools down or brakes and this server may not know. */
+  /** The venue's cool-down or near-limit wait, which this server may not have seen; null: there is none. */
   readonly restraint: SharedRestraint | null;
 }
 
@@ -53,22 +59,22 @@ interface SharedClaim {
   readonly pollLimit: number | null;
 }
 
-/** One venue's part of the gate, for what other servers tell. */
+/** One venue's gate, for what other servers report. */
 export interface SharedListener {
   /** Another server's request has left. */
   departed(request: { readonly poll: boolean; readonly reserve: boolean }): void;
   restrained(restraint: SharedRestraint): void;
-  /** From now on this server keeps to its part of the budget, or (`servers` 1) to the shared count. */
+  /** `isShared` or `servers` has changed. */
   changed(): void;
-  /** What this server knows, to begin a shared count that has been lost. */
-  known(): Pick<SharedUse, 'used' | 'reserveUsed'> & { readonly restraint: SharedRestraint };
+  /** This server's own state, from which a lost shared count is rebuilt. */
+  snapshot(): Pick<SharedUse, 'used' | 'reserveUsed'> & { readonly restraint: SharedRestraint };
 }
 
 export interface SharedBudget {
-  /** So much later than it was counted may a request leave, on this server or another. */
+  /** At most so long after it was counted does a request leave, on this server or another. */
   readonly lateMs: Millis;
   listen(exchange: ExchangeId, listener: SharedListener): void;
-  /** false: the shared count cannot be asked; this server keeps to its part. */
+  /** false: the shared count does not answer; this server keeps to its share. */
   readonly isShared: boolean;
   /** While it is not shared: each request counts as so many, one for each server that was last seen alive. */
   readonly servers: number;
@@ -85,7 +91,7 @@ export interface SharedBudget {
     claim: SharedClaim & { readonly id: string; readonly requests: number; readonly withinMs: Millis },
   ): Promise<SharedAnswer | null>;
   unbook(exchange: ExchangeId, id: string): void;
-  /** A request left without having been asked for. */
+  /** A request left without the shared count having been asked. */
   departed(exchange: ExchangeId, request: { readonly poll: boolean; readonly reserve: boolean }): void;
   report(exchange: ExchangeId, restraint: SharedRestraint): void;
 }

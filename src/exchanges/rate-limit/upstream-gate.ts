@@ -1,12 +1,11 @@
 /**
  * The rate limit, as its callers see it: one decision before the socket, for every request to a venue. `admit` and
- * `book` ask, `report` tells what the venue answered. Nothing that waits may stand between `admit` and the socket.
+ * `book` ask, `report` passes on the venue's answer. Nothing that waits may stand between `admit` and the socket.
  */
 import { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { Priority } from '../exchange-client.js';
-import type { Pace } from './pace.js';
-import type { SharedBudget } from './shared-budget.js';
+import type { Pace, SharedBudget } from './shared-budget.js';
 
 /** Requests that left together. `at` is the last one's instant: they all leave the window with it. */
 export interface WindowEntry {
@@ -55,7 +54,7 @@ export interface UpstreamOutcome {
   readonly headers: Readonly<Record<string, string>>;
   /** The body says "too many requests", whatever the status. */
   readonly bodyThrottled: boolean;
-  /** How long a refusal asks to be left alone, in a header or in its text; null where it says nothing. */
+  /** The wait that a refusal asks for, in a header or in its text; null where it names none. */
   readonly retryAfterMs?: Millis | null | undefined;
   /** The venue's words, for operators; kept where they start a cool-down. */
   readonly reason?: string | undefined;
@@ -72,9 +71,9 @@ export interface GateState {
   readonly coolDownStatus: number | null;
   /** The venue's words that started it, for operators. */
   readonly coolDownReason: string | null;
-  /** Refusals in a row, and when the cool-down of the last one ended or will end. */
-  readonly strikes: number;
-  readonly struckUntil: Millis;
+  /** Refusals in a row, and when the cool-down after the latest ended or will end; 0 is in the past. */
+  readonly refusals: number;
+  readonly latestCoolDownUntil: Millis;
   /** Requests wait until then because the venue's own counter is nearly full; 0 is in the past. */
   readonly nearLimitUntil: { readonly callers: Millis; readonly polls: Millis };
   readonly budget: { readonly limit: number; readonly remaining: number; readonly windowMs: Millis };
@@ -96,14 +95,14 @@ export interface UpstreamGate {
    * deadline, and resolves to `BeyondBudget` where that is so at any time. Spends nothing.
    */
   book(request: BookRequest): Promise<Booking | BeyondBudget>;
-  /** To be told of every answer, and of every request that got none, before anything else is done with it. */
+  /** To be called for every answer, and for every request that got none, before anything else is done with it. */
   report(exchange: ExchangeId, outcome: UpstreamOutcome): void;
   state(exchange: ExchangeId): GateState;
   /** Refuses all who wait. */
   close(): void;
 }
 
-/** A client in a worker tells the states of its gate: the supervisor mirrors them, and restores them in a new worker. */
+/** A client in a worker sends the states of its gates: the supervisor mirrors them, and restores them in a new worker. */
 export interface GateStates {
   gateStates(): readonly GateState[];
 }
@@ -113,7 +112,7 @@ export interface UpstreamGateOptions {
   readonly budget: { readonly requests: number; readonly windowMs: Millis };
   /** The clock of deadlines and of all that the gate counts; must not jump. */
   readonly now: () => Millis;
-  /** For what venues tell in times of day; default `now`. */
+  /** For what venues give as times of day; default `now`. */
   readonly wall?: (() => Millis) | undefined;
   /** At once when a cool-down, or a wait because the venue's limit is near, starts or is extended. */
   readonly onChange?: ((state: GateState) => void) | undefined;
@@ -124,7 +123,7 @@ export interface UpstreamGateOptions {
 
 const wholeMs = (ms: Millis): Millis => Math.max(1, Math.ceil(ms));
 
-/** The venue has said, or is about to say, "too many requests". `status`: what it said so with, where it did. */
+/** The venue has answered "too many requests" or is about to. `status`: of that answer; null where there was none yet. */
 export const rateLimited = (
   exchange: ExchangeId,
   {

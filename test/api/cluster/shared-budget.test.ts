@@ -28,11 +28,16 @@ let departures: number[];
 const startServer = async (
   requests: number,
   windowMs: number,
-  { egress = 'direct', id = randomUUID().replaceAll('-', '').slice(0, 12), url = redis.url } = {},
+  {
+    egress = 'direct',
+    id = randomUUID().replaceAll('-', '').slice(0, 12),
+    url = redis.url,
+    now = steadyNow,
+  } = {},
 ): Promise<TestServer> => {
   const settings = { url, namespace: 'default', serverId: id, egress, sandbox: true };
   const budget = { requests, windowMs };
-  const shared = createRedisBudget({ settings, exchanges: [EXCHANGE], budget, log: silentLog });
+  const shared = createRedisBudget({ settings, exchanges: [EXCHANGE], budget, log: silentLog, now });
   const gate = createUpstreamGate({ budget, now: steadyNow, wall: Date.now, shared });
   const membership = createMembership({
     ...{ settings, limit: requests, topics: () => ({ owned: 0, followed: 0 }), log: silentLog },
@@ -189,7 +194,7 @@ describe('two servers', () => {
     expect(two.gate.state(EXCHANGE)).toMatchObject({
       coolDownStatus: 429,
       coolDownReason: 'slow down',
-      strikes: 1,
+      refusals: 1,
     });
     const late = await startServer(3, 60_000);
     expect(await send(late, 1_000)).toBe('upstream_rate_limited');
@@ -255,6 +260,20 @@ describe('whatever happens to Redis', () => {
     await redis.command('FLUSHALL');
     expect(leftOf(await sendMany(two, 10, 2_000))).toBe(4);
     expect(leftOf(await sendMany(one, 10, 2_000))).toBe(0);
+  });
+
+  test('answers that come too late: a request asks a few times, then leaves by its server’s own count', async () => {
+    let behindMs = 0;
+    let isSlow = false;
+    const now = (): number => steadyNow() + (isSlow ? (behindMs += 60) : behindMs);
+    const server = await startServer(limit, 60_000, { now });
+    isSlow = true;
+    expect(await send(server, 5_000)).toBeNull();
+    isSlow = false;
+    await expect.poll(() => server.shared.isShared, PATIENT).toBe(true);
+    expect(await send(server, 5_000)).toBeNull();
+    // Each answer that came too late has used a slot.
+    expect(server.gate.state(EXCHANGE).budget.remaining).toBeGreaterThan(limit / 2);
   });
 
   test('full: no request fails for that', async () => {

@@ -100,7 +100,7 @@ describe('the state', () => {
     for (const kind of ['data', 'markets'] as const)
       await expect(ask(second, { kind })).rejects.toMatchObject({ code: 'upstream_budget_exhausted' });
     refuse(second);
-    expect(second.state('binance').strikes).toBe(2);
+    expect(second.state('binance').refusals).toBe(2);
   });
 
   it('is told at once when a cool-down, or a wait near the venue’s limit, starts', () => {

@@ -175,7 +175,7 @@ describe('a worker that fails', () => {
   });
 
   it('hands its gates to its successor', async () => {
-    const cooling = gateState('binance', { coolDownUntil: Date.now() + 60_000, strikes: 2 });
+    const cooling = gateState('binance', { coolDownUntil: Date.now() + 60_000, refusals: 2 });
     const { supervisor, threads } = start();
     supervisor.start();
     await beats(1);
