@@ -44,7 +44,7 @@ export const startSandbox = async (config: Config, own: Own): Promise<string | n
   return sandbox.url;
 };
 
-interface Base {
+export interface Base {
   readonly config: Config;
   readonly log: Log;
   readonly now: () => number;

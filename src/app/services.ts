@@ -5,13 +5,13 @@ import {
   createAccess,
   createCoinMarketCap,
   createCluster,
-  createRawClient,
   createSharedTier,
   openStore,
   storeOpened,
   startSandbox,
   type Own,
 } from './drivers.js';
+import { buildExchanges } from './exchanges.js';
 import type { Access } from '../access/access.js';
 import type { Membership } from '../cluster/membership.js';
 import type { Config } from '../config/config.js';
@@ -20,10 +20,6 @@ import type { SharedTier } from '../cache/shared-tier.js';
 import { createTieredCache, type TieredCache } from '../cache/tiered-cache.js';
 import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
 import { listExchangeIds } from '../exchanges/ccxt/loader.js';
-import { withCircuitBreaker } from '../exchanges/resilience/circuit-breaker.js';
-import { withLearntCapabilities } from '../exchanges/resilience/learnt-capabilities.js';
-import { withShutdown } from '../exchanges/resilience/shutdown-client.js';
-import { withRetry } from '../exchanges/resilience/retrying-client.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import { createExchangeNames, type ExchangeNames } from '../exchanges/exchange-names.js';
 import { createLedger, type Ledger } from '../ledger/ledger.js';
@@ -32,7 +28,6 @@ import type { Log } from '../log/log.js';
 import { createMarketData, type MarketDataService } from '../market-data/market-data.js';
 import type { LiveTickers, ManyTickers, MarketData } from '../market-data/market-data-api.js';
 import { createMetrics, type Metrics } from '../metrics/metrics.js';
-import { createUpstreamMeter } from '../metrics/upstream-meter.js';
 import { createLoadGauge, type LoadGauge } from '../http/limits/load-gauge.js';
 import { steadyNow } from '../lib/steady-clock.js';
 import { createLog } from '../log/pino-log.js';
@@ -134,28 +129,12 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   own('load gauge', () => {
     gauge.close();
   });
-  const {
-    client: raw,
-    workers,
-    start,
-  } = overrides.exchangeClient === undefined
-    ? await createRawClient(base)
-    : { client: overrides.exchangeClient, workers: () => [], start: () => undefined };
+  const { exchanges, upstream, workers, start } = await buildExchanges(base, overrides, random);
   let starting: NodeJS.Timeout | undefined;
   own('exchanges', () => {
     clearTimeout(starting);
-    return raw.close();
+    return exchanges.close();
   });
-  // Measured inside retry and circuit breaker: each attempt counts, a refusal by the circuit breaker does not.
-  const upstream = createUpstreamMeter();
-  const learning = withLearntCapabilities(upstream.measure(raw));
-  const guarded = withCircuitBreaker(learning, { now, monotonic, log });
-  const observe: typeof upstream.retried = (retry) => {
-    upstream.retried(retry);
-  };
-  const exchanges = withShutdown(
-    withRetry(guarded, { settings: config.retry, now: monotonic, random, observe }),
-  );
   const cache =
     overrides.cache ??
     createTieredCache({
@@ -218,21 +197,10 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     });
   const { ttl, requestTimeoutMs } = config;
   const ownMarketData = (): MarketDataService => {
-    const deps = {
-      names,
-      cache,
-      exchanges,
-      coinMarketCap,
-      ledger,
-      live: hub,
-      ttl,
-      requestTimeoutMs,
-      sandbox,
-      log,
-      now,
-      monotonic,
-    };
-    const service = createMarketData(deps);
+    const service = createMarketData({
+      ...{ names, cache, exchanges, coinMarketCap, ledger, live: hub },
+      ...{ ttl, requestTimeoutMs, sandbox, log, now, monotonic },
+    });
     own('market data', () => {
       service.close();
     });

@@ -19,7 +19,7 @@ const PROBE_SHARE = 0.5;
 /** Turns of the probe through which a socket may owe an answer, its handshake's or a probe's, before it is replaced. */
 const MAX_SILENT_TURNS = 2;
 const CONNECT_TIMEOUT_MS = 1_000;
-/** A socket that is replaced is closed politely, and destroyed where that takes longer. */
+/** A socket that is replaced is ended, and destroyed where that takes longer. */
 const CLOSE_TIMEOUT_MS = 100;
 const FIRST_RECONNECT_MS = 50;
 const LONGEST_RECONNECT_MS = 500;

@@ -1,6 +1,6 @@
 /**
- * Whether this server counts its requests together with the others of its egress: the heartbeat by which it tells them
- * so, and the changes between the shared count and its own share.
+ * Whether this server counts its requests together with the others of its egress: its heartbeat, and the changes between
+ * the shared count and its own share.
  *
  * A server that shares sends a heartbeat every HEARTBEAT_EVERY_MS. Once it cannot, its heartbeat lapses, and a moment later
  * it keeps to its share of what was left, without asking Redis. The others, where Redis answers them, withhold the share

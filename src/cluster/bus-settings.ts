@@ -1,4 +1,4 @@
-/** What the servers of a cluster have in common: the names of its keys. */
+/** What the servers of a cluster have in common: the names of their keys. */
 import type { BusPlace } from '../exchanges/worker/protocol.js';
 
 /** Plain data: it crosses to worker threads. */

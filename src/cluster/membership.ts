@@ -11,10 +11,10 @@ import { redisScript } from './redis-script.js';
 const BEAT_MS: Millis = 300;
 /** A server that has not beaten for so long is taken for dead. */
 const LEASE_MS: Millis = 1_200;
-/** A server that has not been answered for so long counts itself out, before the others do. */
+/** A server without an answer for so long takes itself for dead, before the others do. */
 const SELF_OUT_MS: Millis = 900;
 const DEADLINE_MS: Millis = 250;
-/** Between two looks at whether Redis may evict what the cluster keeps in it. */
+/** Between two checks of whether Redis may evict the cluster's keys. */
 const POLICY_EVERY_MS: Millis = 60_000;
 
 /**
@@ -234,7 +234,7 @@ class RedisMembership implements Membership {
     }
   }
 
-  /** Servers that write other keys are told of once, when they come. */
+  /** Servers that write keys of another format are logged once, when they come. */
   #tellStrangers(forms: string[]): void {
     const strangers = forms.sort().join(', ');
     if (strangers !== '' && strangers !== this.#strangers)

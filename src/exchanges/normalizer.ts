@@ -3,8 +3,8 @@
  * checks it again on the way out. Pure: no I/O, no clock; the time of receipt comes in as `now`.
  *
  * CCXT answers an odd body with odd results (rows of undefined, tickers without a price) rather than with an error
- * (docs/ccxt.md#odd-answers), so everything here refuses with `upstream_bad_response` what makes no sense. Known fields that are empty
- * are data: a market without trades is a ticker of nulls, and a row without prices is left out without costing the others.
+ * (docs/ccxt.md#odd-answers), so everything here refuses with `upstream_bad_response` what makes no sense. Known fields
+ * that are empty are data: a market without trades is a ticker of nulls; only the row without prices is left out.
  */
 import { z } from 'zod';
 import { AppError } from '../errors.js';
@@ -69,8 +69,7 @@ const isList = (value: unknown): value is readonly unknown[] => Array.isArray(va
 const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-// What a venue's own JSON is, by its members: CCXT makes the same empty result of a market without trades and of an answer of
-// another kind.
+// A venue's own JSON, by its members: CCXT's result is equally empty for a market without trades and for another shape.
 
 /** Words and letters that venues name the figures of a market with. */
 const FIGURES = new Set(
@@ -116,14 +115,12 @@ const SIDES = [
 /** Members that hold both sides in one list. */
 const LEVELS = ['orderbook_units', 'levels'] as const;
 
-const isHolder = (value: unknown): boolean => typeof value === 'object';
-
 /** Whether an answer has the two sides of an order book in it, be they empty. */
 export const hasBookSides = (json: unknown, depth = MAX_DEPTH + 1): boolean => {
   if (Array.isArray(json))
     return depth > 0 && json.slice(0, 2).some((entry) => hasBookSides(entry, depth - 1));
   if (!isTable(json)) return false;
-  const has = (name: string): boolean => Object.hasOwn(json, name) && isHolder(json[name]);
+  const has = (name: string): boolean => Object.hasOwn(json, name) && typeof json[name] === 'object';
   if (SIDES.some(([bids, asks]) => has(bids) && has(asks)) || LEVELS.some(has)) return true;
   return depth > 0 && Object.values(json).some((value) => hasBookSides(value, depth - 1));
 };

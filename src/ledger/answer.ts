@@ -1,4 +1,4 @@
-/** An answer of candles made of what is stored and of what was fetched for it. Pure. */
+/** An answer of candles made from stored candles and those fetched for it. Pure. */
 import type { Candle, Gap } from '../schemas/market.js';
 import type { Millis } from '../schemas/common.js';
 import { clip, subtract, type Coverage, type Span } from './coverage.js';
@@ -22,7 +22,7 @@ const joinGaps = (gaps: readonly Gap[]): Gap[] => {
   return joined;
 };
 
-/** What `span` lacks; `unknown`: why what nobody has asked for is not there. */
+/** The gaps of `span`; `unknown`: the reason given for ranges that were never requested. */
 export const gapsOf = (span: Span, coverage: readonly Coverage[], unknown: GapReason): Gap[] => {
   const inside = clip(coverage, span);
   const holes = inside
@@ -32,7 +32,7 @@ export const gapsOf = (span: Span, coverage: readonly Coverage[], unknown: GapRe
   return joinGaps([...holes, ...open].sort((a, b) => a.from - b.from));
 };
 
-/** Gaps that an exchange's answer names by itself, with the reasons of `coverage` where it tells of them. */
+/** Gaps that an exchange's answer names itself, with the reasons of `coverage` where it has them. */
 export const agreedGaps = (gaps: readonly Gap[], coverage: readonly Coverage[]): Gap[] => {
   const holes = coverage.filter(({ state }) => state !== 'known');
   return joinGaps(gaps.flatMap((gap) => gapsOf(gap, holes, gap.reason)));

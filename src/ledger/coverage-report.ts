@@ -1,10 +1,10 @@
-/** What is known of a range, told without holes: stored coverage, and what lies between it. Pure. */
+/** A range's coverage as callers get it, without holes: stored coverage, and the ranges in between. Pure. */
 import type { Millis } from '../schemas/common.js';
 import { subtract, type Coverage, type Span } from './coverage.js';
 import type { Job, SeriesInfo } from './store.js';
 
 export interface CoverageRange extends Span {
-  /** unknown: nobody has asked; pending: a job is on its way. */
+  /** unknown: never requested; pending: a job is going to fetch it. */
   readonly state: Coverage['state'] | 'unknown' | 'pending';
   readonly reason: string | null;
   readonly source: string | null;
@@ -41,7 +41,7 @@ const splitByJobs = (part: Span, jobs: readonly JobSpan[]): Span[] => {
 const older = (a: Millis | null, b: Millis | null): Millis | null =>
   a === null || b === null ? null : Math.min(a, b);
 
-/** Neighbours that say the same are told as one. */
+/** Merges equal neighbours. */
 const joined = (ranges: readonly CoverageRange[]): CoverageRange[] => {
   const found: CoverageRange[] = [];
   for (const range of ranges) {

@@ -1,6 +1,6 @@
 /**
- * What is known of a series, as an algebra over half-open stretches of time. Pure; one implementation for every store.
- * What is not covered is unknown: it is never stored, so a crash leaves nothing behind that would have to be undone.
+ * Coverage of a series: operations over half-open time ranges. Pure; one implementation for every store.
+ * A range that is not covered is unknown: that is never stored, so a crash leaves nothing to undo.
  */
 import type { Millis } from '../schemas/common.js';
 
@@ -21,7 +21,7 @@ export type CandleSource = 'rest' | 'websocket';
 
 export interface Coverage extends Span {
   readonly state: CoverageState;
-  /** null where the state says it all. */
+  /** null where the state needs no reason. */
   readonly reason: string | null;
   readonly source: CandleSource;
   /** When the venue was asked about it: the oldest and the newest time. */
@@ -34,11 +34,11 @@ export interface Coverage extends Span {
 }
 
 const MINUTE_MS: Millis = 60_000;
-/** A hole that is there again after so long is believed. */
+/** A hole that is still there after so long is proven. */
 const CONFIRM_AFTER_MS: Millis = 30 * MINUTE_MS;
 export const SUSPECT_RECHECK_MS: Millis = 60 * MINUTE_MS;
 export const EMPTY_RECHECK_MS: Millis = 7 * 24 * 60 * MINUTE_MS;
-/** Neighbours whose checks lie further apart stay apart: the age of an answer is told from them. */
+/** Neighbours whose checks are further apart are not merged: the age of an answer is derived from the checks. */
 const COALESCE_WITHIN_MS: Millis = 60 * MINUTE_MS;
 
 const STRENGTH: Readonly<Record<CoverageState, number>> = { suspect: 0, unavailable: 1, empty: 2, known: 3 };
@@ -78,21 +78,21 @@ export const union = (spans: readonly Span[]): Span[] => {
   return joined;
 };
 
-/** A hole once more: believed where it was first seen long enough ago. */
+/** A hole that was seen again: proven where it was first seen long enough ago. */
 const seenAgain = (old: Coverage, again: Coverage): Omit<Coverage, 'from' | 'to'> => {
   const { firstSeen } = old;
   if (again.checkedMax - firstSeen < CONFIRM_AFTER_MS) return { ...again, firstSeen };
   return { ...again, state: 'empty', firstSeen, recheckAt: again.checkedMax + EMPTY_RECHECK_MS };
 };
 
-/** What is true of a stretch about which something was known and something is learnt. */
+/** The coverage of a range that was covered before and is learnt about again. */
 const judge = (old: Coverage, learnt: Coverage): Omit<Coverage, 'from' | 'to'> => {
   if (old.state === 'suspect' && learnt.state === 'suspect') return seenAgain(old, learnt);
   const [before, after] = [STRENGTH[old.state], STRENGTH[learnt.state]];
   if (after > before) return learnt;
   const weaker = old.source === 'rest' && learnt.source === 'websocket';
   if (after === before) return weaker || learnt.checkedMax < old.checkedMax ? old : learnt;
-  // Still no candle where there should be none: the next look can wait as long again.
+  // Still no candle where there should be none: the next check can wait as long again.
   if (old.state !== 'known' && old.recheckAt !== null && learnt.checkedMax >= old.recheckAt)
     return { ...old, checkedMax: learnt.checkedMax, recheckAt: learnt.checkedMax + EMPTY_RECHECK_MS };
   return old;

@@ -1,4 +1,4 @@
-/** What is known of the range that a request asks for, and what the answer still needs. Pure. */
+/** The known part of a requested range, and the parts that the answer still needs. Pure. */
 import { z } from 'zod';
 import { candle, type Candle } from '../schemas/market.js';
 import type { Millis } from '../schemas/common.js';
@@ -32,7 +32,7 @@ export interface Edges {
 }
 
 interface Extent {
-  /** What is to be known. */
+  /** The range that must be known. */
   readonly span: Span;
   /** The open candle and those that may still change are wanted too. */
   readonly tail: boolean;
@@ -66,7 +66,7 @@ export const candleEdges = (candles: readonly Candle[], limit: number): Edges | 
   return { first: first.timestamp, last: last.timestamp };
 };
 
-/** Which periods the answer stands on; `full`: the edges of the candles at hand, where they are enough. */
+/** The periods that the answer covers; `full`: the edges of the candles at hand, where they are enough. */
 export const extentOf = ({ request, interval, settledEnd, at }: KnownView, full: Edges | null): Extent => {
   const { since, until, limit } = request;
   const end = Math.min(settledEnd, until === undefined ? Infinity : nextPeriodStart(interval, until));

@@ -1,4 +1,4 @@
-/** The answers that are made of what is known: from the store alone, or joined with what was fetched. Pure. */
+/** Answers made from stored candles alone, or joined with fetched ones. Pure. */
 import type { Millis, UnifiedSymbol } from '../schemas/common.js';
 import { periodEnd } from '../lib/intervals.js';
 import { bodyOf, gapsOf, oldestCheck, type GapReason } from './answer.js';
@@ -12,7 +12,7 @@ export interface LedgerAnswer {
   /** STORE: when the oldest of its candles was last checked. */
   readonly receivedAt: Millis;
   readonly closesAt: Millis | null;
-  /** false: something is still to come; not to be kept. */
+  /** false: a fetch for it is still pending; the answer must not be cached. */
   readonly complete: boolean;
 }
 
@@ -23,7 +23,7 @@ const nextSinceOf = ({ request, interval, at }: KnownView, last: Millis | undefi
   return end < Math.min(request.until ?? Infinity, at) ? end : null;
 };
 
-/** `unknown`: why what nobody has asked for is not there. */
+/** `unknown`: the reason given for ranges that were never requested. */
 export const storedAnswer = (view: KnownView, unknown: GapReason): LedgerAnswer => {
   const { name, stored, coverage, at } = view;
   const full = storedEdges(view);

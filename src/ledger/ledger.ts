@@ -1,5 +1,5 @@
 /**
- * The candle ledger: what it knows, what it learns, what it is to fetch. The rest of the server sees this interface only.
+ * The candle ledger: reads, writes, coverage and backfills. The rest of the server uses this interface only.
  */
 import { randomUUID } from 'node:crypto';
 import { AppError } from '../errors.js';
@@ -155,7 +155,7 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
   const locate = (store: CandleStore, name: SeriesName, asked: AskedSpan): Promise<SeriesRange> =>
     locateSeries(store, name, { asked, settledBy: now() - settleMs });
 
-  /** With everything that has come by until now. */
+  /** Everything counted so far included. */
   const withRange = <T>(
     name: SeriesName,
     asked: AskedSpan,

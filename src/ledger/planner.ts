@@ -53,7 +53,7 @@ export const alignedSpan = (interval: Interval, { from, to }: Span): Span => ({
   to: nextPeriodStart(interval, to),
 });
 
-/** What is known outside of `done`, sorted and cut to the span. */
+/** Coverage outside of `done`, sorted and cut to the span. */
 const openCoverage = ({ coverage, span, done }: Pick<PlanInput, 'coverage' | 'span' | 'done'>): Coverage[] =>
   done === null || done === undefined
     ? clip(coverage, span)

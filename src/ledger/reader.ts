@@ -59,7 +59,7 @@ export interface LedgerReader {
   agreed(name: SeriesName, gaps: readonly Gap[], from: AnsweredPages): Promise<readonly Gap[]>;
 }
 
-/** What the pages of one answer tell of their periods. */
+/** What the pages of one answer prove about their periods. */
 const provenBy = (name: SeriesName, evidence: CandleEvidence | undefined, settleMs: Millis): Coverage[] =>
   (evidence === undefined ? [] : pagesOf(name, evidence)).reduce<Coverage[]>(
     (known, page) => put(known, settlePage(page, settleMs)?.coverage ?? []),

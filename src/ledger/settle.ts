@@ -1,4 +1,4 @@
-/** What a page of a venue proves: which candles are settled, and what is known of periods without a candle. Pure. */
+/** What a venue's page proves: which candles are settled, and the coverage of periods without a candle. Pure. */
 import type { Candle } from '../schemas/market.js';
 import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
 import {

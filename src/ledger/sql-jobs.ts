@@ -1,4 +1,4 @@
-/** Backfill jobs, what is due, and leases in a database. */
+/** Backfill jobs, due checks and leases in a database. */
 import { randomUUID } from 'node:crypto';
 import type { Millis } from '../schemas/common.js';
 import { jobCountOf, jobOf, numberOf, onlyRow, textOf } from './rows.js';

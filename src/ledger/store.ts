@@ -50,7 +50,7 @@ export const JOB_STATES = ['queued', 'running', 'waiting', 'done', 'failed', 'ca
 export type JobState = (typeof JOB_STATES)[number];
 export const OPEN_STATES: readonly JobState[] = ['queued', 'running', 'waiting'];
 
-/** api: a caller's or the command line's; setting: BACKFILL's; read: a request met what is not known. */
+/** api: from a caller or the command line; setting: from BACKFILL; read: a request needed an unknown range. */
 export type JobOrigin = 'api' | 'setting' | 'read';
 
 interface NewJob extends SeriesName {

@@ -16,7 +16,7 @@ import type { StoreHandle } from './store-status.js';
 import type { CandleStore, Due } from './store.js';
 import { exchangeLease } from './writer.js';
 
-/** `spacing`: what is written within it is asked for again together. */
+/** `spacing`: candles written within it are fetched again together. */
 const ROUNDS: readonly { readonly after: Millis; readonly spacing: Millis }[] = [
   { after: 15 * 60_000, spacing: 15 * 60_000 },
   { after: 24 * 3_600_000, spacing: 2 * 3_600_000 },
@@ -96,7 +96,7 @@ export const createVerification = (deps: VerificationDeps): Verification => {
     const takenAt = monotonic();
     const work = async (exchange: ExchangeId): Promise<void> => {
       for (const due of dues.filter((one) => one.exchange === exchange)) {
-        // What is left is due again soon, maybe for another server.
+        // The rest is due again soon, possibly on another server.
         if (monotonic() - takenAt >= AGAIN_MS - TIMEOUT_MS) return;
         try {
           if (enabled.includes(exchange)) await verify(store, due);

@@ -32,7 +32,7 @@ const cutCandles = (body: Candles, rows: number): Candles => {
   const next = body.candles[rows]?.timestamp;
   if (next === undefined) return body;
   const gaps = body.gaps?.filter(({ from }) => from < next) ?? [];
-  // What is undefined is not written.
+  // Undefined members are not serialised.
   return {
     ...body,
     candles: body.candles.slice(0, rows),

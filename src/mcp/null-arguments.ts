@@ -21,7 +21,7 @@ export const withoutNullArguments = <T>(message: T): T => {
 /** Few bodies hold this, in a string perhaps: only those are parsed here. */
 const MAYBE_NULL = /"arguments"\s*:\s*null/;
 
-/** A request's body as it came, in UTF-8; what is no JSON is handed on for the SDK to refuse. */
+/** A request's body as it came, in UTF-8; a body that is no JSON is passed on for the SDK to refuse. */
 export const bodyWithoutNullArguments = (body: Buffer): Uint8Array => {
   const text = body.toString();
   if (!MAYBE_NULL.test(text)) return body;

@@ -23,7 +23,7 @@ const DEFAULT_LEVELS = DEFAULT_ROWS / 2;
 const limitOf = (field: { unwrap(): z.ZodType<number, string> }, rows: number, description: string) =>
   field.unwrap().default(rows).meta({ 'x-default': rows, description });
 
-/** Rough size of an answer in tokens, told in the descriptions. */
+/** Rough size of an answer in tokens, given in the descriptions. */
 const COST =
   'One row costs about 70 tokens; what does not fit into 100 kB is cut, and the answer says how to go on.';
 

@@ -1,12 +1,8 @@
-/**
- * The hub: topics with reference counts, one upstream feed each, and the clients' way into them. Nothing here scales
- * with topics that did not tick.
- */
-import { AppError, type BookFault } from '../errors.js';
+/** The hub: how a client's request opens or joins a topic. The topics themselves: topic-table.ts. */
+import { AppError } from '../errors.js';
 import type { ExchangeDescription, StreamTopic } from '../exchanges/exchange-client.js';
 import { errorInWordsOf } from '../exchanges/refusals.js';
 import { createSingleFlight } from '../lib/single-flight.js';
-import { systemTimers, type Timers } from '../lib/timers.js';
 import type { LiveTicker, LiveTickers } from '../market-data/market-data-api.js';
 import { likelySymbol } from '../market-data/market-directory.js';
 import type { ExchangeId, UnifiedSymbol } from '../schemas/common.js';
@@ -20,131 +16,7 @@ import type {
   Subscriber,
   Subscription,
 } from './hub-api.js';
-import { Topic } from './topic.js';
-
-/** Open topics at most; a further one is refused as `overloaded`. */
-export const MAX_TOPICS = 10_000;
-
-const keyOf = ({ channel, exchange, symbol, interval }: StreamTopic): string =>
-  `${channel} ${exchange} ${interval ?? ''} ${symbol}`;
-
-interface Entry {
-  readonly key: string;
-  readonly topic: Topic;
-  /** Cancels the end of a topic without clients; null where none is due. */
-  cancelLinger: (() => void) | null;
-}
-
-/** Live order books of an exchange that were found to be wrong and subscribed anew. */
-interface BookResyncCount {
-  readonly exchange: ExchangeId;
-  readonly reason: BookFault;
-  readonly count: number;
-}
-
-/** The running topics: started, kept for a linger after their last client, and ended. */
-class TopicTable {
-  readonly #options: HubOptions;
-  readonly #timers: Timers;
-  /** Bounded by the enabled exchanges and the kinds of faults. */
-  readonly #bookResyncs = new Map<string, BookResyncCount>();
-  readonly #entries = new Map<string, Entry>();
-  #eventsIn = 0;
-  #eventsOut = 0;
-  /** Of topics that are closed. */
-  #pastReconnects = 0;
-
-  constructor(options: HubOptions) {
-    this.#options = options;
-    this.#timers = options.timers ?? systemTimers;
-  }
-
-  get topics(): Topic[] {
-    return [...this.#entries.values()].map(({ topic }) => topic);
-  }
-
-  /** Since the start, over all topics there were. */
-  get counters(): { readonly eventsIn: number; readonly eventsOut: number; readonly reconnects: number } {
-    const reconnects = this.topics.reduce((sum, topic) => sum + topic.reconnects, this.#pastReconnects);
-    return { eventsIn: this.#eventsIn, eventsOut: this.#eventsOut, reconnects };
-  }
-
-  get bookResyncs(): BookResyncCount[] {
-    return [...this.#bookResyncs.values()];
-  }
-
-  get(key: string): Entry | undefined {
-    return this.#entries.get(key);
-  }
-
-  /** Starts a topic that is not there yet. Throws `overloaded`. */
-  start(topic: StreamTopic, description: ExchangeDescription): Entry {
-    this.refuseWhereFull();
-    const { feeds, sandbox, onCandles, log, now, monotonic = now } = this.#options;
-    const opened = new Topic({
-      topic,
-      description,
-      feeds,
-      sandbox,
-      bookFailed: (reason) => {
-        this.#countResync(topic.exchange, reason);
-      },
-      onCandles,
-      count: (events) => {
-        this.#eventsIn += 1;
-        this.#eventsOut += events;
-      },
-      log,
-      now,
-      monotonic,
-      timers: this.#timers,
-    });
-    const entry: Entry = { key: keyOf(topic), topic: opened, cancelLinger: null };
-    this.#entries.set(entry.key, entry);
-    opened.start();
-    return entry;
-  }
-
-  /** A client joins: the topic does not end. */
-  keep(entry: Entry): void {
-    entry.cancelLinger?.();
-    entry.cancelLinger = null;
-  }
-
-  /** Ends the topic after the linger, where it has no members. */
-  lingerIfEmpty(entry: Entry): void {
-    if (entry.topic.members > 0) return;
-    entry.cancelLinger?.();
-    entry.cancelLinger = this.#timers.after(this.#options.settings.lingerMs, () => {
-      this.end(entry);
-    });
-  }
-
-  /** Idempotent. */
-  end(entry: Entry): void {
-    if (this.#entries.get(entry.key) !== entry) return;
-    this.#entries.delete(entry.key);
-    this.keep(entry);
-    this.#pastReconnects += entry.topic.reconnects;
-    entry.topic.close();
-  }
-
-  endAll(): void {
-    for (const entry of [...this.#entries.values()]) this.end(entry);
-  }
-
-  /** `more`: topics that are about to come. */
-  refuseWhereFull(more = 0): void {
-    if (this.#entries.size + more < MAX_TOPICS) return;
-    throw new AppError('overloaded', 'Too many different streams are open.');
-  }
-
-  #countResync(exchange: ExchangeId, reason: BookFault): void {
-    const key = `${exchange} ${reason}`;
-    const count = (this.#bookResyncs.get(key)?.count ?? 0) + 1;
-    this.#bookResyncs.set(key, { exchange, reason, count });
-  }
-}
+import { keyOf, TopicTable, type TopicEntry } from './topic-table.js';
 
 const shuttingDown = (): AppError => new AppError('shutting_down', 'The server is shutting down.');
 
@@ -158,8 +30,8 @@ const isOffered = (channel: Channel, { watchable, capabilities }: ExchangeDescri
 class TopicOpening {
   readonly #options: HubOptions;
   readonly #table: TopicTable;
-  readonly #openings = createSingleFlight<Entry>();
-  readonly #running = new Set<Promise<Entry>>();
+  readonly #openings = createSingleFlight<TopicEntry>();
+  readonly #running = new Set<Promise<TopicEntry>>();
   #closed = false;
 
   constructor(options: HubOptions, table: TopicTable) {
@@ -168,7 +40,7 @@ class TopicOpening {
   }
 
   /** The running topic, or a new one; callers who want the same new one share its opening. Rejects with an AppError. */
-  async find(request: SubscribeRequest): Promise<Entry> {
+  async find(request: SubscribeRequest): Promise<TopicEntry> {
     const key = keyOf(request.topic);
     const running = this.#table.get(key);
     if (running?.topic.ready === true) return running;
@@ -185,7 +57,7 @@ class TopicOpening {
     await Promise.allSettled(this.#running);
   }
 
-  #start(request: SubscribeRequest, signal: AbortSignal): Promise<Entry> {
+  #start(request: SubscribeRequest, signal: AbortSignal): Promise<TopicEntry> {
     const opening = this.#open(request, signal);
     this.#running.add(opening);
     const ended = (): void => void this.#running.delete(opening);
@@ -193,7 +65,7 @@ class TopicOpening {
     return opening;
   }
 
-  async #open({ topic: wanted, client }: SubscribeRequest, signal: AbortSignal): Promise<Entry> {
+  async #open({ topic: wanted, client }: SubscribeRequest, signal: AbortSignal): Promise<TopicEntry> {
     if (this.#closed) throw shuttingDown();
     this.#table.refuseWhereFull(this.#openings.size);
     const [description, snapshot] = await Promise.all([

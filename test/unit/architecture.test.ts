@@ -13,7 +13,7 @@ const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .sort();
 const source = (path: string): string => readFileSync(join(SRC, path), 'utf8');
 
-test('this test looks at the sources of this project', () => {
+test('this test reads the sources of this project', () => {
   expect(relative(process.cwd(), SRC)).toBe('src');
   expect(files.length).toBeGreaterThan(50);
 });

@@ -150,7 +150,7 @@ const run = async (name: string, kind: Kind, input: CommandInput): Promise<numbe
       code = asked.watch ? EXIT.ok : 128 + constants.signals[signal];
       ending.abort();
     });
-  // Who reads the lines has left: there is nobody to print for.
+  // The reader of the pipe has closed it (EPIPE): there is nothing left to print for.
   program.stdout.on('error', () => ending.abort());
   const server = await openServer(program, { url: asked.url, signal: ending.signal });
   try {

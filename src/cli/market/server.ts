@@ -12,7 +12,7 @@ import { UsageError } from '../command.js';
 const KEY_VARIABLE = 'CRYPTO_DATA_KEY';
 const ANSWER_LIMIT_MS = 60_000;
 
-/** What the server said instead of an answer, in one sentence. */
+/** The server's error, in one sentence. */
 export class Refused extends Error {
   override readonly name = 'Refused';
 }

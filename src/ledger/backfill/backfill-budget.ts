@@ -9,7 +9,7 @@ import type { ExchangeId, Millis } from '../../schemas/common.js';
 
 export interface Wait {
   readonly ms: Millis;
-  /** As `waiting_for` tells it. */
+  /** The value of `waiting_for`. */
   readonly reason: string;
 }
 

@@ -102,7 +102,7 @@ export const workForExchange = async (exchange: ExchangeId, deps: ExchangeLineDe
     await store.updateJob(job.id, { state: 'waiting', waitingFor: reason, error: code }, now());
   };
 
-  /** Rejects only where the store can't be told of the failure. */
+  /** Rejects only where the failure can't be stored. */
   const attempt = async (store: CandleStore, job: Job, act: () => Promise<void>): Promise<void> => {
     try {
       await act();

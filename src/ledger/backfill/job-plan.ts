@@ -13,7 +13,7 @@ import type { PageRequests } from './page-requests.js';
 const ALL = Number.MAX_SAFE_INTEGER;
 const USUAL_TRAITS: CandleTraits = { page: 100, kind: 'jump', omitsEmpty: false };
 
-/** A job with what is to be known of its series. */
+/** A job with the facts about its series. */
 export interface Work {
   readonly job: Job;
   /** As the exchange spells it, where that is known. */

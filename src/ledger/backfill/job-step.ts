@@ -14,7 +14,7 @@ import type { PageRequests } from './page-requests.js';
 /** Pages in a row without a change after which the job ends: the venue gives no more. */
 const MAX_IDLE_PAGES = 3;
 
-/** What is remembered of a job between two of its steps; a restart begins without. */
+/** State of a job between two of its steps; not kept over a restart. */
 interface Memory {
   readonly idlePages: number;
   readonly resumeAt: Millis | null;

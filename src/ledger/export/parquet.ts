@@ -28,7 +28,7 @@ const taken = (writer: ByteWriter): Uint8Array => {
   return bytes;
 };
 
-/** The footer tells where the candles are from and which are missing. */
+/** The footer holds the candles' source and the gaps. */
 export async function* parquetOf(plan: ExportPlan, exchange: string): AsyncGenerator<Uint8Array> {
   const { name, span, gaps } = plan;
   const writer = new ByteWriter();

@@ -8,7 +8,7 @@ import { metaOf, type Database, type JsonCandles, type Sql, type SqlRow } from '
 
 const CONNECT_TIMEOUT_MS = 3_000;
 const STATEMENT_TIMEOUT_MS = 30_000;
-/** Of a connection on which nothing comes back, not even that a statement took too long. */
+/** For a connection that is dead: not even the server's own statement timeout is reported over it. */
 const ANSWER_TIMEOUT_MS = 35_000;
 const CONNECTIONS = 6;
 /** Key of the advisory lock; an arbitrary number. */

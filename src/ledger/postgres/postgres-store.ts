@@ -46,7 +46,7 @@ class PostgresStore implements StoreHandle {
   #closed = false;
   /** Why it is only read. */
   #readOnly: string | null = null;
-  /** What is wrong with it besides `#full`; null: nothing. */
+  /** The store's fault besides `#full`; null: none. */
   #fault: StoreError | null = null;
   /** Its disk is full; null: it is not. A small write may succeed all the same: a probe alone shows that it is over. */
   #full: StoreError | null = null;
@@ -112,7 +112,7 @@ class PostgresStore implements StoreHandle {
       );
   }
 
-  /** The same calls; their outcomes tell how PostgreSQL is. */
+  /** The same calls; their outcomes update the health of PostgreSQL. */
   #watched(store: CandleStore): CandleStore {
     const watch = <A extends readonly unknown[], T>(name: string, call: (...args: A) => Promise<T>) => {
       const writes = STORE_WRITES.has(name);
@@ -148,7 +148,7 @@ class PostgresStore implements StoreHandle {
     this.#tellUsual();
   }
 
-  /** A call that was too late for its own reasons, such as a lock, says nothing of others: a probe tells. */
+  /** A call may be late for its own reasons, such as a lock: a probe decides whether PostgreSQL answers. */
   #failed(fault: StoreError): void {
     const busy = fault.fault === 'busy';
     if (!busy) this.#note(fault);

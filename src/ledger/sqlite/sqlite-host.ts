@@ -17,7 +17,7 @@ import { releaseClosed, sqliteFault, type SqliteDriver } from './driver.js';
 import { takeOwnerLock, type OwnerLock } from './owner-lock.js';
 import { openSqliteFile, SQLITE_NOW, type SqliteFile } from './sqlite-database.js';
 
-/** How often a reader looks whether the owner has gone, and an owner whether it can write again. */
+/** How often a reader checks whether the owner has gone, and an owner whether it can write again. */
 export const OWNER_CHECK_MS: Millis = 5_000;
 export const CHECKPOINT_MS: Millis = 60_000;
 
@@ -178,7 +178,7 @@ export class SqliteHost {
     this.#options.onStatus(this.#status);
   }
 
-  /** A store that was open and can't be opened any more is told as such; maintain() tries again. */
+  /** A store that was open and can't be opened any more is reported as failed; maintain() tries again. */
   async #openAgain(open = () => this.#openFile()): Promise<void> {
     try {
       await open();

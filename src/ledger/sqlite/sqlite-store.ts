@@ -83,7 +83,7 @@ class SqliteStore implements StoreHandle {
     await started?.end();
   }
 
-  /** Rejects with `sandbox` alone; of everything else it tells, and tries again. */
+  /** Rejects with `sandbox` only; any other fault is reported as health, and opening is tried again. */
   async #open(): Promise<void> {
     const { file, marker, log, startThread = startStoreThread } = this.#options;
     const started = startThread({ file, marker }, (reason) => {

@@ -121,7 +121,7 @@ export class Allowance {
     return this.#symbols.take(count, now);
   }
 
-  /** Counts a fault; true where that was one too many. Time forgives: a rare fault never adds up to a close. */
+  /** Counts a fault; true where that was one too many. Faults expire with time: rare ones never add up to a close. */
   countViolation(now: Millis): boolean {
     return this.#faults.take(1, now) > 0;
   }

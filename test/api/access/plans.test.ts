@@ -194,7 +194,7 @@ describe('what the plan leaves out is refused', () => {
 });
 
 describe('what is open at once', () => {
-  test('streams are bounded, and one that ends makes room', async () => {
+  test('streams are bounded, and one that ends frees its slot', async () => {
     await start();
     const key = await rig.keyOf({ streams: 1 });
     const first = await rig.open('/ws', key);

@@ -59,7 +59,7 @@ const normal = (value: unknown): unknown => {
   return Object.fromEntries(members.map(([name, member]) => [camelCase(name), normal(member)]));
 };
 
-test('every field of coverage equals its twin of REST', async () => {
+test('every field of coverage equals the same field of REST', async () => {
   const market = 'exchange=binance&symbol=BTC/USDT&interval=1h';
   expect((await rig.get(`/v1/markets/ohlcv?${market}&limit=20`, key)).statusCode).toBe(200);
   const rest = async () =>
@@ -72,7 +72,7 @@ test('every field of coverage equals its twin of REST', async () => {
   expect(meta).toEqual({ source: 'sandbox', cache: 'STORE' });
 });
 
-test('every field of status equals its twin of REST, but for those that count time', async () => {
+test('every field of status equals the same field of REST, but for those that count time', async () => {
   const query = `{ status { ${await selectionOf('Status')} } }`;
   const still = (status: unknown): unknown =>
     JSON.parse(

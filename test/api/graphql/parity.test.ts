@@ -103,7 +103,7 @@ describe.each(MARKETS)('on %s', (exchange, symbol) => {
     },
   );
 
-  test('every field of markets equals its twin of REST', async () => {
+  test('every field of markets equals the same field of REST', async () => {
     const rest = await rig.rest(`/v1/markets?exchange=${exchange}&base=BTC&limit=2`);
     const { body } = await rig.ask(
       `{ markets(exchange: "${exchange}", base: "btc", limit: 2) { ${everything(typeOf('Markets'))} ${META} } }`,

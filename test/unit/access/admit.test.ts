@@ -61,7 +61,7 @@ const rig = (mode: 'optional' | 'required' = 'required') => {
 const wordOf = (admission: Admission): string =>
   admission instanceof AppError ? admission.code : admission === 'ask' ? 'ask' : admission.id;
 
-test('a connection that has brought a key sees what becomes of it, without another look at the key', () => {
+test('a connection with a key follows the changes of that key without another look-up', () => {
   const { state, set, ask, ring } = rig();
   const key = makeKey();
   set(rowOf(key));

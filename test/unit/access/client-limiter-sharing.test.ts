@@ -170,7 +170,7 @@ test('a limiter that is not shared keeps nothing to tell', () => {
   expect(limiter.takeUnshared(10, Date.now())).toEqual([]);
 });
 
-test('an address that was forgotten for want of room is not told either', () => {
+test('an address that was evicted from a full table is not reported either', () => {
   const limiter = createClientLimiter({ requests: 10, windowMs: WINDOW_MS, shared: true, maxKeys: 2 });
   for (const key of ['a', 'b', 'c']) limiter.hit(key, START);
   expect(limiter.takeUnshared(10, START).map(({ key }) => key)).toEqual(['b', 'c']);

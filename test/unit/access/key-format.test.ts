@@ -84,7 +84,7 @@ test('a key is found in a URL wherever it stands and however it is encoded', () 
     expect(keyInUrl(url), url).toBe(key);
 });
 
-test('what only looks like a key is none, and a URL without one costs little', () => {
+test('text that resembles a key is not taken for one, and a URL without one is checked cheaply', () => {
   const key = makeKey();
   const wrong = key.slice(0, -1) + (key.endsWith('0') ? '1' : '0');
   for (const url of [

@@ -27,7 +27,7 @@ const codeOf = (work: () => unknown): string => {
 };
 
 describe('what is open at once', () => {
-  test('is bounded by the plan: streams, and each that ends makes room once', () => {
+  test('is bounded by the plan: streams, and each that ends frees its slot once', () => {
     const live = createLiveLimits();
     const caller = callerOf({ streams: 2 });
     const [first] = [live.openStream(caller), live.openStream(caller)];

@@ -83,7 +83,7 @@ describe('two tiers', () => {
 describe('the right to load', () => {
   const claim = (deadline = T + 20_000, signal?: AbortSignal) => cache.claim('k', { deadline, signal });
 
-  it('is given with the first look, and given back', async () => {
+  it('is granted with the first read, and released', async () => {
     const claimed = await claim();
     expect(claimed.fresh).toBeUndefined();
     claimed.release();

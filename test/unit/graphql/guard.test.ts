@@ -104,7 +104,7 @@ describe('the guard', () => {
     expect(judge(deep('ticker'))).toMatchObject({ limit: 'depth' });
   });
 
-  test('looks at each node once, whatever it stands for when expanded', () => {
+  test('visits each node once, however much it expands to', () => {
     const document = parse(bomb(19));
     let looks = 0;
     const count = (node: unknown): unknown => {

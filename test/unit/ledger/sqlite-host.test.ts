@@ -247,7 +247,7 @@ test('a reader that can not own the file when its turn comes says so, and tries 
   );
 });
 
-test('an owner has nothing to look for', async () => {
+test('an owner does not check for an owner', async () => {
   const { host, told } = hostOf();
   await host.open();
   await host.maintain();

@@ -7,7 +7,7 @@ import { count, file, hostOf, useFolder, write } from './sqlite-host-rig.js';
 
 useFolder();
 
-test('a full disk stops writing and is told; reading goes on, and so does writing when there is room again', async () => {
+test('a full disk stops writes and is reported; reads go on, and writes resume when space is free', async () => {
   const { host } = hostOf();
   await host.open();
   await write(host);
@@ -120,7 +120,7 @@ test('a checkpoint that another reads through has to wait', async () => {
   expect(log.warnings()).toEqual([]);
 });
 
-test('room that was freed in the file is room', async () => {
+test('space that was freed inside the file counts as free', async () => {
   const { host } = hostOf();
   await host.open();
   for (let first = 0; first < 20_000; first += 100) await write(host, first);

@@ -159,7 +159,7 @@ test('a verification that can not be planned or read is told in the log, and the
   expect(rig.venue.asked.map(({ symbol }) => symbol)).toEqual(['ETH/USDT']);
 });
 
-test('started twice it looks once at a time, and after its end never', async () => {
+test('started twice it runs one check at a time, and none after its end', async () => {
   const ledger = started();
   ledger.start();
   ledger.recordFeed(NAME, [feedCandle(0)], Date.now());

@@ -32,7 +32,7 @@ test('markets are found by every code that a symbol may hold', () => {
   expect(found).toMatchObject({ base: '币安人生', quote: 'USD.M' });
 });
 
-test('what is wrong with an interval is said once, and how it looks', () => {
+test('a wrong interval is reported once, with the form that an interval has', () => {
   const { error } = ohlcvQuery.safeParse({
     exchange: 'binance',
     symbol: 'BTC/USDT',

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/errors.js';
 import * as schemas from '../../../src/schemas/stream.js';
-import { MAX_TOPICS } from '../../../src/streams/hub.js';
+import { MAX_TOPICS } from '../../../src/streams/topic-table.js';
 import { FakeClient, START, settle } from './fakes.js';
 import { LINGER_MS, time, venue, market, hub, restartHub, ticker, join, startHub } from './rig.js';
 

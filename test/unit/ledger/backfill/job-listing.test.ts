@@ -100,7 +100,7 @@ test('a venue that gives windows is searched where nothing came before what is k
   expect(noted).toEqual([]);
 });
 
-test('what is stored of the series says whether to look, and where its periods begin', async () => {
+test('stored coverage decides whether the listing is searched, and where periods begin', async () => {
   const { asked, noted, learn } = listingOf(first);
   const series = {
     ...NAME,

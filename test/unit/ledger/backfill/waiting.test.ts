@@ -134,7 +134,7 @@ test('a store that can not be written, or read, is left alone until it can', asy
   expect(await rig.after(10_000, job)).toMatchObject({ state: 'done' });
 });
 
-test('a lease that can not be asked for ends the work on the exchange until the next look', async () => {
+test('a lease request that fails ends the work on the exchange until the next poll', async () => {
   rig.handle.shared = true;
   let failures = 0;
   rig.handle.current = {
