@@ -47,6 +47,10 @@ describe('a venue of which nothing has to be known', () => {
   });
 });
 
+it('Binance is given four sockets, each with fewer feeds than the 1024 streams that it takes', () => {
+  expect(watchQuirks('binance').socketCapacity).toEqual({ sockets: 4, each: 1000 });
+});
+
 it('public feeds for which CCXT would log in need no keys', async () => {
   const instance = await instanceOf('okx');
   expect(applyWatchQuirks(instance, 'okx')).not.toBeNull();
