@@ -15,6 +15,15 @@ export interface Priced extends Candle {
   readonly close: number;
 }
 
+/** Whether `more` says anything that `known` does not; what a feed repeats to a new reader may be old. */
+export const saysMore = (known: readonly Candle[], more: readonly Candle[]): boolean => {
+  const byTime = new Map(known.map((candle) => [candle.timestamp, candle]));
+  return more.some((candle) => {
+    const present = byTime.get(candle.timestamp);
+    return present?.close !== candle.close || present.volume !== candle.volume;
+  });
+};
+
 /** A place on the time scale; without a candle it is blank. */
 export interface Place {
   readonly timestamp: number;
@@ -42,7 +51,20 @@ export const holesOf = (
   gaps: readonly Gap[],
   interval: string,
 ): readonly Hole[] => {
-  const holes: Hole[] = [...gaps];
+  const begins = new Set(candles.map(({ timestamp }) => timestamp));
+  // A server that was asked at a bad time may name as missing what it had given before, and each of two answers a part of
+  // one gap.
+  const holes: Hole[] = gaps.filter(
+    ({ from, to }, index) =>
+      !begins.has(from) &&
+      !gaps.some(
+        (other, at) =>
+          at !== index &&
+          other.from <= from &&
+          other.to >= to &&
+          (at < index || other.from < from || other.to > to),
+      ),
+  );
   for (const [index, candle] of candles.entries()) {
     const end = endOfPeriod(candle.timestamp, interval);
     if (!isPriced(candle)) holes.push({ from: candle.timestamp, to: end, reason: 'no_values' });

@@ -6,7 +6,7 @@ import { inNextFrame } from '../state/frame.js';
 import { endOfPeriod, periodOf } from '../state/periods.js';
 import { client, describe, serverTime, standIn } from '../state/server.js';
 import type { Selection } from '../state/address.js';
-import { holesOf, mergeCandles, placesOf } from './candles.js';
+import { holesOf, mergeCandles, placesOf, saysMore } from './candles.js';
 
 const PAGE = 500;
 /** Candles that a page keeps; older ones than these are not asked for. */
@@ -75,8 +75,8 @@ export const createSeries = (market: Selection) => {
         waiting = [];
         const last = candles.peek().at(-1);
         const first = more[0];
+        if (saysMore(candles.peek(), more)) heardAt.value = serverTime();
         take(more);
-        heardAt.value = serverTime();
         if (standIn.peek() === 'STALE') standIn.value = '';
         // A hole between what was known and what came: it is asked for, and drawn as one until it is filled.
         const length = periodOf(interval);

@@ -7,7 +7,7 @@ import { tick } from '../state/visibility.js';
 import { isHelpOpen } from './help.js';
 import { Search } from './search.js';
 
-const SHOWN_OFFSET_MS = 1000;
+const SHOWN_OFFSET_MS = 2000;
 
 /** Said where this machine's clock is off: the page's ages are by the server's. */
 const clockNote = computed(() => {

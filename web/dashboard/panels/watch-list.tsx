@@ -44,6 +44,7 @@ const WatchRow = ({ market }: { readonly market: WatchedMarket }) => {
         <small>
           {market.exchange} {isSandbox.value && <span class="chip">SANDBOX</span>}
         </small>
+        <FeedWord feed={feed} />
       </th>
       <td class="number">
         <Price class="last">{formatNumber(event?.last, price)}</Price>
@@ -59,7 +60,6 @@ const WatchRow = ({ market }: { readonly market: WatchedMarket }) => {
       <td class="number">
         <Age timestamp={event?.timestamp} />
         <small>{spread === null ? '' : `${spread.toFixed(1)} bp`}</small>
-        <FeedWord feed={feed} />
       </td>
       <td>
         <button

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { holesOf, mergeCandles, placesOf } from '../../../../web/dashboard/chart/candles.js';
+import { holesOf, mergeCandles, placesOf, saysMore } from '../../../../web/dashboard/chart/candles.js';
 import { endOfPeriod, periodOf } from '../../../../web/dashboard/state/periods.js';
 
 const MINUTE = 60_000;
@@ -63,4 +63,31 @@ test('months and years are as long as they are', () => {
   ]);
   expect(endOfPeriod(Date.UTC(2024, 1, 1), '1M')).toBe(Date.UTC(2024, 2, 1));
   expect(endOfPeriod(Date.UTC(2024, 0, 1), '1y')).toBe(Date.UTC(2025, 0, 1));
+});
+
+test('a candle that is there is no hole, whatever a server without its exchange names', () => {
+  const named = [
+    { from: 1 * MINUTE, to: 2 * MINUTE, reason: 'not_loaded_yet' } as const,
+    { from: 3 * MINUTE, to: 4 * MINUTE, reason: 'not_loaded_yet' } as const,
+  ];
+  expect(holesOf([candle(1), candle(2), candle(4)], named, '1m')).toEqual([named[1]]);
+});
+
+test('a gap of which several answers name a part is one', () => {
+  const gap = (from: number, to: number) =>
+    ({ from: from * MINUTE, to: to * MINUTE, reason: 'not_available_from_exchange' }) as const;
+  const candles = [candle(8), candle(9)];
+  for (const named of [
+    [gap(1, 8), gap(3, 8)],
+    [gap(3, 8), gap(1, 8)],
+    [gap(1, 8), gap(1, 8)],
+  ])
+    expect(holesOf(candles, named, '1m')).toEqual([gap(1, 8)]);
+});
+
+test('what a feed repeats is nothing new', () => {
+  const known = [candle(1), candle(2, 100, false)];
+  expect(saysMore(known, [candle(2, 100, false)])).toBe(false);
+  expect(saysMore(known, [candle(2, 101, false)])).toBe(true);
+  expect(saysMore(known, [candle(3, 100, false)])).toBe(true);
 });
