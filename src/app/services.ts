@@ -26,7 +26,7 @@ import { createLedger, type Ledger } from '../ledger/ledger.js';
 import type { StoreHandle } from '../ledger/store-status.js';
 import type { Log } from '../log/log.js';
 import { createMarketData, type MarketDataService } from '../market-data/market-data.js';
-import type { LiveTickers, ManyTickers, MarketData } from '../market-data/market-data-api.js';
+import type { AnswersAtHand, LiveTickers, ManyTickers, MarketData } from '../market-data/market-data-api.js';
 import { createMetrics, type Metrics } from '../metrics/metrics.js';
 import { createLoadGauge, type LoadGauge } from '../http/limits/load-gauge.js';
 import { steadyNow } from '../lib/steady-clock.js';
@@ -61,7 +61,7 @@ export interface ServiceOverrides {
   /** The second tier, instead of the Redis of the settings; null: none. */
   readonly redis?: SharedTier | null;
   readonly coinMarketCap?: CoinMarketCapClient | null;
-  readonly marketData?: MarketData & ManyTickers;
+  readonly marketData?: MarketData & ManyTickers & Partial<AnswersAtHand>;
   readonly hub?: StreamHub & LiveTickers;
   readonly loadGauge?: LoadGauge;
   /** The candle store, instead of the one of the settings; null: none. */
@@ -79,7 +79,7 @@ export interface Services {
   readonly names: ExchangeNames;
   readonly exchanges: ExchangeClient;
   readonly cache: TieredCache;
-  readonly marketData: MarketData & ManyTickers;
+  readonly marketData: MarketData & ManyTickers & Partial<AnswersAtHand>;
   readonly hub: StreamHub & LiveTickers;
   /** null: no candles are kept. */
   readonly ledger: Ledger | null;

@@ -35,8 +35,21 @@ const fragmentsOf = ({ definitions }: DocumentNode): ReadonlyMap<string, Fragmen
     ),
   );
 
+/** What operations without variables cost: the same each time. */
+const constantCosts = new WeakMap<OperationDefinitionNode, number>();
+
 /** Units, a fraction perhaps. Throws TooComplex for a list argument that is too long, GraphQLError for a bad argument. */
-export const costOf = ({ schema, document, operation, variables }: Costed): number => {
+export const costOf = (costed: Costed): number => {
+  const { operation } = costed;
+  if ((operation.variableDefinitions ?? []).length > 0) return costWith(costed);
+  const known = constantCosts.get(operation);
+  if (known !== undefined) return known;
+  const cost = costWith(costed);
+  constantCosts.set(operation, cost);
+  return cost;
+};
+
+const costWith = ({ schema, document, operation, variables }: Costed): number => {
   const fragments = fragmentsOf(document);
   const roots = new Set([schema.getQueryType(), schema.getSubscriptionType()]);
 

@@ -234,7 +234,7 @@ export class GraphqlEngine {
 
   /** Executes a query; resolves with its response whatever its fields met. */
   async execute(prepared: Prepared, caller: OperationCaller): Promise<Executed> {
-    const { known, operationName, variables, units } = prepared;
+    const { known, operationName, variables, values, units } = prepared;
     const answerKey = `${known.hash} ${operationName ?? ''}`;
     const answered = known.introspection ? this.#schemaAnswers.get(answerKey) : undefined;
     if (answered !== undefined) {
@@ -242,7 +242,7 @@ export class GraphqlEngine {
       return { json: answered, hasErrors: false, used: [], kept: false };
     }
     // Plans differ in what a caller may have: their operations are executed each time.
-    const resultKey = caller.permit === PERMITS_ALL ? `${answerKey} ${JSON.stringify(variables)}` : null;
+    const resultKey = caller.permit === PERMITS_ALL ? `${answerKey} ${JSON.stringify(values)}` : null;
     const fresh = resultKey === null ? undefined : this.#freshResults.find(resultKey);
     if (fresh !== undefined) {
       this.meter.operation('query', 'ok', units);

@@ -1,91 +1,44 @@
 /**
  * The server's side of `graphql-transport-ws`
- * (GraphQL over WebSocket, of the working group of GraphQL over HTTP): operations over one WebSocket. It
- * writes through the connection's outbox like every other stream, so that a slow reader gets the latest of what it missed.
+ * (GraphQL over WebSocket, of the working group of GraphQL over HTTP): the order of its messages and what closes the
+ * WebSocket. It writes through the connection's outbox like every other stream, so that a slow reader gets the latest of
+ * what it missed.
  */
-import type { GraphQLFormattedError } from 'graphql';
 import { CloseCode, MessageType, parseMessage, type Message, type SubscribeMessage } from 'graphql-ws';
-import type { Permit } from '../access/permit.js';
-import { AppError } from '../errors.js';
 import { nestsDeeperThan } from '../lib/nesting.js';
 import type { Millis } from '../schemas/common.js';
 import { Allowance } from '../streams/clients/client-messages.js';
-import type { Connection } from '../streams/clients/connection.js';
-import { RETRY_WHEN_FULL } from '../streams/clients/limits.js';
 import { CLOSE } from '../streams/clients/connection.js';
-import type { AdmittedTopic, SubscriptionSlots } from '../streams/clients/subscriptions.js';
-import type { SharedEvent } from '../streams/hub-api.js';
-import { createSharedEvent } from '../streams/events.js';
-import { isSubscription, type GraphqlEngine, type Prepared } from './engine.js';
-import { formatFault } from './faults.js';
-import { INIT_TIMEOUT, MAX_ID_LENGTH, MAX_MESSAGE_DEPTH, MAX_OPERATIONS } from './limits.js';
-import type { Renderings } from './rendering.js';
-import { joinStream, OperationReader, questionOf, type StreamServices } from './subscribing.js';
+import { INIT_TIMEOUT, MAX_ID_LENGTH, MAX_MESSAGE_DEPTH } from './limits.js';
+import {
+  sendMessage,
+  SocketOperations,
+  type OperationClient,
+  type OperationServices,
+  type SocketCaller,
+} from './socket-operations.js';
 
-export interface SocketServices extends StreamServices {
-  readonly engine: GraphqlEngine;
-  readonly renderings: Renderings;
-  /** All subscriptions of the server. */
-  readonly slots: SubscriptionSlots;
-  readonly sandbox: boolean;
+export interface SocketServices extends OperationServices {
   /** The clock of durations. */
   readonly monotonic: () => Millis;
   readonly initTimeoutMs?: Millis | undefined;
 }
 
-export interface SocketClient {
-  readonly connection: Connection;
-  /** The client. */
-  readonly client: string;
-  readonly requestId: string;
+export interface SocketClient extends OperationClient {
   /** Authenticates the client by the payload of `connection_init`; throws where it is refused. */
   readonly authenticate: (
     payload: Readonly<Record<string, unknown>> | undefined,
   ) => Promise<SocketCaller> | SocketCaller;
 }
 
-/** What a client may do, once it is known. */
-export interface SocketCaller {
-  /** Whether it may ask for the schema. */
-  readonly introspection: boolean;
-  /** Whether its documents are remembered. */
-  readonly registers: boolean;
-  /** What its plan lets it ask for. */
-  readonly permit: Permit;
-  /** Charges an operation; throws what refuses it. */
-  charge(units: number): void;
-  /** A query got its answer, which costs so many units of the day and the month. */
-  readonly answered: (units: number) => void;
-  /** A subscription to a topic, of a CCXT id; throws what refuses it. */
-  admitTopic(exchange: string, topic: { readonly symbol: string }): AdmittedTopic;
-  /** What refuses an operation of this sort. */
-  fault(sort: 'query' | 'subscription'): AppError | undefined;
-  /** Calls `end` when its credential ends; gives what forgets that. */
-  onEnd(end: () => void): () => void;
-}
-
-interface Operation {
-  readonly abort: AbortController;
-  /** Of a subscription. */
-  close: (() => void) | null;
-}
-
-/** The frame is made for this one client, the result in it for all. */
-const nextOf = (id: string, json: string, event: SharedEvent): SharedEvent =>
-  createSharedEvent({
-    type: event.type,
-    json: `{"id":${id},"type":"next","payload":${json}}`,
-    conflationKey: event.conflationKey,
-  });
-
 export class GraphqlSocket {
   readonly #services: SocketServices;
   readonly #client: SocketClient;
   readonly #allowance: Allowance;
-  readonly #operations = new Map<string, Operation>();
   readonly #initTimer: NodeJS.Timeout;
-  #init: 'awaited' | 'received' | 'acknowledged' = 'awaited';
-  #caller: SocketCaller | null = null;
+  #init: 'awaited' | 'received' = 'awaited';
+  /** null until `connection_init` is acknowledged. */
+  #operations: SocketOperations | null = null;
   #forget = (): void => undefined;
 
   /** Takes the connection over: its end closes every operation. */
@@ -101,7 +54,7 @@ export class GraphqlSocket {
     client.connection.onEnd = () => {
       clearTimeout(this.#initTimer);
       this.#forget();
-      for (const id of [...this.#operations.keys()]) this.#end(id);
+      this.#operations?.endAll();
     };
   }
 
@@ -159,7 +112,7 @@ export class GraphqlSocket {
       case MessageType.Pong:
         return;
       case MessageType.Complete:
-        this.#end(message.id);
+        this.#operations?.end(message.id);
         return;
       case MessageType.Subscribe:
         this.#begin(message, wait);
@@ -175,161 +128,30 @@ export class GraphqlSocket {
       return;
     }
     this.#init = 'received';
+    let caller: SocketCaller;
     try {
-      this.#caller = await this.#client.authenticate(payload);
+      caller = await this.#client.authenticate(payload);
     } catch {
       this.#close(CloseCode.Forbidden, 'Forbidden');
       return;
     }
     if (this.#client.connection.ended) return;
-    this.#forget = this.#caller.onEnd(() => {
+    this.#forget = caller.onEnd(() => {
       this.#close(CloseCode.Forbidden, 'The credential has ended.');
     });
-    this.#init = 'acknowledged';
+    this.#operations = new SocketOperations(this.#services, this.#client, caller);
     this.#send({ type: MessageType.ConnectionAck });
   }
 
-  #begin({ id, payload }: SubscribeMessage, wait: Millis): void {
-    if (this.#init !== 'acknowledged') {
-      this.#close(CloseCode.Unauthorized, 'Unauthorized');
-      return;
-    }
-    if (this.#operations.has(id)) {
+  #begin(message: SubscribeMessage, wait: Millis): void {
+    if (this.#operations === null) this.#close(CloseCode.Unauthorized, 'Unauthorized');
+    else if (this.#operations.has(message.id))
       this.#close(CloseCode.SubscriberAlreadyExists, 'There is an operation with this id.');
-      return;
-    }
-    if (wait > 0) {
-      const error = new AppError('client_rate_limited', 'Too many messages.', { retryAfterMs: wait });
-      this.#error(id, [formatFault(error, this.#client.requestId)]);
-      return;
-    }
-    if (this.#operations.size >= MAX_OPERATIONS) {
-      const words = `A connection has at most ${MAX_OPERATIONS} operations.`;
-      const error = new AppError('stream_limit_reached', words, { retryAfterMs: RETRY_WHEN_FULL });
-      this.#error(id, [formatFault(error, this.#client.requestId)]);
-      return;
-    }
-    const operation: Operation = { abort: new AbortController(), close: null };
-    this.#operations.set(id, operation);
-    void this.#run(id, operation, payload);
+    else this.#operations.begin(message, wait);
   }
 
-  async #run(id: string, operation: Operation, payload: SubscribeMessage['payload']): Promise<void> {
-    const { engine } = this.#services;
-    try {
-      const prepared = this.#prepare(payload);
-      if (isSubscription(prepared)) await this.#subscribe(id, operation, prepared);
-      else await this.#execute(id, operation, prepared);
-    } catch (thrown) {
-      const { errors } = engine.refused(thrown, this.#client.requestId);
-      if (this.#operations.get(id) !== operation) return;
-      this.#operations.delete(id);
-      this.#error(id, errors);
-    }
-  }
-
-  /** A refused operation costs 1. */
-  #prepare({ query, operationName, variables, extensions }: SubscribeMessage['payload']): Prepared {
-    const caller = this.#known();
-    const { introspection, registers } = caller;
-    const request = {
-      query,
-      operationName: operationName ?? undefined,
-      variables: variables ?? undefined,
-      extensions: extensions ?? undefined,
-    };
-    let units = 1;
-    try {
-      const prepared = this.#services.engine.prepare(request, { introspection, registers });
-      const fault = caller.fault(isSubscription(prepared) ? 'subscription' : 'query');
-      if (fault !== undefined) throw fault;
-      caller.permit.requireCost(prepared.units);
-      ({ units } = prepared);
-      return prepared;
-    } finally {
-      caller.charge(units);
-    }
-  }
-
-  async #execute(id: string, operation: Operation, prepared: Prepared): Promise<void> {
-    const { client, requestId } = this.#client;
-    const { signal } = operation.abort;
-    const { permit, answered } = this.#known();
-    const { json } = await this.#services.engine.execute(prepared, { client, signal, requestId, permit });
-    answered(prepared.units);
-    if (this.#operations.get(id) !== operation) return;
-    this.#operations.delete(id);
-    this.#sendText(`{"id":${JSON.stringify(id)},"type":"next","payload":${json}}`);
-    this.#send({ id, type: MessageType.Complete });
-  }
-
-  async #subscribe(id: string, operation: Operation, prepared: Prepared): Promise<void> {
-    const { engine, renderings, slots, sandbox, marketData } = this.#services;
-    const { connection, client } = this.#client;
-    const question = questionOf(engine.schema, prepared);
-    const { exchange } = marketData.resolveExchange(question.exchange);
-    const admitted = this.#known().admitTopic(exchange, question);
-    try {
-      slots.take(client);
-    } catch (thrown) {
-      admitted.end();
-      throw thrown;
-    }
-    const { rendering, release } = renderings.take(prepared);
-    const quoted = JSON.stringify(id);
-    const envelope = (json: string, event: SharedEvent) => nextOf(quoted, json, event);
-    const reader = new OperationReader({ key: id, connection, rendering, envelope, question, sandbox });
-    let leave = (): void => undefined;
-    const close = (): void => {
-      if (operation.close === null) return;
-      operation.close = null;
-      reader.stop();
-      release();
-      slots.giveBack(client);
-      admitted.end();
-      leave();
-    };
-    operation.close = close;
-    try {
-      const { signal } = operation.abort;
-      const subscription = await joinStream(this.#services, question, { client, signal, reader });
-      leave = () => subscription.close();
-      // Meanwhile the client may have left.
-      reader.checkHeld();
-      if (this.#operations.get(id) !== operation) leave();
-      else reader.release();
-    } catch (thrown) {
-      close();
-      throw thrown;
-    }
-    admitted.began();
-    engine.meter.operation('subscription', 'ok', prepared.units);
-  }
-
-  #known(): SocketCaller {
-    if (this.#caller === null) throw new AppError('internal_error', 'Operations come after connection_init.');
-    return this.#caller;
-  }
-
-  /** Nothing happens where there is no such operation. */
-  #end(id: string): void {
-    const operation = this.#operations.get(id);
-    if (operation === undefined) return;
-    this.#operations.delete(id);
-    operation.abort.abort();
-    operation.close?.();
-  }
-
-  #error(id: string, payload: readonly GraphQLFormattedError[]): void {
-    this.#send({ id, type: MessageType.Error, payload });
-  }
-
-  #send(message: { readonly type: MessageType; readonly [member: string]: unknown }): void {
-    this.#sendText(JSON.stringify(message));
-  }
-
-  #sendText(json: string): void {
-    this.#client.connection.deliver(createSharedEvent({ type: 'reply', json }), null);
+  #send(message: Parameters<typeof sendMessage>[1]): void {
+    sendMessage(this.#client.connection, message);
   }
 
   #close(code: CloseCode, reason: string): void {

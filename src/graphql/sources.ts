@@ -3,7 +3,7 @@ import type { Millis } from '../schemas/common.js';
 import { NO_STATS } from '../schemas/market.js';
 import type { ServerStatus } from '../schemas/status.js';
 import type { Ledger } from '../ledger/ledger.js';
-import type { MarketData, MarketQuery } from '../market-data/market-data-api.js';
+import type { AnswersAtHand, MarketData, MarketQuery, ServedAnswer } from '../market-data/market-data-api.js';
 import { venueSource } from '../market-data/market-data-api.js';
 import { readInput } from '../invalid-input.js';
 import { LRUCache } from 'lru-cache';
@@ -21,7 +21,7 @@ import { MAX_TICKER_QUERIES } from './limits.js';
 import { PROVENANCE, type OperationContext, type Provenance } from './operation-context.js';
 
 export interface SourceDeps {
-  readonly marketData: MarketData;
+  readonly marketData: MarketData & Partial<AnswersAtHand>;
   /** null: no candles are kept. */
   readonly ledger: Pick<Ledger, 'coverage'> | null;
   readonly status: () => ServerStatus;
@@ -60,6 +60,30 @@ const parsed = (body: Buffer): Readonly<Record<string, unknown>> => {
   return made;
 };
 
+/** Answers as they were made last of the same bytes: one that is still fresh is the same each time. */
+const answers = new WeakMap<Buffer, { readonly of: ServedAnswer; readonly answer: Answer }>();
+
+const isSame = (a: ServedAnswer, b: ServedAnswer): boolean =>
+  a.cache === b.cache &&
+  a.receivedAt === b.receivedAt &&
+  a.freshUntil === b.freshUntil &&
+  a.source === b.source &&
+  a.stats === b.stats;
+
+const answerOf = (served: ServedAnswer, kind: MarketQuery['kind']): Answer => {
+  const last = answers.get(served.body);
+  if (last !== undefined && isSame(last.of, served)) return last.answer;
+  const { cache, receivedAt, freshUntil } = served;
+  const provenance = { source: sourceNameOf(served.source), cache, receivedAt, freshUntil };
+  const body = parsed(served.body);
+  const answer: Answer =
+    kind === 'ticker'
+      ? { ...body, stats: served.stats ?? NO_STATS, [PROVENANCE]: provenance }
+      : { ...body, [PROVENANCE]: provenance };
+  answers.set(served.body, { of: served, answer });
+  return answer;
+};
+
 /** `binance; via=rest` names binance; a simulated quote is the sandbox's. */
 const sourceNameOf = (source: string): string => source.split(';', 1)[0] ?? source;
 
@@ -80,27 +104,30 @@ export class Sources {
     return this.#deps.now();
   }
 
-  async #market(query: MarketQuery, context: OperationContext): Promise<Answer> {
+  /** What is at hand is no promise: graphql-js then completes the field at once. */
+  #market(query: MarketQuery, context: OperationContext): Answer | Promise<Answer> {
     const { marketData } = this.#deps;
     // Of an exchange that is not enabled there may be stored candles.
-    const { exchange } =
+    const as =
       query.kind === 'ohlcv'
         ? marketData.resolveStoredExchange(query.exchange)
         : marketData.resolveExchange(query.exchange);
-    context.permit.requireExchange(exchange);
+    context.permit.requireExchange(as.exchange);
     const { client, permit } = context;
     const asked = { ...query, client, mayBackfill: permit.mayBackfill };
-    const answer = await context.once(query, () => marketData.get(asked, context.signal));
-    const { cache, receivedAt, freshUntil } = answer;
-    const provenance = { source: sourceNameOf(answer.source), cache, receivedAt, freshUntil };
-    const isLive = query.kind === 'ticker' ? marketData.livenessOf(query) : undefined;
-    context.used.push({ ...provenance, isLive, dataSource: answer.source });
-    const body = parsed(answer.body);
-    if (query.kind !== 'ticker') return { ...body, [PROVENANCE]: provenance };
-    return { ...body, stats: answer.stats ?? NO_STATS, [PROVENANCE]: provenance };
+    const use = (served: ServedAnswer): Answer => {
+      const answer = answerOf(served, query.kind);
+      const isLive = query.kind === 'ticker' ? marketData.livenessOf(query) : undefined;
+      context.used.push({ ...answer[PROVENANCE], isLive, dataSource: served.source });
+      return answer;
+    };
+    const held = marketData.atHand?.(query, as);
+    return held === undefined
+      ? context.once(query, () => marketData.get(asked, context.signal)).then(use)
+      : use(held);
   }
 
-  async ticker(args: Arguments, context: OperationContext): Promise<Answer> {
+  ticker(args: Arguments, context: OperationContext): Answer | Promise<Answer> {
     const { exchange, symbol, convert } = args;
     const key = JSON.stringify([exchange, symbol, convert]);
     const known = this.#tickerQueries.get(key);
@@ -109,18 +136,18 @@ export class Sources {
     return this.#market(query, context);
   }
 
-  async ohlcv(args: Arguments, context: OperationContext): Promise<Answer> {
+  ohlcv(args: Arguments, context: OperationContext): Answer | Promise<Answer> {
     const query = readArguments(ohlcvQuery, args);
     const asked = typeof args['limit'] === 'number' ? query.limit : undefined;
     const limit = context.permit.candles(asked, query.limit);
     return this.#market({ kind: 'ohlcv', ...query, limit }, context);
   }
 
-  async orderBook(args: Arguments, context: OperationContext): Promise<Answer> {
+  orderBook(args: Arguments, context: OperationContext): Answer | Promise<Answer> {
     return this.#market({ kind: 'orderbook', ...readArguments(orderBookQuery, args) }, context);
   }
 
-  async trades(args: Arguments, context: OperationContext): Promise<Answer> {
+  trades(args: Arguments, context: OperationContext): Answer | Promise<Answer> {
     return this.#market({ kind: 'trades', ...readArguments(tradesQuery, args) }, context);
   }
 

@@ -85,6 +85,14 @@ export interface MarketData {
   listedName(exchange: ExchangeId): string;
 }
 
+export interface AnswersAtHand {
+  /**
+   * What `get` would serve without any wait: the last tick of a running stream, or an entry of the cache in memory that is
+   * fresh. undefined: there is none. `as`: the exchange that the query names. Never throws.
+   */
+  atHand(query: MarketQuery, as: ResolvedExchange): ServedAnswer | undefined;
+}
+
 export interface ManyTickers {
   /** Several tickers of one exchange, of the venue alone. Rejects with an AppError, where the caller left among others. */
   tickers(query: TickersQuery, signal?: AbortSignal): Promise<TickersFound>;

@@ -13,6 +13,7 @@ import { steadyNow } from '../lib/steady-clock.js';
 import { errorInWordsOf } from '../exchanges/refusals.js';
 import type { Log } from '../log/log.js';
 import type {
+  AnswersAtHand,
   CacheState,
   LiveTickers,
   ManyTickers,
@@ -66,7 +67,7 @@ export interface MarketDataStats extends AnswerCounts {
   readonly flights: number;
 }
 
-export interface MarketDataService extends MarketData, ManyTickers {
+export interface MarketDataService extends MarketData, ManyTickers, AnswersAtHand {
   stats(): MarketDataStats;
   /** Ends the refreshes that wait behind stale answers. */
   close(): void;
@@ -273,23 +274,25 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     return answer({ query, as, request, key, deadline: monotonic() + requestTimeoutMs, signal });
   };
 
-  const atHand = (query: MarketQuery, as: ResolvedExchange): ServedAnswer | AppError | undefined => {
+  const atHand = (query: MarketQuery, as: ResolvedExchange): ServedAnswer | undefined => {
     const { exchange } = as;
     const symbol = spellings.of(exchange, query.symbol);
-    const tick = live?.latest(exchange, symbol);
+    const tick = query.kind === 'ticker' ? live?.latest(exchange, symbol) : undefined;
     if (tick !== undefined) return serve(liveAnswers.of(exchange, tick), 'LIVE', { query, as });
-    const request = requestOf(query, exchange, symbol);
-    const held = cache.peek(cacheKey(prefix, request));
-    if (held !== undefined && now() < held.freshUntil) return serve(held, 'HIT', { query, as });
-    return badRequests.recall(request);
+    const held = cache.peek(cacheKey(prefix, requestOf(query, exchange, symbol)));
+    return held !== undefined && now() < held.freshUntil ? serve(held, 'HIT', { query, as }) : undefined;
   };
+  const withoutVenue = (query: MarketQuery, as: ResolvedExchange): ServedAnswer | AppError | undefined =>
+    atHand(query, as) ??
+    badRequests.recall(requestOf(query, as.exchange, spellings.of(as.exchange, query.symbol)));
   const tickers = createBulkTickers({
     ...{ cache, prefix, exchanges, spellings, ttl, requestTimeoutMs, sandbox, now, monotonic },
-    ...{ atHand, get, serve },
+    ...{ atHand: withoutVenue, get, serve },
   });
 
   return {
     get,
+    atHand,
     tickers: async (query, signal) => tickers(query, names.resolve(query.exchange), signal),
     livenessOf({ exchange: name, symbol: asked }) {
       const { exchange } = names.resolve(name);

@@ -98,6 +98,19 @@ test('the first answer waits for no library that it does not need', async () => 
   expect(files.length).toBeLessThan(30);
 });
 
+test('nothing of GraphQL is loaded by a start, REST and documents, but by its first call', async () => {
+  const server = start({ NODE_DEBUG: 'esm' });
+  const port = await listening(server);
+  const loaded = () =>
+    ['graphql', 'graphql-ws'].filter((name) => server.text().includes(`/node_modules/${name}/`));
+  const ticker = '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT';
+  for (const path of [ticker, '/v1/exchanges', '/v1/status', '/metrics', '/openapi.json', '/graphiql'])
+    expect(await get(port, path)).toMatchObject({ status: 200 });
+  expect(loaded()).toEqual([]);
+  expect(await get(port, '/graphql?query={__typename}')).toMatchObject({ status: 200 });
+  expect(loaded()).toEqual(['graphql', 'graphql-ws']);
+});
+
 test('the venues’ threads are up before anybody asks for market data', async () => {
   const port = await listening(start({}));
   await expect

@@ -15,6 +15,7 @@ import {
 import { exchangeEntry, marketsPage, ohlcv, orderBook, ticker, trades } from '../../schemas/market.js';
 import { coverageAnswer } from '../../schemas/ledger.js';
 import { serverStatus } from '../../schemas/status.js';
+import { AppError } from '../../errors.js';
 import { PROVENANCE, type OperationContext } from '../operation-context.js';
 import type { Answer, Arguments, Sources } from '../sources.js';
 import { costs } from './costs.js';
@@ -95,6 +96,15 @@ const marketInput = new GraphQLInputObjectType({
   name: 'MarketInput',
   fields: { exchange, symbol },
 });
+
+/** An item that fails is an error in its place, which graphql-js takes for that item alone. */
+const orError = <T>(make: () => T): T | AppError => {
+  try {
+    return make();
+  } catch (thrown) {
+    return AppError.from(thrown);
+  }
+};
 
 export const buildSchema = (sources: Sources): GraphQLSchema => {
   const types = new TypesFromZod();
@@ -180,7 +190,7 @@ export const buildSchema = (sources: Sources): GraphQLSchema => {
         },
         extensions: { cost: costs.tickers },
         resolve: (_source, { markets }: { readonly markets: readonly Arguments[] }, context) =>
-          markets.map((market) => sources.ticker(market, context)),
+          markets.map((market) => orError(() => sources.ticker(market, context))),
       },
       ...withMarket,
       market: {

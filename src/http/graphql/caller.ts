@@ -4,7 +4,7 @@ import type { Access } from '../../access/access.js';
 import { PERMITS_ALL, type Permit } from '../../access/permit.js';
 import type { EndReason, Principal, Scope } from '../../access/principal.js';
 import { AppError } from '../../errors.js';
-import type { SocketCaller } from '../../graphql/socket.js';
+import type { SocketCaller } from '../../graphql/socket-operations.js';
 import { lacksScope } from '../access/access-hook.js';
 import { endFault } from '../access/credential-end.js';
 import { lateCaller } from '../access/late-credential.js';

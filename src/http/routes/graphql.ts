@@ -1,21 +1,10 @@
-/**
- * `/graphql` over HTTP, Server-Sent Events and WebSocket, and `/schema.graphql`. Everything that knows GraphQL is loaded
- * with the first call: a server without GraphQL calls does not pay for it.
- */
+/** `/graphql` over HTTP, Server-Sent Events and WebSocket, and `/schema.graphql`. */
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../../errors.js';
-import type { EngineOptions, Executed, OperationRequest, Prepared } from '../../graphql/engine.js';
+import type { Executed, OperationRequest, Prepared } from '../../graphql/engine.js';
 import { untilLoaded } from '../../lib/once.js';
-import type { SocketServices } from '../../graphql/socket.js';
 import { clientOf } from '../requests/client.js';
-import {
-  identify,
-  introspects,
-  operationFault,
-  registers,
-  requireCaller,
-  type CallerLimits,
-} from '../graphql/caller.js';
+import { introspects, operationFault, registers, requireCaller } from '../graphql/caller.js';
 import {
   asServedAnswer,
   dataSourceOf,
@@ -26,56 +15,12 @@ import {
   type FinishedForm,
 } from '../graphql/answers.js';
 import { formsFor, operationInUrl, operationsInBody, readOperation } from '../graphql/request.js';
-import type { StreamingServices } from '../graphql/event-stream.js';
-import type { ResponseCache } from '../response-cache/response-cache.js';
-import { GRAPHQL_PROTOCOL, textOf, webSocketRoute, WebSocketPeer } from '../streams/websocket.js';
+import { graphqlWebSocket } from '../graphql/graphql-websocket.js';
+import { loadGraphql, type GraphqlRouteOptions, type LoadedGraphql } from '../graphql/loading.js';
 import { ownSource } from '../../market-data/market-data-api.js';
-import { createSubscriptionSlots } from '../../streams/clients/subscriptions.js';
-
-type StreamOptions = Pick<StreamingServices, 'hub' | 'connections'>;
-
-export interface GraphqlRouteOptions extends Omit<EngineOptions, 'onBug'>, StreamOptions, CallerLimits {
-  readonly responseCache: ResponseCache;
-  /** The clock of durations. */
-  readonly monotonic: () => number;
-  readonly initTimeoutMs?: number | undefined;
-  /** Who may ask for the schema: everybody, nobody, or who brings a credential. */
-  readonly introspection: 'all' | 'none' | 'known';
-  /**
-   * Charges the operations of a request, 1 unit or more, before they are executed; the request itself is among them. Throws
-   * what refuses them.
-   */
-  readonly charge: (request: FastifyRequest, units: number) => void;
-  /** Whether requests are counted: an answer that costs more than its request is then not kept by its URL. */
-  readonly limited: boolean;
-}
 
 /** Characters of a JSON body beside its document and its variables. */
 const BODY_LIMIT = 64 * 1024;
-
-const load = async (options: GraphqlRouteOptions, onBug: (error: unknown) => void) => {
-  const [
-    { GraphqlEngine, isSubscription },
-    { createRenderings },
-    { GraphqlSocket },
-    { streamResult, streamSubscription },
-  ] = await Promise.all([
-    import('../../graphql/engine.js'),
-    import('../../graphql/rendering.js'),
-    import('../../graphql/socket.js'),
-    import('../graphql/event-stream.js'),
-  ]);
-  const engine = new GraphqlEngine({ ...options, onBug });
-  const { hub, marketData, connections, streamLimits, now, monotonic, initTimeoutMs } = options;
-  const { sandbox } = connections;
-  const services: SocketServices & StreamingServices = {
-    ...{ engine, hub, marketData, connections, sandbox, streamLimits, now, monotonic, initTimeoutMs },
-    renderings: createRenderings(engine),
-    slots: createSubscriptionSlots(),
-  };
-  return { engine, services, isSubscription, GraphqlSocket, streamResult, streamSubscription };
-};
-type Loaded = Awaited<ReturnType<typeof load>>;
 
 export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, options, done) => {
   const { limits, charge, responseCache, limited, now, connections } = options;
@@ -84,7 +29,7 @@ export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, o
     registers: registers(principal),
   });
   const loaded = untilLoaded(() =>
-    load(options, (error) => {
+    loadGraphql(options, (error) => {
       app.logBug(error);
     }),
   );
@@ -119,7 +64,7 @@ export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, o
   const refuse = (
     request: FastifyRequest,
     reply: FastifyReply,
-    { engine, thrown }: { readonly engine: Loaded['engine']; readonly thrown: unknown },
+    { engine, thrown }: { readonly engine: LoadedGraphql['engine']; readonly thrown: unknown },
   ): FastifyReply => {
     const { fault, errors } = engine.refused(thrown, request.id);
     // Before GraphQL, and those that HTTP has a status for: as everywhere else.
@@ -244,39 +189,7 @@ export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, o
     return sendText(reply, { json: `[${results.join(',')}]`, form });
   };
 
-  const socket = webSocketRoute({
-    sandbox: connections.sandbox,
-    async prepare(request) {
-      const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim());
-      if (!offered.includes(GRAPHQL_PROTOCOL))
-        throw new AppError('invalid_request', `This address speaks ${GRAPHQL_PROTOCOL}.`, {
-          errors: [{ parameter: 'Sec-WebSocket-Protocol', reason: `must hold ${GRAPHQL_PROTOCOL}` }],
-        });
-      const parts = await loaded();
-      const client = clientOf(request);
-      const connection = connections.admit('websocket', request.raw.socket, client);
-      return { parts, client, connection, request, anybody: app.callerOf(request) };
-    },
-    begin(ws, { parts, client, connection, request, anybody }, { requestId }) {
-      const session = new parts.GraphqlSocket(parts.services, {
-        ...{ connection, client, requestId },
-        authenticate: (payload) =>
-          identify({
-            ...options,
-            access: app.access,
-            request,
-            anybody,
-            payload,
-            rule: options.introspection,
-          }),
-      });
-      ws.on('pong', () => connection.pong());
-      ws.on('message', (data, isBinary) => {
-        session.receive(textOf(data, isBinary));
-      });
-      connection.attach(() => new GraphqlPeer(ws));
-    },
-  });
+  const socket = graphqlWebSocket(app, options, loaded);
 
   app.route({
     method: 'GET',
@@ -321,8 +234,3 @@ export const graphqlRoutes: FastifyPluginCallback<GraphqlRouteOptions> = (app, o
   });
   done();
 };
-
-/** Heartbeats are no messages of this protocol; pings find dead peers. */
-class GraphqlPeer extends WebSocketPeer {
-  readonly heartbeat = null;
-}

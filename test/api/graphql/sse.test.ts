@@ -99,6 +99,40 @@ test('a client has as many streams as it may, and its place is given back', asyn
   await limited.close();
 });
 
+test('an operation costs its units of the client limit before it is executed, a refused one 1', async () => {
+  const limited = await GraphqlRig.start(sandbox, { CLIENT_RATE_LIMIT_REQUESTS: '12' });
+  const open = (query: string) =>
+    fetch(`${limited.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
+      body: JSON.stringify({ query }),
+    });
+  const tickers = (count: number) =>
+    `{ tickers(markets: [${'{exchange:"binance",symbol:"BTC/USDT"}'.repeat(count)}]) { symbol } }`;
+  /** Costs 1 itself. */
+  const left = async () =>
+    Number((await limited.post({ query: '{ __typename }' })).headers.get('x-ratelimit-remaining'));
+  const done = async () =>
+    /operations_total\{type="query",outcome="ok"\} (\d+)/.exec(
+      await (await fetch(`${limited.url}/metrics`)).text(),
+    )?.[1];
+  await (await open(tickers(3))).text();
+  expect(await left()).toBe(8);
+  await (await open('{ nothing }')).text();
+  expect(await left()).toBe(6);
+  const stream = await open(TICKER);
+  await stream.body?.cancel();
+  expect([stream.status, await left()]).toEqual([200, 4]);
+  const before = await done();
+  const refused = await open(tickers(5));
+  expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([
+    429,
+    'client_rate_limited',
+  ]);
+  expect([before, await done()]).toEqual(['4', '4']);
+  await limited.close();
+});
+
 test('works with the client of graphql-sse', async () => {
   const client = createClient({ url: `${rig.url}/graphql` });
   const results: unknown[] = [];
