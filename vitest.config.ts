@@ -20,13 +20,13 @@ const SHARED_PROCESS = { isolate: false, setupFiles: ['test/support/shared-proce
 const OWN_PROCESS = ['test/unit/exchanges/ccxt/feeds/connections.test.ts'];
 
 const e2e = (name: string): string => `test/e2e/${name}.test.ts`;
-/** They measure times or memory of the machine that they run on: one after the other. */
-const ALONE = ['abuse', 'redis-trouble', 'hostile', 'hostile-budget'].map(e2e);
 /**
- * They stand what one more file does to the machine (by medians over many events, or a measure of its pace), or read
- * what the others build; the longest of them waits for the server's deadlines with most of its time.
+ * They measure times or memory of the machine that they run on, by medians and by bounds that one more file beside them
+ * does not reach, or read what the others build: two at once, after all others.
  */
-const IN_PAIRS = ['package', 'stalled-readers', 'workers'].map(e2e);
+const IN_PAIRS = [
+  ...['stalled-readers', 'workers', 'redis-trouble', 'abuse', 'package', 'hostile', 'hostile-budget'],
+].map(e2e);
 
 // Projects by what they touch: unit (no I/O), api (the app in this process), e2e (the built server as a process).
 export default defineConfig({
@@ -64,7 +64,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          exclude: [...ALONE, ...IN_PAIRS],
+          exclude: IN_PAIRS,
           testTimeout: E2E_MS,
           hookTimeout: E2E_MS,
         },
@@ -80,17 +80,6 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
-      {
-        extends: true,
-        test: {
-          name: 'e2e-alone',
-          include: ALONE,
-          testTimeout: E2E_MS,
-          hookTimeout: E2E_MS,
-          fileParallelism: false,
-          sequence: { groupOrder: 2 },
-        },
-      },
       // Minutes of real time: `npm run test:slow` alone runs them.
       ...(process.env['SLOW_TESTS'] === '1'
         ? [
@@ -102,7 +91,7 @@ export default defineConfig({
                 testTimeout: SLOW_MS,
                 hookTimeout: E2E_MS,
                 fileParallelism: false,
-                sequence: { groupOrder: 3 },
+                sequence: { groupOrder: 2 },
               },
             },
           ]

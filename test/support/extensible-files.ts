@@ -12,7 +12,6 @@ export const EXTENSIBLE: readonly string[] = [
     'hostile',
     'outage',
     'package',
-    'soak',
     'stalled-readers',
     'streams',
   ]),

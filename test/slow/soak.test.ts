@@ -1,14 +1,12 @@
-// Hours of use, in the long form a day, by count and with a clock that jumps: whatever was opened for it is closed again
-// in the end.
+// A day of use, by count and with a clock that jumps: whatever was opened for it is closed again in the end.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { extent } from '../support/extent.js';
 import { startSoakRig, until, type Reading, type SoakRig, type ThreadReading } from './soak-rig.js';
 import { cycle, Tally } from './soak-traffic.js';
 
 /** Of eight hours each; one more goes before them, to load and to fill what is filled but once. */
-const CYCLES = extent({ short: 2, long: 3 });
+const CYCLES = 3;
 const CYCLE_MS = 28_800_000;
 const MB = 1_048_576;
 /** By how much a thread's heap may be larger after a day, and after a cycle that was like the one before. */

@@ -5,9 +5,9 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { fetch as undiciFetch, request } from 'undici';
 import { WebSocket } from 'ws';
 import type { SocketFault } from '../../src/sandbox/faults.js';
-import { FAULTS, type FaultRow } from './fault-matrix.js';
+import { FAULTS, type FaultRow } from '../e2e/fault-matrix.js';
 import { until, VENUES, type SoakRig } from './soak-rig.js';
-import { readSse, readWs, type Reader } from './streams-rig.js';
+import { readSse, readWs, type Reader } from '../e2e/streams-rig.js';
 
 type Venue = (typeof VENUES)[number];
 
