@@ -15,8 +15,8 @@ export default {
     'scripts/*.{ts,js}',
     'bench/{floors,workloads}/*.js',
     'test/**/*.test.ts',
-    // Processes and probes of the end-to-end tests.
-    'test/e2e/*.js',
+    // Processes and probes of the end-to-end and slow tests.
+    'test/{e2e,slow}/*.js',
   ],
   project: [
     'src/**/*.ts',
