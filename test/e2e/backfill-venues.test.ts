@@ -37,6 +37,7 @@ const run = async (args: readonly (string | number)[]): Promise<{ code: unknown;
       PATH: process.env['PATH'],
       SANDBOX: sandbox.url,
       STORE_URL: `sqlite:${join(folder, 'candles.db')}`,
+      REDIS_ENABLED: 'false',
       RATE_LIMIT_REQUESTS: '100000',
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -54,6 +54,7 @@ const backfill = (storeUrl: string, ...options: readonly string[]) => {
       PATH: process.env['PATH'],
       SANDBOX: sandbox.url,
       STORE_URL: storeUrl,
+      REDIS_ENABLED: 'false',
       RATE_LIMIT_REQUESTS: '100000',
       EXCHANGE_OPTIONS: '{"binance":{"rateLimit":50}}',
     },
@@ -68,7 +69,7 @@ const backfill = (storeUrl: string, ...options: readonly string[]) => {
 };
 
 const untilSent = (count: number) =>
-  vi.waitFor(() => expect(candleRequests()).toBeGreaterThanOrEqual(count), { timeout: 20_000, interval: 2 });
+  vi.waitFor(() => expect(candleRequests()).toBeGreaterThanOrEqual(count), { timeout: 20_000, interval: 5 });
 
 test.each(TEST_STORES)(
   '$kind: Ctrl-C pauses it, kill -9 ends it, and the same command goes on each time',
