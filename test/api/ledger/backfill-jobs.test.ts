@@ -146,6 +146,16 @@ test('what no exchange could give is refused at once, or fails with its reason',
   expect(failed.error).toContain('symbol_not_found');
 });
 
+test('the newest two hundred are listed', async () => {
+  const app = await rig.app();
+  rig.sandbox.control.setFault({ match: 'ohlcv', fault: { type: 'status', status: 503 } });
+  const first = await backfill(app, minutes(rig, 1));
+  await Promise.all(Array.from({ length: 200 }, (_, count) => backfill(app, minutes(rig, 2 + count))));
+  const { backfills } = (await app.inject('/v1/backfills')).json<{ backfills: { id: string }[] }>();
+  expect(new Set(backfills.map(({ id }) => id)).size).toBe(200);
+  expect(backfills.map(({ id }) => id)).not.toContain(first.id);
+});
+
 test('a symbol in another spelling is told as the exchange spells it', async () => {
   const app = await rig.app();
   const job = await backfill(app, { ...minutes(rig, 10), symbol: 'btc-usdt' });

@@ -50,7 +50,7 @@ test('nothing is fetched of a series that is complete, or of an exchange that is
 test('a series that is being fetched gets no second job', async () => {
   rig.venue.healthOf = { coolDownUntil: START + 4 * HOUR };
   started({ retentionMs: DAY, wanted: [{ ...NAME, from: T0 - 30 * DAY }] });
-  await vi.advanceTimersByTimeAsync(3 * HOUR);
+  await vi.advanceTimersByTimeAsync(HOUR);
   expect(await rig.store.openJobs()).toHaveLength(1);
 });
 
@@ -126,10 +126,10 @@ test('an entry in another spelling is the same live series: it is verified, and 
   await write(rig.store, { first: 1400, count: 10, askedAt: START });
   rig.venue.healthOf = { coolDownUntil: START + 2 * HOUR };
   const ledger = started({ wanted: [{ ...NAME, symbol: 'btc-usdt', from: T0 + DAY - 60 * MINUTE }] });
-  await vi.advanceTimersByTimeAsync(90 * MINUTE);
+  await vi.advanceTimersByTimeAsync(HOUR);
   expect(await rig.store.jobs(10)).toHaveLength(1);
   rig.venue.healthOf = {};
-  await vi.advanceTimersByTimeAsync(HOUR);
+  await vi.advanceTimersByTimeAsync(5 * MINUTE);
   expect(await rig.store.openJobs()).toEqual([]);
   await ledger.close();
   // After a quarter of an hour and after a day.

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { marketsQuery, ohlcvQuery, tickerQuery } from '../../../src/schemas/query.js';
+import { marketsQuery, ohlcvQuery, revisionsQuery, tickerQuery } from '../../../src/schemas/query.js';
 
 const symbolOf = (symbol: string) => tickerQuery.safeParse({ exchange: 'binance', symbol }).data?.symbol;
 
@@ -39,4 +39,11 @@ test('a wrong interval is reported once, with the form that an interval has', ()
     interval: 'constructor',
   });
   expect(error?.issues.map(({ message }) => message)).toEqual(['must look like 1m, 5m, 15m, 1h or 1d']);
+});
+
+test('revisions: a hundred unless it is said, a thousand at most', () => {
+  const asked = { exchange: 'binance', symbol: 'BTC/USDT' };
+  expect(revisionsQuery.parse(asked)).toMatchObject({ limit: 100 });
+  expect(revisionsQuery.parse({ ...asked, limit: '1000' })).toMatchObject({ limit: 1000 });
+  expect(revisionsQuery.safeParse({ ...asked, limit: '1001' }).success).toBe(false);
 });
