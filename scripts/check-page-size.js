@@ -1,7 +1,9 @@
-// What a browser loads of the page (dist/dashboard), compressed by gzip, against what it may weigh; 1 beyond it.
+// What a browser loads of the page (dist/dashboard) and of the published client (dist/client), compressed by gzip, against
+// what it may weigh; 1 beyond it.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 
 const folder = fileURLToPath(new URL('../dist/dashboard', import.meta.url));
 const { files } = JSON.parse(readFileSync(join(folder, 'files.json'), 'utf8'));
@@ -17,6 +19,8 @@ const BUDGETS = [
   { what: 'all', bytes: 95_000, includes: (name) => !name.endsWith('.txt') },
 ];
 const MAX_FILES = 8;
+/** Of the client as it is published, with its comments: bundlers make about half of it. */
+const CLIENT_BYTES = 14_000;
 const KINDS = /\.(html|css|js|svg|txt)$/;
 
 let isOver = false;
@@ -36,4 +40,8 @@ report(
   readdirSync(join(folder, 'assets')).filter((name) => !KINDS.test(name.replace(/\.(gz|br)$/, ''))).length,
   0,
 );
+const client = fileURLToPath(new URL('../dist/client', import.meta.url));
+const scripts = readdirSync(client).filter((name) => name.endsWith('.js'));
+const clientText = scripts.map((name) => readFileSync(join(client, name), 'utf8')).join('');
+report('client, bytes', gzipSync(clientText, { level: 9 }).length, CLIENT_BYTES);
 process.exitCode = isOver ? 1 : 0;

@@ -134,6 +134,26 @@ const signalGroup = ({ pid }: ChildProcess, signal: NodeJS.Signals): void => {
 
 const SERVED = { source: 'sandbox; via=rest', ticker: { symbol: 'BTC/USDT' }, redoc: 200, dashboard: 200 };
 
+/** Of somebody who has installed the package: for the compiler and, without its types, for Node.js. */
+const PROGRAM = `
+import { createClient, ProblemError } from 'mcp-crypto-data-server/client';
+const client = createClient({ url: 'http://127.0.0.1:1', fetch: () => Promise.reject(new Error('offline')) });
+const market = { exchange: 'binance', symbol: 'BTC/USDT' };
+// @ts-expect-error A ticker has an exchange.
+const wrong: object = () => client.ticker({ symbol: 'BTC/USDT' });
+try {
+  const last: number | null = (await client.ticker(market)).last;
+  console.log(last);
+} catch (error) {
+  if (error instanceof ProblemError) console.log(error.code, error.status, error.retryable);
+}
+try {
+  client.stream.subscribe({ channel: 'trades', ...market }, { onEvent: (event) => event.event_type });
+} catch (error) {
+  if (error instanceof Error) console.log(error.message.split(' (')[0]);
+}
+`;
+
 describe('the package', () => {
   test('runs by its bin and ends with 0 on SIGTERM', async () => {
     const bin = join(folder, 'node_modules', '.bin', BIN);
@@ -145,6 +165,35 @@ describe('the package', () => {
     const fromTarball = ['--yes', '--prefer-offline', '--package', tarball];
     const npx = ['npx', ...extent({ short: ['--no'], long: fromTarball }), BIN] as const;
     expect(await tryOut(npx, (child) => signalGroup(child, 'SIGINT'))).toMatchObject(SERVED);
+  });
+
+  test('brings a client that needs nothing beside itself, with types for programs that are checked', async () => {
+    const own = files.filter((path) => path.startsWith('dist/client/'));
+    const imported = own.flatMap((path) =>
+      [...readFileSync(join(ROOT, path), 'utf8').matchAll(/(?:from|import)\s*\(?'([^']+)'/g)].map(
+        ([, from = '']) => from,
+      ),
+    );
+    expect(imported.length).toBeGreaterThan(10);
+    expect(imported.filter((from) => !from.startsWith('./'))).toEqual([]);
+    await writeFile(join(folder, 'program.mts'), PROGRAM);
+    const strict = [
+      '--strict',
+      '--noEmit',
+      '--skipDefaultLibCheck',
+      '--module',
+      'nodenext',
+      '--lib',
+      'es2023,dom',
+    ];
+    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+    await run(process.execPath, [tsc, ...strict, 'program.mts'], { cwd: folder });
+    const script = PROGRAM.replaceAll(/\/\/ @ts-expect-error.*\n.*\n/g, '').replaceAll(': number | null', '');
+    await writeFile(join(folder, 'program.mjs'), script);
+    const { stdout } = await run(process.execPath, ['--no-experimental-websocket', 'program.mjs'], {
+      cwd: folder,
+    });
+    expect(stdout).toBe('network_error 0 true\nThere is no WebSocket here\n');
   });
 
   test('holds the built program and nothing that was not built from a source of today', () => {

@@ -175,6 +175,13 @@ describe('the snippets of the documents', () => {
     expect(output).toSatisfy(showsTicker);
   });
 
+  it.each(marked('client'))('ask for answers and print them under Node.js: $heading', async ({ text }) => {
+    const program = [process.execPath, '--input-type=module', '-e', here(text)] as const;
+    const { code, output } = await run(program, { limitMs: EVENTS_MS });
+    expect(output).toMatch(/^\[ [\d.]+, [\d.]+, [\d.]+ \]\nsymbol_not_found \d{3} false\n$/);
+    expect(code).toBe(0);
+  });
+
   it.each(marked('python'))('print events under Python, without any package: $heading', async ({ text }) => {
     const { output } = await run(['python3', '-c', here(text)], {
       limitMs: EVENTS_MS,
@@ -218,7 +225,8 @@ describe('the snippets of the documents', () => {
   it('are all marked as run', () => {
     const scripts = blocks.filter(({ language }) => ['js', 'python'].includes(language));
     expect(scripts.filter(({ marker }) => marker === null)).toEqual([]);
-    expect(marked('node')).toHaveLength(2);
+    expect(marked('node')).toHaveLength(5);
+    expect(marked('client')).toHaveLength(1);
     expect(marked('python')).toHaveLength(2);
     expect(marked('script')).toHaveLength(1);
     expect(marked('compile')).toHaveLength(2);

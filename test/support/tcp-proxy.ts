@@ -1,4 +1,4 @@
-/** A TCP proxy in front of a test's server, that delays what comes back, replaces it, or passes nothing on. */
+/** A TCP proxy in front of a test's server, that delays what comes back, replaces it, cuts it, or passes nothing on. */
 import { once } from 'node:events';
 import { createConnection, createServer, type Socket } from 'node:net';
 
@@ -10,6 +10,8 @@ export interface TcpProxy {
   delayMs: number;
   /** What comes back in place of the server's bytes; null: those bytes. */
   tamper: ((chunk: Buffer) => Buffer) | null;
+  /** Asked for each new connection: after so many bytes of what comes back it ends, be it within a word; null: never. */
+  cutAfter: (() => number) | null;
   /** Nothing is passed on either way, and no connection ends; what was swallowed is lost. */
   isCut: boolean;
   close(): Promise<void>;
@@ -18,8 +20,15 @@ export interface TcpProxy {
 export const startTcpProxy = async (firstTargetPort: number): Promise<TcpProxy> => {
   const sockets = new Set<Socket>();
   const timers = new Set<NodeJS.Timeout>();
-  const state = { targetPort: firstTargetPort, delayMs: 0, tamper: null as TcpProxy['tamper'], isCut: false };
+  const state = {
+    targetPort: firstTargetPort,
+    delayMs: 0,
+    tamper: null as TcpProxy['tamper'],
+    cutAfter: null as TcpProxy['cutAfter'],
+    isCut: false,
+  };
   const server = createServer((client) => {
+    let left = state.cutAfter?.() ?? Infinity;
     const target = createConnection({ port: state.targetPort, host: '127.0.0.1' });
     for (const [socket, other] of [
       [client, target],
@@ -37,7 +46,9 @@ export const startTcpProxy = async (firstTargetPort: number): Promise<TcpProxy> 
     });
     target.on('data', (chunk) => {
       if (state.isCut) return;
-      const bytes = state.tamper === null ? chunk : state.tamper(chunk);
+      const bytes = (state.tamper === null ? chunk : state.tamper(chunk)).subarray(0, left);
+      left -= bytes.length;
+      if (left <= 0) return void client.end(bytes);
       if (state.delayMs === 0) return void client.write(bytes);
       const timer = setTimeout(() => {
         timers.delete(timer);

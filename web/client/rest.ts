@@ -79,31 +79,45 @@ const addressOf = (base: string, path: string, query: Query): string => {
   return url.href;
 };
 
+/** Runs `end` after that time, or at once where the signal aborts; what is returned leaves nothing behind. */
+const after = (ms: number, signal: AbortSignal, end: () => void): (() => void) => {
+  const clear = (): void => {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', fire);
+  };
+  const fire = (): void => {
+    clear();
+    end();
+  };
+  const timer = setTimeout(fire, ms);
+  signal.addEventListener('abort', fire);
+  return clear;
+};
+
+/** Resolves early where the signal aborts. */
+export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => after(signal.aborted ? 0 : ms, signal, resolve));
+
 /** GET `path` below the server's URL. Rejects with a ProblemError; `signal` ends waits as well. */
 export const createRest = ({ url, apiKey, fetch, random }: RestOptions) => {
   const once = async <T>(address: string, signal: AbortSignal): Promise<T> => {
+    const ending = new AbortController();
+    // Not AbortSignal.any: a signal that lives as long as the client would keep one of each request.
+    const clear = after(signal.aborted ? 0 : REQUEST_TIMEOUT_MS, signal, () => ending.abort());
     try {
       const response = await fetch(address, {
         headers: { accept: 'application/json', ...(apiKey === undefined ? {} : { 'x-api-key': apiKey }) },
-        signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
+        signal: ending.signal,
       });
       if (!response.ok) throw await problemOf(response);
       return (await response.json()) as T;
     } catch (error) {
       if (error instanceof ProblemError) throw error;
       throw new ProblemError('The server did not answer.', { cause: error });
+    } finally {
+      clear();
     }
   };
-  const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-    new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      signal.addEventListener('abort', end);
-    });
   return async <T>(path: string, query: Query, signal: AbortSignal): Promise<T> => {
     const address = addressOf(url, path, query);
     for (let attempt = 1; ; attempt += 1) {

@@ -4,6 +4,8 @@
 export interface Socket {
   send(text: string): void;
   close(code?: number): void;
+  /** Of the `ws` package: ends a connection whose other side may be gone. */
+  terminate?(): void;
   onopen: ((event: never) => void) | null;
   onmessage: ((event: never) => void) | null;
   onclose: ((event: never) => void) | null;
@@ -18,6 +20,8 @@ export interface LinkOptions {
   readonly random: () => number;
   /** A monotonic clock, in milliseconds; a ping carries it as its `req_id`. */
   readonly now: () => number;
+  /** Between two pings, in milliseconds; a socket on which nothing came for twice as long is dead, whatever TCP thinks. */
+  readonly pingIntervalMs: number;
   /** More readings of the server's clock are wanted, which come with the answers to pings. */
   readonly wantsPing: () => boolean;
   /** The socket is open: what is wanted is to be asked for again. */
@@ -33,8 +37,6 @@ const MAX_BACK_OFF_MS = 30_000;
 const TRY_AGAIN_MS = 3000;
 const POLICY = 1008;
 const TRY_AGAIN = 1013;
-/** Between two pings; a socket on which nothing came for twice as long is dead, whatever TCP thinks. */
-const PING_INTERVAL_MS = 10_000;
 /** An upgrade that is not answered by then is given up. */
 const OPEN_TIMEOUT_MS = 15_000;
 /** The server takes 20 messages a second over time, and 60 at once. */
@@ -89,8 +91,8 @@ export class Link {
     socket.onclose = own((event: { readonly code: number }) => this.#lost(event.code));
     // A close follows.
     socket.onerror = () => undefined;
-    this.#silentFor = 2 * PING_INTERVAL_MS - OPEN_TIMEOUT_MS;
-    this.#watch = setInterval(() => this.#checkSilence(), PING_INTERVAL_MS / 2);
+    this.#silentFor = 2 * this.#options.pingIntervalMs - OPEN_TIMEOUT_MS;
+    this.#watch = setInterval(() => this.#checkSilence(), this.#options.pingIntervalMs / 2);
   }
 
   /** Ends the socket and every try to open one; `open` begins again. */
@@ -130,9 +132,12 @@ export class Link {
   }
 
   #checkSilence(): void {
-    this.#silentFor += PING_INTERVAL_MS / 2;
-    if (this.#silentFor >= 2 * PING_INTERVAL_MS) this.#lost(0);
-    else if (this.#isOpen && (this.#silentFor >= PING_INTERVAL_MS || this.#options.wantsPing())) this.#ping();
+    const { pingIntervalMs, wantsPing } = this.#options;
+    this.#silentFor += pingIntervalMs / 2;
+    if (this.#silentFor >= 2 * pingIntervalMs) {
+      this.#socket?.terminate?.();
+      this.#lost(0);
+    } else if (this.#isOpen && (this.#silentFor >= pingIntervalMs || wantsPing())) this.#ping();
   }
 
   #ping(): void {

@@ -2,46 +2,40 @@
 import { ProblemError, type Rest } from './rest.js';
 import { Link, type SocketConstructor } from './socket.js';
 import { ServerClock } from './server-clock.js';
+import type { Loss } from './trades-flow.js';
 import { TopicReaders, type Handlers, type State, type Topic } from './topic.js';
 import type { Problem, StreamEvent } from './types.js';
 
 export interface Subscription {
   unsubscribe(): void;
 }
-export interface Stream {
-  /** Throws where there is no WebSocket, and where the socket has all the topics that it may have (200). */
-  subscribe(topic: Topic, handlers: Handlers): Subscription;
-  /** Events until the loop is left. Throws where the reader is too slow, or the subscription is refused for good. */
-  iterate(topic: Topic): AsyncIterableIterator<StreamEvent>;
-  /** The server's clock in milliseconds since the epoch, whatever this machine's says; null before it was told. */
-  serverTime(): number | null;
-}
-
 export interface StreamOptions {
   readonly url: string;
   readonly apiKey?: string | undefined;
-  readonly WebSocket: SocketConstructor | undefined;
+  readonly WebSocket: SocketConstructor;
   readonly rest: Rest;
   readonly random: () => number;
   readonly now: () => number;
+  readonly pingIntervalMs: number;
 }
 
 /** The server's bound for one connection. */
 const MAX_TOPICS = 200;
-/** Events that an iterator keeps for a reader that is busy. */
-const MAX_WAITING = 10_000;
 const TELL_INTERVAL_MS = 1000;
 const RETRY_REFUSED_MS = 5000;
 const STATES: ReadonlySet<unknown> = new Set(['live', 'reconnecting', 'stale', 'polling']);
 const EVENTS: ReadonlySet<unknown> = new Set(['ticker', 'trades', 'orderbook', 'ohlcv', 'health']);
 
-const NO_WEB_SOCKET =
-  'There is no WebSocket here (Node 20 has none): pass one, as in createClient({ url, WebSocket }) with that of the package ws.';
-
 const keyOf = ({ channel, exchange, symbol, interval }: Topic): string =>
   channel === 'health'
     ? channel
     : [channel, exchange?.toLowerCase(), symbol, channel === 'ohlcv' ? (interval ?? '1m') : ''].join(' ');
+
+/** A topic as it was asked for, and what the server calls it: where both differ, its answer tells. */
+interface Entry {
+  name: string;
+  readonly readers: TopicReaders;
+}
 
 const socketUrl = (url: string): string => {
   const address = new URL('ws', url.endsWith('/') ? url : `${url}/`);
@@ -49,9 +43,14 @@ const socketUrl = (url: string): string => {
   return address.href;
 };
 
-export class StreamClient implements Stream {
+export class StreamClient {
   readonly #options: StreamOptions;
-  readonly #topics = new Map<string, TopicReaders>();
+  readonly #topics = new Map<string, Entry>();
+  /** Requests that are not answered yet. */
+  readonly #asked = new Map<number, string>();
+  #requests = 0;
+  /** Why the server is about to end the socket. */
+  #reason: ProblemError | undefined;
   readonly #ending = new AbortController();
   readonly #retries = new Set<ReturnType<typeof setTimeout>>();
   readonly #clock: ServerClock;
@@ -63,82 +62,46 @@ export class StreamClient implements Stream {
     this.#clock = new ServerClock(options.now);
   }
 
+  /** The server's clock in milliseconds since the epoch, whatever this machine's says; null before it was told. */
   serverTime(): number | null {
     return this.#clock.time;
   }
 
+  /** Throws where there is no WebSocket, and where the socket has all the topics that it may have (200). */
   subscribe(topic: Topic, handlers: Handlers): Subscription {
     const link = this.#open();
     const key = keyOf(topic);
     const present = this.#topics.get(key);
     if (present === undefined && this.#topics.size >= MAX_TOPICS)
       throw new Error(`A client has at most ${MAX_TOPICS} topics.`);
-    const { rest, now } = this.#options;
-    const readers = present ?? new TopicReaders(topic, { rest, now, signal: this.#ending.signal });
-    const own = { ...handlers };
-    this.#topics.set(key, readers);
-    readers.add(own);
-    if (present === undefined) this.#ask('subscribe', key, readers);
     link.open();
+    const { rest, now } = this.#options;
+    const readers = present?.readers ?? new TopicReaders(topic, { rest, now, signal: this.#ending.signal });
+    const own = { ...handlers };
+    if (present === undefined) {
+      this.#topics.set(key, { name: key, readers });
+      this.#ask('subscribe', key, topic);
+    }
     this.#teller ??= setInterval(() => {
-      for (const each of this.#topics.values()) each.tell();
+      for (const each of this.#topics.values()) each.readers.tell();
     }, TELL_INTERVAL_MS);
+    readers.add(own);
     return {
       unsubscribe: () => {
         if (!readers.handlers.delete(own) || readers.handlers.size > 0) return;
-        if (this.#topics.get(key) !== readers) return;
+        const entry = this.#topics.get(key);
+        if (entry?.readers !== readers) return;
         this.#topics.delete(key);
-        this.#ask('unsubscribe', key, readers);
+        // The same topic may be read under another spelling.
+        if (this.#readersOf(entry.name).length === 0) this.#ask('unsubscribe', key, topic);
         if (this.#topics.size === 0) this.#rest();
       },
     };
   }
 
-  iterate(topic: Topic): AsyncIterableIterator<StreamEvent> {
-    const waiting: StreamEvent[] = [];
-    let fault: Error | null = null;
-    let isOver = false;
-    let wake: () => void = () => undefined;
-    const subscription = this.subscribe(topic, {
-      onEvent: (event) => {
-        if (waiting.length < MAX_WAITING) waiting.push(event);
-        else fault ??= new Error('The reader did not keep up.');
-        wake();
-      },
-      onState: ({ state, error }) => {
-        if (state === 'failed') fault ??= error ?? new Error('The server refused the subscription.');
-        if (fault !== null) wake();
-      },
-    });
-    const end = (): Promise<IteratorResult<StreamEvent>> => {
-      isOver = true;
-      subscription.unsubscribe();
-      wake();
-      return Promise.resolve({ done: true, value: undefined });
-    };
-    this.#ending.signal.addEventListener('abort', () => void end(), { once: true });
-    return {
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-      async next(): Promise<IteratorResult<StreamEvent>> {
-        for (;;) {
-          const value = waiting.shift();
-          if (value !== undefined) return { done: false, value };
-          if (isOver) return { done: true, value: undefined };
-          if (fault !== null) {
-            await end();
-            throw fault;
-          }
-          await new Promise<void>((resolve) => (wake = resolve));
-        }
-      },
-      return: end,
-    };
-  }
-
   close(): void {
     this.#ending.abort();
+    for (const { readers } of this.#topics.values()) readers.handlers.clear();
     this.#topics.clear();
     this.#rest();
   }
@@ -154,25 +117,27 @@ export class StreamClient implements Stream {
 
   #open(): Link {
     if (this.#ending.signal.aborted) throw new Error('This client is closed.');
-    const { WebSocket, url, apiKey, random, now } = this.#options;
-    if (WebSocket === undefined) throw new Error(NO_WEB_SOCKET);
+    const { WebSocket, url, ...options } = this.#options;
     this.#link ??= new Link({
-      ...{ WebSocket, apiKey, random, now },
+      ...{ WebSocket, ...options },
       url: socketUrl(url),
       wantsPing: () => this.#clock.isVague,
       onOpen: () => {
         this.#clock.reset();
-        for (const [key, readers] of this.#topics) this.#ask('subscribe', key, readers);
+        this.#asked.clear();
+        this.#reason = undefined;
+        for (const [key, { readers }] of this.#topics) this.#ask('subscribe', key, readers.topic);
       },
       onMessage: (message) => this.#receive(message),
       onLost: (final) => {
-        for (const readers of this.#topics.values()) readers.become(final ? 'failed' : 'disconnected');
+        for (const { readers } of this.#topics.values())
+          readers.become(final ? 'failed' : 'disconnected', final ? this.#reason : undefined);
       },
     });
     return this.#link;
   }
 
-  #ask(method: 'subscribe' | 'unsubscribe', key: string, { topic }: TopicReaders): void {
+  #ask(method: 'subscribe' | 'unsubscribe', key: string, topic: Topic): void {
     const { channel, exchange, symbol, interval, threshold, stats } = topic;
     const params =
       channel === 'health'
@@ -183,52 +148,56 @@ export class StreamClient implements Stream {
             ...(channel === 'ticker' && threshold !== undefined ? { threshold } : {}),
             ...(channel === 'ticker' && stats === true ? { stats } : {}),
           };
-    // The key comes back with the answer, which spells the symbol as the venue does.
-    this.#link?.send({ method, params, req_id: key.slice(0, 64) });
+    if (this.#link?.isOpen !== true) return;
+    this.#requests += 1;
+    this.#asked.set(this.#requests, key);
+    this.#link.send({ method, params, req_id: this.#requests });
   }
 
-  /** Of an event or status: by the venue's spelling, or by the way it was asked for. */
-  #readersOf(message: Record<string, unknown>): TopicReaders | undefined {
-    const channel =
-      message['channel'] ?? (message['event_type'] === 'status' ? 'ticker' : message['event_type']);
-    const key = keyOf({ ...message, channel } as Topic);
-    const exact = this.#topics.get(key);
-    if (exact !== undefined) return exact;
-    return [...this.#topics.entries()].find(
-      ([own]) => own.toLowerCase().replaceAll(/[-_]/g, '/') === key.toLowerCase(),
-    )?.[1];
+  #readersOf(name: string): TopicReaders[] {
+    return [...this.#topics.values()].flatMap((each) => (each.name === name ? [each.readers] : []));
   }
 
   #receive(message: Record<string, unknown>): void {
-    const { event_type } = message;
-    if (event_type === 'reply') this.#reply(message);
-    else if (EVENTS.has(event_type)) {
-      const readers = this.#readersOf(message);
-      readers?.receive(message as unknown as StreamEvent);
-      if (event_type === 'health' && readers?.state.state !== 'live') readers?.become('live');
-    } else if (event_type === 'status' && STATES.has(message['state']))
-      this.#readersOf(message)?.become(message['state'] as State);
-    else if (event_type === 'lost' && message['channel'] === 'trades')
-      this.#readersOf(message)?.lost(typeof message['count'] === 'number' ? message['count'] : 1);
-  }
-
-  /** A subscription that was refused: asked for again later where that may help. */
-  #reply({ method, success, req_id, problem, timestamp }: Record<string, unknown>): void {
-    if (method === 'ping') this.#clock.read(Number(req_id), Number(timestamp));
-    if (method !== 'subscribe' || success !== false) return;
-    const found = [...this.#topics].find(([key]) => key.slice(0, 64) === req_id);
-    if (found === undefined) return;
-    const [key, readers] = found;
-    const reason = problem as Problem;
-    if (!reason.retryable) {
-      readers.become('failed', new ProblemError(reason.detail, { status: reason.status, problem: reason }));
+    const { event_type, state, count, from } = message;
+    if (event_type === 'reply' || event_type === 'error') {
+      this.#reply(message);
       return;
     }
-    readers.become('reconnecting');
+    const channel = message['channel'] ?? (event_type === 'status' ? 'ticker' : event_type);
+    for (const readers of this.#readersOf(keyOf({ ...message, channel } as Topic))) {
+      if (EVENTS.has(event_type)) readers.receive(message as unknown as StreamEvent);
+      if (event_type === 'health' && readers.state.state !== 'live') readers.become('live');
+      if (event_type === 'status' && STATES.has(state)) readers.become(state as State);
+      if (event_type === 'lost') readers.lost({ count, from } as Loss);
+    }
+  }
+
+  /** Of a subscription that was refused: asked for again later where that may help. */
+  #reply(message: Record<string, unknown>): void {
+    const { event_type, method, success, req_id, timestamp } = message;
+    if (method === 'ping') this.#clock.read(Number(req_id), Number(timestamp));
+    const isError = event_type === 'error';
+    const problem = (isError ? message : message['problem']) as Problem;
+    const refusal = (): ProblemError => new ProblemError(problem.detail, { status: problem.status, problem });
+    if (isError) this.#reason = refusal();
+    const key = this.#asked.get(req_id as number) ?? '';
+    const entry = this.#topics.get(key);
+    this.#asked.delete(req_id as number);
+    if (entry === undefined || method !== 'subscribe') return;
+    if (success === true) {
+      entry.name = keyOf(message as unknown as Topic);
+      return;
+    }
+    if (!problem.retryable) {
+      entry.readers.become('failed', refusal());
+      return;
+    }
+    entry.readers.become('reconnecting');
     const retry = setTimeout(() => {
       this.#retries.delete(retry);
-      if (this.#topics.get(key) === readers) this.#ask('subscribe', key, readers);
-    }, reason.retry_after_ms ?? RETRY_REFUSED_MS);
+      if (this.#topics.get(key) === entry) this.#ask('subscribe', key, entry.readers.topic);
+    }, problem.retry_after_ms ?? RETRY_REFUSED_MS);
     this.#retries.add(retry);
   }
 }

@@ -1,7 +1,8 @@
 /** One subscription of the socket and all who read it: what is missing after a break is fetched before anything newer. */
-import type { ProblemError, Rest } from './rest.js';
-import { TradesMemory } from './trades-memory.js';
-import type { Ohlcv, OhlcvEvent, StreamEvent, Trades, TradesEvent } from './types.js';
+import { CandlesFlow } from './candles-flow.js';
+import { pause, type ProblemError, type Rest } from './rest.js';
+import { TradesFlow, type Loss } from './trades-flow.js';
+import type { Ohlcv, StreamEvent, Trades } from './types.js';
 
 export type Channel = 'ticker' | 'trades' | 'orderbook' | 'ohlcv' | 'health';
 export interface Topic {
@@ -32,7 +33,7 @@ export interface Handlers {
 /** REST's most. */
 const MAX_TRADES = 1000;
 const MAX_CANDLES = 2000;
-/** Events kept while what was before them is fetched; more of them would be told as missed. */
+/** Events kept while what was before them is fetched; trades of more of them would be told as missed. */
 const MAX_HELD = 10_000;
 
 export interface TopicDeps {
@@ -42,33 +43,64 @@ export interface TopicDeps {
   readonly now: () => number;
 }
 
+const BROKEN: ReadonlySet<State> = new Set(['reconnecting', 'stale', 'polling']);
+
+type Step = () => Promise<void> | undefined;
+
+/** A handler that throws is the program's own fault: it is told so, and neither this client nor other handlers miss anything. */
+const call = (handler: () => void): void => {
+  try {
+    handler();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+};
+
 export class TopicReaders {
   readonly topic: Topic;
   readonly handlers = new Set<Handlers>();
   readonly #deps: TopicDeps;
-  readonly #memory = new TradesMemory();
+  readonly #trades: TradesFlow;
+  readonly #candles: CandlesFlow;
   #state: State = 'connecting';
   #error: ProblemError | undefined;
   #missed = 0;
   #eventAt: number | null = null;
   #latest: StreamEvent | null = null;
-  /** The first event after each opening of the socket closes the hole before it. */
-  #isFirst = true;
-  #closedUntil: number | null = null;
-  /** Begin of candles that could not be read again after a break: the next event tries once more. */
-  #unread: number | null = null;
-  #filling = false;
-  #held: StreamEvent[] = [];
+  /** Something may be missing before the next event. */
+  #doubt = true;
+  #busy = false;
+  #held: Step[] = [];
 
   constructor(topic: Topic, deps: TopicDeps) {
+    const { rest, signal, now } = deps;
+    const { exchange, symbol, interval } = topic;
+    const deliver = (event: StreamEvent): void => this.#deliver(event);
     this.topic = topic;
     this.#deps = deps;
+    this.#trades = new TradesFlow({
+      fetch: () => rest<Trades>('/v1/markets/trades', { exchange, symbol, limit: MAX_TRADES }, signal),
+      deliver,
+      miss: (count) => {
+        this.#missed = Math.max(0, this.#missed + count);
+      },
+      pause: (ms) => pause(ms, signal),
+    });
+    this.#candles = new CandlesFlow({
+      fetch: (since) =>
+        rest<Ohlcv>('/v1/markets/ohlcv', { exchange, symbol, interval, since, limit: MAX_CANDLES }, signal),
+      deliver,
+      now,
+    });
   }
 
   add(handlers: Handlers): void {
+    const [latest, { state }] = [this.#latest, this];
     this.handlers.add(handlers);
-    if (this.#latest !== null) handlers.onEvent(this.#latest);
-    handlers.onState?.(this.state);
+    if (latest !== null) call(() => handlers.onEvent(latest));
+    call(() => handlers.onState?.(state));
   }
 
   get state(): TopicState {
@@ -78,119 +110,61 @@ export class TopicReaders {
 
   tell(): void {
     const { state } = this;
-    for (const { onState } of this.handlers) onState?.(state);
+    for (const { onState } of [...this.handlers]) call(() => onState?.(state));
   }
 
   become(state: State, error?: ProblemError): void {
+    // A feed that comes back has asked the exchange for what it missed, but cannot tell whether it got all of it.
+    if (state === 'disconnected' || (state === 'live' && BROKEN.has(this.#state))) this.#doubt = true;
     this.#state = state;
     this.#error = error;
-    if (state === 'disconnected' || state === 'connecting') this.#isFirst = true;
     this.tell();
   }
 
-  /** Trades that the server says this reader has lost: those that REST still has come late, the others are missed. */
-  lost(count: number): void {
-    void this.#fill(async () => {
-      const found = await this.#fetchTrades();
-      this.#deliverTrades(found);
-      return Math.max(0, count - found.trades.length);
-    }, count);
+  /** Rows that the server says this reader has lost. */
+  lost(loss: Loss): void {
+    this.#do(() => (this.topic.channel === 'ohlcv' ? this.#candles.lost(loss) : this.#trades.lost(loss)));
   }
 
   receive(event: StreamEvent): void {
-    if (this.#filling) {
-      if (this.#held.length < MAX_HELD) this.#held.push(event);
-      else if (event.event_type === 'trades') this.#missed += event.trades.length;
+    const doubt = this.#doubt;
+    this.#doubt = false;
+    if (this.#held.length >= MAX_HELD) {
+      // Where trades are not numbered, nothing else would tell.
+      this.#doubt = true;
       return;
     }
-    const isFirst = this.#isFirst;
-    this.#isFirst = false;
-    if (event.event_type === 'trades') this.#receiveTrades(event, isFirst);
-    else if (event.event_type === 'ohlcv')
-      this.#receiveCandles(event, isFirst ? this.#closedUntil : this.#unread);
-    else this.#deliver(event);
-  }
-
-  #receiveTrades(event: TradesEvent, isFirst: boolean): void {
-    const hole = isFirst && !this.#memory.isEmpty && event.trades.length > 0;
-    if (!hole || this.#memory.reaches(event.trades)) {
-      this.#deliverTrades({ ...event, trades: this.#memory.takeNew(event.trades) });
-      return;
-    }
-    const missing = this.#memory.missingBefore(event.trades);
-    this.#held.push(event);
-    void this.#fill(async () => {
-      const found = await this.#rawTrades();
-      const unbridged = this.#memory.reaches(found.trades) ? 0 : this.#memory.missingBefore(found.trades);
-      this.#deliverTrades({ ...event, trades: this.#memory.takeNew(found.trades) });
-      return unbridged;
-    }, missing);
-  }
-
-  async #rawTrades(): Promise<Trades> {
-    const { exchange, symbol } = this.topic;
-    return this.#deps.rest<Trades>(
-      '/v1/markets/trades',
-      { exchange, symbol, limit: MAX_TRADES },
-      this.#deps.signal,
-    );
-  }
-
-  async #fetchTrades(): Promise<TradesEvent> {
-    const { exchange, symbol, trades } = await this.#rawTrades();
-    // Only what stands behind something that was delivered can have been lost.
-    const begin = trades.findIndex((trade) => this.#memory.reaches([trade]));
-    const since = begin === -1 ? trades : trades.slice(begin);
-    return { event_type: 'trades', exchange, symbol, trades: this.#memory.takeNew(since) };
-  }
-
-  /** Candles since the last closed one before a break, whole: what closed meanwhile comes before what is newer. */
-  #receiveCandles(event: OhlcvEvent, begin: number | null): void {
-    const since = this.#unread ?? begin;
-    if (since === null) {
+    this.#do(() => {
+      if (event.event_type === 'trades') return this.#trades.take(event, doubt);
+      if (event.event_type === 'ohlcv') return this.#candles.take(event, doubt);
       this.#deliver(event);
-      return;
-    }
-    this.#unread = since;
-    this.#held.push(event);
-    void this.#fill(async () => {
-      const { exchange, symbol, interval } = this.topic;
-      const query = { exchange, symbol, interval, since, limit: MAX_CANDLES };
-      const { candles } = await this.#deps.rest<Ohlcv>('/v1/markets/ohlcv', query, this.#deps.signal);
-      this.#unread = null;
-      if (candles.length > 0) this.#deliver({ ...event, candles });
-      return 0;
-    }, 0);
+      return undefined;
+    });
   }
 
-  /** Runs `fetch` while newer events wait; what it resolves with, or else `otherwise`, is missed. Never rejects. */
-  async #fill(fetch: () => Promise<number>, otherwise: number): Promise<void> {
-    if (this.#filling) {
-      this.#missed += otherwise;
-      this.tell();
+  /** One after the other: what comes while something is fetched waits for it. */
+  #do(step: Step): void {
+    if (this.#busy) {
+      this.#held.push(step);
       return;
     }
-    this.#filling = true;
-    this.#missed += await fetch().catch(() => otherwise);
-    this.#filling = false;
+    const fetching = step();
+    if (fetching !== undefined) void this.#drain(fetching);
+  }
+
+  async #drain(fetching: Promise<void>): Promise<void> {
+    this.#busy = true;
+    await fetching;
+    for (let step = this.#held.shift(); step !== undefined; step = this.#held.shift()) await step();
+    this.#busy = false;
     this.tell();
-    for (const event of this.#held.splice(0)) {
-      if (event.event_type === 'trades')
-        this.#deliverTrades({ ...event, trades: this.#memory.takeNew(event.trades) });
-      else this.#deliver(event);
-    }
-  }
-
-  #deliverTrades(event: TradesEvent): void {
-    if (event.trades.length > 0 || this.#eventAt === null) this.#deliver(event);
   }
 
   #deliver(event: StreamEvent): void {
+    if (event.event_type === 'trades' && event.trades.length === 0 && this.#eventAt !== null) return;
     this.#eventAt = this.#deps.now();
     this.#latest = event;
-    if (event.event_type === 'ohlcv')
-      for (const { closed, timestamp } of event.candles)
-        if (closed) this.#closedUntil = Math.max(this.#closedUntil ?? 0, timestamp);
-    for (const { onEvent } of this.handlers) onEvent(event);
+    for (const handlers of [...this.handlers])
+      if (this.handlers.has(handlers)) call(() => handlers.onEvent(event));
   }
 }

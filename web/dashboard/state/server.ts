@@ -1,6 +1,8 @@
 /** The server behind the page: one client, what it says of itself, and whether it can be reached. */
 import { computed, effect, signal } from '@preact/signals';
-import { createClient, ProblemError, type Client, type Exchange, type Status } from '../../client/client.js';
+import { ProblemError, type Exchange, type Status } from '../../client/client.js';
+import { createCore } from '../../client/core.js';
+import { StreamClient } from '../../client/stream.js';
 import type { State } from '../../client/topic.js';
 import { inNextFrame } from './frame.js';
 import { isWanted } from './visibility.js';
@@ -27,8 +29,9 @@ const observedFetch: typeof fetch = async (input, init) => {
   }
   return response;
 };
-const connect = (key?: string): Client => createClient({ url: ROOT, apiKey: key, fetch: observedFetch });
-export const client = signal<Client>(connect());
+const connect = (key?: string) =>
+  createCore({ url: ROOT, apiKey: key, fetch: observedFetch, WebSocket }, StreamClient);
+export const client = signal(connect());
 export const exchanges = signal<readonly Exchange[]>([]);
 export const fault = signal<string | null>(null);
 
