@@ -82,7 +82,7 @@ Exit codes: 0 done, 1 failed, 64 wrong usage, 78 unusable settings, 130 ended by
 };
 
 const refuse = async ({ stderr }: ProgramProcess, fault: string): Promise<number> => {
-  await write(stderr, `${fault}\nTry \`${PROGRAM} --help\`.\n`);
+  await write(stderr, `${fault.replace(/\.$/, '')}: see \`${PROGRAM} --help\`.\n`);
   return EXIT.badUsage;
 };
 

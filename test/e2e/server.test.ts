@@ -123,7 +123,7 @@ describe('a start that cannot succeed', () => {
     const server = start({}, { server: ['serv'] });
     expect(await server.ended).toBe(64);
     expect(server.text()).toBe(
-      'There is no command "serv" (did you mean serve?).\nTry `mcp-crypto-data-server --help`.\n',
+      'There is no command "serv" (did you mean serve?): see `mcp-crypto-data-server --help`.\n',
     );
   });
 

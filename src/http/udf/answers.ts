@@ -222,7 +222,9 @@ export class UdfAnswers {
       const { body } = answer;
       const { last, bid, ask, stats, symbol: spelled } = tickerSchema.parse(JSON.parse(body.toString()));
       const entry = (await marketData.exchanges()).find(({ id }) => id === exchange);
-      const change = last === null || typeof stats?.open !== 'number' ? null : last - stats.open;
+      // As exact as the prices are: of a difference of two, the last digits of a double are noise.
+      const change =
+        last === null || typeof stats?.open !== 'number' ? null : Number((last - stats.open).toFixed(10));
       const values = {
         ...{ lp: last, bid, ask, volume: stats?.volume, ch: change, chp: stats?.change_percent },
         ...{ open_price: stats?.open, high_price: stats?.high, low_price: stats?.low },

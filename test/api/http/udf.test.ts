@@ -141,6 +141,7 @@ test('quotes are one question an exchange, and a bad one spoils no good one', as
       short_name: 'BTC/USDT',
     },
   });
+  expect(String(btc?.v['ch'])).toMatch(/^-?\d+(\.\d{1,2})?$/);
   expect(eth).toMatchObject({ s: 'ok', v: { short_name: 'ETH/USDT' } });
   expect(bad).toMatchObject({ s: 'error', n: 'BINANCE:NO/SUCH', code: 'symbol_not_found' });
   expect(unknown).toMatchObject({ s: 'error', code: 'unknown_exchange' });

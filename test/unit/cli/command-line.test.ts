@@ -78,7 +78,7 @@ test.each([
   expect(await run(...args)).toEqual({
     code: 64,
     stdout: '',
-    stderr: `${fault}\nTry \`mcp-crypto-data-server --help\`.\n`,
+    stderr: `${fault.replace(/\.$/, '')}: see \`mcp-crypto-data-server --help\`.\n`,
   });
   expect(calls).toEqual([]);
 });
