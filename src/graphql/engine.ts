@@ -16,7 +16,6 @@ import {
 import { LRUCache } from 'lru-cache';
 import { PERMITS_ALL, type Permit } from '../access/permit.js';
 import { AppError, type ErrorCode } from '../errors.js';
-import { nestsDeeperThan } from '../lib/nesting.js';
 import { costOf } from './cost.js';
 import { createDocuments, type KnownDocument } from './documents.js';
 import {
@@ -28,18 +27,12 @@ import {
   type LimitName,
 } from './faults.js';
 import { FreshResults } from './fresh-results.js';
-import {
-  MAX_CALLS_AT_ONCE,
-  MAX_LIST_ITEMS,
-  MAX_SCHEMA_ANSWERS,
-  MAX_VARIABLES_BYTES,
-  MAX_VARIABLES_DEPTH,
-  type GraphqlLimits,
-} from './limits.js';
+import { MAX_CALLS_AT_ONCE, MAX_SCHEMA_ANSWERS, type GraphqlLimits } from './limits.js';
 import { OperationContext, type UsedAnswer } from './operation-context.js';
 import { createPersisted, type PersistedDeps } from './persisted.js';
 import { buildSchema } from './schema/build.js';
 import { Sources, type SourceDeps } from './sources.js';
+import { boundVariables } from './variables.js';
 
 /** An operation as a client sends it, each member of the right sort. */
 export interface OperationRequest {
@@ -153,7 +146,9 @@ export class GraphqlEngine {
     // No operation has an empty name: clients send it for none.
     const operationName = request.operationName === '' ? undefined : request.operationName;
     const { text, register } = this.#persisted.find(request, registers);
-    this.#boundVariables(variables);
+    boundVariables(variables, (limit) => {
+      this.meter.refusal(limit);
+    });
     const known = this.#documents.read(text, { introspection });
     const operation = this.#operationIn(known, operationName);
     const coerced = getVariableValues(this.schema, operation.variableDefinitions ?? [], variables, {
@@ -165,30 +160,6 @@ export class GraphqlEngine {
     const cost = this.#costOf({ known, operation, values });
     register();
     return { known, operation, operationName, variables, values, units: Math.max(1, Math.ceil(cost)) };
-  }
-
-  /** Before variables are written as JSON or coerced: both take long for long lists, and fail for what nests deeply. */
-  #boundVariables(variables: Readonly<Record<string, unknown>>): void {
-    const given = Object.values(variables);
-    if (given.length === 0) return;
-    if (nestsDeeperThan(variables, MAX_VARIABLES_DEPTH))
-      this.#refuse({
-        limit: 'variables_depth',
-        found: MAX_VARIABLES_DEPTH + 1,
-        allowed: MAX_VARIABLES_DEPTH,
-      });
-    for (const value of given)
-      if (Array.isArray(value) && value.length > MAX_LIST_ITEMS)
-        this.#refuse({ limit: 'list', found: value.length, allowed: MAX_LIST_ITEMS });
-    if (Buffer.byteLength(JSON.stringify(variables)) > MAX_VARIABLES_BYTES) {
-      this.meter.refusal('bytes');
-      throw new AppError('payload_too_large', `Variables may have at most ${MAX_VARIABLES_BYTES} bytes.`);
-    }
-  }
-
-  #refuse(fault: ConstructorParameters<typeof TooComplex>[0]): never {
-    this.meter.refusal(fault.limit);
-    throw refuse(new TooComplex(fault));
   }
 
   #operationIn({ document }: KnownDocument, operationName: string | undefined): OperationDefinitionNode {
