@@ -4,8 +4,6 @@
 export interface Socket {
   send(text: string): void;
   close(code?: number): void;
-  /** Of the `ws` package: ends a connection whose other side may be gone. */
-  terminate?(): void;
   onopen: ((event: never) => void) | null;
   onmessage: ((event: never) => void) | null;
   onclose: ((event: never) => void) | null;
@@ -134,10 +132,8 @@ export class Link {
   #checkSilence(): void {
     const { pingIntervalMs, wantsPing } = this.#options;
     this.#silentFor += pingIntervalMs / 2;
-    if (this.#silentFor >= 2 * pingIntervalMs) {
-      this.#socket?.terminate?.();
-      this.#lost(0);
-    } else if (this.#isOpen && (this.#silentFor >= pingIntervalMs || wantsPing())) this.#ping();
+    if (this.#silentFor >= 2 * pingIntervalMs) this.#lost(0);
+    else if (this.#isOpen && (this.#silentFor >= pingIntervalMs || wantsPing())) this.#ping();
   }
 
   #ping(): void {

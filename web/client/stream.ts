@@ -3,7 +3,7 @@ import { ProblemError, type Rest } from './rest.js';
 import { Link, type SocketConstructor } from './socket.js';
 import { ServerClock } from './server-clock.js';
 import type { Loss } from './trades-flow.js';
-import { TopicReaders, type Handlers, type State, type Topic } from './topic.js';
+import { BROKEN, TopicReaders, type Handlers, type State, type Topic } from './topic.js';
 import type { Problem, StreamEvent } from './types.js';
 
 export interface Subscription {
@@ -23,7 +23,6 @@ export interface StreamOptions {
 const MAX_TOPICS = 200;
 const TELL_INTERVAL_MS = 1000;
 const RETRY_REFUSED_MS = 5000;
-const STATES: ReadonlySet<unknown> = new Set(['live', 'reconnecting', 'stale', 'polling']);
 const EVENTS: ReadonlySet<unknown> = new Set(['ticker', 'trades', 'orderbook', 'ohlcv', 'health']);
 
 const keyOf = ({ channel, exchange, symbol, interval }: Topic): string =>
@@ -73,7 +72,7 @@ export class StreamClient {
     const key = keyOf(topic);
     const present = this.#topics.get(key);
     if (present === undefined && this.#topics.size >= MAX_TOPICS)
-      throw new Error(`A client has at most ${MAX_TOPICS} topics.`);
+      throw new Error(`At most ${MAX_TOPICS} topics.`);
     link.open();
     const { rest, now } = this.#options;
     const readers = present?.readers ?? new TopicReaders(topic, { rest, now, signal: this.#ending.signal });
@@ -116,7 +115,7 @@ export class StreamClient {
   }
 
   #open(): Link {
-    if (this.#ending.signal.aborted) throw new Error('This client is closed.');
+    if (this.#ending.signal.aborted) throw new Error('It is closed.');
     const { WebSocket, url, ...options } = this.#options;
     this.#link ??= new Link({
       ...{ WebSocket, ...options },
@@ -139,15 +138,16 @@ export class StreamClient {
 
   #ask(method: 'subscribe' | 'unsubscribe', key: string, topic: Topic): void {
     const { channel, exchange, symbol, interval, threshold, stats } = topic;
-    const params =
-      channel === 'health'
-        ? { channel }
-        : {
-            ...{ channel, exchange, symbol },
-            ...(channel === 'ohlcv' && interval !== undefined ? { interval } : {}),
-            ...(channel === 'ticker' && threshold !== undefined ? { threshold } : {}),
-            ...(channel === 'ticker' && stats === true ? { stats } : {}),
-          };
+    const [isCandles, isTicker] = [channel === 'ohlcv', channel === 'ticker'];
+    // JSON leaves out what is undefined.
+    const market = {
+      ...{ exchange, symbol, interval: isCandles ? interval : undefined },
+      ...{
+        threshold: isTicker ? threshold : undefined,
+        stats: isTicker && stats === true ? true : undefined,
+      },
+    };
+    const params = { channel, ...(channel === 'health' ? null : market) };
     if (this.#link?.isOpen !== true) return;
     this.#requests += 1;
     this.#asked.set(this.#requests, key);
@@ -168,7 +168,7 @@ export class StreamClient {
     for (const readers of this.#readersOf(keyOf({ ...message, channel } as Topic))) {
       if (EVENTS.has(event_type)) readers.receive(message as unknown as StreamEvent);
       if (event_type === 'health' && readers.state.state !== 'live') readers.become('live');
-      if (event_type === 'status' && STATES.has(state)) readers.become(state as State);
+      if (event_type === 'status' && (state === 'live' || BROKEN.has(state))) readers.become(state as State);
       if (event_type === 'lost') readers.lost({ count, from } as Loss);
     }
   }

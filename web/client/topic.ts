@@ -43,7 +43,8 @@ export interface TopicDeps {
   readonly now: () => number;
 }
 
-const BROKEN: ReadonlySet<State> = new Set(['reconnecting', 'stale', 'polling']);
+/** The server's words for a feed that does not run as it should. */
+export const BROKEN: ReadonlySet<unknown> = new Set(['reconnecting', 'stale', 'polling']);
 
 type Step = () => Promise<void> | undefined;
 
@@ -84,7 +85,7 @@ export class TopicReaders {
       fetch: () => rest<Trades>('/v1/markets/trades', { exchange, symbol, limit: MAX_TRADES }, signal),
       deliver,
       miss: (count) => {
-        this.#missed = Math.max(0, this.#missed + count);
+        this.#missed += count;
       },
       pause: (ms) => pause(ms, signal),
     });

@@ -10,7 +10,7 @@ export interface TradesFlowDeps {
   /** The venue's latest trades, over REST. */
   readonly fetch: () => Promise<Trades>;
   readonly deliver: (event: TradesEvent) => void;
-  /** So many more trades are missing; below 0: found after all. */
+  /** So many more trades are missing. */
   readonly miss: (count: number) => void;
   /** Resolves early where the client ends. */
   readonly pause: (ms: number) => Promise<void>;

@@ -18,7 +18,8 @@ const areConsecutive = (trades: readonly Trade[]): boolean => {
 export class TradesMemory {
   /** By id, or by what a trade without one says; how many say it. */
   readonly #known = new Map<string, number>();
-  #lastId: number | null = null;
+  /** Infinity while no trade had a number. */
+  #lastId = Infinity;
   #lastAt = -Infinity;
   /** The latest event counted its trades without a hole. */
   #consecutive = false;
@@ -45,17 +46,16 @@ export class TradesMemory {
 
   /**
    * Of the venue's own list: what is new behind what is known, or else behind the time of the newest that is known; and how
-   * many are missing before them, less what was missing and came late.
+   * many are missing before them.
    */
   takeListed(trades: readonly Trade[]): { readonly fresh: readonly Trade[]; readonly missing: number } {
     if (trades.length > 1) this.#sparse = !areConsecutive(trades);
     const begin = trades.findIndex((trade) => this.#known.has(keyOf(trade)));
-    const [last, at] = [this.#lastId, this.#lastAt];
+    const at = this.#lastAt;
     const rest = begin === -1 ? trades.filter(({ timestamp }) => timestamp >= at) : trades.slice(begin);
-    const gap = begin === -1 ? this.missingBefore(rest, true) : 0;
+    const missing = begin === -1 ? this.missingBefore(rest, true) : 0;
     const fresh = this.#take(rest, true);
-    const late = fresh.filter((trade) => this.isNumbered && Number(trade.trade_id) < (last ?? 0));
-    return { fresh, missing: gap - late.length };
+    return { fresh, missing };
   }
 
   /** Is one of them known? */
@@ -69,9 +69,9 @@ export class TradesMemory {
    */
   missingBefore(trades: readonly Trade[], doubt: boolean): number {
     if (this.isEmpty || trades.length === 0) return 0;
-    const [last, ids] = [this.#lastId, trades.map(idOf)];
-    const ahead = ids.filter((id) => id !== null && last !== null && id > last) as number[];
-    if (this.isNumbered && last !== null && ahead.length > 0) return Math.min(...ahead) - last - 1;
+    const last = this.#lastId;
+    const ahead = trades.map(idOf).filter((id) => Number(id) > last) as number[];
+    if (this.isNumbered && ahead.length > 0) return Math.min(...ahead) - last - 1;
     return doubt && !this.meets(trades) ? 1 : 0;
   }
 
@@ -89,7 +89,7 @@ export class TradesMemory {
   #remember(key: string, trade: Trade): true {
     this.#known.set(key, (this.#known.get(key) ?? 0) + 1);
     const id = idOf(trade);
-    if (id !== null) this.#lastId = Math.max(this.#lastId ?? id, id);
+    if (id !== null) this.#lastId = this.#lastId === Infinity ? id : Math.max(this.#lastId, id);
     this.#lastAt = Math.max(this.#lastAt, trade.timestamp);
     if (this.#known.size > MAX_REMEMBERED) this.#known.delete(this.#known.keys().next().value ?? '');
     return true;

@@ -134,26 +134,6 @@ describe('trades after a break', () => {
     expect(states.at(-1)!.missed).toBe(10);
     stream.close();
   });
-
-  test('that are late are missed no longer', async () => {
-    let trades: Trade[] | null = null;
-    const { stream } = streamRig(() => {
-      if (trades === null) throw new Error('no');
-      return { ...MARKET, trades };
-    });
-    const { ids, states } = read(stream);
-    latest().accept();
-    latest().say(tradesEvent(range(1, 2)));
-    latest().say(tradesEvent(range(5, 6)));
-    await settle();
-    expect(states.at(-1)!.missed).toBe(2);
-    trades = range(1, 8);
-    latest().say(tradesEvent(range(8, 9)));
-    await settle();
-    expect(ids()).toEqual([1, 2, 5, 6, 3, 4, 7, 8, 9]);
-    expect(states.at(-1)!.missed).toBe(0);
-    stream.close();
-  });
 });
 
 describe('trades without a break', () => {
