@@ -9,7 +9,9 @@ import { join } from 'node:path';
 import { ConfigError, type Config } from '../config/config.js';
 import type { Access } from '../access/access.js';
 import type { SharedTier } from '../cache/shared-tier.js';
-import type { Membership, MembershipOptions } from '../cluster/membership.js';
+import type { SharedFeeds } from '../cluster/feeds/shared-feeds.js';
+import type { Membership } from '../cluster/membership.js';
+import type { FeedSources } from '../streams/feed/feed-source.js';
 import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import { byExchangeId, type ExchangeNames } from '../exchanges/exchange-names.js';
@@ -86,14 +88,35 @@ export const busPlaceOf = ({ bus, redis, proxy, sandbox }: Config, serverId: str
   };
 };
 
-/** Beats once it is started; null: this server acts alone. */
+export interface Cluster {
+  /** Beats once it is started; null: this server acts alone. */
+  readonly membership: Membership | null;
+  /** Where the hub gets its feeds from. */
+  readonly feeds: FeedSources;
+  /** null: each server has its own. */
+  readonly shared: SharedFeeds | null;
+}
+
+/** `local`: the feeds of this server. `topics`: how many there are. */
 export const createCluster = async (
   { config, bus, log, now, monotonic }: Base,
-  topics: MembershipOptions['topics'],
-): Promise<Membership | null> => {
-  if (bus === null) return null;
-  const { createMembership } = await import('../cluster/membership.js');
-  return createMembership({ settings: bus, limit: config.budget.requests, topics, log, now, monotonic });
+  { local, topics, random }: { local: FeedSources; topics: () => number; random: () => number },
+): Promise<Cluster> => {
+  if (bus === null || config.bus === null) return { membership: null, feeds: local, shared: null };
+  const { feeds: areShared, history } = config.bus;
+  const common = { settings: bus, limit: config.budget.requests, log, now, monotonic };
+  if (!areShared) {
+    const { createMembership } = await import('../cluster/membership.js');
+    const membership = createMembership({ ...common, topics: () => ({ owned: topics(), followed: 0 }) });
+    return { membership, feeds: local, shared: null };
+  }
+  const { createRedisBus } = await import('../cluster/redis-bus.js');
+  const { createSharedFeeds } = await import('../cluster/feeds/shared-feeds.js');
+  const membership = createRedisBus({ ...common, topics: () => shared.stats });
+  const shared: SharedFeeds = createSharedFeeds({
+    ...{ bus: membership, local, history, log, now, monotonic, random },
+  });
+  return { membership, feeds: shared, shared };
 };
 
 /** One worker pool, or the very same client in this thread where EXCHANGE_WORKERS=0. */

@@ -173,20 +173,27 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   if (ledger !== null) own('candle ledger', () => ledger.close());
 
   // The two depend on each other: streams get their first ticker over REST, and REST is answered from live streams.
+  const local = createLocalFeeds({
+    exchanges,
+    serverId,
+    idleTimeoutMs: config.stream.idleTimeoutMs,
+    checkSpacingMs: checkSpacingOf(config.budget),
+    log,
+    now,
+    monotonic,
+    random,
+  });
+  const {
+    membership: cluster,
+    feeds,
+    shared,
+  } = await createCluster(base, { local, random, topics: () => hub.stats().topics });
+  own('cluster', () => cluster?.close());
   const hub: StreamHub & LiveTickers =
     overrides.hub ??
     createHub({
       exchanges,
-      feeds: createLocalFeeds({
-        exchanges,
-        serverId,
-        idleTimeoutMs: config.stream.idleTimeoutMs,
-        checkSpacingMs: checkSpacingOf(config.budget),
-        log,
-        now,
-        monotonic,
-        random,
-      }),
+      feeds,
       marketData: () => marketData,
       ...(ledger === null ? {} : { onCandles: feedOf(ledger) }),
       settings: config.stream,
@@ -209,9 +216,11 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   const marketData: MarketData & ManyTickers & Partial<MarketDataService> =
     overrides.marketData ?? ownMarketData();
   const { stats } = marketData;
-  own('hub', () => hub.close());
-  const cluster = await createCluster(base, () => ({ owned: hub.stats().topics, followed: 0 }));
-  own('cluster', () => cluster?.close());
+  own('hub', async () => {
+    await shared?.handOver();
+    await hub.close();
+    shared?.close();
+  });
   const { maxConnections, maxPerClient, heartbeatMs } = config.stream;
   const connections = createConnections({
     maxConnections,
@@ -284,6 +293,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
     start() {
       starting ??= setTimeout(start, WORKERS_START_AFTER_MS).unref();
       cluster?.start();
+      shared?.start();
       ledger?.start();
     },
     giveUpCalls() {

@@ -86,9 +86,9 @@ class RedisBus implements Bus {
   async close(): Promise<void> {
     clearInterval(this.#canary);
     clearInterval(this.#sweeper);
-    await this.#membership.close();
+    // Each may wait for a Redis that does not answer.
+    await Promise.all([this.#membership.close(), this.#connection.close()]);
     this.#subscriber.close();
-    await this.#connection.close();
   }
 
   silentFor(server: string): Millis {

@@ -56,6 +56,10 @@ export interface Config {
   /** How servers act as one; null: each alone. */
   readonly bus: {
     readonly namespace: string;
+    /** Feeds are shared, too. */
+    readonly feeds: boolean;
+    /** Events of trades that are kept of a topic. */
+    readonly history: number;
     /** '': by the proxy. */
     readonly egress: string;
   } | null;
@@ -163,7 +167,10 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
   bus:
     e.BUS === 'none' || (e.BUS === 'auto' && !e.REDIS_ENABLED)
       ? null
-      : { namespace: e.BUS_NAMESPACE, egress: e.EGRESS_ID },
+      : {
+          ...{ namespace: e.BUS_NAMESPACE, egress: e.EGRESS_ID },
+          ...{ feeds: e.BUS_FEEDS, history: e.BUS_HISTORY },
+        },
   cacheMaxBytes: e.CACHE_MAX_MB * 1024 * 1024,
   ttl: {
     tickerMs: e.TICKER_CACHE_TTL,

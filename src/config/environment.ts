@@ -102,6 +102,12 @@ export const environment = z.object({
     .regex(/^[A-Za-z0-9_-]{1,32}$/, 'must be 1 to 32 letters, digits, _ or -')
     .default('default')
     .describe('servers of the same namespace on the same Redis are one cluster'),
+  BUS_FEEDS: flag(false).describe(
+    'true: servers of a cluster share one feed a stream, and a client may go on at any of them',
+  ),
+  BUS_HISTORY: whole(1000, { min: 1, max: 10_000 }).describe(
+    'trade events of a stream that the cluster keeps for clients that come back',
+  ),
   SERVER_ID: z
     .string()
     .regex(/^[A-Za-z0-9_]{0,32}$/, 'must be up to 32 letters, digits or _')

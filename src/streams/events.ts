@@ -207,7 +207,7 @@ export const missedEventsOf = (
   { lost, events }: Exclude<Resumption, { readonly resumed: 'none' }>,
   at: Millis,
 ): SharedEvent[] => [
-  ...(lost > 0 ? [lostEventOf(source, { count: lost }, at)] : []),
+  ...(lost !== 0 ? [lostEventOf(source, { count: lost }, at)] : []),
   ...events.flatMap((event) => {
     if ('loss' in event) return [lostEventOf(source, event.loss, at)];
     const { item, ...place } = event.tick;

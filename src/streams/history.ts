@@ -36,11 +36,18 @@ export type Resumption =
   | {
       readonly resumed: 'complete' | 'partial';
       /** Rows that are not remembered any more. */
-      readonly lost: number;
+      readonly lost: number | undefined;
       readonly events: readonly Remembered[];
       /** The id before the first of the events. */
       readonly after: EventId;
     };
+
+/** What servers that share a feed keep of it behind an event. */
+export interface Recalled {
+  /** Rows in between that they do not keep any more; undefined: not known how many. */
+  readonly lost: number | undefined;
+  readonly ticks: readonly Tick[];
+}
 
 interface Kept {
   /** By rows, over all epochs of the topic: from where (exclusive) to where. */
@@ -148,5 +155,26 @@ export class History {
       this.#begin = Math.floor(dropped.end);
       if ('tick' in dropped.what) this.#beginId = dropped.what.tick.id;
     }
+  }
+
+  /** The same, where servers that share the feed remember more than this one. */
+  sinceWith(id: EventId, { lost, ticks }: Recalled): Resumption {
+    const own = this.since(id);
+    if (own.resumed === 'complete') return own;
+    // What is not known here yet comes by itself.
+    const last = ticks.findLastIndex((tick) => this.#isPast(tick.id));
+    const known = ticks.slice(0, last + 1);
+    const rest = known.length === 0 ? null : this.since(known.at(-1)?.id ?? '');
+    if (known.length === 0 && lost === 0) return { resumed: 'complete', lost: 0, events: [], after: id };
+    if (rest === null || rest.resumed === 'none') return own;
+    const isWhole = lost === 0 && rest.resumed === 'complete';
+    const events = [...known.map((tick) => ({ tick })), ...rest.events];
+    return { resumed: isWhole ? 'complete' : 'partial', lost, events, after: id };
+  }
+
+  #isPast(id: EventId): boolean {
+    const position = positionOf(id);
+    const last = this.#epochs.get(position?.epoch ?? '')?.last;
+    return position !== null && (last === undefined || position.seq <= last);
   }
 }

@@ -86,6 +86,8 @@ export interface HubStats {
     readonly subscribers: number;
     readonly lastItemAt: number | null;
     readonly reconnects?: number | undefined;
+    /** The other server that holds the feed; undefined: this one does. */
+    readonly owner?: string | undefined;
   }[];
 }
 

@@ -91,7 +91,12 @@ class TopicOpening {
         if (entry.topic.members === 0) this.#table.end(entry);
         throw this.#isClosed() ? shuttingDown() : snapshot;
       }
-    } else if (!entry.topic.ready) {
+    } else {
+      const opened = entry.topic.opened();
+      if (opened !== undefined) {
+        await opened;
+        if (this.#isClosed()) throw shuttingDown();
+      }
       const { item, timed, receivedAt } = snapshot;
       entry.topic.prime(item, { via: 'rest', timed, receivedAt });
     }
@@ -140,6 +145,9 @@ class Hub implements StreamHub, LiveTickers {
       const { name, topic } = request;
       throw errorInWordsOf({ name, exchange: topic.exchange }, AppError.from(thrown));
     });
+    this.#table.keep(entry);
+    const recalling = request.lastEventId === undefined ? null : entry.topic.recall(request.lastEventId);
+    const recalled = recalling === null ? null : await recalling;
     // Nothing is awaited from here on, so that no item falls between the first event and those that follow.
     if (this.#closed) throw shuttingDown();
     this.#table.keep(entry);
@@ -149,7 +157,7 @@ class Hub implements StreamHub, LiveTickers {
     const threshold = isTicker ? (request.threshold ?? settings.deltaThreshold) : 0;
     const stats = isTicker && request.stats === true;
     const { name, lastEventId } = request;
-    const joined = entry.topic.join(subscriber, { name, threshold, stats, lastEventId });
+    const joined = entry.topic.join(subscriber, { name, threshold, stats, lastEventId, recalled });
     let gone = false;
     return {
       symbol: entry.topic.topic.symbol,
@@ -176,8 +184,9 @@ class Hub implements StreamHub, LiveTickers {
       subscribers: this.#subscribers,
       ...counters,
       bookResyncs,
-      feeds: topics.map(({ topic, status, members, lastItemAt, reconnects }) => ({
+      feeds: topics.map(({ topic, status, members, lastItemAt, reconnects, owner }) => ({
         topic,
+        owner,
         state: status.state,
         subscribers: members,
         lastItemAt,

@@ -101,8 +101,19 @@ export class TopicTable {
     if (entry.topic.members > 0) return;
     entry.cancelLinger?.();
     entry.cancelLinger = this.#timers.after(this.#options.settings.lingerMs, () => {
-      this.end(entry);
+      entry.cancelLinger = null;
+      if (entry.topic.isShared) void this.#endUnlessFollowed(entry);
+      else this.end(entry);
     });
+  }
+
+  /** Other servers may show what this topic's feed brings: it is kept for them, and looked at again after another linger. */
+  async #endUnlessFollowed(entry: TopicEntry): Promise<void> {
+    const mayEnd = await entry.topic.mayEnd();
+    // Meanwhile a client may have come, and gone again.
+    if (entry.topic.members > 0 || entry.cancelLinger !== null) return;
+    if (mayEnd) this.end(entry);
+    else if (this.#entries.get(entry.key) === entry) this.lingerIfEmpty(entry);
   }
 
   /** Idempotent. */

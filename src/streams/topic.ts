@@ -13,7 +13,7 @@ import type { HubOptions, SharedEvent, Subscriber } from './hub-api.js';
 import { Paced } from '../lib/paced.js';
 import type { Timers } from '../lib/timers.js';
 import type { Log } from '../log/log.js';
-import { History, type Loss, type Resumption, rowsOf, type Tick } from './history.js';
+import { History, type Loss, type Recalled, type Resumption, rowsOf, type Tick } from './history.js';
 import { FirstStatus, createView, type Member, thresholdDetail, type View } from './view.js';
 
 const NONE: ReadonlySet<object> = new Set();
@@ -47,6 +47,8 @@ export interface JoinRequest {
   /** Of tickers: with the venue's last 24 hours. */
   readonly stats: boolean;
   readonly lastEventId: string | undefined;
+  /** What `Topic.recall` answered. */
+  readonly recalled?: Recalled | null;
 }
 
 export interface Joined {
@@ -121,6 +123,11 @@ export class Topic implements FeedListener {
     return this.#source?.receivedAt ?? null;
   }
 
+  /** Other servers may feed it, or show what its feed brings. */
+  get isShared(): boolean {
+    return this.#feed.mayEnd !== undefined;
+  }
+
   /** Something to show to a new subscriber is known. */
   get ready(): boolean {
     return this.#state.snapshot() !== null;
@@ -136,6 +143,17 @@ export class Topic implements FeedListener {
     this.#firstStatus.close();
     this.#views.clear();
     this.#endFirstWaits(false);
+  }
+
+  /** Settles once what is known of the topic elsewhere is known here; undefined: nothing is. */
+  opened(): Promise<void> | undefined {
+    return this.#feed.opened?.();
+  }
+
+  /** What came after an event, where this server does not remember it and others may; null: they do not either. */
+  recall(id: string): Promise<Recalled | null> | null {
+    if (!isSequence(this.topic) || this.#history.since(id).resumed === 'complete') return null;
+    return this.#feed.recall?.(id) ?? null;
   }
 
   /** Settles once with whether the feed brought something (true) or failed before (false). */
@@ -160,7 +178,7 @@ export class Topic implements FeedListener {
     const member: Member = { subscriber };
     this.#members += 1;
     const { lastEventId } = request;
-    const resumption = lastEventId === undefined ? null : this.#history.since(lastEventId);
+    const resumption = lastEventId === undefined ? null : this.#resumption(lastEventId, request.recalled);
     const tell = (resumed?: Resumption['resumed']): void => {
       const { status } = this;
       const detail = `${status.detail}${this.topic.channel === 'ticker' ? ` ${thresholdDetail(request.threshold)}` : ''}`;
@@ -192,19 +210,42 @@ export class Topic implements FeedListener {
     return { leave, resumedAfter: resumption === null ? undefined : after };
   }
 
+  #resumption(id: string, recalled: Recalled | null = null): Resumption {
+    if (recalled !== null) return this.#history.sinceWith(id, recalled);
+    const own = this.#history.since(id);
+    const isKnown = own.resumed !== 'none' || isSequence(this.topic) || this.#feed.knows?.(id) !== true;
+    return isKnown ? own : { resumed: 'complete', lost: 0, events: [], after: id };
+  }
+
   #showLatest(view: View, member: Member, seenId?: string): void {
     const known = this.#state.snapshot();
     const first = view.join(member, known === null ? null : this.#tick(known), seenId);
     if (first !== undefined) this.#deliver(member.subscriber, first);
   }
 
-  /** What REST knew before the feed spoke. */
+  /** What REST knew before the feed spoke, where that is wanted. */
   prime(item: StreamItem, source: ItemSource): void {
-    this.onItem(item, source);
+    if (this.ready && this.#feed.wantsPrime !== true) return;
+    if (this.#feed.prime === undefined) this.onItem(item, source);
+    else this.#feed.prime(item, source);
+  }
+
+  /** Whether it may end once it has no members: other servers may show what its feed brings. */
+  async mayEnd(): Promise<boolean> {
+    return this.#feed.mayEnd?.() ?? true;
+  }
+
+  /** The other server that feeds it; undefined: this one does. */
+  get owner(): string | undefined {
+    return this.#feed.owner;
   }
 
   onItem(item: StreamItem, source: ItemSource): StreamItem | null {
     const judgement = this.#state.accept(item, source);
+    if (source.id !== undefined) {
+      this.#lastId = source.id;
+      this.#history.add({ ...this.#tick(item), id: source.id });
+    }
     if (judgement === 'late') return null;
     // A repetition from the feed confirms what REST said before it.
     if (judgement === 'repeated') {
@@ -212,8 +253,10 @@ export class Topic implements FeedListener {
       this.#options.count(0);
     } else {
       this.#source = source;
-      this.#lastId = this.#feed.nextEventId(rowsOf(judgement));
-      this.#history.add(this.#tick(judgement));
+      if (source.id === undefined) {
+        this.#lastId = this.#feed.nextEventId(rowsOf(judgement));
+        this.#history.add(this.#tick(judgement));
+      }
       if (judgement.channel === 'ohlcv')
         this.#options.onCandles?.(this.topic, judgement.candles, source.receivedAt);
       if (judgement.channel === 'orderbook') this.#books.push(judgement);
@@ -226,6 +269,12 @@ export class Topic implements FeedListener {
 
   onGap(detail: string): void {
     this.onStatus({ state: this.status.state, detail, at: this.#options.now() });
+  }
+
+  onLoss(loss: Loss): void {
+    this.#history.lose(loss);
+    const at = this.#options.now();
+    this.#tellAll((source) => lostEventOf(source, loss, at));
   }
 
   onStatus(status: FeedStatus): void {
@@ -264,9 +313,8 @@ export class Topic implements FeedListener {
   }
 
   #tellLoss(loss: Loss): void {
-    const at = this.#options.now();
-    this.#history.lose(loss);
-    this.#tellAll((source) => lostEventOf(source, loss, at));
+    this.onLoss(loss);
+    this.#feed.lost?.(loss);
   }
 
   #tellLosses(): void {

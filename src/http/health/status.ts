@@ -114,8 +114,12 @@ export const createStatus =
                 owned,
                 followed,
               })),
-              owned: feeds.map(({ topic }) => topicOf(topic, cluster.serverId)),
-              followed: [],
+              owned: feeds.flatMap(({ topic, owner }) =>
+                owner === undefined ? [topicOf(topic, cluster.serverId)] : [],
+              ),
+              followed: feeds.flatMap(({ topic, owner }) =>
+                owner === undefined ? [] : [topicOf(topic, owner)],
+              ),
             },
     };
   };

@@ -5,7 +5,8 @@
  */
 import type { BookFault } from '../../errors.js';
 import type { ExchangeDescription, StreamItem, StreamTopic } from '../../exchanges/exchange-client.js';
-import type { NextEventId } from '../event-ids.js';
+import type { EventId, NextEventId } from '../event-ids.js';
+import type { Loss, Recalled } from '../history.js';
 import type { Millis } from '../../schemas/common.js';
 import type { StreamState } from '../../schemas/stream.js';
 
@@ -23,6 +24,8 @@ export interface ItemSource {
   readonly timed: boolean;
   /** When it came, by the wall clock. */
   readonly receivedAt: Millis;
+  /** Of an item that another server has judged and published: it is remembered whole, whatever of it is new here. */
+  readonly id?: EventId;
   /** A caught-up REST answer that a live feed goes on from, or what that feed said meanwhile: the two overlap. */
   readonly seam?: boolean;
 }
@@ -40,6 +43,8 @@ export interface FeedListener {
   onBookFault(fault: BookFault): void;
   /** Something may be missing for good; `detail` is a sentence for people. */
   onGap(detail: string): void;
+  /** Rows are missing for good. */
+  onLoss(loss: Loss): void;
   /** How many rows REST is to be asked for; undefined: as many as always. */
   wanted(): number | undefined;
   /** Whether a REST answer shows something that the feed should have brought. */
@@ -60,6 +65,22 @@ export interface FeedSource {
    * has the same id in all of them, so that a client may resume at any.
    */
   nextEventId: NextEventId;
+  /** Settles once it is known who feeds the topic, and what is known of it already has been shown. */
+  opened?(): Promise<void>;
+  /** What is known already is old: what REST knows is wanted as well. */
+  readonly wantsPrime?: boolean;
+  /** Takes what REST knew before the feed spoke, in place of the listener. */
+  prime?(item: StreamItem, source: ItemSource): void;
+  /** The topic found that rows are missing for good. */
+  lost?(loss: Loss): void;
+  /** Whether the id is one of the topic's, of whatever server. */
+  knows?(id: EventId): boolean;
+  /** What came after an event, in so far as the servers that share the feed keep it; null: it is not known there. */
+  recall?(since: EventId): Promise<Recalled | null>;
+  /** Whether nobody else shows what this feed brings. */
+  mayEnd?(): Promise<boolean>;
+  /** The other server that feeds the topic; undefined: this one does. */
+  readonly owner?: string | undefined;
 }
 
 export interface FeedRequest {

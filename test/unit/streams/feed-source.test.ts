@@ -53,6 +53,7 @@ const owning = (local: FeedSources, bus: Bus): FeedSources => ({
       onInterrupted: () => listener.onInterrupted(),
       onBookFault: (fault) => listener.onBookFault(fault),
       onGap: (detail) => listener.onGap(detail),
+      onLoss: (loss) => listener.onLoss(loss),
       wanted: () => listener.wanted(),
       isNews: (item) => listener.isNews(item),
     };

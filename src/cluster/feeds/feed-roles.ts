@@ -1,0 +1,295 @@
+/**
+ * Who feeds a shared topic, as this server knows it.
+ *
+ * `opening`: asks the bus whose it is. `owner`: feeds it from the venue and publishes what is new. `follower`: shows what the
+ * owner publishes, takes over where the owner is dead or offers it. `alone`: the bus is away, so this server feeds itself.
+ */
+import type { StreamItem } from '../../exchanges/exchange-client.js';
+import { NamedTimers } from '../../lib/timers.js';
+import type { Millis } from '../../schemas/common.js';
+import type { EventId, NextEventId } from '../../streams/event-ids.js';
+import type { FeedListener, FeedStatus, ItemSource } from '../../streams/feed/feed-source.js';
+import { isSequence } from '../../streams/feed/feed-state.js';
+import type { Claim, Overrule, Publication, TopicOwner } from '../bus.js';
+import type { SharedFeedParts, SharedTimers } from './feed-parts.js';
+import { readMessage } from './messages.js';
+import { OwnFeed } from './own-feed.js';
+import { Ownership } from './ownership.js';
+import { PublishedEvents } from './published-events.js';
+import { RANK_MS } from './succession.js';
+
+const CLAIM_EVERY_MS: Millis = 250;
+/** A follower of an owner that has not published yet is ready after this time at the latest. */
+const FIRST_ITEM_MS: Millis = 1_000;
+
+export type Role = 'opening' | 'owner' | 'follower' | 'alone' | 'closed';
+
+export class FeedRoles {
+  readonly #parts: SharedFeedParts;
+  readonly #listener: FeedListener;
+  readonly #isSequence: boolean;
+  readonly #timers: SharedTimers;
+  /** Settles once it is known who feeds the topic, and what is known of it already has been shown. */
+  readonly opened: Promise<void>;
+  #endOpening: () => void = () => undefined;
+  #role: Role = 'opening';
+  #status: FeedStatus;
+  /** The feed of this server. */
+  readonly own: OwnFeed;
+  /** What the owner publishes. */
+  readonly events: PublishedEvents;
+  #nextUnshared: NextEventId;
+  #owner: TopicOwner | null = null;
+  /** null: the topic is not this server's. */
+  #ownership: Ownership | null = null;
+  /** What a fence that is over could not publish. */
+  #unpublished: Publication[] = [];
+  #claiming = false;
+  #claimAt: Millis = -Infinity;
+  /** Whether what REST knows is wanted, though something is known already. */
+  primes = false;
+  /** Called once this server is not the owner any more. */
+  onOver: (() => void) | null = null;
+
+  constructor(parts: SharedFeedParts) {
+    this.#parts = parts;
+    const { request, timers, unsharedIds, now } = parts;
+    this.#listener = request.listener;
+    this.#isSequence = isSequence(request.topic);
+    this.#timers = new NamedTimers(timers);
+    this.#nextUnshared = unsharedIds();
+    this.own = new OwnFeed(parts, this.#timers, {
+      onItem: (item, source) => this.#received(item, source),
+      onStatus: (status) => this.#announce(status),
+      onBookFault: (fault) => {
+        this.#listener.onBookFault(fault);
+        this.#ownership?.tell({ kind: 'fault', fault });
+      },
+      onGap: (detail) => this.#announce({ ...this.#status, detail, at: now() }),
+      onDialed: () => this.#dialedIn(),
+    });
+    this.events = new PublishedEvents(parts, this.#timers, {
+      isFollowing: () => this.#role === 'follower',
+      show: (item, source) => this.#showPublished(item, source),
+      onRepaired: () => this.#repaired(),
+    });
+    const detail = `Connecting to ${request.topic.exchange} for the first time.`;
+    this.#status = { state: 'reconnecting', detail, at: now() };
+    this.opened = new Promise((resolve) => (this.#endOpening = resolve));
+  }
+
+  get status(): FeedStatus {
+    return this.#status;
+  }
+
+  /** null: the topic is not this server's. */
+  get ownership(): Ownership | null {
+    return this.#ownership;
+  }
+
+  get role(): Role {
+    return this.#role;
+  }
+
+  /** Who is followed. */
+  get owner(): TopicOwner | null {
+    return this.#role === 'follower' ? this.#owner : null;
+  }
+
+  close(): void {
+    const { bus, key } = this.#parts;
+    const held = this.#ownership;
+    this.#role = 'closed';
+    this.#ownership = null;
+    this.#timers.cancelAll();
+    this.own.close();
+    held?.end();
+    if (held !== null) bus.release(key, held.fence).catch(() => undefined);
+    this.#over();
+    this.#endOpening();
+  }
+
+  nextEventId(rows: number): EventId {
+    return this.#ownership?.nextEventId(rows) ?? this.#nextUnshared(rows);
+  }
+
+  /** Asks the bus for the topic, in the place of another where that one is dead or offers it. */
+  async claim(overrule?: Overrule): Promise<void> {
+    const { bus, key, monotonic } = this.#parts;
+    if (this.#claiming || monotonic() - this.#claimAt < CLAIM_EVERY_MS) return;
+    this.#claiming = true;
+    this.#claimAt = monotonic();
+    try {
+      const claim = await bus.claim(key, overrule);
+      for (const fence of claim.fences) this.events.addFence(fence);
+      if (claim.granted) await this.#take(claim, overrule?.because);
+      else this.#follow(claim.owner, claim.status);
+    } catch {
+      if (this.#isOpening()) this.goAlone();
+    } finally {
+      this.#claiming = false;
+    }
+  }
+
+  /** A method, since the role may change during an await. */
+  #isOpening(): boolean {
+    return this.#role === 'opening';
+  }
+
+  #isClosed(): boolean {
+    return this.#role === 'closed';
+  }
+
+  /** The topic is this server's. What was published before and is not known here comes first. */
+  async #take({ fence, top }: Claim & { granted: true }, because?: Overrule['because']): Promise<void> {
+    const { bus, key, counts, log, request, now } = this.#parts;
+    const wasKnown = this.events.lastId !== null || this.own.isOpen;
+    if (top !== null && (this.#isSequence || wasKnown)) await this.events.catchUp();
+    if (this.#isClosed()) {
+      bus.release(key, fence).catch(() => undefined);
+      return;
+    }
+    if (because !== undefined) {
+      counts.takeovers[because] += 1;
+      const from = this.#owner?.server;
+      log.info({ ...request.topic, because, from }, 'took over a feed of another server');
+    }
+    this.#role = 'owner';
+    this.#owner = null;
+    this.events.addFence(fence);
+    this.events.lastId = top;
+    const pending = this.#unpublished.splice(0);
+    this.#ownership = new Ownership(this.#parts, { fence, top, pending }, () => this.#fenced());
+    this.#timers.cancelAll();
+    if (because === 'dead')
+      this.#announce({
+        ...{ state: 'reconnecting', at: now() },
+        detail: 'The server that held this feed is gone; this one takes over.',
+      });
+    this.own.show();
+    const { status } = this.own;
+    if (status !== undefined && status.state !== this.#status.state) this.#announce(status);
+    else this.#tellStatus();
+    this.primes = this.#listener.ready && because === undefined && !wasKnown;
+    this.#endOpening();
+  }
+
+  #follow(owner: TopicOwner, statusText: string | null): void {
+    if (this.#role === 'closed') return;
+    const isNew = this.#role !== 'follower' || this.#owner?.fence !== owner.fence;
+    this.#role = 'follower';
+    this.#owner = owner;
+    this.events.addFence(owner.fence);
+    if (this.own.isHeld) this.own.close();
+    if (!isNew) return;
+    this.#over();
+    const status = statusText === null ? null : readMessage(statusText);
+    if (status?.kind === 'status') this.show(status.status);
+    void this.events.repair();
+  }
+
+  /** Another server has the topic, or nobody has: what was not published is not known to the others. */
+  #fenced(): void {
+    this.#parts.counts.fenced += 1;
+    this.#unpublished = this.#endOwnership();
+    this.#role = 'opening';
+    this.#claimAt = -Infinity;
+    void this.claim();
+  }
+
+  /** The answer is what was not published. */
+  #endOwnership(): Publication[] {
+    const unpublished = this.#ownership?.end() ?? [];
+    this.events.lastId = this.#ownership?.acknowledged ?? null;
+    this.#ownership = null;
+    this.#nextUnshared = this.#parts.unsharedIds();
+    return unpublished;
+  }
+
+  /** The bus is away. */
+  goAlone(): void {
+    const { unsharedIds, hasBeenIn } = this.#parts;
+    this.#timers.cancelAll();
+    if (this.own.isHeld) this.own.close();
+    this.#role = 'alone';
+    this.#owner = null;
+    this.#nextUnshared = unsharedIds();
+    this.own.show();
+    const status = this.own.status ?? this.#status;
+    if (hasBeenIn()) this.#announce(status);
+    else this.#status = status;
+    this.#endOpening();
+  }
+
+  #received(item: StreamItem, source: ItemSource): StreamItem | null {
+    const accepted = this.#listener.onItem(item, source);
+    if (accepted !== null) this.#ownership?.publish(accepted, source);
+    return accepted;
+  }
+
+  /** Of the feed of this server, to its clients and to those of the followers. */
+  #announce(status: FeedStatus): void {
+    const isUnshared = this.#role === 'alone' && this.#parts.hasBeenIn();
+    this.show(isUnshared ? { ...status, detail: `unshared: ${status.detail}` } : status);
+    this.#tellStatus();
+  }
+
+  show(status: FeedStatus): void {
+    this.#status = status;
+    this.#listener.onStatus(status);
+  }
+
+  #tellStatus(): void {
+    this.#ownership?.tell({ kind: 'status', status: this.#status }, true);
+  }
+
+  #over(): void {
+    this.onOver?.();
+    this.onOver = null;
+  }
+
+  /** The bus says who has the topic. */
+  owned(owner: TopicOwner): void {
+    this.events.addFence(owner.fence);
+    if (owner.server === this.#parts.bus.serverId) return;
+    if (this.#ownership !== null && owner.fence > this.#ownership.fence) {
+      this.#endOwnership();
+      this.#unpublished = [];
+      this.#follow(owner, null);
+    } else if (this.#role === 'follower' && owner.fence > (this.#owner?.fence ?? 0)) {
+      this.#timers.cancel('succeed');
+      this.#follow(owner, null);
+    }
+  }
+
+  #showPublished(item: StreamItem, source: ItemSource): void {
+    // Of a sequence the owner has done what REST and feed need; what this server's own feed has shown overlaps.
+    const overlap = { via: 'rest', seam: true } as const;
+    const way = this.#isSequence ? (this.own.isOpen ? overlap : { via: 'feed' as const }) : {};
+    this.#listener.onItem(item, { ...source, ...way });
+    if (this.#role === 'follower') this.#endOpening();
+  }
+
+  #repaired(): void {
+    // The owner's events go on from here.
+    if (this.own.isOpen && !this.own.isHeld) this.own.close();
+    if (this.#listener.ready) this.#endOpening();
+    else this.#timers.arm('first', FIRST_ITEM_MS, () => this.#endOpening());
+  }
+
+  /** The owner is about to end: one follower dials, and takes over once its own feed speaks. */
+  offered(): void {
+    const { random } = this.#parts;
+    if (this.own.isHeld) return;
+    this.#timers.arm('succeed', random() * RANK_MS, () => {
+      if (this.#role === 'follower' && !this.own.isOpen) this.own.dial();
+    });
+  }
+
+  #dialedIn(): void {
+    const owner = this.#owner;
+    if (this.#role !== 'follower' || owner === null) return;
+    this.#claimAt = -Infinity;
+    void this.claim({ owner, because: 'handover' });
+  }
+}

@@ -1,0 +1,126 @@
+/** The feeds of a server that shares them with the others of its cluster. */
+import { systemTimers, type Timers } from '../../lib/timers.js';
+import type { Log } from '../../log/log.js';
+import type { Millis } from '../../schemas/common.js';
+import type { Channel } from '../../schemas/stream.js';
+import { createUnsharedIds, type NextEventId } from '../../streams/event-ids.js';
+import type { FeedRequest, FeedSource, FeedSources } from '../../streams/feed/feed-source.js';
+import type { Bus } from '../bus.js';
+import type { FeedCounts } from './feed-parts.js';
+import { SharedFeed } from './shared-feed.js';
+
+const CHECK_EVERY_MS: Millis = 100;
+/** A bus that was away is taken for back once it has been there for so long. */
+const STABLE_MS: Millis = 5_000;
+/** What is left of a hand-over is cut off after this time: the others take over by themselves. */
+const HAND_OVER_MS: Millis = 4_000;
+
+/** Candles change often, and the latest ones are all that is missed. */
+const KEPT_CANDLES = 200;
+
+export interface SharedFeedsOptions {
+  readonly bus: Bus;
+  readonly local: FeedSources;
+  /** Events of trades that the bus keeps of a topic. */
+  readonly history: number;
+  readonly log: Log;
+  readonly now: () => Millis;
+  readonly monotonic: () => Millis;
+  /** 0 (inclusive) to 1. */
+  readonly random: () => number;
+  readonly timers?: Timers | undefined;
+}
+
+interface SharedFeedsStats extends Readonly<FeedCounts> {
+  readonly owned: number;
+  readonly followed: number;
+  /** Among `owned`: fed by this server alone, because the bus is away. */
+  readonly unshared: number;
+}
+
+export interface SharedFeeds extends FeedSources {
+  readonly stats: SharedFeedsStats;
+  start(): void;
+  /** Offers what this server owns to those who follow it; resolves when they have it, or after some seconds. */
+  handOver(): Promise<void>;
+  close(): void;
+}
+
+class ClusterFeeds implements SharedFeeds {
+  readonly #options: SharedFeedsOptions;
+  readonly #timers: Timers;
+  readonly #feeds = new Set<SharedFeed>();
+  readonly #unsharedIds: () => NextEventId;
+  readonly #counts: FeedCounts = {
+    ...{ published: 0, dropped: 0, repaired: 0, lost: 0, fenced: 0 },
+    takeovers: { dead: 0, handover: 0 },
+  };
+  #checker: NodeJS.Timeout | undefined;
+  #hasBeenIn = false;
+  /** Since when the bus is there again; null: it is not, or it has been ever since it first was. */
+  #backSince: Millis | null = null;
+  #wasAway = false;
+
+  constructor(options: SharedFeedsOptions) {
+    this.#options = options;
+    this.#timers = options.timers ?? systemTimers;
+    this.#unsharedIds = createUnsharedIds(options.bus.serverId, options.now());
+  }
+
+  get stats(): SharedFeedsStats {
+    let [owned, followed, unshared] = [0, 0, 0];
+    for (const { role } of this.#feeds) {
+      if (role === 'follower') followed += 1;
+      else owned += 1;
+      if (role === 'alone') unshared += 1;
+    }
+    return { ...this.#counts, owned, followed, unshared };
+  }
+
+  start(): void {
+    this.#checker ??= setInterval(() => this.#check(), CHECK_EVERY_MS).unref();
+  }
+
+  open(request: FeedRequest): FeedSource {
+    const { bus, local, history, log, now, monotonic, random } = this.#options;
+    const { channel, exchange, symbol, interval = '' } = request.topic;
+    const keep: Record<Channel, number> = { ticker: 1, orderbook: 1, trades: history, ohlcv: KEPT_CANDLES };
+    const parts = {
+      ...{ request, key: `${channel} ${exchange} ${interval} ${symbol}`, bus, local, keep: keep[channel] },
+      ...{ unsharedIds: this.#unsharedIds, hasBeenIn: () => this.#hasBeenIn, counts: this.#counts },
+      ...{ log, now, monotonic, random, timers: this.#timers },
+    };
+    const feed = new SharedFeed(parts, (closed) => this.#feeds.delete(closed));
+    this.#feeds.add(feed);
+    return feed;
+  }
+
+  async handOver(): Promise<void> {
+    if (!this.#options.bus.isIn) return;
+    const late = new Promise<void>((resolve) => this.#timers.after(HAND_OVER_MS, resolve));
+    const given = Promise.all([...this.#feeds].map((feed) => feed.handOver()));
+    await Promise.race([given, late]);
+  }
+
+  close(): void {
+    clearInterval(this.#checker);
+  }
+
+  #check(): void {
+    const { bus, monotonic } = this.#options;
+    if (!bus.isIn) {
+      if (this.#hasBeenIn) this.#wasAway = true;
+      this.#backSince = null;
+    } else {
+      this.#hasBeenIn = true;
+      this.#backSince ??= monotonic();
+    }
+    const isStable = this.#backSince !== null && monotonic() - this.#backSince >= STABLE_MS;
+    if (isStable) this.#wasAway = false;
+    const mayReturn = bus.isIn && (isStable || !this.#wasAway);
+    for (const feed of this.#feeds) feed.check(mayReturn);
+  }
+}
+
+/** Opens nothing by itself; takes part once it is started, like the bus. */
+export const createSharedFeeds = (options: SharedFeedsOptions): SharedFeeds => new ClusterFeeds(options);

@@ -1,0 +1,20 @@
+/** When a follower may claim the topic of an owner that is not heard of any more: the survivors do so one after the other. */
+import { createHash } from 'node:crypto';
+import type { Millis } from '../../schemas/common.js';
+import type { Bus, TopicOwner } from '../bus.js';
+
+/** The lease of a server, by the follower's own clock. */
+const DEAD_AFTER_MS: Millis = 1_200;
+export const RANK_MS: Millis = 250;
+
+export const maySucceed = (bus: Bus, key: string, owner: TopicOwner): boolean => {
+  const silent = bus.silentFor(owner.server);
+  if (silent <= DEAD_AFTER_MS) return false;
+  const survivors = bus.servers.map(({ id }) => id).filter((id) => id !== owner.server);
+  const scores = new Map(
+    survivors.map((id) => [id, createHash('sha1').update(`${id} ${key}`).digest('hex')]),
+  );
+  const own = scores.get(bus.serverId) ?? '';
+  const rank = [...scores.values()].filter((score) => score > own).length;
+  return silent > DEAD_AFTER_MS + rank * RANK_MS;
+};

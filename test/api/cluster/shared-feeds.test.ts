@@ -1,0 +1,46 @@
+/** Two servers of one cluster over a real Redis and the sandbox's venues: one feed a topic, also when its owner ends. */
+import { expect, test } from 'vitest';
+import { channels, isLive, open, PATIENT, startServers, TRADES } from '../../support/feed-cluster.js';
+import { expectWhole, type Reader } from '../../support/stream-reader.js';
+
+/** Both have the events of a stretch, under the same ids. */
+const expectSame = (one: Reader, other: Reader): void => {
+  const [ids, others] = [one.ids, other.ids];
+  const shared = ids.filter((id) => others.includes(id));
+  expect(shared.length).toBeGreaterThan(5);
+  for (const id of shared.slice(1))
+    expect(one.events.find((event) => event.id === id)).toEqual(
+      other.events.find((event) => event.id === id),
+    );
+};
+
+test('both show the same events under the same ids, for one subscription at the venue', async () => {
+  const { a, b } = await startServers();
+  const before = channels();
+  const [here, there] = [await open(a, TRADES), await open(b, TRADES)];
+  await Promise.all([here, there].map(isLive));
+  await expect.poll(() => there.of('trades').length, PATIENT).toBeGreaterThan(12);
+  await expect.poll(() => here.ids.includes(there.ids.at(-1) ?? ''), PATIENT).toBe(true);
+  expect(channels() - before).toBe(1);
+  expectSame(here, there);
+  expectWhole(there.trades);
+  for (const id of here.ids) expect(id).toMatch(/^\d+-\d+$/);
+  expect(new Set(there.ids).size).toBe(there.ids.length);
+});
+
+test('a server that ends hands its topics over: its followers see no break, its clients go on at the other', async () => {
+  const { a, b } = await startServers();
+  const here = await open(a, TRADES);
+  await isLive(here);
+  const there = await open(b, TRADES);
+  await isLive(there);
+  await a.app.close();
+  const last = here.ids.at(-1);
+  const moved = await open(b, { ...TRADES, since: last });
+  await expect.poll(() => moved.trades.length, PATIENT).toBeGreaterThan(5);
+  expect(moved.events[0]).toMatchObject({ event_type: 'status', resumed: 'complete' });
+  expect(moved.trades[0]).toBe((here.trades.at(-1) ?? 0) + 1);
+  expectWhole([...here.trades, ...moved.trades]);
+  expectWhole(there.trades);
+  expect(there.states).toEqual(['live']);
+});
