@@ -22,6 +22,11 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** Each exchange answers for itself: one that does not is named, and the others are shown. */
 const search = async (text: string): Promise<void> => {
+  // Who the exchanges are is not known yet: whoever types at once is answered then.
+  if (exchanges.peek().length === 0) {
+    timer = setTimeout(() => void search(text), PAUSE_MS);
+    return;
+  }
   asked = text;
   const failures: string[] = [];
   const lists = await Promise.all(
@@ -50,8 +55,13 @@ const search = async (text: string): Promise<void> => {
 const type = (text: string): void => {
   clearTimeout(timer);
   const wanted = text.trim();
-  if (wanted === '') close();
-  else timer = setTimeout(() => void search(wanted), PAUSE_MS);
+  if (wanted === '') {
+    close();
+    return;
+  }
+  // What was found for less than this must not be chosen by a quick Enter.
+  found.value = [];
+  timer = setTimeout(() => void search(wanted), PAUSE_MS);
 };
 
 const close = (): void => {
@@ -104,7 +114,7 @@ export const Search = () => (
       autocomplete="off"
       spellcheck={false}
       maxLength={64}
-      disabled={access.value !== 'open'}
+      disabled={access.value === 'needed' || access.value === 'refused'}
       onInput={(event) => type(event.currentTarget.value)}
       onKeyDown={onKey}
       onBlur={() => setTimeout(close, PAUSE_MS)}

@@ -64,7 +64,7 @@ const WatchRow = ({ market }: { readonly market: WatchedMarket }) => {
       <td>
         <button
           type="button"
-          class="quiet remove"
+          class="remove"
           aria-label={`Remove ${market.symbol} of ${market.exchange}`}
           onClick={() => unwatch(market)}
         >

@@ -54,7 +54,7 @@ export const isSandbox = computed(() => status.value?.body.sandbox === true);
 
 /** What a person can do about it, in the server's words. */
 export const describe = (error: unknown): string =>
-  error instanceof Error ? error.message : 'Something failed that nobody expected.';
+  error instanceof Error ? error.message : 'An unexpected failure.';
 
 const isRefusal = (error: unknown): boolean => error instanceof ProblemError && error.status === 401;
 
@@ -120,7 +120,7 @@ const askWhileLost = (): void => {
       const body = await client.peek().status();
       if (isOver) return;
       status.value = { body, at: performance.now() };
-      fault.value = 'The server answers, but takes no stream: all its places for streams may be taken.';
+      fault.value = 'The server answers but takes no stream: all its places for streams may be taken.';
     };
     const timer = setInterval(() => void ask().catch(() => undefined), RETRY_MS);
     return () => {
