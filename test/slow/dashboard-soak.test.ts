@@ -15,8 +15,8 @@ const SECONDS = Number(process.env['PAGE_SECONDS'] ?? 600);
 const WARM_UP_SECONDS = 60;
 const SYMBOLS = 50;
 const TICKS_A_SECOND = 10;
-/** Share of a core that the page's thread takes, drawing without a GPU: 0.21 was seen on two cores with work for ten. */
-const MAX_CPU = 0.25;
+/** Share of a core that the page's thread may take, drawing without a GPU. A machine with other work shows more: 0.21 was seen. */
+const MAX_CPU = 0.15;
 const LONG_TASK_MS = 50;
 /** Garbage is collected before each look; caches of the browser's own may still grow a little. */
 const MAX_HEAP_GROWTH_BYTES = 3_000_000;

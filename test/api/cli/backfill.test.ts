@@ -192,17 +192,17 @@ describe('what can not be done', () => {
   test.each([
     [
       ['backfill'],
-      '--exchange is missing.\n--symbol is missing.\n--interval is missing.\n--from is missing.\n',
+      '--exchange is missing.\n--symbol is missing.\n--interval is missing.\n--from is missing: see `mcp-crypto-data-server --help`.\n',
     ],
-    [['backfill', 'binance', 'BTC/USDT', 'more'], "Unexpected argument 'more'.\n"],
-    [['backfill', 'binance', '--exchange', 'binance'], 'The exchange is given twice.\n'],
+    [['backfill', 'binance', 'BTC/USDT', 'more'], "Unexpected argument 'more': see `"],
+    [['backfill', 'binance', '--exchange', 'binance'], 'The exchange is given twice: see `'],
     [
       ['backfill', 'binance', 'BTC/USDT', '--interval', '1m', '--from', 'today'],
       '--from: must be milliseconds',
     ],
     [
       ['backfill', 'binance', 'BTC/USDT', '--interval', '1m', '--from', '2024-01-02', '--to', '2024-01-02'],
-      '--from: must lie before --to.\n',
+      '--from: must lie before --to: see `',
     ],
     [['backfill', 'binanc', 'BTC/USDT', '--interval', '1m', '--from', '2024-01-02'], 'Did you mean binance'],
     [['backfill', 'bybit', 'BTC/USDT', '--interval', '1m', '--from', '2024-01-02'], 'is not enabled'],

@@ -65,11 +65,11 @@ describe('plans set', () => {
   });
 
   test.each([
-    [['set', 'trial', '--requests', '0'], '--requests "0" must be a whole number of at least 1.'],
+    [['set', 'trial', '--requests', '0'], '--requests "0" must be a whole number of at least 1: see `'],
     [['set', 'trial', '--day', '-5'], "Option '--day' argument is ambiguous"],
-    [['set', 'trial', '--day', '1e3'], '--day "1e3" must be a whole number of at least 1.'],
+    [['set', 'trial', '--day', '1e3'], '--day "1e3" must be a whole number of at least 1: see `'],
     [['set', 'trial', '--window', '100000'], 'window must be at most 86400'],
-    [['set', 'trial', '--backfill', 'maybe'], '--backfill "maybe" must be true or false.'],
+    [['set', 'trial', '--backfill', 'maybe'], '--backfill "maybe" must be true or false: see `'],
     [['set', 'trial', '--exchanges', 'binanse'], 'Did you mean binance'],
     [['set', 'trial', '--exchanges', ''], 'exchanges.0 must be a CCXT exchange id'],
     [['set', 'a b', '--day', '1'], 'must be 1 to 64 letters, digits, - and _'],

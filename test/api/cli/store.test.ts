@@ -275,20 +275,20 @@ test('vacuum gives free space back', async () => {
 
 describe('wrong usage', () => {
   test.each([
-    [[], 'store takes one of info, check, verify, backup, export, vacuum, copy.'],
+    [[], 'store takes one of info, check, verify, backup, export, vacuum, copy: see `'],
     [['toString'], 'store takes one of '],
-    [['info', '--out', 'file'], 'store info takes no --out.'],
-    [['check', 'more'], 'Usage: store check\n'],
-    [['backup'], 'Usage: store backup FILE\n'],
-    [['export', 'binance', 'BTC/USDT'], '--out is missing.'],
+    [['info', '--out', 'file'], 'store info takes no --out: see `'],
+    [['check', 'more'], 'Usage: store check: see `'],
+    [['backup'], 'Usage: store backup FILE: see `'],
+    [['export', 'binance', 'BTC/USDT'], '--out is missing: see `'],
     [
       ['export', 'binance', 'BTC/USDT', '--format', 'xls', '--out', 'file'],
-      '--format: must be csv or parquet.',
+      '--format: must be csv or parquet: see `',
     ],
-    [['verify', 'binance'], '--symbol is missing.'],
+    [['verify', 'binance'], '--symbol is missing: see `'],
     [['verify', 'binanc', 'BTC/USDT'], 'No exchange is called binanc.'],
-    [['copy'], 'Usage: store copy STORE_URL\n'],
-    [['copy', 'none'], 'STORE_URL must be sqlite:<file> or postgres://user@host/database.'],
+    [['copy'], 'Usage: store copy STORE_URL: see `'],
+    [['copy', 'none'], 'STORE_URL must be sqlite:<file> or postgres://user@host/database: see `'],
     [['copy', 'mysql://host/candles'], 'STORE_URL must be sqlite:<file> or postgres://'],
   ])('%j: 64', async (args, words) => {
     const { code, stderr } = await store(...args);

@@ -1,10 +1,28 @@
 /** How the server and its exchanges are. States without a feed in them are not named. */
+import { signal } from '@preact/signals';
+import type { JSX } from 'preact';
 import type { ExchangeStatus } from '../../client/client.js';
 import { formatAge, formatLeft, formatTime } from '../state/format.js';
 import { dependOn } from '../state/frame.js';
-import { status } from '../state/server.js';
+import { describe, status } from '../state/server.js';
 import { tick } from '../state/visibility.js';
-import { Jobs, isJobsOpen } from './jobs.js';
+
+const isJobsOpen = signal(false);
+/** The list of backfills once its script is there, which few visitors need; until then what stands in its place. */
+const jobsView = signal<(() => JSX.Element) | string>('…');
+const openJobs = (): void => {
+  isJobsOpen.value = true;
+  import('./jobs.js').then(
+    ({ Jobs }) => (jobsView.value = Jobs),
+    (error: unknown) => (jobsView.value = describe(error)),
+  );
+};
+const JobsView = () => {
+  const view = jobsView.value;
+  if (typeof view === 'string') return <p class="empty">{view}</p>;
+  const View = view;
+  return <View />;
+};
 
 const ICONS: Readonly<Record<ExchangeStatus['state'], string>> = {
   idle: '○',
@@ -108,12 +126,12 @@ export const Health = () => (
       <button type="button" aria-pressed={!isJobsOpen.value} onClick={() => (isJobsOpen.value = false)}>
         Health
       </button>
-      <button type="button" aria-pressed={isJobsOpen.value} onClick={() => (isJobsOpen.value = true)}>
+      <button type="button" aria-pressed={isJobsOpen.value} onClick={openJobs}>
         Jobs
       </button>
     </div>
     <div class="scroll" tabIndex={0} role="group" aria-label={isJobsOpen.value ? 'Backfills' : 'Exchanges'}>
-      {isJobsOpen.value ? <Jobs /> : <Exchanges />}
+      {isJobsOpen.value ? <JobsView /> : <Exchanges />}
     </div>
   </section>
 );

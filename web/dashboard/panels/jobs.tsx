@@ -4,8 +4,6 @@ import { useEffect } from 'preact/hooks';
 import { formatIso, formatLeft } from '../state/format.js';
 import { describe, getJson, status } from '../state/server.js';
 
-export const isJobsOpen = signal(false);
-
 /** As GET /v1/backfills has it. */
 interface Backfill {
   readonly id: string;
