@@ -170,7 +170,7 @@ const CASES: readonly Case[] = [
     ...{
       id: 'B5',
       what: 'WebSocket, 16 symbols that tick together to each of 200 clients',
-      goal: 0.25,
+      goal: 0.18,
       clients: 200,
     },
     floorBytes: serverFrame(EVENT),
@@ -178,17 +178,17 @@ const CASES: readonly Case[] = [
     connect: { request: upgradeRequest('/ws'), second: subscribeMany(SYMBOLS) },
   },
   {
-    ...{ id: 'B4', what: 'WebSocket, one symbol to 1000 clients', goal: 1.25, clients: 1000 },
+    ...{ id: 'B4', what: 'WebSocket, one symbol to 1000 clients', goal: 1.15, clients: 1000 },
     floorBytes: serverFrame(EVENT),
     connect: { request: upgradeRequest(`/ws/ticker?${QUERY}`) },
   },
   {
-    ...{ id: 'B6', what: 'SSE, one symbol to 1000 clients', goal: 1.4, clients: 1000 },
+    ...{ id: 'B6', what: 'SSE, one symbol to 1000 clients', goal: 1.15, clients: 1000 },
     floorBytes: sseChunk,
     connect: { request: sseRequest(`/v1/stream/ticker?${QUERY}`) },
   },
   {
-    ...{ id: 'B6', what: 'SSE, one symbol to 1000 clients, to @fastify/sse', goal: 0.55, clients: 1000 },
+    ...{ id: 'B6', what: 'SSE, one symbol to 1000 clients, to @fastify/sse', goal: 0.6, clients: 1000 },
     connect: { request: sseRequest(`/v1/stream/ticker?${QUERY}`) },
   },
 ];

@@ -44,8 +44,8 @@ const idleClients = async (context: Context): Promise<readonly Row[]> => {
   try {
     const rows: Row[] = [];
     for (const [kind, request, goal] of [
-      ['WebSocket', upgradeRequest(`/ws/ticker?${IDLE}`), 13],
-      ['SSE', sseRequest(`/v1/stream/ticker?${IDLE}`), 15],
+      ['WebSocket', upgradeRequest(`/ws/ticker?${IDLE}`), 6],
+      ['SSE', sseRequest(`/v1/stream/ticker?${IDLE}`), 10],
     ] as const) {
       context.progress(`B7 memory of an idle ${kind} client`);
       const kilobytes = single(await perClient(context, venues, request));
@@ -78,7 +78,7 @@ const largeVenues = async (context: Context): Promise<readonly Row[]> => {
           id: 'B12',
           what: 'resident memory, three exchanges of 3,000 markets, idle',
           unit: 'MB',
-          goal: 350,
+          goal: 220,
         },
         ...{ sense: 'at most', product: megabytes, floor: null, figure: megabytes, counted },
       },
