@@ -65,4 +65,5 @@ export const open = async (server: Server, params: object): Promise<Reader> => {
   return reader;
 };
 export const isLive = (reader: Reader) => expect.poll(() => reader.states.at(-1), PATIENT).toBe('live');
-export const channels = () => sandbox.control.counters().channels;
+/** Of all servers, at the venues. */
+export const subscriptions = () => sandbox.control.listSockets().flatMap(({ channels }) => channels).length;

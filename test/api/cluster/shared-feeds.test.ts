@@ -1,6 +1,6 @@
 /** Two servers of one cluster over a real Redis and the sandbox's venues: one feed a topic, also when its owner ends. */
 import { expect, test } from 'vitest';
-import { channels, isLive, open, PATIENT, startServers, TRADES } from '../../support/feed-cluster.js';
+import { isLive, open, PATIENT, startServers, subscriptions, TRADES } from '../../support/feed-cluster.js';
 import { expectWhole, type Reader } from '../../support/stream-reader.js';
 
 /** Both have the events of a stretch, under the same ids. */
@@ -16,12 +16,12 @@ const expectSame = (one: Reader, other: Reader): void => {
 
 test('both show the same events under the same ids, for one subscription at the venue', async () => {
   const { a, b } = await startServers();
-  const before = channels();
+  const before = subscriptions();
   const [here, there] = [await open(a, TRADES), await open(b, TRADES)];
   await Promise.all([here, there].map(isLive));
   await expect.poll(() => there.of('trades').length, PATIENT).toBeGreaterThan(12);
   await expect.poll(() => here.ids.includes(there.ids.at(-1) ?? ''), PATIENT).toBe(true);
-  expect(channels() - before).toBe(1);
+  expect(subscriptions() - before).toBe(1);
   expectSame(here, there);
   expectWhole(there.trades);
   for (const id of here.ids) expect(id).toMatch(/^\d+-\d+$/);
