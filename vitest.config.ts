@@ -19,14 +19,14 @@ const SHARED_PROCESS = { isolate: false, setupFiles: ['test/support/shared-proce
 /** CCXT takes Date.now when it is loaded, and this test replaces it before. */
 const OWN_PROCESS = ['test/unit/exchanges/ccxt/feeds/connections.test.ts'];
 
-const e2e = (name: string): string => `test/e2e/${name}.test.ts`;
 /**
  * They measure times or memory of the machine that they run on, by medians and by bounds that one more file beside them
  * does not reach, or read what the others build: two at once, after all others.
  */
 const IN_PAIRS = [
-  ...['stalled-readers', 'workers', 'redis-trouble', 'abuse', 'package', 'hostile', 'hostile-budget'],
-].map(e2e);
+  ...['e2e/stalled-readers', 'e2e/workers', 'api/cluster/shared-budget-timing', 'e2e/redis-trouble'],
+  ...['e2e/shared-budget', 'e2e/abuse', 'e2e/package', 'e2e/hostile', 'e2e/hostile-budget'],
+].map((path) => `test/${path}.test.ts`);
 
 // Projects by what they touch: unit (no I/O), api (the app in this process), e2e (the built server as a process).
 export default defineConfig({
@@ -55,6 +55,7 @@ export default defineConfig({
           ...SHARED_PROCESS,
           name: 'api',
           include: ['test/api/**/*.test.ts'],
+          exclude: IN_PAIRS,
           testTimeout: UNIT_MS,
           hookTimeout: UNIT_MS,
         },

@@ -7,9 +7,10 @@ const ORDER = ['e2e', 'api', 'unit-own-process', 'unit'];
 const LONGEST_FIRST = [
   ...['e2e/faults', 'e2e/drain', 'e2e/backfill', 'e2e/dashboard', 'e2e/access-processes', 'e2e/outage'],
   ...['e2e/server', 'e2e/backfill-venues', 'e2e/backfill-kills', 'e2e/dashboard-states', 'e2e/readme'],
-  ...['e2e/access-trial', 'e2e/venue-failure', 'e2e/browser', 'e2e/shared-budget', 'e2e/client'],
+  ...['e2e/access-trial', 'e2e/venue-failure', 'e2e/browser', 'e2e/client'],
   ...['api/cluster/shared-budget', 'api/feeds/order-books', 'api/feeds/watch', 'api/cli/store'],
-  ...['e2e/stalled-readers', 'e2e/workers', 'e2e/redis-trouble', 'e2e/abuse'],
+  ...['e2e/stalled-readers', 'e2e/workers', 'api/cluster/shared-budget-timing', 'e2e/redis-trouble'],
+  ...['e2e/shared-budget', 'e2e/abuse'],
 ].map((path) => `/test/${path}.test.ts`);
 
 const placeOf = ({ moduleId }: TestSpecification): number => {

@@ -1,0 +1,57 @@
+/**
+ * What servers that share a budget do within fractions of a second: a machine that does many other things stops them for
+ * longer than a heartbeat may be late, and they keep to their shares meanwhile.
+ */
+import { describe, expect, test } from 'vitest';
+import { steadyNow } from '../../../src/lib/steady-clock.js';
+import {
+  fullest,
+  PATIENT,
+  rig,
+  send,
+  sendWhile,
+  startServer,
+  startServers,
+  type TestServer,
+  useBudgetServers,
+} from '../../support/budget-servers.js';
+import { startTcpProxy } from '../../support/tcp-proxy.js';
+
+useBudgetServers();
+
+describe('two servers', () => {
+  test('space their requests together as the venue’s pace asks', async () => {
+    const [one, two] = (await startServers(2, 1_000, 60_000)) as [TestServer, TestServer];
+    const pace = { weight: 1, unitMs: 40 };
+    await Promise.all(
+      [one, two, one, two, one, two, one, two, one, two].map((server) => send(server, 5_000, { pace })),
+    );
+    expect(rig.departures).toHaveLength(10);
+    // The bucket holds one request beside the one that leaves: eight waits.
+    expect(Math.max(...rig.departures) - Math.min(...rig.departures)).toBeGreaterThanOrEqual(8 * 40 - 5);
+  });
+
+  test('cut off from one server alone: it keeps to its part, which the other leaves to it', async () => {
+    const [limit, windowMs] = [20, 1_000];
+    const proxy = await startTcpProxy(rig.redis.port);
+    const one = await startServer(limit, windowMs);
+    const two = await startServer(limit, windowMs, { url: `redis://127.0.0.1:${proxy.port}` });
+    await expect.poll(() => one.membership.servers.length, PATIENT).toBe(2);
+    await sendWhile(() => rig.departures.length < limit, 2_000);
+    await expect.poll(() => [one.shared.servers, two.shared.servers], PATIENT).toEqual([2, 2]);
+    proxy.isCut = true;
+    await sendWhile(() => two.shared.isShared, 2_000);
+    // What left in the moment before the other noticed is another window's.
+    const cutAt = steadyNow();
+    await sendWhile(() => steadyNow() < cutAt + windowMs, 2_000);
+    rig.departures = [];
+    await sendWhile(() => rig.departures.length < 3 * limit, 2_000);
+    expect([one.shared.isShared, two.shared.isShared]).toEqual([true, false]);
+    proxy.isCut = false;
+    await sendWhile(() => !two.shared.isShared, 2_000);
+    const after = rig.departures.length;
+    await sendWhile(() => rig.departures.length < after + 2 * limit, 2_000);
+    expect(fullest(windowMs)).toBeLessThanOrEqual(limit);
+    await proxy.close();
+  });
+});
