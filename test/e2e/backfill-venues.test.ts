@@ -8,25 +8,30 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ExchangeId } from '../../src/sandbox/listings.js';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.js';
 import { extent } from '../support/extent.js';
+import { TEST_STORES, type TestStore } from './test-stores.js';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const MINUTE = 60_000;
 const DAYS = extent({ short: 1, long: 30 });
 const COUNT = DAYS * 1440;
+/** In the long form PostgreSQL too. */
+const STORES = TEST_STORES.slice(0, extent({ short: 1, long: TEST_STORES.length }));
 /** Minutes that Kraken keeps. */
 const KEPT = 720;
 
 let sandbox: Sandbox;
 let folder: string;
+let store: TestStore;
 beforeEach(async () => {
   sandbox = await startSandbox({ weightLimit: Infinity });
   folder = mkdtempSync(join(tmpdir(), 'candles-'));
 });
 afterEach(async () => {
+  await store.close();
   await sandbox.close();
   rmSync(folder, { recursive: true });
 });
@@ -36,7 +41,7 @@ const run = async (args: readonly (string | number)[]): Promise<{ code: unknown;
     env: {
       PATH: process.env['PATH'],
       SANDBOX: sandbox.url,
-      STORE_URL: `sqlite:${join(folder, 'candles.db')}`,
+      STORE_URL: store.url,
       REDIS_ENABLED: 'false',
       RATE_LIMIT_REQUESTS: '100000',
     },
@@ -125,40 +130,46 @@ const proveRange = async (
   return { requests, seconds, since };
 };
 
-test('Binance: whole pages, and a hole that the exchange has within one', async () => {
-  const [first, end] = [to - 700 * MINUTE, to - 697 * MINUTE];
-  sandbox.control.setFault({ match: 'ohlcv', fault: { type: 'candles_hole', from: first, to: end } });
-  const { requests } = await proveRange('binance', 'BTC/USDT', {
-    reasonOf: () => 'not_available_from_exchange',
-    hole: (minute) => minute >= first && minute < end,
+describe.each(STORES)('on $kind', ({ open }) => {
+  beforeEach(async () => {
+    store = await open(folder);
   });
-  // One finds out when the market was listed.
-  expect(requests).toBe(Math.ceil(COUNT / 1000) + 1);
-});
 
-test('Kraken: its latest 720 in one request, and nothing before', async () => {
-  const { requests, since } = await proveRange('kraken', 'BTC/USD', {
-    reasonOf: () => 'not_available_from_exchange',
+  test('Binance: whole pages, and a hole that the exchange has within one', async () => {
+    const [first, end] = [to - 700 * MINUTE, to - 697 * MINUTE];
+    sandbox.control.setFault({ match: 'ohlcv', fault: { type: 'candles_hole', from: first, to: end } });
+    const { requests } = await proveRange('binance', 'BTC/USDT', {
+      reasonOf: () => 'not_available_from_exchange',
+      hole: (minute) => minute >= first && minute < end,
+    });
+    // One finds out when the market was listed.
+    expect(requests).toBe(Math.ceil(COUNT / 1000) + 1);
   });
-  expect(requests).toBe(1);
-  expect(since).toBeGreaterThanOrEqual(to - (KEPT - 120) * MINUTE);
-  expect(since).toBeLessThanOrEqual(Date.now() - (KEPT - 2) * MINUTE);
-});
 
-test('Coinbase: whole windows', async () => {
-  const { requests } = await proveRange('coinbaseexchange', 'BTC/USD', { reasonOf: () => 'none' });
-  expect(requests).toBe(Math.ceil(COUNT / 300));
-});
+  test('Kraken: its latest 720 in one request, and nothing before', async () => {
+    const { requests, since } = await proveRange('kraken', 'BTC/USD', {
+      reasonOf: () => 'not_available_from_exchange',
+    });
+    expect(requests).toBe(1);
+    expect(since).toBeGreaterThanOrEqual(to - (KEPT - 120) * MINUTE);
+    expect(since).toBeLessThanOrEqual(Date.now() - (KEPT - 2) * MINUTE);
+  });
 
-test('a market of Coinbase that is seldom traded: minutes without trades, in doubt only where two windows meet', async () => {
-  const WINDOW = 300 * MINUTE;
-  await proveRange('coinbaseexchange', 'MUSE/USD', {
-    reasonOf: (minute, has) => {
-      const end = to - Math.floor((to - minute - 1) / WINDOW) * WINDOW;
-      const start = Math.max(from, end - WINDOW);
-      const times = [...has].filter((time) => time >= start && time < end);
-      const isWithin = times.some((time) => time < minute) && times.some((time) => time > minute);
-      return isWithin ? 'no_trades' : 'unconfirmed';
-    },
+  test('Coinbase: whole windows', async () => {
+    const { requests } = await proveRange('coinbaseexchange', 'BTC/USD', { reasonOf: () => 'none' });
+    expect(requests).toBe(Math.ceil(COUNT / 300));
+  });
+
+  test('a market of Coinbase that is seldom traded: minutes without trades, in doubt only where two windows meet', async () => {
+    const WINDOW = 300 * MINUTE;
+    await proveRange('coinbaseexchange', 'MUSE/USD', {
+      reasonOf: (minute, has) => {
+        const end = to - Math.floor((to - minute - 1) / WINDOW) * WINDOW;
+        const start = Math.max(from, end - WINDOW);
+        const times = [...has].filter((time) => time >= start && time < end);
+        const isWithin = times.some((time) => time < minute) && times.some((time) => time > minute);
+        return isWithin ? 'no_trades' : 'unconfirmed';
+      },
+    });
   });
 });
