@@ -55,6 +55,18 @@ describe('docker compose', () => {
     }
   });
 
+  test('the proxy keeps metrics inside, asks no second server after a 503, and is the one that the server trusts', () => {
+    const conf = read('docker/nginx/proxy.conf').replaceAll(/^ *#.*$/gm, '');
+    expect(conf).toMatch(/location = \/metrics \{\s*return 404;\s*\}/);
+    expect(conf).toMatch(/proxy_next_upstream error timeout;/);
+    const addresses = z
+      .looseObject({ networks: z.record(z.string(), z.object({ ipv4_address: z.string() })) })
+      .parse(services['proxy']).networks;
+    expect(Object.values(addresses).map(({ ipv4_address }) => ipv4_address)).toEqual([
+      services['server']?.environment?.['TRUST_PROXY'],
+    ]);
+  });
+
   test('sets only variables that the server knows', () => {
     const known = SETTINGS.map(({ name }) => name);
     for (const name of Object.keys(services['server']?.environment ?? {})) expect(known).toContain(name);
