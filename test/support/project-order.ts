@@ -6,7 +6,7 @@ const ORDER = ['e2e', 'api', 'unit-own-process', 'unit'];
 /** A file that begins late and waits long is what all others have to wait for. */
 const LONGEST_FIRST = [
   ...['e2e/faults', 'e2e/drain', 'e2e/backfill', 'e2e/dashboard', 'e2e/access-processes', 'e2e/outage'],
-  ...['e2e/server', 'e2e/backfill-venues', 'e2e/backfill-kills', 'e2e/dashboard-states', 'e2e/readme'],
+  ...['e2e/server', 'e2e/backfill-venues', 'e2e/backfill-kills', 'e2e/readme'],
   ...['e2e/access-trial', 'e2e/venue-failure', 'e2e/browser', 'e2e/client'],
   ...['api/cluster/shared-budget', 'api/feeds/order-books', 'api/feeds/watch', 'api/cli/store'],
   ...['e2e/stalled-readers', 'e2e/workers', 'api/cluster/shared-budget-timing', 'e2e/redis-trouble'],

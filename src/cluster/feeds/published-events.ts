@@ -10,6 +10,8 @@ import { MAX_HELD, type SharedFeedParts, type SharedTimers } from './feed-parts.
 import { readMessage, type SharedItem } from './messages.js';
 
 const REPAIR_AGAIN_MS: Millis = 200;
+/** Owners of the topic whose ids are known; the oldest is forgotten. */
+const MAX_FENCES = 32;
 
 /** Rows between two events that follow each other in what is kept; undefined: not known how many. */
 const rowsBetween = (last: EventId, { id, previous, item }: SharedItem): number | undefined => {
@@ -59,7 +61,7 @@ export class PublishedEvents {
   }
 
   addFence(fence: number): void {
-    this.#fences.add(String(fence));
+    this.#addEpoch(String(fence));
   }
 
   /** What the bus sends is heard from now on, and again. */
@@ -134,6 +136,13 @@ export class PublishedEvents {
     return this.#repairAgain;
   }
 
+  #addEpoch(epoch: string): void {
+    if (this.#fences.has(epoch)) return;
+    this.#fences.add(epoch);
+    const [oldest] = this.#fences;
+    if (this.#fences.size > MAX_FENCES && oldest !== undefined) this.#fences.delete(oldest);
+  }
+
   #isNew(id: EventId): boolean {
     return this.lastId === null || compareEventIds(id, this.lastId) > 0;
   }
@@ -141,7 +150,7 @@ export class PublishedEvents {
   #apply({ id, item, source }: SharedItem): void {
     if (!this.#isNew(id)) return;
     this.lastId = id;
-    this.#fences.add(positionOf(id)?.epoch ?? '');
+    this.#addEpoch(positionOf(id)?.epoch ?? '');
     this.#hooks.show(item, { ...source, id });
   }
 

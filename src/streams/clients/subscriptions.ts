@@ -104,9 +104,9 @@ export class Subscriptions {
   }
 
   /**
-   * Subscribes, from behind the event `since` where that is given. `began` is called with the venue's spelling of the symbol just before the first event goes out. A topic
-   * that is there already stays as it is, unless its options differ or `since` is given: then the new one takes its place. Rejects with
-   * an AppError.
+   * Subscribes, from behind the event `since` where that is given. `began` is called with the venue's spelling of the symbol
+   * just before the first event goes out. A topic that is there already stays as it is, unless its options differ or `since`
+   * is given: then the new one takes its place. Rejects with an AppError.
    */
   async add(
     topic: TopicName,
