@@ -31,7 +31,7 @@ export const storeAnswer = async <T>(ask: () => Promise<T>): Promise<T> => {
 };
 
 export const invalid = (): AppError => new AppError('invalid_credentials', 'The credential is not valid.');
-const unauthenticated = (): AppError =>
+export const unauthenticated = (): AppError =>
   new AppError(
     'unauthenticated',
     'This address asks for a credential: Authorization: Bearer <key>, or X-API-Key.',

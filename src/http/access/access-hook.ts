@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Access, Admission } from '../../access/access.js';
+import { unauthenticated } from '../../access/admit.js';
 import type { Principal, Scope } from '../../access/principal.js';
 import { AppError } from '../../errors.js';
 import type { ResourceSettings } from '../../access/oauth/protected-resource.js';
@@ -97,7 +98,10 @@ export const addAccess = (app: FastifyInstance, options: AccessHookOptions): voi
     }
     if (admission.mcpOnly && pathOf(request) !== '/mcp') return access.failed(elsewhere(), clientOf(request));
     request.principal = admission;
-    return request.is404 ? undefined : scopeFault(admission, config.access);
+    if (!request.is404) return scopeFault(admission, config.access);
+    // Nobody learns without a credential whether the admin API is there.
+    const asksForAdmin = pathOf(request).startsWith('/v1/admin/') && admission.kind === 'anonymous';
+    return asksForAdmin ? access.failed(unauthenticated(), clientOf(request)) : undefined;
   };
 
   /** Never rejects. */

@@ -233,6 +233,11 @@ describe('/v1/admin', () => {
     rig = await PlansRig.start(venues, folder.file);
     expect((await ask('GET', '/keys')).statusCode).toBe(404);
     expect((await rig.get('/v1/admin/keys')).statusCode).toBe(401);
+    await rig.close();
+    rig = await PlansRig.start(venues, folder.file, { AUTH_MODE: 'optional' });
+    expect((await ask('GET', '/keys')).statusCode).toBe(404);
+    expect((await rig.get('/v1/admin/keys')).json()).toMatchObject({ code: 'unauthenticated' });
+    expect((await rig.get('/v1/nothing')).statusCode).toBe(404);
   });
 
   test('costs no units', async () => {
