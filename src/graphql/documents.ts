@@ -1,6 +1,6 @@
 /**
- * From a document's text to what can be executed: parsed, guarded, validated, in this order, and remembered with what came
- * of it, faults too, so that a text that is sent again and again is worked on once.
+ * From a document's text to what can be executed: parsed, guarded, weighed with its variables, validated, in this order, and
+ * remembered with what came of it, faults too, so that a text that is sent again and again is worked on once.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -47,9 +47,18 @@ export interface DocumentsDeps {
   readonly validate?: typeof validate | undefined;
 }
 
+interface ReadOptions {
+  readonly introspection: boolean;
+  /**
+   * Called before a document is validated, which is the dearest step; what it throws refuses this request, and is not
+   * remembered of the document: with other variables it may cost less.
+   */
+  readonly weigh: (document: DocumentNode) => void;
+}
+
 export interface Documents {
-  /** Throws a Refusal, and `payload_too_large` for a text that is too long. */
-  read(text: string, options: { readonly introspection: boolean }): KnownDocument;
+  /** Throws a Refusal, `payload_too_large` for a text that is too long, and what `weigh` throws. */
+  read(text: string, options: ReadOptions): KnownDocument;
   size(): number;
 }
 
@@ -91,12 +100,18 @@ const conditionalStream = ({ definitions }: DocumentNode): DirectiveNode | null 
   return null;
 };
 
+/** What is remembered of a text that the guard let pass. */
+interface Guarded {
+  readonly known: KnownDocument;
+  isValid: boolean;
+}
+
 const TOO_MANY_TOKENS = /more tha[nt] \d+ tokens/;
 
 export const createDocuments = (deps: DocumentsDeps): Documents => {
   const { schema, limits, onRefusal } = deps;
   const validated = deps.validate ?? validate;
-  const known = new LRUCache<string, KnownDocument | Refusal>({
+  const remembered = new LRUCache<string, Guarded | Refusal>({
     max: MAX_DOCUMENTS,
     maxSize: MAX_DOCUMENT_TEXT,
   });
@@ -111,7 +126,7 @@ export const createDocuments = (deps: DocumentsDeps): Documents => {
     }
   };
 
-  const make = (hash: string, text: string, introspection: boolean): KnownDocument => {
+  const guarded = (hash: string, text: string): Guarded => {
     const document = parsed(text);
     const fault = guard(document, limits);
     if (fault !== null) throw refuse(new TooComplex(fault));
@@ -120,6 +135,13 @@ export const createDocuments = (deps: DocumentsDeps): Documents => {
         [new GraphQLError('The document holds no operation.')],
         'graphql_validation_failed',
       );
+    return {
+      known: { hash, document, introspection: isIntrospectionOnly(document) },
+      isValid: false,
+    };
+  };
+
+  const requireValid = (document: DocumentNode, introspection: boolean): void => {
     const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
     const conditional = conditionalStream(document);
     if (conditional !== null)
@@ -133,31 +155,46 @@ export const createDocuments = (deps: DocumentsDeps): Documents => {
       );
     const errors = validated(schema, document, rules, { maxErrors: MAX_ERRORS });
     if (errors.length > 0) throw formatDocumentErrors(errors, 'graphql_validation_failed', !introspection);
-    return { hash, document, introspection: isIntrospectionOnly(document) };
+  };
+
+  const passed = (result: Guarded | Refusal): Guarded => {
+    if (!(result instanceof Refusal)) return result;
+    if (result.fault instanceof TooComplex) onRefusal(result.fault.limitName);
+    throw result;
   };
 
   return {
-    read(text, { introspection }) {
+    read(text, { introspection, weigh }) {
       if (text.length > MAX_DOCUMENT_BYTES || Buffer.byteLength(text) > MAX_DOCUMENT_BYTES) {
         onRefusal('bytes');
         throw new AppError('payload_too_large', `A document may have at most ${MAX_DOCUMENT_BYTES} bytes.`);
       }
       const hash = hashOf(text);
       const key = introspection ? hash : `${hash} closed`;
-      let found = known.get(key);
-      if (found === undefined) {
+      /** What a step gives, or the refusal that it throws: either is remembered of the text. */
+      const remember = (step: () => Guarded): Guarded => {
+        let result: Guarded | Refusal;
         try {
-          found = make(hash, text, introspection);
+          result = step();
         } catch (thrown) {
           if (!(thrown instanceof Refusal)) throw thrown;
-          found = thrown;
+          result = thrown;
         }
-        known.set(key, found, { size: text.length + 64 });
+        remembered.set(key, result, { size: text.length + 64 });
+        return passed(result);
+      };
+      const found = remembered.get(key);
+      const entry = found === undefined ? remember(() => guarded(hash, text)) : passed(found);
+      if (!entry.isValid) {
+        weigh(entry.known.document);
+        remember(() => {
+          requireValid(entry.known.document, introspection);
+          entry.isValid = true;
+          return entry;
+        });
       }
-      if (!(found instanceof Refusal)) return found;
-      if (found.fault instanceof TooComplex) onRefusal(found.fault.limitName);
-      throw found;
+      return entry.known;
     },
-    size: () => known.size,
+    size: () => remembered.size,
   };
 };

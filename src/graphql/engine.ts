@@ -8,6 +8,7 @@ import {
   Kind,
   OperationTypeNode,
   printSchema,
+  type DocumentNode,
   type ExecutionResult,
   type GraphQLFormattedError,
   type GraphQLSchema,
@@ -16,7 +17,7 @@ import {
 import { LRUCache } from 'lru-cache';
 import { PERMITS_ALL, type Permit } from '../access/permit.js';
 import { AppError, type ErrorCode } from '../errors.js';
-import { costOf } from './cost.js';
+import { costOf, type Costed } from './cost.js';
 import { createDocuments, type KnownDocument } from './documents.js';
 import {
   formatDocumentErrors,
@@ -60,6 +61,13 @@ export interface PrepareOptions {
   readonly introspection: boolean;
   /** Have its documents remembered (automatic persisted queries); default true. */
   readonly registers?: boolean | undefined;
+}
+
+/** A document before its validation, with what a request asks of it. */
+interface Weighed {
+  readonly document: DocumentNode;
+  readonly operationName: string | undefined;
+  readonly variables: Readonly<Record<string, unknown>>;
 }
 
 /** Who asks. */
@@ -149,7 +157,12 @@ export class GraphqlEngine {
     boundVariables(variables, (limit) => {
       this.meter.refusal(limit);
     });
-    const known = this.#documents.read(text, { introspection });
+    const known = this.#documents.read(text, {
+      introspection,
+      weigh: (document) => {
+        this.#weigh({ document, operationName, variables });
+      },
+    });
     const operation = this.#operationIn(known, operationName);
     const coerced = getVariableValues(this.schema, operation.variableDefinitions ?? [], variables, {
       maxErrors: 1,
@@ -157,7 +170,7 @@ export class GraphqlEngine {
     if (coerced.errors !== undefined)
       throw formatDocumentErrors(coerced.errors, 'invalid_request', !introspection);
     const values = coerced.coerced;
-    const cost = this.#costOf({ known, operation, values });
+    const cost = this.#costOf({ document: known.document, operation, variables: values });
     register();
     return { known, operation, operationName, variables, values, units: Math.max(1, Math.ceil(cost)) };
   }
@@ -180,23 +193,37 @@ export class GraphqlEngine {
     });
   }
 
-  #costOf({
-    known,
-    operation,
-    values,
-  }: {
-    readonly known: KnownDocument;
-    readonly operation: OperationDefinitionNode;
-    readonly values: Readonly<Record<string, unknown>>;
-  }): number {
+  /** Throws a Refusal for what costs too much. Whatever else is wrong with a document that is not valid, validation says. */
+  #weigh({ document, operationName, variables }: Weighed): void {
+    const operation = getOperationAST(document, operationName);
+    if (operation === null || operation === undefined) return;
     try {
-      const { document } = known;
-      const cost = costOf({ schema: this.schema, document, operation, variables: values });
+      const { coerced } = getVariableValues(this.schema, operation.variableDefinitions ?? [], variables, {
+        maxErrors: 1,
+      });
+      if (coerced !== undefined) this.#requireCost({ document, operation, variables: coerced });
+    } catch (thrown) {
+      if (!(thrown instanceof GraphQLError)) throw thrown;
+    }
+  }
+
+  #costOf(costed: Omit<Costed, 'schema'>): number {
+    try {
+      return this.#requireCost(costed);
+    } catch (thrown) {
+      if (thrown instanceof GraphQLError) throw formatDocumentErrors([thrown], 'invalid_request');
+      throw thrown;
+    }
+  }
+
+  /** Throws a Refusal for what costs more than is allowed, GraphQLError for an argument that has no value. */
+  #requireCost(costed: Omit<Costed, 'schema'>): number {
+    try {
+      const cost = costOf({ ...costed, schema: this.schema });
       const allowed = this.limits.cost;
       if (cost > allowed) throw new TooComplex({ limit: 'cost', found: Math.ceil(cost), allowed });
       return cost;
     } catch (thrown) {
-      if (thrown instanceof GraphQLError) throw formatDocumentErrors([thrown], 'invalid_request');
       if (!(thrown instanceof TooComplex)) throw thrown;
       this.meter.refusal(thrown.limitName);
       throw refuse(thrown);

@@ -6,8 +6,6 @@ export interface Attack {
   readonly name: string;
   readonly request: OperationRequest;
   readonly code: ErrorCode;
-  /** It can be told only with the values of its variables, behind validation. */
-  readonly validated?: boolean;
 }
 
 const repeated = (count: number, make: (i: number) => string): string =>
@@ -62,7 +60,6 @@ export const ATTACKS: readonly Attack[] = [
     request: {
       query: `query ($n: Int = 4000) { ${repeated(30, (i) => `a${i}: ${BOOK}`)} }`,
     },
-    validated: true,
   },
   {
     ...complex('a cost in a variable', ''),
@@ -70,7 +67,6 @@ export const ATTACKS: readonly Attack[] = [
       query: `query ($n: Int) { ${repeated(30, (i) => `a${i}: ${BOOK}`)} }`,
       variables: { n: 1_000_000 },
     },
-    validated: true,
   },
   complex(
     'introspection × 12, each with all that it may have',

@@ -66,14 +66,35 @@ const faultOf = (request: OperationRequest): AppError => {
 };
 
 describe('before validation', () => {
-  test.each(ATTACKS.map((attack) => [attack.name, attack] as const))(
-    '%s',
-    (_name, { request, code, validated }) => {
-      expect(faultOf(request).code).toBe(code);
-      expect(calls).toEqual({ validate: validated === true ? 1 : 0, execute: 0 });
-      expect(refused).toHaveLength(1);
-    },
-  );
+  test.each(ATTACKS.map((attack) => [attack.name, attack] as const))('%s', (_name, { request, code }) => {
+    expect(faultOf(request).code).toBe(code);
+    expect(calls).toEqual({ validate: 0, execute: 0 });
+    expect(refused).toHaveLength(1);
+  });
+
+  test('a document that costs too much with some variables is validated once others come', () => {
+    const query =
+      'query ($n: Int) { orderBook(exchange: "binance", symbol: "BTC/USDT", limit: $n) { timestamp } }';
+    const costly = { query, variables: { n: 1_000_000 } };
+    const cheap = { query, variables: { n: 10 } };
+    expect(faultOf(costly).code).toBe('query_too_complex');
+    expect(calls.validate).toBe(0);
+    expect(engine.prepare(cheap, { introspection: true }).units).toBe(2);
+    expect(faultOf(costly).code).toBe('query_too_complex');
+    expect(engine.prepare(cheap, { introspection: true }).units).toBe(2);
+    expect(calls.validate).toBe(1);
+    expect(refused).toEqual(['cost', 'cost']);
+  });
+
+  test.each([
+    ['a field that is not there', 'query ($n: Int) { orderBook(limit: $n) { nonsense } }', { n: 1 }],
+    ['a variable of a type that is not there', 'query ($n: Nonsense) { exchanges { id } }', { n: 1 }],
+    ['an argument of another type', '{ orderBook(limit: {}) { timestamp } }', {}],
+    ['a variable that is nowhere defined', '{ orderBook(limit: $n) { timestamp } }', {}],
+  ])('leaves %s to it', (_name, query, variables) => {
+    expect(faultOf({ query, variables }).code).toBe('graphql_validation_failed');
+    expect(calls.validate).toBe(1);
+  });
 
   test('a refused document is not looked at again', () => {
     const [attack] = ATTACKS;

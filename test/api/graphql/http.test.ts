@@ -4,8 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serverAudits } from 'graphql-http';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ConfigError } from '../../../src/config/config.js';
+import { GraphqlEngine } from '../../../src/graphql/engine.js';
 import type { Sandbox } from '../../../src/sandbox/sandbox.js';
 import { GraphqlRig, quietSandbox, type Asked } from './graphql-app.js';
 
@@ -308,6 +309,22 @@ describe('limits', () => {
     expect(answer.headers.get('x-ratelimit-remaining')).toBe('17');
     expect(codeOf(await rig.post([good, good, good, good]))).toBe('batch_not_allowed');
     expect(codeOf(await rig.post([]))).toBe('invalid_request');
+  });
+
+  test('a batch of too many operations is refused before any of them is looked at', async () => {
+    const rig = await rigWith({ GRAPHQL_MAX_BATCH: '3' });
+    const [prepare, execute] = [
+      vi.spyOn(GraphqlEngine.prototype, 'prepare'),
+      vi.spyOn(GraphqlEngine.prototype, 'execute'),
+    ];
+    onTestFinished(() => {
+      vi.restoreAllMocks();
+    });
+    const good = { query: TICKER };
+    expect(codeOf(await rig.post(Array.from({ length: 1000 }, () => good)))).toBe('batch_not_allowed');
+    expect(prepare).not.toHaveBeenCalled();
+    expect(codeOf(await rig.post([good, good]))).toBeUndefined();
+    expect([prepare.mock.calls.length, execute.mock.calls.length]).toEqual([2, 2]);
   });
 });
 

@@ -1,6 +1,7 @@
-import { hash } from 'node:crypto';
+import crypto, { hash } from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
 import { Socket } from 'node:net';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createAdmit } from '../../../src/access/admit.js';
 import type { Admission, OtherCredentials } from '../../../src/access/access.js';
 import { hashOf, idOf, last4Of, makeKey } from '../../../src/access/key-format.js';
@@ -142,4 +143,37 @@ test('while keys cannot be checked no key is good, and what is no key is asked e
 test('the stored form of a key is its SHA-256', () => {
   const key = makeKey();
   expect(hashOf(key)).toBe(hash('sha256', key, 'hex'));
+});
+
+test('an unknown id makes the same calls as a wrong secret, with as many bytes', () => {
+  const { set, ask, ring } = rig();
+  const [known, unknown] = [makeKey(), makeKey()];
+  // The row of one key with the hash of another: its id is known, its secret is wrong.
+  set(rowOf(known, { hash: hashOf(makeKey()) }));
+  const spies = [
+    vi.spyOn(ring, 'find'),
+    vi.spyOn(crypto, 'hash'),
+    vi.spyOn(crypto, 'timingSafeEqual'),
+    vi.spyOn(Principal.prototype, 'faultAt'),
+    vi.spyOn(Principal.prototype, 'isDueAt'),
+  ];
+  syncBuiltinESMExports();
+  onTestFinished(() => {
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+  });
+  const lengthOf = (argument: unknown): number => (argument as string | Buffer).length;
+  const callsOf = (key: string) => {
+    const answer = ask({ 'x-api-key': key });
+    const calls = spies.map(({ mock }) => mock.calls.map((args: readonly unknown[]) => args.map(lengthOf)));
+    for (const spy of spies) spy.mockClear();
+    return { answer: wordOf(answer), calls };
+  };
+  const wrong = callsOf(known);
+  expect(wrong).toEqual({
+    answer: 'invalid_credentials',
+    // One look-up of twelve characters, one hash of the key, one comparison of two hashes, nothing of a principal.
+    calls: [[[12]], [['sha256'.length, known.length, 'buffer'.length]], [[32, 32]], [], []],
+  });
+  expect(callsOf(unknown)).toEqual(wrong);
 });
