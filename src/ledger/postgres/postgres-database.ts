@@ -4,6 +4,13 @@ import { CANDLE_COLUMNS, jsonCandles } from '../candle-json.js';
 import { numberOf, onlyRow, textOf } from '../rows.js';
 import { newerSchema, pending, readMigrations, type Migration } from '../migrations.js';
 import { StoreError } from '../store-error.js';
+import {
+  CHUNKS_SIZE,
+  chunkByMonth,
+  compressOldChunks,
+  UNBOUNDED_DECOMPRESSION,
+  type Chunks,
+} from './timescale.js';
 import { metaOf, type Database, type JsonCandles, type Sql, type SqlRow } from '../sql.js';
 
 const CONNECT_TIMEOUT_MS = 3_000;
@@ -69,6 +76,8 @@ export interface PostgresFile {
   /** Why it is only read; null where it is written. */
   readonly readOnly: string | null;
   readonly migrated: readonly { readonly name: string; readonly ms: number }[];
+  /** Null where the schema is left as it is. */
+  readonly chunks: Chunks | null;
 }
 
 export const inTransaction = async <T>(
@@ -144,18 +153,24 @@ const migrate = (pool: pg.Pool, migrations: readonly Migration[]): Promise<Migra
     return { migrated, readOnly: null };
   });
 
-/** A month in milliseconds: the stretch of one chunk. */
-const CHUNK_MS = 2_592_000_000;
-
-/** Chunks by time where TimescaleDB is installed in this database; without it the tables serve as they are. */
-const useTimescale = (pool: pg.Pool): Promise<void> =>
-  inTransaction(pool, async (client) => {
-    const { rows } = await client.query("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'");
-    if (rows.length === 0) return;
-    await client.query(
-      `SELECT create_hypertable('candles', by_range('ts', ${CHUNK_MS}), if_not_exists => true, migrate_data => true)`,
+/** One server at a time. A database that refuses to compress serves without, so it is asked in a transaction of its own. */
+const useTimescale = async (pool: pg.Pool): Promise<Chunks> => {
+  const locked = <T>(work: (sql: Sql) => Promise<T>): Promise<T> =>
+    guarded(() =>
+      inTransaction(pool, async (client) => {
+        await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+        return work(sqlOf(client));
+      }),
     );
-  });
+  const chunks = await locked(chunkByMonth);
+  if (chunks.kind !== 'compressed') return chunks;
+  try {
+    await locked(compressOldChunks);
+    return chunks;
+  } catch (thrown) {
+    return { kind: 'monthly', uncompressed: faultOf(thrown).message };
+  }
+};
 
 /** Connects with the first call. */
 export const createPool = (url: string, connections: number): pg.Pool => {
@@ -186,26 +201,29 @@ export const openPostgres = async (
   const pool = createPool(url, CONNECTIONS);
   try {
     const migrated = await guarded(() => migrate(pool, migrations));
-    if (migrated.readOnly === null) await guarded(() => useTimescale(pool));
-    return { database: createPostgresDatabase(pool), probeSpace: () => probeSpace(pool), ...migrated };
+    const chunks = migrated.readOnly === null ? await useTimescale(pool) : null;
+    return {
+      ...{ database: createPostgresDatabase(pool, chunks?.kind ?? 'none'), chunks },
+      ...{ probeSpace: () => probeSpace(pool), ...migrated },
+    };
   } catch (thrown) {
     await pool.end();
     throw thrown;
   }
 };
 
-/** The tables of the store, with their indexes; chunks of a hypertable are tables that inherit from it. */
-const SIZE = `SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0) AS bytes FROM pg_class c
-  WHERE c.oid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)
-     OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass('candles'))`;
-const TABLES = '{series,candles,revisions,coverage,jobs,due,leases,meta}';
+/** The tables of the store, with their indexes. */
+const SIZE = `SELECT COALESCE(SUM(pg_total_relation_size(to_regclass(name))), 0) AS bytes
+  FROM unnest($1::text[]) AS name`;
+const OTHER_TABLES = 'series,revisions,coverage,jobs,due,leases,meta';
 
-const createPostgresDatabase = (pool: pg.Pool): Database => ({
+const createPostgresDatabase = (pool: pg.Pool, chunks: Chunks['kind']): Database => ({
   ...sqlOf(pool),
   transaction: (lock, work) =>
     guarded(() =>
       inTransaction(pool, async (client) => {
-        await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [lock]);
+        const also = chunks === 'compressed' ? `, ${UNBOUNDED_DECOMPRESSION}` : '';
+        await client.query(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))${also}`, [lock]);
         return work(sqlOf(client));
       }),
     ),
@@ -230,7 +248,12 @@ const createPostgresDatabase = (pool: pg.Pool): Database => ({
     return jsonCandles(rows.map((row) => CANDLE_COLUMNS.map((column) => row[column])));
   },
   async size() {
-    const sizes = await sqlOf(pool).all(SIZE, [TABLES]);
+    const sizes =
+      chunks === 'none'
+        ? await sqlOf(pool).all(SIZE, [`{candles,${OTHER_TABLES}}`])
+        : await sqlOf(pool).all(`SELECT bytes + ${CHUNKS_SIZE} AS bytes FROM (${SIZE}) AS others`, [
+            `{${OTHER_TABLES}}`,
+          ]);
     return { bytes: numberOf(onlyRow(sizes), 'bytes'), walBytes: 0 };
   },
   vacuum: () =>

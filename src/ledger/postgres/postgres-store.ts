@@ -77,8 +77,13 @@ class PostgresStore implements StoreHandle {
   async #open(): Promise<void> {
     const { url, migrations, log } = this.#options;
     try {
-      const { database, probeSpace, migrated, readOnly } = await openPostgres(url, migrations);
+      const { database, probeSpace, migrated, readOnly, chunks } = await openPostgres(url, migrations);
       for (const { name, ms } of migrated) log.info({ migration: name, ms }, 'the store was migrated');
+      if (chunks !== null && chunks.kind !== 'none')
+        log.info(
+          { chunks: chunks.kind, ...(chunks.uncompressed !== null && { reason: chunks.uncompressed }) },
+          'TimescaleDB: candles lie in monthly chunks',
+        );
       const raw = createSqlStore({ database, databaseNow: POSTGRES_NOW });
       this.#raw = raw;
       this.#probeSpace = probeSpace;

@@ -1,8 +1,7 @@
 // PostgreSQL as the store of a server: gone, slow, full, of another version, of other data. The real one of this machine.
 import pg from 'pg';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { readMigrations } from '../../../src/ledger/migrations.js';
-import { openPostgres } from '../../../src/ledger/postgres/postgres-database.js';
 import { MINUTE, NAME, T0 } from '../../unit/ledger/candle-data.js';
 import { write } from '../../unit/ledger/ledger-rig.js';
 import {
@@ -226,34 +225,4 @@ test('its size is that of its own tables, not of the database', async () => {
   expect(await store.totals()).toMatchObject({ bytes, walBytes: 0 });
   await write(store, { count: 1000 });
   expect((await store.totals()).bytes).toBeGreaterThan(bytes);
-});
-
-describe('TimescaleDB', () => {
-  // It is not on this machine: functions of its names stand in for it, and tell what they were asked.
-  const install = (body: string) =>
-    sql(`SET allow_system_table_mods = on;
-      INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
-        VALUES (99999, 'timescaledb', 10, 2200, false, '2.18.0');
-      CREATE TABLE asked (what text);
-      CREATE FUNCTION by_range(text, bigint) RETURNS text LANGUAGE sql AS $$ SELECT $1 || ' by ' || $2 $$;
-      CREATE FUNCTION create_hypertable(relation regclass, dimension text, if_not_exists boolean, migrate_data boolean)
-        RETURNS void LANGUAGE plpgsql AS $$ BEGIN ${body} END $$;`);
-  afterEach(() =>
-    sql("SET allow_system_table_mods = on; DELETE FROM pg_extension WHERE extname = 'timescaledb'"),
-  );
-
-  test('where it is installed candles lie in monthly chunks', async () => {
-    await install(`INSERT INTO asked VALUES (relation || ' ' || dimension);`);
-    const { database: opened } = await openPostgres(database.url);
-    await opened.close();
-    expect(await sql('SELECT what FROM asked')).toEqual([{ what: 'candles ts by 2592000000' }]);
-  });
-
-  test('one that refuses is told as a store that can not be used', async () => {
-    await install(`RAISE EXCEPTION 'no licence';`);
-    const { handle } = handleOf();
-    await handle.opened;
-    expect(handle.store()).toBeNull();
-    expect(handle.status()).toMatchObject({ state: 'degraded', writable: false });
-  });
 });
