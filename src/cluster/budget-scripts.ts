@@ -148,7 +148,7 @@ end
 `;
 
 /**
- * ARGV 5: epoch, 6: channel, 7: reserve limit where it leaves out of the reserve, 8: poll limit, 9: is a poll, 10: weight,
+ * ARGV 5: epoch, 6: channel, 7: reserve limit where it may leave out of the reserve, 8: poll limit, 9: is a poll, 10: weight,
  * 11: ms a weight, 12: booking.
  */
 export const TAKE = redisScript(`${COMMON}${SLOT}
@@ -157,11 +157,10 @@ if epoch ~= ARGV[5] then return answer('epoch') end
 if cooling() then return answer('wait') end
 local reserve, pollLimit, poll = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local weight, unit, booking = tonumber(ARGV[10]), tonumber(ARGV[11]), bookings[ARGV[12]]
-local wait = 0
-if reserve > 0 then
-  local ours = math.max(1, reserve - math.floor(reserve * share))
-  if sum(r, 3) >= ours then wait = slot(r, 1, ours, 3) end
-else
+local wait, ours = 0, math.max(1, reserve - math.floor(reserve * share))
+-- Where other servers have used up the reserve, a market list takes a slot of the budget.
+local fromReserve = reserve > 0 and sum(r, 3) < ours
+if not fromReserve then
   local ahead = 0
   if not booking then ahead = booked end
   wait = slot(w, 1 + ahead + withheld, limit, 3)
@@ -170,6 +169,10 @@ else
     if not booking then aheadPolls = bookedPolls end
     wait = math.max(wait, slot(w, 1 + aheadPolls, pollLimit, 4))
   end
+  if wait > 0 and reserve > 0 then
+    local reserveWait = slot(r, 1, ours, 3)
+    if reserveWait < wait then wait, fromReserve = reserveWait, true end
+  end
 end
 if unit > 0 then
   pace = math.max(pace, now - unit)
@@ -177,14 +180,14 @@ if unit > 0 then
 end
 if wait > 0 then return answer('wait', math.min(math.max(wait, 1), 1000)) end
 if unit > 0 then pace = pace + weight * unit end
-if reserve > 0 then add(r, now, 1, 0) else add(w, now, 1, poll) end
+if fromReserve then add(r, now, 1, 0) else add(w, now, 1, poll) end
 if booking then
   booking[1] = booking[1] - 1
   if booking[3] > 0 then booking[3] = booking[3] - 1 end
   if booking[1] <= 0 then bookings[ARGV[12]] = nil end
 end
 save()
-redis.call('PUBLISH', ARGV[6], cjson.encode({ 'left', sid, n, poll, reserve > 0 and 1 or 0 }))
+redis.call('PUBLISH', ARGV[6], cjson.encode({ 'left', sid, n, poll, fromReserve and 1 or 0 }))
 return answer('granted')
 `);
 

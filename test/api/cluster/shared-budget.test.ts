@@ -19,6 +19,7 @@ import {
   type TestServer,
   useBudgetServers,
 } from '../../support/budget-servers.js';
+import { startTcpProxy } from '../../support/tcp-proxy.js';
 
 useBudgetServers();
 
@@ -59,6 +60,23 @@ describe('two servers', () => {
       [one, two, one, two, one, two].map((server) => send(server, 2_000, { kind: 'markets' })),
     );
     expect(leftOf(lists)).toBe(4);
+  });
+
+  test('send a market list out of the budget where other servers have used up the reserve', async () => {
+    const way = await startTcpProxy(rig.redis.port);
+    const url = `redis://127.0.0.1:${way.port}/0`;
+    const gone = await startServer(40, 60_000, { url });
+    const left = await startServer(40, 60_000);
+    await expect.poll(() => gone.membership.servers.length, PATIENT).toBe(2);
+    for (let list = 0; list < 2; list++) expect(await send(gone, 2_000, { kind: 'markets' })).toBeNull();
+    // Half of the reserve is withheld for a server that may send without asking.
+    way.isCut = true;
+    await expect.poll(() => gone.shared.isShared, PATIENT).toBe(false);
+    const at = steadyNow();
+    expect(await send(left, 20_000, { kind: 'markets' })).toBeNull();
+    expect(await send(left, 20_000)).toBeNull();
+    expect(steadyNow() - at).toBeLessThan(5_000);
+    await way.close();
   });
 
   test('book all requests of a call or none, give back what was not used', async () => {
