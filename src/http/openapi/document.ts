@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { ErrorCode } from '../../errors.js';
 import type { AuthMode } from '../../schemas/access.js';
 import { problem } from '../../schemas/problem.js';
+import { udfError } from '../../schemas/udf.js';
 import { CSV_EXAMPLE, EXAMPLES } from './examples.js';
 import {
   COMMON_HEADERS,
@@ -16,7 +17,7 @@ import {
   negotiatedHeaders,
   RETRY_AFTER,
 } from './headers.js';
-import { problemResponses } from './problem-responses.js';
+import { problemResponses, type ErrorForm } from './problem-responses.js';
 import { accessOf, securitySchemes, type OperationAccess, type SecuredOperation } from './security.js';
 
 declare module 'fastify' {
@@ -25,6 +26,10 @@ declare module 'fastify' {
     'x-answer'?: z.ZodType;
     /** The same answer as text/csv. */
     'x-csv'?: z.ZodType;
+    /** Content type of the answer, where it is not JSON. */
+    'x-answer-type'?: string;
+    /** In which words it refuses; default: problems. */
+    'x-error-form'?: ErrorForm;
     /** Codes of the errors that this operation may answer with, besides those that any may. */
     'x-errors'?: readonly ErrorCode[];
     /** Further answers of its own, by status, that are no problems. */
@@ -45,6 +50,11 @@ export interface DocumentedRoute
 const TAGS = [
   { name: 'markets', description: 'Tickers, candles, order books and trades, and what can be asked for' },
   { name: 'ledger', description: 'Candles that stay: what is known, what was corrected, exports, backfills' },
+  {
+    name: 'charts',
+    description:
+      "UDF of TradingView's libraries, and OpenBB Workspace; 404 with UDF=false. Refusals are UDF's own",
+  },
   { name: 'streams', description: 'Live data; /asyncapi.json describes the events' },
   { name: 'access', description: 'Who asks, what it may, and tickets; 404 where AUTH_MODE=off' },
   { name: 'admin', description: 'Keys, plans, usage and the audit; 404 without ADMIN_API=true' },
@@ -92,13 +102,14 @@ interface OperationFacts {
   readonly path: string;
   readonly codes: readonly ErrorCode[];
   readonly unlimited: boolean;
+  readonly form: ErrorForm;
   readonly access: OperationAccess;
   readonly mode: AuthMode;
 }
 
 const completed = (
   op: Operation,
-  { path, codes, unlimited, access, mode }: OperationFacts,
+  { path, codes, unlimited, form, access, mode }: OperationFacts,
 ): Record<string, unknown> => {
   const { 'x-market-answer': isMarket = false, responses, parameters } = op;
   const types = Object.values(responses).flatMap(({ content }) => Object.keys(content ?? {}));
@@ -131,13 +142,14 @@ const completed = (
   return {
     ...op,
     'x-errors': undefined,
+    'x-error-form': undefined,
     'x-market-answer': undefined,
     security: access.security,
     parameters: parameters?.map(numeric),
     responses: {
       ...Object.fromEntries(answers),
       ...(isMarket ? { 304: { description: NOT_MODIFIED, headers } } : {}),
-      ...problemResponses(access.errorsOf(codes), { url: path, unlimited, mode, scope: access.scope }),
+      ...problemResponses(access.errorsOf(codes), { url: path, unlimited, form, mode, scope: access.scope }),
     },
   };
 };
@@ -192,11 +204,17 @@ export const buildOpenApiDocument = async (
   });
   const shown = routes.filter(({ schema }) => schema !== undefined && schema.hide !== true);
   for (const { method, url, schema = {} } of shown) {
-    const { 'x-answer': answer, 'x-csv': csv, 'x-responses': others, ...rest } = schema;
+    const { 'x-answer': answer, 'x-csv': csv, 'x-responses': others, ...another } = schema;
+    const { 'x-answer-type': type = 'application/json', ...rest } = another;
     const forms =
-      csv === undefined
+      csv === undefined && type === 'application/json'
         ? answer
-        : { content: { 'application/json': { schema: answer }, 'text/csv': { schema: csv } } };
+        : {
+            content: {
+              [type]: { schema: answer },
+              ...(csv === undefined ? {} : { 'text/csv': { schema: csv } }),
+            },
+          };
     const answers = { ...(forms === undefined ? {} : { 200: forms }), ...others };
     const described = Object.keys(answers).length === 0 ? rest : { ...rest, response: answers };
     app.route({ method, url, schema: described, exposeHeadRoute: false, handler: () => '' });
@@ -210,8 +228,8 @@ export const buildOpenApiDocument = async (
       const { method, url, schema, unlimited } = route;
       const path = url.replace(/:(\w+)/g, '{$1}');
       const access = accessOf({ ...route, method: String(method) }, mode);
-      const codes = schema?.['x-errors'] ?? [];
-      return [`${String(method).toLowerCase()} ${path}`, { path, codes, unlimited, access, mode }];
+      const { 'x-errors': codes = [], 'x-error-form': form = 'problem' } = schema ?? {};
+      return [`${String(method).toLowerCase()} ${path}`, { path, codes, unlimited, form, access, mode }];
     }),
   );
   const paths = Object.fromEntries(
@@ -226,8 +244,11 @@ export const buildOpenApiDocument = async (
       ),
     ]),
   );
-  const problemSchema = z.toJSONSchema(problem, { target: 'draft-2020-12' });
-  const schemas = usedSchemas(paths, { Problem: problemSchema, ...document.components.schemas });
+  const refusals = {
+    Problem: z.toJSONSchema(problem, { target: 'draft-2020-12' }),
+    UdfError: z.toJSONSchema(udfError, { target: 'draft-2020-12' }),
+  };
+  const schemas = usedSchemas(paths, { ...refusals, ...document.components.schemas });
   const components = { schemas, securitySchemes: securitySchemes(mode) };
   return JSON.stringify({ ...document, servers: [SERVER], paths, components });
 };

@@ -1,4 +1,5 @@
 /** One whole answer per operation, and per status of it where that is another one. Checked against the schemas by the OpenAPI linter. */
+import { CHART_EXAMPLES } from './chart-examples.js';
 
 const timestamp = 1699000000000;
 
@@ -143,6 +144,7 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
     ],
     next_cursor: null,
   },
+  ...CHART_EXAMPLES,
   getTicker: {
     exchange: 'binance',
     symbol: 'BTC/USDT',

@@ -4,6 +4,7 @@ import type { Scope } from '../../access/principal.js';
 import type { AuthMode } from '../../schemas/access.js';
 import { lacksScope } from '../access/access-hook.js';
 import { PROBLEM_CONTENT_TYPE, toProblem } from '../problems/problem.js';
+import { udfErrorOf } from '../udf/udf-error.js';
 import { ADVICE } from './advice.js';
 import { CHALLENGE, COMMON_HEADERS, limitHeaders, RETRY_AFTER } from './headers.js';
 
@@ -35,6 +36,9 @@ export const UPSTREAM_ERRORS: readonly ErrorCode[] = [
   'upstream_maintenance',
 ];
 
+/** The words in which an operation refuses. */
+export type ErrorForm = 'problem' | 'udf';
+
 interface Operation {
   readonly url: string;
   readonly mode: AuthMode;
@@ -42,14 +46,36 @@ interface Operation {
   readonly scope: Scope | null;
   /** Nothing refuses it but what no request gets past. */
   readonly unlimited: boolean;
+  readonly form: ErrorForm;
 }
 
-const exampleOf = (code: ErrorCode, { url, scope }: Operation) => {
+/** Refused before the request is read, so that nobody knows what it was for. */
+const ALWAYS_PROBLEMS: readonly ErrorCode[] = ['headers_too_large'];
+
+const exampleOf = (code: ErrorCode, form: ErrorForm, { url, scope }: Operation) => {
   const { detail, details } = ADVICE[code];
   const error =
     code === 'insufficient_scope' && scope !== null ? lacksScope(scope) : new AppError(code, detail, details);
-  return toProblem(error, { url, requestId: '3f9a1c-7k' });
+  const request = { url, requestId: '3f9a1c-7k' };
+  return form === 'udf' ? udfErrorOf(error, request) : toProblem(error, request);
 };
+
+const FORMS = {
+  problem: { type: PROBLEM_CONTENT_TYPE, schema: 'Problem' },
+  udf: { type: 'application/json', schema: 'UdfError' },
+} as const satisfies Record<ErrorForm, object>;
+
+const contentOf = (codes: readonly ErrorCode[], form: ErrorForm, operation: Operation) => ({
+  [FORMS[form].type]: {
+    schema: { $ref: `#/components/schemas/${FORMS[form].schema}` },
+    examples: Object.fromEntries(
+      codes.map((code) => [
+        code,
+        { summary: ERROR_CODES[code].title, value: exampleOf(code, form, operation) },
+      ]),
+    ),
+  },
+});
 
 const responseOf = (codes: readonly ErrorCode[], status: number, operation: Operation) => ({
   description: codes.map((code) => `\`${code}\`: ${ADVICE[code].advice}`).join('\n\n'),
@@ -59,14 +85,11 @@ const responseOf = (codes: readonly ErrorCode[], status: number, operation: Oper
     ...(status === 429 || status === 503 ? RETRY_AFTER : {}),
     ...(status === 401 || codes.includes('insufficient_scope') ? CHALLENGE : {}),
   },
-  content: {
-    [PROBLEM_CONTENT_TYPE]: {
-      schema: { $ref: '#/components/schemas/Problem' },
-      examples: Object.fromEntries(
-        codes.map((code) => [code, { summary: ERROR_CODES[code].title, value: exampleOf(code, operation) }]),
-      ),
-    },
-  },
+  content: contentOf(
+    codes,
+    codes.every((code) => ALWAYS_PROBLEMS.includes(code)) ? 'problem' : operation.form,
+    operation,
+  ),
 });
 
 /** `codes`: those of the operation itself; the common ones are added. By status, as OpenAPI wants them. */

@@ -88,7 +88,8 @@ export const accessOf = (
   const ways = [{ bearer: roles }, { apiKey: roles }, ...(takesTicket ? [{ ticket: roles }] : [])];
   const refusals: ErrorCode[] = [
     'credential_in_url',
-    ...(mode === 'required' ? (['unauthenticated'] as const) : []),
+    // Without ADMIN_API=true nobody is told whether it is there who has not said who they are.
+    ...(mode === 'required' || asked === 'admin' ? (['unauthenticated'] as const) : []),
     ...OF_CREDENTIALS,
     ...(takesTicket ? (['ticket_invalid'] as const) : []),
     ...(asked === null ? [] : (['insufficient_scope'] as const)),

@@ -1,41 +1,138 @@
 /** UDF for TradingView's libraries and OpenBB Workspace, in the protocol's own words, errors included. */
-import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
-import { AppError } from '../../errors.js';
+import type { FastifyRequest } from 'fastify';
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { AppError, type ErrorCode } from '../../errors.js';
 import { untilLoaded } from '../../lib/once.js';
 import { candleUnits } from '../../access/permit.js';
+import {
+  openBbApps,
+  openBbWidgets,
+  udfConfig,
+  udfHistory,
+  udfMarks,
+  udfQuotes,
+  udfQuotesQuery,
+  udfRangeQuery,
+  udfSearchQuery,
+  udfSearchResults,
+  udfSymbol,
+  udfSymbolQuery,
+  udfTime,
+} from '../../schemas/udf.js';
 import { sendRefusal } from '../problems/error-handler.js';
-import { asAppError, toProblem } from '../problems/problem.js';
+import { asAppError } from '../problems/problem.js';
 import { JSON_CONTENT_TYPE } from '../answers/representations.js';
+import { UPSTREAM_ERRORS } from '../openapi/problem-responses.js';
 import { clientOf } from '../requests/client.js';
-import type { UdfAnswers, UdfCaller, UdfDeps } from '../udf/answers.js';
+import type { createUdfAnswers } from '../udf/answers.js';
+import type { UdfCaller, UdfDeps } from '../udf/caller.js';
+import { udfErrorOf } from '../udf/udf-error.js';
 
-export type UdfRoutesOptions = UdfDeps;
+const common = { tags: ['charts'], 'x-error-form': 'udf' } as const;
+const aboutSymbols: readonly ErrorCode[] = [...UPSTREAM_ERRORS, 'symbol_not_found'];
+const aboutBars: readonly ErrorCode[] = [...aboutSymbols, 'interval_not_supported'];
 
-/** Adapters read the body alone, whatever the status: `s` tells an error there. */
-const sendUdfError = (request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply => {
-  const { code, retryable, retry_after_ms, request_id } = toProblem(error, {
-    url: request.raw.url ?? '/',
-    requestId: request.id,
-  });
-  const body = { s: 'error', errmsg: error.message, code, retryable, retry_after_ms, request_id };
-  return sendRefusal(request, reply, { error, type: JSON_CONTENT_TYPE, body });
-};
+const SCHEMAS = {
+  config: {
+    ...common,
+    operationId: 'getUdfConfig',
+    summary: 'What the feed can do',
+    description: 'The first question of a chart. No client limit refuses it.',
+    'x-answer': udfConfig,
+  },
+  time: {
+    ...common,
+    operationId: 'getUdfTime',
+    summary: "The server's time",
+    description: 'In seconds, as text.',
+    'x-answer': udfTime,
+    'x-answer-type': 'text/plain',
+  },
+  symbols: {
+    ...common,
+    operationId: 'getUdfSymbol',
+    summary: 'How a chart shows a market',
+    description: 'Its price scale, its resolutions and its names.',
+    querystring: udfSymbolQuery,
+    'x-answer': udfSymbol,
+    'x-errors': aboutSymbols,
+  },
+  search: {
+    ...common,
+    operationId: 'searchUdf',
+    summary: 'Markets by a part of their names',
+    description: 'Of all enabled exchanges, or of one. An exchange that fails is left out.',
+    querystring: udfSearchQuery,
+    'x-answer': udfSearchResults,
+    'x-errors': UPSTREAM_ERRORS,
+  },
+  history: {
+    ...common,
+    operationId: 'getUdfHistory',
+    summary: 'Bars of a market',
+    description: 'Of `[from, to)`, or `countback` bars before `to`. Candles without prices are left out.',
+    querystring: udfRangeQuery,
+    'x-answer': udfHistory,
+    'x-errors': aboutBars,
+  },
+  marks: {
+    ...common,
+    operationId: 'getUdfTimescaleMarks',
+    summary: 'Marks where candles are missing',
+    description: 'One for each stretch without candles, with the reason.',
+    querystring: udfRangeQuery,
+    'x-answer': udfMarks,
+    'x-errors': aboutBars,
+  },
+  quotes: {
+    ...common,
+    operationId: 'getUdfQuotes',
+    summary: 'Quotes of many symbols',
+    description:
+      'One question for each exchange; what refuses a symbol stands in its place. Counts as so many requests.',
+    querystring: udfQuotesQuery,
+    'x-answer': udfQuotes,
+    'x-errors': ['invalid_request'],
+  },
+  widgets: {
+    ...common,
+    operationId: 'getOpenBbWidgets',
+    summary: "OpenBB Workspace's list of widgets",
+    description: 'A chart over /udf.',
+    'x-answer': openBbWidgets,
+  },
+  apps: {
+    ...common,
+    operationId: 'getOpenBbApps',
+    summary: "OpenBB Workspace's list of layouts",
+    description: 'One layout, with that chart.',
+    'x-answer': openBbApps,
+  },
+} as const;
 
-export const udfRoutes: FastifyPluginCallback<UdfRoutesOptions> = (app, options, done) => {
-  // Loaded by the first question: nobody else pays for it.
+type Answers = ReturnType<typeof createUdfAnswers>;
+
+export const udfRoutes: FastifyPluginCallbackZod<UdfDeps> = (app, options, done) => {
   const load = untilLoaded(async () => {
-    const { UdfAnswers, udfConfig, openBbFiles } = await import('../udf/answers.js');
+    const [{ createUdfAnswers: create }, { udfConfigOf }, { openBbFiles }] = await Promise.all([
+      import('../udf/answers.js'),
+      import('../udf/config.js'),
+      import('../udf/openbb.js'),
+    ]);
+    const { widgets, apps } = openBbFiles(options.enabled);
     return {
-      answers: new UdfAnswers(options),
-      config: JSON.stringify(udfConfig(options.enabled)),
-      files: openBbFiles(options.enabled),
+      answers: create(options),
+      config: JSON.stringify(udfConfigOf(options.enabled)),
+      widgets: JSON.stringify(widgets),
+      apps: JSON.stringify(apps),
     };
   });
 
   app.setErrorHandler((thrown, request, reply) => {
     const error = asAppError(thrown);
     if (error.code === 'internal_error') app.logBug(error.cause ?? error, { request_id: request.id });
-    return sendUdfError(request, reply, error);
+    const body = udfErrorOf(error, { url: request.raw.url ?? '/', requestId: request.id });
+    return sendRefusal(request, reply, { error, type: JSON_CONTENT_TYPE, body });
   });
 
   const callerOf = (request: FastifyRequest): UdfCaller => {
@@ -62,44 +159,56 @@ export const udfRoutes: FastifyPluginCallback<UdfRoutesOptions> = (app, options,
       mayBackfill: permit.mayBackfill,
     };
   };
-  const sendText = (reply: FastifyReply, json: string, cacheControl: string): FastifyReply =>
-    reply.header('content-type', JSON_CONTENT_TYPE).header('cache-control', cacheControl).send(json);
+  const answer = async (
+    request: FastifyRequest,
+    ask: (answers: Answers, caller: UdfCaller) => Promise<object>,
+  ): Promise<string> => JSON.stringify(await ask((await load()).answers, callerOf(request)));
 
-  const schema = { hide: true };
-  app.get('/udf/config', { schema, config: { unlimited: true } }, async (_request, reply) =>
-    sendText(reply, (await load()).config, `${app.answersArePrivate ? 'private' : 'public'}, max-age=60`),
+  const KEPT = `${app.answersArePrivate ? 'private' : 'public'}, max-age=60`;
+  const asJson = { 'content-type': JSON_CONTENT_TYPE, 'cache-control': 'no-store' };
+
+  app.get('/udf/config', { schema: SCHEMAS.config, config: { unlimited: true } }, async (_request, reply) =>
+    reply.headers({ ...asJson, 'cache-control': KEPT }).send((await load()).config),
   );
-  app.get('/udf/time', { schema }, (_request, reply) =>
+  app.get('/udf/time', { schema: SCHEMAS.time }, (_request, reply) =>
     reply
-      .header('content-type', 'text/plain; charset=utf-8')
-      .header('cache-control', 'no-store')
+      .headers({ 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' })
       .send(String(Math.floor(options.now() / 1000))),
   );
-  const questions = {
-    symbols: 'symbols',
-    search: 'search',
-    history: 'history',
-    timescale_marks: 'marks',
-    quotes: 'quotes',
-  } as const satisfies Readonly<Record<string, keyof UdfAnswers>>;
-  for (const [path, question] of Object.entries(questions))
-    app.get(`/udf/${path}`, { schema }, async (request, reply) => {
-      const { answers } = await load();
-      return sendText(
-        reply,
-        JSON.stringify(await answers[question](request.query, callerOf(request))),
-        'no-store',
-      );
-    });
-  app.get('/udf/*', { schema }, () => {
+  app.get('/udf/symbols', { schema: SCHEMAS.symbols }, async (request, reply) =>
+    reply
+      .headers(asJson)
+      .send(await answer(request, (answers, caller) => answers.symbol(request.query, caller))),
+  );
+  app.get('/udf/search', { schema: SCHEMAS.search }, async (request, reply) =>
+    reply
+      .headers(asJson)
+      .send(await answer(request, (answers, caller) => answers.search(request.query, caller))),
+  );
+  app.get('/udf/history', { schema: SCHEMAS.history }, async (request, reply) =>
+    reply
+      .headers(asJson)
+      .send(await answer(request, (answers, caller) => answers.history(request.query, caller))),
+  );
+  app.get('/udf/timescale_marks', { schema: SCHEMAS.marks }, async (request, reply) =>
+    reply
+      .headers(asJson)
+      .send(await answer(request, (answers, caller) => answers.marks(request.query, caller))),
+  );
+  app.get('/udf/quotes', { schema: SCHEMAS.quotes }, async (request, reply) =>
+    reply
+      .headers(asJson)
+      .send(await answer(request, (answers, caller) => answers.quotes(request.query, caller))),
+  );
+  app.get('/udf/*', { schema: { hide: true } }, () => {
     throw new AppError('not_found', 'There is nothing here.');
   });
 
-  app.get('/widgets.json', { schema }, async (_request, reply) =>
-    sendText(reply, JSON.stringify((await load()).files.widgets), 'public, max-age=60'),
+  app.get('/widgets.json', { schema: SCHEMAS.widgets }, async (_request, reply) =>
+    reply.headers({ ...asJson, 'cache-control': 'public, max-age=60' }).send((await load()).widgets),
   );
-  app.get('/apps.json', { schema }, async (_request, reply) =>
-    sendText(reply, JSON.stringify((await load()).files.apps), 'public, max-age=60'),
+  app.get('/apps.json', { schema: SCHEMAS.apps }, async (_request, reply) =>
+    reply.headers({ ...asJson, 'cache-control': 'public, max-age=60' }).send((await load()).apps),
   );
   done();
 };

@@ -40,8 +40,10 @@ export const operationsOf = ({ paths }: Document) =>
       return found === undefined ? [] : [{ path, name: `${method} ${path}`, ...found }];
     }),
   );
-/** The codes of all problems that an operation may answer with. */
+const refusal = z.looseObject({ code: z.string(), request_id: z.string() });
+/** The codes of all refusals that an operation may answer with, as problems or in UDF's words. */
 export const codesOf = ({ responses }: z.infer<typeof operation>): string[] =>
-  Object.values(responses).flatMap(({ content }) =>
-    Object.keys(content?.['application/problem+json']?.examples ?? {}),
-  );
+  Object.values(responses)
+    .flatMap(({ content }) => Object.values(content ?? {}))
+    .flatMap(({ examples }) => Object.values(examples ?? {}))
+    .flatMap(({ value }) => refusal.safeParse(value).data?.code ?? []);

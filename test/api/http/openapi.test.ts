@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { ERROR_CODES } from '../../../src/errors.js';
 import { ACCESS_ERRORS } from '../../../src/http/openapi/security.js';
 import { problem } from '../../../src/schemas/problem.js';
+import { udfError } from '../../../src/schemas/udf.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
 import { makeDocumentation } from '../../support/documentation.js';
 import { testFolder } from '../access/access-app.js';
@@ -37,6 +38,9 @@ const serverOf = (mode: 'optional' | 'required'): TestApp => {
   return server;
 };
 
+/** Its refusals are UDF's. */
+const isChart = (path: string): boolean => /^\/(?:udf\/|widgets|apps)/.test(path);
+
 /** What the contract asks of the callers of each operation that is not open. */
 const SCOPE_OF: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(
@@ -59,6 +63,12 @@ const SCOPE_OF: Readonly<Record<string, readonly string[]>> = {
       'backfills',
       'backfills/{id}',
     ].map((name) => [`get /v1/${name}`, ['history:read']]),
+  ),
+  ...Object.fromEntries(
+    ['config', 'time', 'symbols', 'search', 'history', 'timescale_marks', 'quotes'].map((name) => [
+      `get /udf/${name}`,
+      ['market:read'],
+    ]),
   ),
   'post /v1/backfills': ['backfill:write'],
   'delete /v1/backfills/{id}': ['backfill:write'],
@@ -84,6 +94,14 @@ describe('the OpenAPI document', () => {
     const { openapi, paths } = await openApiOf(rig);
     expect(openapi).toMatch(/^3\.1\./);
     expect(Object.keys(paths).sort()).toEqual([
+      '/apps.json',
+      '/udf/config',
+      '/udf/history',
+      '/udf/quotes',
+      '/udf/search',
+      '/udf/symbols',
+      '/udf/time',
+      '/udf/timescale_marks',
       '/v1/admin/audit',
       '/v1/admin/keys',
       '/v1/admin/keys/{id}',
@@ -109,6 +127,7 @@ describe('the OpenAPI document', () => {
       '/v1/status',
       '/v1/stream/ticker',
       '/v1/tickets',
+      '/widgets.json',
     ]);
   });
 
@@ -128,6 +147,11 @@ describe('the OpenAPI document', () => {
         if (status !== '304') expect(bodies, `${path} ${status}`).toHaveLength(forms);
         for (const [type, { examples }] of bodies) {
           expect(Object.keys(examples ?? {}).length, `${path} ${status}`).toBeGreaterThan(0);
+          if (isChart(path) && status !== '200' && status !== '431') {
+            for (const [code, { value }] of Object.entries(examples ?? {}))
+              expect(udfError.strict().parse(value)).toMatchObject({ s: 'error', code });
+            expect(type, path).toBe('application/json');
+          }
           if (type !== 'application/problem+json') continue;
           for (const [code, { value }] of Object.entries(examples ?? {})) {
             codes.add(code);
@@ -222,7 +246,7 @@ describe('the OpenAPI document of each AUTH_MODE', () => {
   });
   const schemesOf = (app: TestApp['app'] | undefined) =>
     app?.inject('/openapi.json').then((answer) => schemes.parse(answer.json()).components.securitySchemes);
-  const OPEN = ['get /v1/health', 'get /v1/health/ready'];
+  const OPEN = ['get /v1/health', 'get /v1/health/ready', 'get /widgets.json', 'get /apps.json'];
   const ABSENT = /^\w+ \/v1\/(?:me|tickets|admin)/;
 
   test('off: nothing is asked for, and what there is not is a 404', async () => {
@@ -261,7 +285,8 @@ describe('the OpenAPI document of each AUTH_MODE', () => {
       const ways = [{ bearer: scope }, { apiKey: scope }];
       const ticket = name === 'get /v1/stream/ticker' ? [{ ticket: scope }] : [];
       expect(security, name).toEqual([...nobody, ...ways, ...ticket]);
-      expect(codesOf(one).includes('unauthenticated'), name).toBe(mode === 'required');
+      const asksWho = mode === 'required' || name.includes('/v1/admin');
+      expect(codesOf(one).includes('unauthenticated'), name).toBe(asksWho);
       expect(codesOf(one).includes('insufficient_scope'), name).toBe(scope?.length === 1);
       expect(codesOf(one), name).toContain('credentials_revoked');
       if (name.includes('/v1/admin')) expect(codesOf(one), name).toContain('not_found');
@@ -279,7 +304,8 @@ describe('the OpenAPI document of each AUTH_MODE', () => {
       const refused = security.length > 0 && !security.some((way) => Object.keys(way).length === 0);
       const answer = await server.app.inject({ method, url: path.replace(/\{\w+\}/, 'x') });
       const code =
-        answer.headers['content-type']?.toString().startsWith('application/problem') === true
+        answer.headers['content-type']?.toString().startsWith('application/problem') === true ||
+        (isChart(path) && answer.statusCode >= 400)
           ? answer.json<{ code: string }>().code
           : null;
       if (refused) expect(code, name).toBe('unauthenticated');

@@ -38,6 +38,7 @@ test('a chart gets ready, finds a market and knows its scale', async () => {
     new Set(['BINANCE', 'KRAKEN', 'COINBASEPRO']),
   );
   expect(everywhere.length).toBeLessThanOrEqual(30);
+  expect(everywhere[0]?.ticker).toBe(BTC);
   const [first] = await adapter.searchSymbols('btc/usdt', 'BINANCE', 'crypto');
   expect(first).toMatchObject({
     ticker: BTC,
