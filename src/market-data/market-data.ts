@@ -35,7 +35,7 @@ import { cacheKey, keyPrefix } from './cache-keys.js';
 import { createExchangeEntries } from './exchange-entries.js';
 import { createFallback } from './fallback.js';
 import type { FreshnessSettings } from './freshness.js';
-import { createRefreshes, createSharedLoads } from './shared-loads.js';
+import { createRefreshes, createSharedLoads, type LoadMode, type StartLoad } from './shared-loads.js';
 import { createVenueLoad, type Loaded } from './venue-load.js';
 import type { Ledger } from '../ledger/ledger.js';
 
@@ -127,9 +127,27 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
   const describe = createExchangeEntries({ exchanges, log, monotonic });
   const counter = createAnswerCounter();
 
-  const serve = (entry: CacheEntry, cacheState: CacheState, { query, as }: Pick<Call, 'query' | 'as'>) => {
+  const serve = (
+    entry: CacheEntry,
+    cacheState: CacheState,
+    { query, as, at = now() }: Pick<Call, 'query' | 'as'> & { readonly at?: Millis },
+  ) => {
     counter.answered(query.kind, cacheState);
-    return served.serve(entry, as, { cache: cacheState, at: now(), stats: query.stats });
+    return served.serve(entry, as, { cache: cacheState, at, stats: query.stats });
+  };
+  const isSpent = (entry: CacheEntry): boolean => served.isSpent(entry, now());
+
+  /**
+   * A load, and another one where its period ended while the only candle was on the way: that one is no longer shown, and
+   * an answer without candles would say that nothing was traded.
+   */
+  const starter = (call: Call, mode: LoadMode): StartLoad<Loaded> => {
+    const start = loads.starter(call, mode);
+    const startAnew = loads.starter(call, { ...mode, holdsStale: true });
+    return async (how) => {
+      const loaded = await start(how);
+      return isSpent(loaded.entry) ? startAnew(how) : loaded;
+    };
   };
 
   /** Asking now would only wait: the venue cools down, or its circuit is open. */
@@ -162,12 +180,12 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     if (standsIn && (refreshes.isFailing(key) || isHeldBack(request.exchange))) {
       const quote = await viaFallback(call);
       if (quote !== undefined) {
-        refreshes.inBackground(key, loads.starter(call, { deadline: null, holdsStale: false }));
+        refreshes.inBackground(key, starter(call, { deadline: null, holdsStale: false }));
         return quote;
       }
     }
     const reserve = standsIn ? Math.min(MAX_FALLBACK_MS, requestTimeoutMs * FALLBACK_SHARE) : 0;
-    const start = loads.starter(call, { deadline: call.deadline - reserve, holdsStale: false, signal });
+    const start = starter(call, { deadline: call.deadline - reserve, holdsStale: false, signal });
     try {
       const { entry, cache: state } = await start({ once: false });
       return state === 'STALE' ? await refresh(call, entry) : serve(entry, state, call);
@@ -183,7 +201,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
   /** An expired answer is held: one attempt at a new one, then the old one, marked. */
   const refresh = async (call: Call, stale: CacheEntry): Promise<ServedAnswer> => {
     const { key, request } = call;
-    const start = loads.starter(call, { deadline: null, holdsStale: true });
+    const start = starter(call, { deadline: null, holdsStale: true });
     if (refreshes.isFailing(key) || isHeldBack(request.exchange)) {
       refreshes.inBackground(key, start);
       return serve(stale, 'STALE', call);
@@ -191,7 +209,8 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     const result = await refreshes.ask(key, start);
     if (result.outcome === 'done') return serve(result.value.entry, result.value.cache, call);
     if (result.outcome === 'failed' && !isVenueFault(result.error)) throw result.error;
-    return now() < stale.staleUntil ? serve(stale, 'STALE', call) : loadNew(call);
+    const isUsable = now() < stale.staleUntil && !isSpent(stale);
+    return isUsable ? serve(stale, 'STALE', call) : loadNew(call);
   };
 
   /** Candles that are all known need no venue, however it fares. */
@@ -226,7 +245,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
       const remembered = badRequests.recall(call.request);
       if (remembered !== undefined) throw remembered;
       const held = cache.peek(call.key);
-      return await (held === undefined ? loadNew(call) : refresh(call, held));
+      return await (held === undefined || isSpent(held) ? loadNew(call) : refresh(call, held));
     } catch (thrown) {
       counter.failed();
       throw errorInWordsOf(call.as, AppError.from(thrown));
@@ -270,7 +289,8 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     const key = cacheKey(prefix, request);
     const held = cache.peek(key);
     const at = now();
-    if (held !== undefined && at < held.freshUntil) return Promise.resolve(serve(held, 'HIT', { query, as }));
+    if (held !== undefined && at < held.freshUntil)
+      return Promise.resolve(serve(held, 'HIT', { query, as, at }));
     return answer({ query, as, request, key, deadline: monotonic() + requestTimeoutMs, signal });
   };
 
@@ -280,7 +300,8 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
     const tick = query.kind === 'ticker' ? live?.latest(exchange, symbol) : undefined;
     if (tick !== undefined) return serve(liveAnswers.of(exchange, tick), 'LIVE', { query, as });
     const held = cache.peek(cacheKey(prefix, requestOf(query, exchange, symbol)));
-    return held !== undefined && now() < held.freshUntil ? serve(held, 'HIT', { query, as }) : undefined;
+    const at = now();
+    return held !== undefined && at < held.freshUntil ? serve(held, 'HIT', { query, as, at }) : undefined;
   };
   const withoutVenue = (query: MarketQuery, as: ResolvedExchange): ServedAnswer | AppError | undefined =>
     atHand(query, as) ??

@@ -60,6 +60,8 @@ interface Serving {
 }
 
 export interface ServedAnswers {
+  /** Candles of which none can be shown: they were all open, and their period has ended since. */
+  isSpent(entry: CacheEntry, at: Millis): boolean;
   serve(entry: CacheEntry, as: ResolvedExchange, how: Serving): ServedAnswer;
 }
 
@@ -70,11 +72,11 @@ export interface ServedAnswers {
 export const createServedAnswers = (): ServedAnswers => {
   const hits = new WeakMap<CacheEntry, ServedAnswer>();
   const aliases = new WeakMap<CacheEntry, Map<string, CacheEntry>>();
-  const settled = new WeakMap<CacheEntry, CacheEntry>();
+  const settled = new WeakMap<CacheEntry, Settled>();
   const longer = new WeakMap<CacheEntry, CacheEntry>();
 
-  const settle = (entry: CacheEntry, at: Millis): CacheEntry => {
-    if (entry.closesAt === null || at < entry.closesAt) return entry;
+  const settle = (entry: CacheEntry, at: Millis): Settled => {
+    if (entry.closesAt === null || at < entry.closesAt) return { entry, isSpent: false };
     const known = settled.get(entry) ?? withoutOpenCandles(entry);
     settled.set(entry, known);
     return known;
@@ -95,8 +97,9 @@ export const createServedAnswers = (): ServedAnswers => {
   };
 
   return {
+    isSpent: (entry, at) => settle(entry, at).isSpent,
     serve(entry, as, { cache, at, stats: isWanted = false }) {
-      const named = rename(settle(entry, at), as);
+      const named = rename(settle(entry, at).entry, as);
       const shown = isWanted ? lengthen(named) : named;
       const remembered = cache === 'HIT' ? hits.get(shown) : undefined;
       if (remembered !== undefined) return remembered;
@@ -111,17 +114,24 @@ export const createServedAnswers = (): ServedAnswers => {
 /** Members are checked here and kept as they came: the first one, the exchange's name, has to stay the first. */
 const candleList = z.looseObject({ candles: z.array(z.looseObject({ closed: z.boolean() })) });
 
+interface Settled {
+  readonly entry: CacheEntry;
+  /** Nothing but open candles was in it. */
+  readonly isSpent: boolean;
+}
+
 /**
  * An OHLCV answer that outlived its open candle: the candle is left out, since its last state before the close is not
  * known. The entry itself where no candle is open. Costs a parse of the body.
  */
-const withoutOpenCandles = (entry: CacheEntry): CacheEntry => {
+const withoutOpenCandles = (entry: CacheEntry): Settled => {
   const parsed: unknown = JSON.parse(entry.body.toString());
   const answer = candleList.parse(parsed);
   const candles = answer.candles.filter(({ closed }) => closed);
-  if (candles.length === answer.candles.length) return entry;
+  if (candles.length === answer.candles.length) return { entry, isSpent: false };
   const body = Buffer.from(JSON.stringify({ ...Object(parsed), candles }));
-  return { ...entry, body, etag: etagOf(body), closesAt: null };
+  const rest = { ...entry, body, etag: etagOf(body), closesAt: null };
+  return { entry: rest, isSpent: candles.length === 0 };
 };
 
 /** Bodies kept: one per symbol that is streamed and asked for over REST at the same time. */

@@ -26,7 +26,7 @@ type Refreshed<T> =
   | { readonly outcome: 'late' };
 
 /** Starts (or joins) the load of one key. `once`: a single attempt, no retries. */
-type StartLoad<T> = (mode: { readonly once: boolean }) => Promise<T>;
+export type StartLoad<T> = (mode: { readonly once: boolean }) => Promise<T>;
 
 /**
  * Who refreshes an expired answer, and how long a caller who already holds the old one waits for it: for one attempt, and
@@ -119,7 +119,7 @@ export interface SharedLoadsDeps {
   readonly now: () => Millis;
 }
 
-interface LoadMode {
+export interface LoadMode {
   /** Instant by which it has settled; null: a whole request's time from its start. */
   readonly deadline: Millis | null;
   /** The caller holds an expired answer already. */

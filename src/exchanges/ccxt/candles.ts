@@ -136,6 +136,15 @@ const settled = (
 };
 
 /**
+ * `hasTurned`: the period that was open when the venue was asked has ended on the way. Its candle can't be shown then, so
+ * that the latest ones are those before it: more rows are asked for than the caller wants.
+ */
+const lasting = (candles: readonly Candle[], hasTurned: boolean): readonly Candle[] => {
+  const closed = hasTurned ? candles.filter((candle) => candle.closed) : candles;
+  return closed.length > 0 ? closed : candles;
+};
+
+/**
  * Collects at most `limit` candles, oldest first, each period once. Rejects as `fetchPage` does: a page that fails fails
  * the whole, since a hole of our making would look like the venue's.
  */
@@ -146,16 +155,18 @@ export const collectCandles = async (plan: CandlePlan, fetchPage: FetchPage): Pr
   const walked = await walk(plan, fetchPage);
   const { store, interval, asked } = walked;
   const reach = since === undefined ? until : Math.min(until, asked.to);
-  const all = store.list(since ?? 0, Math.max(reach, 0));
-  const starts = store.list(0, Infinity).map(({ timestamp }) => timestamp);
-  const picked = since === undefined ? all.slice(-limit) : all.slice(0, limit);
-  const candles = settled(picked, interval, { asOf, starts });
   const now = plan.now();
+  const current = periodStart(interval, asOf);
+  const starts = store.list(0, Infinity).map(({ timestamp }) => timestamp);
+  const all = settled(store.list(since ?? 0, Math.max(reach, 0)), interval, { asOf, starts });
+  const candles =
+    since === undefined
+      ? lasting(all, now >= periodEnd(interval, current)).slice(-limit)
+      : all.slice(0, limit);
   const nextSince =
     since === undefined ? null : goOn(candles, { ...plan, interval }, { reach: asked.to, now });
   const gaps = findGaps(candles, { ...plan, interval }, { walked, asOf, nextSince });
   const last = candles.at(-1);
-  const current = periodStart(interval, asOf);
   const isOver = nextSince !== null || until <= current || (since !== undefined && candles.length >= limit);
   const complete = isOver && last?.closed !== false;
   return {

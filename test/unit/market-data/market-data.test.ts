@@ -2,6 +2,7 @@
 import { NO_STATS } from '../../../src/schemas/market.js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../../src/errors.js';
+import type { MarketRequest } from '../../../src/exchanges/exchange-client.js';
 import type { MarketQuery } from '../../../src/market-data/market-data-api.js';
 import { venueAnswer } from '../../support/fake-exchange-client.js';
 import { tickerOf } from '../../support/market-data-rig.js';
@@ -207,6 +208,56 @@ describe('an OHLCV answer with an open candle', () => {
     open();
     serveCandles(START - 1);
     expect(await shown()).toEqual([START - 60_000]);
+  });
+
+  const openAlone = (request: MarketRequest, at: number) =>
+    venueAnswer(request, Date.now(), { members: { candles: candles.slice(1) }, closesAt: at });
+  const closedBy = (request: MarketRequest) =>
+    venueAnswer(request, Date.now(), {
+      members: { candles: [{ timestamp: START, close: 3, closed: true }] },
+    });
+
+  it('that is its only one is asked for once more where it closed on the way, by all callers together', async () => {
+    open();
+    let asked = 0;
+    rig.exchanges.answer = (request) => {
+      asked += 1;
+      return Promise.resolve(asked === 1 ? openAlone(request, START - 1) : closedBy(request));
+    };
+    const all = await Promise.all([shown(), shown(), shown()]);
+    expect(all).toEqual([[START], [START], [START]]);
+    expect(asked).toBe(2);
+    expect((await get(query)).cache).toBe('HIT');
+  });
+
+  it('that is its only one does not stand in after its close: the fault is told', async () => {
+    open();
+    rig.exchanges.answer = (request) => Promise.resolve(openAlone(request, closesAt));
+    expect(await shown()).toEqual([START]);
+    fail('upstream_unavailable');
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(await codeOf(get(query))).toBe('upstream_unavailable');
+    expect(await codeOf(get(query))).toBe('upstream_unavailable');
+    rig.exchanges.answer = (request) => Promise.resolve(closedBy(request));
+    expect(await shown()).toEqual([START]);
+  });
+
+  it('that is its only one stops standing in when it closes during the refresh', async () => {
+    open();
+    rig.exchanges.answer = (request) => Promise.resolve(openAlone(request, closesAt));
+    await get(query);
+    await vi.advanceTimersByTimeAsync(29_000);
+    rig.cache.put('mcds:v1:ohlcv:binance:1h:2:latest:now:BTC/USDT', {
+      ...rig.cache.peek('mcds:v1:ohlcv:binance:1h:2:latest:now:BTC/USDT')!,
+      freshUntil: START,
+    });
+    const held = gate();
+    const asked = get(query);
+    await vi.advanceTimersByTimeAsync(3_000);
+    rig.exchanges.answer = (request) => Promise.resolve(closedBy(request));
+    held.release(new AppError('upstream_unavailable', 'no'));
+    expect(await codeOf(asked)).toBe('upstream_unavailable');
+    expect(await shown()).toEqual([START]);
   });
 
   it('keeps everything where all candles are closed and the next one is due', async () => {

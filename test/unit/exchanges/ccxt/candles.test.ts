@@ -149,9 +149,38 @@ describe('candles in pages', () => {
       now += 5000;
       return rows;
     };
-    const { candles, closesAt } = await collectCandles(plan(quirks, { now: () => now }), slow);
+    const since = CURRENT - 2 * MINUTE;
+    const { candles, closesAt } = await collectCandles(plan(quirks, { now: () => now, since }), slow);
     expect(candles.at(-1)).toMatchObject({ timestamp: CURRENT, closed: false });
     expect(closesAt).toBe(CURRENT + MINUTE);
+  });
+
+  it.each([1, 2])('are the latest %i closed ones where the open one closed on the way', async (limit) => {
+    let now = CURRENT + 59_999;
+    const { quirks, fetchPage, asked } = venue({ candlePage: 10 });
+    const slow: FetchPage = async (page) => {
+      const rows = await fetchPage(page);
+      now += 1;
+      return rows;
+    };
+    const collected = await collectCandles(plan(quirks, { now: () => now, limit }), slow);
+    expect(collected.candles.map(({ timestamp, closed }) => ({ timestamp, closed }))).toEqual(
+      [2, 1].slice(-limit).map((ago) => ({ timestamp: CURRENT - ago * MINUTE, closed: true })),
+    );
+    // The period that has ended since is due.
+    expect(collected).toMatchObject({ gaps: [], closesAt: CURRENT + MINUTE });
+    expect(asked).toHaveLength(1);
+  });
+
+  it('are the open one where there is no other, though it closed on the way', async () => {
+    let now = CURRENT + 59_999;
+    const { quirks } = venue({ candlePage: 10 });
+    const listedNow: FetchPage = () => {
+      now += 1;
+      return Promise.resolve([row(CURRENT)]);
+    };
+    const { candles } = await collectCandles(plan(quirks, { now: () => now, limit: 1 }), listedNow);
+    expect(candles).toMatchObject([{ timestamp: CURRENT, closed: false }]);
   });
 
   it('of weeks are those of the venue, wherever it begins them', async () => {
