@@ -43,8 +43,8 @@ export interface ChannelState {
   takeLost?(): number;
 }
 
-/** A venue's clock is not so far ahead of this machine's. */
-const MAX_AHEAD_MS: Millis = 60_000;
+/** Clocks of venues and of this machine do not differ so much. */
+export const MAX_AHEAD_MS: Millis = 60_000;
 
 /**
  * A time that is remembered as the newest, and that lies far ahead of now: a wrong stamp, or the wall clock was set back
