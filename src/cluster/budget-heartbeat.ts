@@ -2,28 +2,24 @@
  * Whether this server counts its requests together with the others of its egress: its heartbeat, and the changes between
  * the shared count and its own share.
  *
- * A server that shares sends a heartbeat every HEARTBEAT_EVERY_MS. Once it cannot, its heartbeat lapses, and a moment later
+ * A server that shares sends a heartbeat every `heartbeatMs`. Once it cannot, its heartbeat lapses, and a moment later
  * it keeps to its share of what was left, without asking Redis. The others, where Redis answers them, withhold the share
  * of whoever has lapsed. When Redis answers again, the server synchronizes first: it adds what it has sent meanwhile. A
- * Redis that has lost its data does not know who has lapsed: then all servers synchronize, for SETTLE_MS, before any of
+ * Redis that has lost its data does not know who has lapsed: then all servers synchronize, for `settleMs`, before any of
  * them relies on the count.
  */
 import type { Millis } from '../schemas/common.js';
-import { HEARTBEAT_LAPSE_MS } from './budget-scripts.js';
+import type { BudgetTimes } from './budget-times.js';
 
-const HEARTBEAT_EVERY_MS = 60;
-/** So long after its last heartbeat a server sends without asking: the others withhold its share since HEARTBEAT_LAPSE_MS. */
-const ALONE_AFTER_MS = HEARTBEAT_LAPSE_MS + 60;
 /** A server that keeps to its share tries to synchronize once in so many intervals of the heartbeat. */
 const SYNC_INTERVALS = 4;
 /** While the count is shared it does so more rarely, to learn how many servers there are and what they have sent. */
 const SYNC_INTERVALS_WHILE_SHARED = 16;
 /** A lower number of servers is believed only so long after a higher one. */
 const FEWER_AFTER_MS = 10_000;
-/** For so long all servers must have synchronized with an emptied Redis before its count is relied upon. */
-const SETTLE_MS = 5_000;
 
 export interface BudgetHeartbeatDeps {
+  readonly times: BudgetTimes;
   /** A monotonic clock. */
   readonly now: () => Millis;
   /** Sends one heartbeat; the servers that are alive. Reports Redis' answer to `answered` itself. */
@@ -61,7 +57,7 @@ export class BudgetHeartbeat {
       if (this.#isShared) void this.#beat();
       const every = this.#isShared ? SYNC_INTERVALS_WHILE_SHARED : SYNC_INTERVALS;
       if (this.#intervals % every === 0) void this.sync();
-    }, HEARTBEAT_EVERY_MS).unref();
+    }, deps.times.heartbeatMs).unref();
   }
 
   get isShared(): boolean {
@@ -97,7 +93,7 @@ export class BudgetHeartbeat {
 
   /** Redis was emptied: what the servers know is all there is. */
   lost(): void {
-    if (!this.#isShared) this.#settledAt = this.#deps.now() + SETTLE_MS;
+    if (!this.#isShared) this.#settledAt = this.#deps.now() + this.#deps.times.settleMs;
   }
 
   /** Synchronizes with the shared count; from then on it is used. Never rejects. */
@@ -129,7 +125,7 @@ export class BudgetHeartbeat {
   /** Stops asking Redis once the others withhold this server's share. */
   #leaveIfLapsed(): void {
     // A server that is alone has nobody to wait for.
-    const wait = this.#servers > 1 ? ALONE_AFTER_MS : 0;
+    const wait = this.#servers > 1 ? this.#deps.times.aloneAfterMs : 0;
     if (!this.#isShared || this.#deps.now() - this.#beatAt < wait) return;
     this.#isShared = this.#isBeating = false;
     this.#deps.changed();

@@ -11,24 +11,24 @@
  * itself among, as "<ms> <servers>". A server whose heartbeat has lapsed may send its share without asking.
  * Nothing has a time to live: Redis may evict what has one.
  */
-import { redisScript } from './redis-script.js';
+import type { BudgetTimes } from './budget-times.js';
+import { redisScript, type RedisScript } from './redis-script.js';
 
 /** Departures closer together than this part of the window share an entry, which bounds the hash. */
 const ENTRIES_PER_WINDOW = 256;
-/** A server without a heartbeat for so long may send its share without asking. It does not before this and a margin. */
-export const HEARTBEAT_LAPSE_MS = 200;
 /** A server without a heartbeat for so long is taken for dead: its share is the others' again. */
 const FORGET_LAPSED_MS = 60_000;
-/** Longer than a command may take, and than the estimate of Redis' clock may be wrong. */
-const LATE_MS = 100;
 /** Redis' clock may be set back: no wait that it measures is longer than this. */
 const MAX_COOL_DOWN_MS = 7 * 86_400_000;
+
+type ScriptTimes = Pick<BudgetTimes, 'lapseMs' | 'lateMs'>;
 
 /**
  * KEYS: hash, servers, lowest limit of the egress, hash of heartbeats. ARGV: server, limit, windowMs, when it was sent
  * (0: not known), and from 5 on what each script names.
  */
-const COMMON = `
+const common = ({ lapseMs, lateMs }: ScriptTimes): string => `
+local lapse, mostLate = ${lapseMs}, ${lateMs}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local sid, limit, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -107,7 +107,7 @@ local lapsed, share = 0, 0
 local heartbeats = redis.call('HGETALL', KEYS[4])
 for i = 1, #heartbeats, 2 do
   local at, among = string.match(heartbeats[i + 1], '^(%S+) (%S+)$')
-  if heartbeats[i] ~= sid and now - at > ${HEARTBEAT_LAPSE_MS} then
+  if heartbeats[i] ~= sid and now - at > lapse then
     if now - at > ${FORGET_LAPSED_MS} then redis.call('HDEL', KEYS[4], heartbeats[i])
     else lapsed, share = lapsed + 1, share + 1 / among end
   end
@@ -129,7 +129,7 @@ local function answer(outcome, wait)
 end
 local function cooling() return cool[1] and cool[1] > now end
 -- A command that was delayed is not carried out: nobody waits for its answer any more.
-local function late() return tonumber(ARGV[4]) > 0 and now - ARGV[4] > ${LATE_MS} end
+local function late() return tonumber(ARGV[4]) > 0 and now - ARGV[4] > mostLate end
 `;
 
 /** How long until the n-th further request may leave, by the entries of the window. */
@@ -151,7 +151,7 @@ end
  * ARGV 5: epoch, 6: channel, 7: reserve limit where it may leave out of the reserve, 8: poll limit, 9: is a poll, 10: weight,
  * 11: ms a weight, 12: booking.
  */
-export const TAKE = redisScript(`${COMMON}${SLOT}
+const TAKE = `
 if late() then return answer('late') end
 if epoch ~= ARGV[5] then return answer('epoch') end
 if cooling() then return answer('wait') end
@@ -189,10 +189,10 @@ end
 save()
 redis.call('PUBLISH', ARGV[6], cjson.encode({ 'left', sid, n, poll, fromReserve and 1 or 0 }))
 return answer('granted')
-`);
+`;
 
 /** ARGV 5: epoch, 6: booking, 7: requests, 8: within ms, 9: poll limit, 10: are polls. */
-export const BOOK = redisScript(`${COMMON}${SLOT}
+const BOOK = `
 if late() then return answer('late') end
 if epoch ~= ARGV[5] then return answer('epoch') end
 if cooling() then return answer('wait') end
@@ -203,19 +203,19 @@ if wait > within and wait > 0 then return answer('wait', wait) end
 bookings[ARGV[6]] = { requests, now + math.max(within, 0), polls * requests }
 save()
 return answer('granted')
-`);
+`;
 
 /** ARGV 5: booking. */
-export const UNBOOK = redisScript(`${COMMON}
+const UNBOOK = `
 if bookings[ARGV[5]] then
   bookings[ARGV[5]] = nil
   save()
 end
 return 1
-`);
+`;
 
 /** ARGV 5: channel, 6: cool-down ms, 7: status, 8: reason, 9: refusals, 10 and 11: waits of callers and polls, ms. The longest holds. */
-export const REPORT = redisScript(`${COMMON}
+const REPORT = `
 if not epoch then return 0 end
 local ms = tonumber(ARGV[6])
 if ms > 0 and now + ms > (cool[1] or 0) then
@@ -226,7 +226,7 @@ save()
 redis.call('PUBLISH', ARGV[5], cjson.encode({ 'restraint', sid, ms, tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]),
   tonumber(ARGV[10]), tonumber(ARGV[11]) }))
 return 1
-`);
+`;
 
 /**
  * Synchronizes with the shared count: begins it where there is none, with this server's own state, and adds what this
@@ -234,7 +234,7 @@ return 1
  * those sent without asking, 10: cool-down as [ms, status, reason, refusals], 11: the number of servers of which it sends
  * one share from now on without asking; 0: it asks.
  */
-export const SYNC = redisScript(`${COMMON}
+const SYNC = `
 if not epoch then
   epoch = ARGV[5]
   redis.call('HSET', KEYS[1], 'e', epoch)
@@ -245,10 +245,30 @@ else
   w, r = merge(w, cjson.decode(ARGV[8])), merge(r, cjson.decode(ARGV[9]))
 end
 local among = tonumber(ARGV[11])
-if among > 0 then redis.call('HSET', KEYS[4], sid, string.format('%.3f %d', now - ${HEARTBEAT_LAPSE_MS} - 1, among)) end
+if among > 0 then redis.call('HSET', KEYS[4], sid, string.format('%.3f %d', now - lapse - 1, among)) end
 save()
 return answer('synced')
-`);
+`;
+
+/** Scripts over the shared count. */
+export interface BudgetScripts {
+  readonly take: RedisScript;
+  readonly book: RedisScript;
+  readonly unbook: RedisScript;
+  readonly report: RedisScript;
+  readonly sync: RedisScript;
+}
+
+export const createBudgetScripts = (times: ScriptTimes): BudgetScripts => {
+  const begin = common(times);
+  return {
+    take: redisScript(begin + SLOT + TAKE),
+    book: redisScript(begin + SLOT + BOOK),
+    unbook: redisScript(begin + UNBOOK),
+    report: redisScript(begin + REPORT),
+    sync: redisScript(begin + SYNC),
+  };
+};
 
 /**
  * A server's heartbeat: it asks before it sends. KEYS: servers, then for each of its venues the hash of heartbeats. ARGV:

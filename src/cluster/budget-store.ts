@@ -7,10 +7,9 @@ import { HEARTBEAT } from './budget-scripts.js';
 import { keyPrefix, limitKey, type BusSettings } from './bus-settings.js';
 import type { RedisScript } from './redis-script.js';
 
-/** Redis is asked for each request, and its answer not waited for longer. */
-export const DEADLINE_MS = 50;
-
 export interface BudgetStoreDeps {
+  /** Redis' answer is not waited for longer. */
+  readonly deadlineMs: Millis;
   readonly settings: BusSettings;
   readonly requests: number;
   /** For so long a request counts. */
@@ -32,11 +31,11 @@ export class BudgetStore {
   #clockOffset: Millis | null = null;
 
   constructor(deps: BudgetStoreDeps) {
-    const { settings, log, now } = deps;
+    const { settings, log, now, deadlineMs } = deps;
     this.#deps = deps;
     this.#prefix = `${keyPrefix(settings)}:budget:${settings.egress}:`;
     this.#connection = createRedisConnection({
-      ...{ url: settings.url, log, now, deadlineMs: DEADLINE_MS },
+      ...{ url: settings.url, log, now, deadlineMs },
       warning: 'Redis does not answer; this server keeps to its part of the request budgets until it does',
       recovery: 'Redis answers again; the request budgets are shared again',
     });
@@ -59,7 +58,7 @@ export class BudgetStore {
     return `${this.#deps.settings.serverId}/${id}`;
   }
 
-  /** Rejects where Redis does not answer within DEADLINE_MS. */
+  /** Rejects where Redis does not answer within its deadline. */
   async run(exchange: ExchangeId, script: RedisScript, args: Args): Promise<BudgetReply> {
     const reply = replyOf(await this.#run(exchange, script, args));
     this.#answered(reply.redisNow);

@@ -18,8 +18,9 @@ import type { ExchangeId, Millis } from '../schemas/common.js';
 import type { Log } from '../log/log.js';
 import { BudgetHeartbeat } from './budget-heartbeat.js';
 import { flatAges, parsedOrNull, restraintArgs, restraintIn, type BudgetReply } from './budget-messages.js';
-import { BOOK, REPORT, SYNC, TAKE, UNBOOK } from './budget-scripts.js';
-import { BudgetStore, DEADLINE_MS } from './budget-store.js';
+import { createBudgetScripts, type BudgetScripts } from './budget-scripts.js';
+import { BudgetStore } from './budget-store.js';
+import { BUDGET_TIMES, type BudgetTimes } from './budget-times.js';
 import type { BusSettings } from './bus-settings.js';
 import type { RedisScript } from './redis-script.js';
 
@@ -40,6 +41,7 @@ export interface RedisBudgetOptions {
   readonly log: Log;
   /** A monotonic clock. */
   readonly now?: (() => Millis) | undefined;
+  readonly times?: BudgetTimes | undefined;
 }
 
 export interface RedisBudget extends SharedBudget {
@@ -57,22 +59,26 @@ interface Venue {
 
 class SharedOverRedis implements RedisBudget {
   /** A slot is used within the deadline or not at all. */
-  readonly lateMs = DEADLINE_MS;
+  readonly lateMs: Millis;
   readonly #options: RedisBudgetOptions;
   readonly #now: () => Millis;
   readonly #store: BudgetStore;
+  readonly #scripts: BudgetScripts;
   readonly #messages: RedisMessages;
   readonly #venues = new Map<ExchangeId, Venue>();
   readonly #heartbeat: BudgetHeartbeat;
 
   constructor(options: RedisBudgetOptions) {
-    const { settings, exchanges, budget, log, now = steadyNow } = options;
+    const { settings, exchanges, budget, log, now = steadyNow, times = BUDGET_TIMES } = options;
+    this.lateMs = times.deadlineMs;
+    this.#scripts = createBudgetScripts(times);
     this.#options = options;
     this.#now = now;
     for (const exchange of exchanges)
       this.#venues.set(exchange, { listener: null, epoch: '', revision: 0, unreported: [] });
     this.#store = new BudgetStore({
       ...{ settings, log, now, requests: budget.requests, countedMs: budget.windowMs + this.lateMs },
+      deadlineMs: times.deadlineMs,
       answered: () => this.#heartbeat.answered(),
     });
     this.#messages = createRedisMessages({
@@ -82,6 +88,7 @@ class SharedOverRedis implements RedisBudget {
       joined: () => void this.#heartbeat.sync(),
     });
     this.#heartbeat = new BudgetHeartbeat({
+      times,
       now,
       beat: (servers) => this.#store.beat(this.#usedExchanges(), servers),
       sync: () => this.#sync(),
@@ -113,7 +120,7 @@ class SharedOverRedis implements RedisBudget {
     pace,
     booking,
   }: Parameters<SharedBudget['take']>[0]): Promise<SharedAnswer | null> {
-    return this.#ask(exchange, TAKE, (epoch) => [
+    return this.#ask(exchange, this.#scripts.take, (epoch) => [
       ...[
         epoch,
         this.#store.key(exchange),
@@ -134,11 +141,11 @@ class SharedOverRedis implements RedisBudget {
     pollLimit,
   }: Parameters<SharedBudget['book']>[0]): Promise<SharedAnswer | null> {
     const args = [this.#store.bookingId(id), requests, Math.round(withinMs), pollLimit ?? 0, poll ? 1 : 0];
-    return this.#ask(exchange, BOOK, (epoch) => [epoch, ...args]);
+    return this.#ask(exchange, this.#scripts.book, (epoch) => [epoch, ...args]);
   }
 
   unbook(exchange: ExchangeId, id: string): void {
-    this.#store.send(exchange, UNBOOK, [this.#store.bookingId(id)]);
+    this.#store.send(exchange, this.#scripts.unbook, [this.#store.bookingId(id)]);
   }
 
   departed(exchange: ExchangeId, request: { readonly poll: boolean; readonly reserve: boolean }): void {
@@ -149,7 +156,10 @@ class SharedOverRedis implements RedisBudget {
   }
 
   report(exchange: ExchangeId, restraint: SharedRestraint): void {
-    this.#store.send(exchange, REPORT, [this.#store.key(exchange), ...restraintArgs(restraint)]);
+    this.#store.send(exchange, this.#scripts.report, [
+      this.#store.key(exchange),
+      ...restraintArgs(restraint),
+    ]);
   }
 
   async close(): Promise<void> {
@@ -180,7 +190,7 @@ class SharedOverRedis implements RedisBudget {
           askedAt = this.#now();
         }
         const reply = await this.#store.run(exchange, script, args(venue.epoch));
-        const isInTime = this.#now() - askedAt <= DEADLINE_MS;
+        const isInTime = this.#now() - askedAt <= this.lateMs;
         if (reply.outcome !== 'epoch' && reply.outcome !== 'late' && (isInTime || !reply.granted))
           return this.#adopt(venue, reply);
         unusable += 1;
@@ -225,7 +235,7 @@ class SharedOverRedis implements RedisBudget {
     const { coolDownMs, status, reason, refusals } = own.restraint;
     const cool = JSON.stringify([Math.round(coolDownMs), status ?? 0, reason ?? '', refusals]);
     try {
-      const reply = await this.#store.run(exchange, SYNC, [
+      const reply = await this.#store.run(exchange, this.#scripts.sync, [
         ...[randomUUID(), flatAges(own.used), flatAges(own.reserveUsed), ages(false), ages(true)],
         ...[cool, this.isShared ? 0 : this.servers],
       ]);

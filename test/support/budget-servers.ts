@@ -1,6 +1,7 @@
 /** Gates of several servers in this process over one real Redis, and when their requests left. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect } from 'vitest';
+import type { BudgetTimes } from '../../src/cluster/budget-times.js';
 import { createMembership, type Membership } from '../../src/cluster/membership.js';
 import { createRedisBudget, type RedisBudget } from '../../src/cluster/redis-budget.js';
 import { AppError } from '../../src/errors.js';
@@ -12,6 +13,20 @@ import { startRedis, type RedisServer } from './redis-server.js';
 
 export const PATIENT = { timeout: 30_000, interval: 10 };
 export const EXCHANGE = 'binance';
+
+/**
+ * A busy machine stops this process, with all servers in it, for longer than servers by themselves wait for an answer or a
+ * heartbeat.
+ */
+export const BUSY_TIMES: BudgetTimes = {
+  ...{ deadlineMs: 500, lateMs: 1_000, heartbeatMs: 60, lapseMs: 2_000, aloneAfterMs: 2_600 },
+  // Servers synchronize four times a second.
+  settleMs: 1_500,
+};
+/** Of tests in which servers have to notice that Redis is gone. */
+export const OUTAGE_TIMES: BudgetTimes = {
+  ...{ deadlineMs: 250, lateMs: 500, heartbeatMs: 60, lapseMs: 700, aloneAfterMs: 1_000, settleMs: 1_500 },
+};
 
 export interface TestServer {
   readonly gate: UpstreamGate;
@@ -35,11 +50,12 @@ export const startServer = async (
     id = randomUUID().replaceAll('-', '').slice(0, 12),
     url = rig.redis.url,
     now = steadyNow,
+    times = BUSY_TIMES,
   } = {},
 ): Promise<TestServer> => {
   const settings = { url, namespace: 'default', serverId: id, egress, sandbox: true };
   const budget = { requests, windowMs };
-  const shared = createRedisBudget({ settings, exchanges: [EXCHANGE], budget, log: silentLog, now });
+  const shared = createRedisBudget({ settings, exchanges: [EXCHANGE], budget, log: silentLog, now, times });
   const gate = createUpstreamGate({ budget, now: steadyNow, wall: Date.now, shared });
   const membership = createMembership({
     ...{ settings, limit: requests, topics: () => ({ owned: 0, followed: 0 }), log: silentLog },
@@ -55,10 +71,9 @@ export const startServer = async (
 };
 export const startServers = async (
   count: number,
-  requests: number,
-  windowMs: number,
+  { requests, windowMs, times = BUSY_TIMES }: { requests: number; windowMs: number; times?: BudgetTimes },
 ): Promise<TestServer[]> => {
-  for (let i = 0; i < count; i++) await startServer(requests, windowMs);
+  for (let i = 0; i < count; i++) await startServer(requests, windowMs, { times });
   await expect
     .poll(() => rig.servers.map(({ membership }) => membership.servers.length), PATIENT)
     .toEqual(rig.servers.map(() => count));

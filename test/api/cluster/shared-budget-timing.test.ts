@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { steadyNow } from '../../../src/lib/steady-clock.js';
 import {
   fullest,
+  OUTAGE_TIMES,
   PATIENT,
   rig,
   send,
@@ -21,7 +22,10 @@ useBudgetServers();
 
 describe('two servers', () => {
   test('space their requests together as the venue’s pace asks', async () => {
-    const [one, two] = (await startServers(2, 1_000, 60_000)) as [TestServer, TestServer];
+    const [one, two] = (await startServers(2, { requests: 1_000, windowMs: 60_000 })) as [
+      TestServer,
+      TestServer,
+    ];
     const pace = { weight: 1, unitMs: 40 };
     await Promise.all(
       [one, two, one, two, one, two, one, two, one, two].map((server) => send(server, 5_000, { pace })),
@@ -34,8 +38,11 @@ describe('two servers', () => {
   test('cut off from one server alone: it keeps to its part, which the other leaves to it', async () => {
     const [limit, windowMs] = [20, 1_000];
     const proxy = await startTcpProxy(rig.redis.port);
-    const one = await startServer(limit, windowMs);
-    const two = await startServer(limit, windowMs, { url: `redis://127.0.0.1:${proxy.port}` });
+    const one = await startServer(limit, windowMs, { times: OUTAGE_TIMES });
+    const two = await startServer(limit, windowMs, {
+      times: OUTAGE_TIMES,
+      url: `redis://127.0.0.1:${proxy.port}`,
+    });
     await expect.poll(() => one.membership.servers.length, PATIENT).toBe(2);
     await sendWhile(() => rig.departures.length < limit, 2_000);
     await expect.poll(() => [one.shared.servers, two.shared.servers], PATIENT).toEqual([2, 2]);
