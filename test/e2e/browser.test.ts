@@ -1,6 +1,6 @@
 /** What a page sees, in a real browser: prices that move, heartbeats, and a dead feed that says so. */
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
@@ -127,6 +127,26 @@ test('a page whose event stream is ended by a restart comes back by itself', asy
   await until('(seen) => seen.opens === 2');
   await page.close();
   await second.close();
+});
+
+test('a browser has six event streams of a host over HTTP/1.1, and a WebSocket beside them', async () => {
+  const page = await browser.newPage();
+  await page.goto(`http://127.0.0.1:${(pages.address() as AddressInfo).port}/?mode=ws&base=${rig.url}`);
+  const stream = `${rig.url}/v1/stream/ticker?exchange=binance&symbol=BTC/USDT&threshold=0`;
+  const states = (): Promise<number[]> => page.evaluate('window.sources.map(({ readyState }) => readyState)');
+  await page.evaluate(`window.sources = Array.from({ length: 7 }, () => new EventSource('${stream}'))`);
+  const [connecting, open] = [0, 1];
+  const six = [...Array.from({ length: 6 }, () => open), connecting];
+  await expect.poll(async () => (await states()).sort((a, b) => b - a), { timeout: WAIT_MS }).toEqual(six);
+  // A socket that is opened after them.
+  await page.evaluate(`window.socket = new WebSocket('${rig.url.replace('http', 'ws')}/ws')`);
+  await expect.poll(() => page.evaluate('window.socket.readyState'), { timeout: WAIT_MS }).toBe(open);
+  expect((await states()).sort((a, b) => b - a)).toEqual(six);
+  const chapter = readFileSync(new URL('../../docs/streams.md', import.meta.url), 'utf8');
+  expect(chapter.replaceAll(/\s+/g, ' ')).toMatch(
+    /at most six HTTP\/1\.1 connections to one host.*One WebSocket at `\/ws` carries up to 200 subscriptions/,
+  );
+  await page.close();
 });
 
 /** A proxy that serves the server below `/crypto/`, as nginx does with `location /crypto/ { proxy_pass <url>/; }`. */

@@ -190,6 +190,25 @@ describe('the snippets of the documents', () => {
     expect(output).toSatisfy(showsTicker);
   });
 
+  /** With an unknown symbol, which asking again does not make known. */
+  const refused = (text: string): string => here(text).replaceAll('BTC/USDT', 'NO/SUCH');
+  const comesBack = (marker: string) => marked(marker).filter(({ text }) => text.includes('retryable'));
+
+  it.each([
+    ...comesBack('node').map((block) => ({
+      ...block,
+      program: [process.execPath, '--input-type=module', '-e', refused(block.text)] as const,
+    })),
+    ...comesBack('python').map((block) => ({
+      ...block,
+      program: ['python3', '-c', refused(block.text)] as const,
+    })),
+  ])('print why they are refused and end: $heading', async ({ program }) => {
+    const { code, output } = await run(program, { limitMs: EVENTS_MS });
+    expect(output).toContain('symbol_not_found');
+    expect(code).toBe(0);
+  });
+
   it.each(marked('script'))('end well and print a line under Python: $heading', async ({ text }) => {
     const { code, output } = await run(['python3', '-c', here(text)], { limitMs: EVENTS_MS });
     expect(output).toMatch(/^\d{4,} candles, the last one: \{.*'closed': False\}\n$/);

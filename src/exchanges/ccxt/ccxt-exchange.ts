@@ -75,7 +75,7 @@ export interface CcxtExchange {
   loadMarkets(reload?: boolean): Promise<unknown>;
   setMarketsFromExchange(source: CcxtExchange): unknown;
 
-  fetchTicker(symbol: string): Promise<unknown>;
+  fetchTicker(symbol: string, params?: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** By unified symbol; all of one kind of market. */
   fetchTickers(symbols: readonly string[]): Promise<unknown>;
   fetchOHLCV(

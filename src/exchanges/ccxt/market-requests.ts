@@ -229,7 +229,10 @@ const finish = async (
   const head = { exchange: venue.exchange, symbol };
   switch (request.kind) {
     case 'ticker': {
-      const fetched = await ccxt.fetchTicker(symbol);
+      const type = symbol.includes(':') ? 'swap' : 'spot';
+      const fetched = await (quirks.tickersByType
+        ? ccxt.fetchTicker(symbol, { type })
+        : ccxt.fetchTicker(symbol));
       return finishTicker(venue, fetched, { symbol, receipt: receiptOf(asked) });
     }
     case 'orderbook': {

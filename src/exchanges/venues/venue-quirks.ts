@@ -32,6 +32,8 @@ export interface VenueQuirks extends CallSizes, RefusalWords {
   readonly neededLists: RegExp | null;
   /** CCXT's method for one list of markets, which throws where that list is empty. */
   readonly emptyListThrows: string | null;
+  /** CCXT makes a ticker of lists of all markets, of each type, unless it is told the market's type. */
+  readonly tickersByType: boolean;
   /** CCXT's methods that another one of its methods takes the place of. */
   readonly methods: ReadonlyMap<string, string>;
   /** Merged into CCXT's constructor options. */
@@ -53,6 +55,7 @@ const CAUTIOUS: VenueQuirks = {
   answerIn: null,
   neededLists: null,
   emptyListThrows: null,
+  tickersByType: false,
   methods: new Map(),
   construct: {},
 };
@@ -142,7 +145,7 @@ const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId
     },
   ],
   // CCXT's `fetchTrades` asks for the trades of an account.
-  ['hyperliquid', { construct: { has: { fetchTrades: false } } }],
+  ['hyperliquid', { tickersByType: true, construct: { has: { fetchTrades: false } } }],
   ['htx', { emptyListThrows: 'fetchMarketsByTypeAndSubType' }],
   // Steps of 259,200 s: three days (CCXT's table).
   ['bitstamp', { oddIntervals: new Map([['1w', 3 * DAY_MS]]) }],

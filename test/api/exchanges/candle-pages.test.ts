@@ -289,6 +289,33 @@ describe('pages', () => {
     expect(starts).toEqual(all);
   });
 
+  it('from the epoch on are those since the listing, or it is said where to go on', async () => {
+    // Traded since 2015, days without a trade have no candle.
+    const listed = Date.UTC(2015, 6, 20);
+    const answer = coinbase((at) => at >= listed && (at / DAY) % 7 !== 0);
+    const expected = range(listed, 20, DAY).filter((at) => (at / DAY) % 7 !== 0);
+    const first = await rig.candlesOf('coinbaseexchange', COINBASE, {
+      answer,
+      interval: '1d',
+      since: 0,
+      limit: 10,
+    });
+    const starts = [...first.starts];
+    let next = first.next_since;
+    for (let i = 0; starts.length < 10 && next !== undefined && i < 20; i += 1) {
+      const request = { interval: '1d', since: next, limit: 10 - starts.length };
+      const more = await rig
+        .client()
+        ?.ask({ kind: 'ohlcv', exchange: 'coinbaseexchange', symbol: 'A/USD', ...request });
+      starts.push(...(more?.candles ?? []).map(({ timestamp }) => timestamp));
+      next = more?.next_since;
+    }
+    expect(starts).toEqual(expected.slice(0, 10));
+    expect(next).toBe(expected[9]! + DAY);
+    // Of what has no row nothing is claimed that nobody proved.
+    for (const { reason } of first.gaps ?? []) expect(reason).not.toBe('no_trades');
+  });
+
   it('that lack the latest minutes prove nothing about them, and are kept briefly', async () => {
     const { starts, gaps, answered } = await rig.candlesOf('coinbaseexchange', COINBASE, {
       answer: coinbase((at) => at <= M - 4 * MINUTE),

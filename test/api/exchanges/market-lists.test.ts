@@ -75,6 +75,55 @@ describe('symbols of any form', () => {
       });
   });
 
+  const RENAMED: [string, string, (asked: Asked) => unknown][] = [
+    [
+      'bitget',
+      'Jade Protocol/USDT',
+      ({ path, query }) => {
+        const pair = { symbol: 'JADEUSDT', baseCoin: 'JADE', quoteCoin: 'USDT', status: 'online' };
+        const scale = { pricePrecision: '6', quantityPrecision: '4', quotePrecision: '6' };
+        if (path.endsWith('/spot/public/symbols')) return { code: '00000', data: [{ ...pair, ...scale }] };
+        if (!path.endsWith('/spot/market/tickers')) return { code: '00000', data: [] };
+        return {
+          code: '00000',
+          data: [{ symbol: query.get('symbol'), lastPr: '0.25', ts: '1764206270368' }],
+        };
+      },
+    ],
+    [
+      'bigone',
+      'BigONE Token/USDT',
+      ({ path }) => {
+        const assets = { base_asset: { symbol: 'ONE' }, quote_asset: { symbol: 'USDT' } };
+        const scale = { base_scale: 3, quote_scale: 7, min_quote_value: '1', max_quote_value: '9' };
+        if (path.endsWith('/asset_pairs'))
+          return { code: 0, data: [{ name: 'ONE-USDT', ...assets, ...scale }] };
+        if (path.endsWith('/symbols')) return [];
+        if (!path.endsWith('/asset_pairs/ONE-USDT/ticker')) return { code: 0, data: [] };
+        return { code: 0, data: { asset_pair_name: 'ONE-USDT', close: '0.25' } };
+      },
+    ],
+    [
+      'kucoin',
+      "FTX Users' Debt/USDT",
+      ({ path, query }) => {
+        const pair = { symbol: 'FUD-USDT', baseCurrency: 'FUD', quoteCurrency: 'USDT', enableTrading: true };
+        if (path.endsWith('/symbols')) return { code: '200000', data: [pair] };
+        if (!path.endsWith('/market/stats')) return { code: '200000', data: [] };
+        return { code: '200000', data: { time: 1764206270368, symbol: query.get('symbol'), last: '0.25' } };
+      },
+    ],
+  ];
+  it.each(RENAMED)('%s: %s, as CCXT calls it, is listed and can be asked for', async (id, symbol, answer) => {
+    const here = await on(id, answer);
+    expect((await markets(here, id)).map((market) => market.symbol)).toEqual([symbol]);
+    for (const asked of [symbol, symbol.toLowerCase()])
+      expect(await here.ask({ kind: 'ticker', exchange: id, symbol: asked })).toMatchObject({
+        symbol,
+        last: 0.25,
+      });
+  });
+
   it('hyperliquid: a market of a foreign dex has a hyphen in its base', async () => {
     const hyperliquid = await on('hyperliquid', ({ body }) => {
       const { type, dex } = JSON.parse(body) as { type: string; dex?: string };

@@ -89,6 +89,25 @@ describe('a market without trades', () => {
   });
 });
 
+describe('an order book over REST', () => {
+  it.each([
+    ['locked', '42500.00', '42500.00'],
+    ['crossed', '42501.00', '42500.00'],
+  ])('that is %s is shown as the venue gives it, after one request', async (_, bid, ask) => {
+    const time = new Date(M).toISOString();
+    const book = { sequence: 1, bids: [[bid, '1', 1]], asks: [[ask, '2', 1]], time };
+    const here = await start('coinbaseexchange', COINBASE, () => book);
+    expect(
+      await here.ask({ kind: 'orderbook', exchange: 'coinbaseexchange', symbol: 'BTC/USD', limit: 10 }),
+    ).toMatchObject({
+      bids: [{ price: Number(bid), amount: 1 }],
+      asks: [{ price: Number(ask), amount: 2 }],
+      timestamp: M,
+    });
+    expect(here.requests).toHaveLength(1);
+  });
+});
+
 describe('an answer of another shape', () => {
   it.each([
     ['binance', BINANCE, 'BTC/USDT', []],

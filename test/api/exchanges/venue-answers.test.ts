@@ -57,6 +57,18 @@ describe('hyperliquid, which gives neither a last trade nor quotes', () => {
     expect(ticker).toMatchObject({ bid: null, ask: null, last: null });
     expect(ticker.raw).toEqual(raw);
   });
+
+  it.each([
+    ['BTC/USDC:USDC', 'metaAndAssetCtxs'],
+    ['PURR/USDC', 'spotMetaAndAssetCtxs'],
+  ])('%s: a ticker costs one request, for the list that has it', async (symbol, type) => {
+    const caller = await on('hyperliquid', { answer });
+    const ticker = { kind: 'ticker', exchange: 'hyperliquid', symbol } as const;
+    await caller.ask(ticker);
+    const before = venue?.requests.length ?? 0;
+    await caller.ask(ticker);
+    expect(venue?.requests.slice(before).map(({ body }) => JSON.parse(body) as object)).toEqual([{ type }]);
+  });
 });
 
 describe('krakenfutures', () => {

@@ -132,6 +132,18 @@ describe('overload', () => {
   });
 });
 
+test('the head of an answer has what a client of it needs, and no more', async () => {
+  await start();
+  const { headers } = await rig!.app.inject({ url: TICKER, headers: { 'x-request-id': 'id' } });
+  expect(Object.keys(headers).sort()).toEqual([
+    ...['access-control-allow-origin', 'access-control-expose-headers', 'age', 'cache-control', 'connection'],
+    ...['content-length', 'content-security-policy', 'content-type', 'cross-origin-resource-policy'],
+    ...['data-source', 'date', 'etag', 'vary', 'x-cache', 'x-content-type-options', 'x-request-id'],
+  ]);
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
+  expect(Buffer.byteLength(head.join(''))).toBeLessThan(700);
+});
+
 describe('CORS', () => {
   const ask = (origin: string, url = TICKER) => rig!.app.inject({ url, headers: { origin } });
 

@@ -44,6 +44,8 @@ test('on a terminal lines are for people', async () => {
   const { destination, text } = collect();
   const log = await createLog(loadConfig({}), { destination, pretty: true });
   log.info({ port: 1 }, 'listening');
-  await expect.poll(text).toMatch(/INFO.*listening/);
+  log.info({ request_id: 'r', method: 'GET', route: '/v1', status: 200, errors: [{ a: 1 }] }, 'request');
+  await expect.poll(text).toMatch(/INFO.*listening.*\n.*INFO.*request.*200.*\n$/);
+  expect(text().trimEnd().split('\n')).toHaveLength(2);
   expect(text()).not.toContain('"msg"');
 });
