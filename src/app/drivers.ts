@@ -73,12 +73,12 @@ const egressOf = ({ proxy: { https, http }, sandbox }: Pick<Config, 'proxy' | 's
   return https === '' && http === '' ? 'direct' : digest(`${https} ${http}`);
 };
 
-/** The name of this server; a random one where the settings say none. */
-export const serverIdOf = ({ serverId }: Pick<Config, 'serverId'>): string =>
-  serverId === '' ? randomBytes(SERVER_ID_BYTES).toString('hex') : serverId;
+/** The same settings with a name of this server: a random one where they say none. */
+export const named = (config: Config): Config =>
+  config.serverId === '' ? { ...config, serverId: randomBytes(SERVER_ID_BYTES).toString('hex') } : config;
 
 /** Where this server meets others; null: it acts alone. */
-export const busPlaceOf = ({ bus, redis, proxy, sandbox }: Config, serverId: string): BusPlace | null => {
+export const busPlaceOf = ({ bus, redis, proxy, sandbox, serverId }: Config): BusPlace | null => {
   if (bus === null) return null;
   const egress = bus.egress === '' ? egressOf({ proxy, sandbox }) : bus.egress;
   return {
@@ -103,7 +103,7 @@ export const createCluster = async (
   { local, topics, random }: { local: FeedSources; topics: () => number; random: () => number },
 ): Promise<Cluster> => {
   if (bus === null || config.bus === null) return { membership: null, feeds: local, shared: null };
-  const { feeds: areShared, history } = config.bus;
+  const { feeds: areShared, history, historyBytes } = config.bus;
   const common = { settings: bus, limit: config.budget.requests, log, now, monotonic };
   if (!areShared) {
     const { createMembership } = await import('../cluster/membership.js');
@@ -114,7 +114,7 @@ export const createCluster = async (
   const { createSharedFeeds } = await import('../cluster/feeds/shared-feeds.js');
   const membership = createRedisBus({ ...common, topics: () => shared.stats });
   const shared: SharedFeeds = createSharedFeeds({
-    ...{ bus: membership, local, history, log, now, monotonic, random },
+    ...{ bus: membership, local, history, historyBytes, log, now, monotonic, random },
   });
   return { membership, feeds: shared, shared };
 };

@@ -5,6 +5,7 @@ import { isLoopback } from '../config/values.js';
 import { EXIT } from '../lib/exit-codes.js';
 import { createLog } from '../log/pino-log.js';
 import { buildApp, type AppOverrides } from './app.js';
+import { named } from './drivers.js';
 import { endedBySignal } from './ending-signals.js';
 import { watchFaults } from './process-faults.js';
 import type { ProgramProcess } from './program-process.js';
@@ -37,10 +38,11 @@ export const listenFault = (error: unknown): string => {
  * @throws ConfigError where the settings turn out not to be usable
  */
 export const serveHttp = async (
-  config: Config,
+  settings: Config,
   program: ProgramProcess,
   overrides: AppOverrides = {},
 ): Promise<number> => {
+  const config = named(settings);
   const log = overrides.log ?? (await createLog(config));
   const unhandledRejections = watchFaults(program, log);
   warnOfMisspellings(program.env, log);

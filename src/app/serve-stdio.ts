@@ -3,6 +3,7 @@ import type { Config } from '../config/config.js';
 import { EXIT } from '../lib/exit-codes.js';
 import { createLog } from '../log/pino-log.js';
 import { buildStdioServer } from './app.js';
+import { named } from './drivers.js';
 import { endedBySignal } from './ending-signals.js';
 import { watchFaults } from './process-faults.js';
 import type { ProgramProcess } from './program-process.js';
@@ -15,7 +16,8 @@ const END_AFTER_MS = 8_700;
  * Standard output carries the protocol, logs go to standard error. Resolves with the exit code.
  * @throws ConfigError where the settings turn out not to be usable
  */
-export const serveStdio = async (config: Config, program: ProgramProcess): Promise<number> => {
+export const serveStdio = async (settings: Config, program: ProgramProcess): Promise<number> => {
+  const config = named(settings);
   const { stdin, stdout, stderr, env } = program;
   const log = await createLog(config, { destination: stderr, pretty: false });
   watchFaults(program, log);

@@ -1,7 +1,7 @@
 /** Constructs the services from the settings. app.ts builds the server on them. */
 import {
   busPlaceOf,
-  serverIdOf,
+  named,
   createAccess,
   createCoinMarketCap,
   createCluster,
@@ -108,7 +108,11 @@ const feedOf =
     if (interval !== undefined) ledger.recordFeed({ exchange, symbol, interval }, candles, receivedAt);
   };
 
-export const buildServices = async (config: Config, overrides: ServiceOverrides = {}): Promise<Services> => {
+export const buildServices = async (
+  settings: Config,
+  overrides: ServiceOverrides = {},
+): Promise<Services> => {
+  const config = named(settings);
   const { now = Date.now, monotonic = overrides.now ?? steadyNow, random = Math.random } = overrides;
   const log = overrides.log ?? (await createLog(config));
   const closers: { readonly name: string; readonly close: () => Promise<void> | void }[] = [];
@@ -119,8 +123,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   });
   const sandbox = config.sandbox !== false;
   const sandboxUrl = await startSandbox(config, own);
-  const serverId = serverIdOf(config);
-  const base = { config, log, now, monotonic, names, sandboxUrl, bus: busPlaceOf(config, serverId) };
+  const base = { config, log, now, monotonic, names, sandboxUrl, bus: busPlaceOf(config) };
   // Mostly waits for its thread and its disk, while everything else is made.
   const opening = overrides.store === undefined ? openStore(base, own) : Promise.resolve(overrides.store);
   opening.catch(() => undefined);
@@ -175,7 +178,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
   // The two depend on each other: streams get their first ticker over REST, and REST is answered from live streams.
   const local = createLocalFeeds({
     exchanges,
-    serverId,
+    serverId: config.serverId,
     idleTimeoutMs: config.stream.idleTimeoutMs,
     checkSpacingMs: checkSpacingOf(config.budget),
     log,
@@ -248,7 +251,7 @@ export const buildServices = async (config: Config, overrides: ServiceOverrides 
         exchanges: () => exchanges.health(),
         workers,
         ledger: () => ledger?.stats() ?? null,
-        bus: cluster,
+        bus: cluster === null ? null : { membership: cluster, feeds: () => shared?.stats ?? null },
         hub: () => hub.stats(),
         connections: () => connections.stats(),
         access: () => ({ mode: config.access.mode, isServing: access?.isServing() ?? null }),

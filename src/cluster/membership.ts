@@ -14,13 +14,15 @@ const LEASE_MS: Millis = 1_200;
 /** A server without an answer for so long takes itself for dead, before the others do. */
 const SELF_OUT_MS: Millis = 900;
 const DEADLINE_MS: Millis = 250;
+/** Clocks that differ by more are told. Ages of what another server feeds are corrected by the difference. */
+const MAX_CLOCK_OFFSET_MS: Millis = 250;
 /** Between two checks of whether Redis may evict the cluster's keys. */
 const POLICY_EVERY_MS: Millis = 60_000;
 
 /**
  * KEYS: servers by lease, facts by server, lowest limit of the egress, forms of keys by lease. ARGV: server, lease ms, its facts as
  * JSON, own limit, form of its keys, egress, channel of beats.
- * Answers the facts of all that are alive, and the other forms in use.
+ * Answers the facts of all that are alive, the forms in use, and Redis' time in ms.
  */
 const BEAT = redisScript(`
 local time = redis.call('TIME')
@@ -48,7 +50,7 @@ redis.call('SET', KEYS[3], lowest)
 redis.call('ZADD', KEYS[4], now + ARGV[2], ARGV[5])
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. now)
 redis.call('PUBLISH', ARGV[7], ARGV[1])
-return { facts, redis.call('ZRANGE', KEYS[4], 0, -1) }
+return { facts, redis.call('ZRANGE', KEYS[4], 0, -1), string.format('%.0f', now) }
 `);
 
 const LEAVE = redisScript(`
@@ -77,6 +79,8 @@ interface BusStats {
   readonly missed: number;
   /** Of the latest beat; null before the first. */
   readonly roundTripMs: Millis | null;
+  /** What Redis' clock is ahead of this server's, within half a round trip; null or undefined: not known. */
+  readonly clockOffsetMs?: Millis | null;
   /** Subscribed connections that were replaced because this server did not hear its own beat. */
   readonly subscriberReplaced?: number;
 }
@@ -103,6 +107,8 @@ export interface MembershipOptions {
 
 const HEALTHY = 'Request budgets are shared with all servers of the namespace on this Redis.';
 const AWAY = 'Redis does not answer: this server counts its requests alone, within its part of the budgets.';
+const CLOCKS_DIFFER =
+  'The clocks of this server and of Redis differ by more than 0.25 s: correct them (NTP).';
 const evicting = (policy: string): string =>
   `Redis may evict what the servers share: its maxmemory-policy is ${policy}; set it to volatile-lru or noeviction.`;
 
@@ -132,6 +138,7 @@ class RedisMembership implements Membership {
   #beats = 0;
   #missed = 0;
   #roundTripMs: Millis | null = null;
+  #clockOffsetMs: Millis | null = null;
 
   constructor(options: MembershipOptions) {
     const { settings, log, now, monotonic } = options;
@@ -169,7 +176,10 @@ class RedisMembership implements Membership {
   }
 
   get stats(): BusStats {
-    return { beats: this.#beats, missed: this.#missed, roundTripMs: this.#roundTripMs };
+    return {
+      ...{ beats: this.#beats, missed: this.#missed, roundTripMs: this.#roundTripMs },
+      clockOffsetMs: this.#clockOffsetMs,
+    };
   }
 
   start(): void {
@@ -193,19 +203,23 @@ class RedisMembership implements Membership {
   }
 
   #judge(): void {
-    const { now } = this.#options;
-    const heard = this.#isHeard();
-    const evicts = this.#policy?.startsWith('allkeys-') === true ? this.#policy : null;
-    const state = !heard ? 'unshared' : evicts === null ? 'ok' : 'degraded';
-    if (state === this.#state.state) return;
-    const detail = !heard ? AWAY : evicts === null ? HEALTHY : evicting(evicts);
-    this.#state = { state, since: now(), detail };
+    const detail = this.#isHeard() ? this.#illness() : AWAY;
+    const state = detail === AWAY ? 'unshared' : detail === null ? 'ok' : 'degraded';
+    if (state === this.#state.state && state !== 'degraded') return;
+    if (detail === this.#state.detail) return;
+    this.#state = { state, since: this.#options.now(), detail: detail ?? HEALTHY };
+  }
+
+  /** Why sharing may go wrong though Redis answers; null: nothing is known. */
+  #illness(): string | null {
+    if (this.#policy?.startsWith('allkeys-') === true) return evicting(this.#policy);
+    return Math.abs(this.#clockOffsetMs ?? 0) > MAX_CLOCK_OFFSET_MS ? CLOCKS_DIFFER : null;
   }
 
   async #beat(): Promise<void> {
     if (this.#beating) return;
     this.#beating = true;
-    const { settings, limit, monotonic, topics } = this.#options;
+    const { settings, limit, now, monotonic, topics } = this.#options;
     const sentAt = monotonic();
     try {
       if (!this.#connection.isUp) throw new Error('Redis is not in use.');
@@ -219,7 +233,8 @@ class RedisMembership implements Membership {
       this.#heardAt = sentAt;
       this.#roundTripMs = monotonic() - sentAt;
       this.#beats += 1;
-      const [alive, forms] = reply as [string[], string[]];
+      const [alive, forms, redisTime] = reply as [string[], string[], string];
+      this.#clockOffsetMs = Number(redisTime) - (now() - this.#roundTripMs / 2);
       this.#others = alive.flatMap((text) => {
         const member = memberOf(text);
         return member === null || member.id === settings.serverId ? [] : [member];
@@ -239,7 +254,7 @@ class RedisMembership implements Membership {
     const strangers = forms.sort().join(', ');
     if (strangers !== '' && strangers !== this.#strangers)
       this.#options.log.warn(
-        { server_id: this.serverId, own: this.#form, others: strangers },
+        { own: this.#form, others: strangers },
         'servers of another version or with other venues use this namespace of Redis; nothing is shared with them',
       );
     this.#strangers = strangers;
@@ -255,7 +270,7 @@ class RedisMembership implements Membership {
       .then((reply) => (Array.isArray(reply) ? reply.map(String) : []))
       .catch(() => []);
     if (policy !== this.#policy && policy.startsWith('allkeys-'))
-      log.warn({ server_id: this.serverId, maxmemory_policy: policy }, evicting(policy));
+      log.warn({ maxmemory_policy: policy }, evicting(policy));
     this.#policy = policy;
   }
 }

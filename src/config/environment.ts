@@ -108,6 +108,9 @@ export const environment = z.object({
   BUS_HISTORY: whole(1000, { min: 1, max: 10_000 }).describe(
     'trade events of a stream that the cluster keeps for clients that come back',
   ),
+  BUS_MEMORY_MB: whole(64, { min: 1, max: 65_536 }).describe(
+    'MB of Redis for the events of one server; beyond them fewer are kept of each stream',
+  ),
   SERVER_ID: z
     .string()
     .regex(/^[A-Za-z0-9_]{0,32}$/, 'must be up to 32 letters, digits or _')

@@ -76,7 +76,8 @@ export const createLog = async (config: Config, options: LogOptions = {}): Promi
   const scrub = createScrubber(secretsOf(config));
   const settings = {
     level: config.logLevel,
-    base: null,
+    // Which server of a cluster wrote it.
+    base: config.bus === null || config.serverId === '' ? null : { server_id: config.serverId },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }), log: (record: Fields) => censored(record) },
     serializers: { err: (error: Error) => censored({ ...stdSerializers.err(error) }) },

@@ -3,13 +3,8 @@
  * of a microsecond. Written out in Prometheus' text format,
  * https://prometheus.io/docs/instrumenting/exposition_formats/
  */
-import type { Labels } from './families.js';
-
-interface Series {
-  /** Observations within each bucket's own range, not cumulative; the last place is +Inf. */
-  readonly counts: number[];
-  sum: number;
-}
+import { Distribution } from '../lib/distribution.js';
+import { type Labels, PREFIX } from './families.js';
 
 export interface HistogramOptions {
   readonly name: string;
@@ -27,9 +22,41 @@ const labelText = (labels: Labels): string =>
     .map(([name, value]) => `${name}="${value.replace(/[\\"]/g, '\\$&')}"`)
     .join(',');
 
+const headOf = (name: string, help: string): string[] => [
+  `# HELP ${name} ${help}`,
+  `# TYPE ${name} histogram`,
+];
+
+const linesOf = (name: string, labels: Labels, { buckets, counts, sum }: Distribution): string[] => {
+  const own = labelText(labels);
+  const [first, all] = own === '' ? ['', ''] : [`${own},`, `{${own}}`];
+  let seen = 0;
+  const lines = counts.map((count, bucket) => {
+    seen += count;
+    return `${name}_bucket{${first}le="${String(buckets[bucket] ?? '+Inf')}"} ${seen}`;
+  });
+  return [...lines, `${name}_sum${all} ${sum}`, `${name}_count${all} ${seen}`];
+};
+
+interface DistributionFamily {
+  /** Without the prefix. */
+  readonly name: string;
+  readonly help: string;
+  readonly series: () => readonly (readonly [Distribution, Labels?])[];
+}
+
+/** What a service has counted by itself. */
+export const histogramOf = ({ name, help, series }: DistributionFamily): { text(): string } => ({
+  text() {
+    const full = `${PREFIX}${name}`;
+    const lines = series().flatMap(([distribution, labels = {}]) => linesOf(full, labels, distribution));
+    return `${[...headOf(full, help), ...lines].join('\n')}\n`;
+  },
+});
+
 export class Histogram {
   /** Bounded by the keys, which are names of ours. */
-  readonly #series = new Map<string, Series>();
+  readonly #series = new Map<string, Distribution>();
   readonly #options: HistogramOptions;
 
   constructor(options: HistogramOptions) {
@@ -37,37 +64,22 @@ export class Histogram {
     for (const key of options.initialKeys ?? []) this.#seriesOf(key);
   }
 
-  #seriesOf(key: string): Series {
+  #seriesOf(key: string): Distribution {
     let series = this.#series.get(key);
     if (series === undefined) {
-      series = { counts: new Array<number>(this.#options.buckets.length + 1).fill(0), sum: 0 };
+      series = new Distribution(this.#options.buckets);
       this.#series.set(key, series);
     }
     return series;
   }
 
   observe(key: string, value: number): void {
-    const series = this.#seriesOf(key);
-    const { buckets } = this.#options;
-    let bucket = 0;
-    while (value > (buckets[bucket] ?? Infinity)) bucket += 1;
-    series.counts[bucket] = (series.counts[bucket] ?? 0) + 1;
-    series.sum += value;
+    this.#seriesOf(key).observe(value);
   }
 
   text(): string {
-    const { name, help, buckets, labelsOf } = this.#options;
-    const lines = [`# HELP ${name} ${help}`, `# TYPE ${name} histogram`];
-    for (const [key, { counts, sum }] of this.#series) {
-      const own = labelText(labelsOf(key));
-      const [first, all] = own === '' ? ['', ''] : [`${own},`, `{${own}}`];
-      let seen = 0;
-      counts.forEach((count, bucket) => {
-        seen += count;
-        lines.push(`${name}_bucket{${first}le="${String(buckets[bucket] ?? '+Inf')}"} ${seen}`);
-      });
-      lines.push(`${name}_sum${all} ${sum}`, `${name}_count${all} ${seen}`);
-    }
-    return `${lines.join('\n')}\n`;
+    const { name, help, labelsOf } = this.#options;
+    const lines = [...this.#series].flatMap(([key, series]) => linesOf(name, labelsOf(key), series));
+    return `${[...headOf(name, help), ...lines].join('\n')}\n`;
   }
 }

@@ -46,6 +46,8 @@ export class FeedRoles {
   #unpublished: Publication[] = [];
   #claiming = false;
   #claimAt: Millis = -Infinity;
+  /** When the owner offered the topic. */
+  #offeredAt: Millis = 0;
   /** Whether what REST knows is wanted, though something is known already. */
   primes = false;
   /** Called once this server is not the owner any more. */
@@ -122,7 +124,7 @@ export class FeedRoles {
     try {
       const claim = await bus.claim(key, overrule);
       for (const fence of claim.fences) this.events.addFence(fence);
-      if (claim.granted) await this.#take(claim, overrule?.because);
+      if (claim.granted) await this.#take(claim, overrule);
       else this.#follow(claim.owner, claim.status);
     } catch {
       if (this.#isOpening()) this.goAlone();
@@ -141,18 +143,15 @@ export class FeedRoles {
   }
 
   /** The topic is this server's. What was published before and is not known here comes first. */
-  async #take({ fence, top }: Claim & { granted: true }, because?: Overrule['because']): Promise<void> {
-    const { bus, key, counts, log, request, now } = this.#parts;
+  async #take({ fence, top }: Claim & { granted: true }, overrule?: Overrule): Promise<void> {
+    const { bus, key, now } = this.#parts;
+    const because = overrule?.because;
+    if (overrule !== undefined) this.#countTakeover(overrule);
     const wasKnown = this.events.lastId !== null || this.own.isOpen;
     if (top !== null && (this.#isSequence || wasKnown)) await this.events.catchUp();
     if (this.#isClosed()) {
       bus.release(key, fence).catch(() => undefined);
       return;
-    }
-    if (because !== undefined) {
-      counts.takeovers[because] += 1;
-      const from = this.#owner?.server;
-      log.info({ ...request.topic, because, from }, 'took over a feed of another server');
     }
     this.#role = 'owner';
     this.#owner = null;
@@ -172,6 +171,15 @@ export class FeedRoles {
     else this.#tellStatus();
     this.primes = this.#listener.ready && because === undefined && !wasKnown;
     this.#endOpening();
+  }
+
+  #countTakeover({ owner, because }: Overrule): void {
+    const { bus, counts, log, request, monotonic } = this.#parts;
+    const tookMs = because === 'dead' ? bus.silentFor(owner.server) : monotonic() - this.#offeredAt;
+    counts.takeovers[because] += 1;
+    // A server that has said that it leaves is silent for ever.
+    if (Number.isFinite(tookMs)) counts.takeoverSeconds[because].observe(tookMs / 1000);
+    log.info({ ...request.topic, because, from: owner.server }, 'took over a feed of another server');
   }
 
   #follow(owner: TopicOwner, statusText: string | null): void {
@@ -279,8 +287,9 @@ export class FeedRoles {
 
   /** The owner is about to end: one follower dials, and takes over once its own feed speaks. */
   offered(): void {
-    const { random } = this.#parts;
+    const { random, monotonic } = this.#parts;
     if (this.own.isHeld) return;
+    this.#offeredAt = monotonic();
     this.#timers.arm('succeed', random() * RANK_MS, () => {
       if (this.#role === 'follower' && !this.own.isOpen) this.own.dial();
     });

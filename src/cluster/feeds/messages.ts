@@ -12,6 +12,7 @@ export interface SharedItem {
   /** The event before it; null: there was none. */
   readonly previous: EventId | null;
   readonly item: StreamItem;
+  /** `receivedAt`: when the owner got it, by the clock of the bus. */
   readonly source: Pick<ItemSource, 'via' | 'timed' | 'receivedAt'>;
 }
 

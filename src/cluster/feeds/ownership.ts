@@ -33,14 +33,14 @@ export class Ownership {
 
   /** `onFenced`: called once, where the topic is not this server's any more. */
   constructor(parts: SharedFeedParts, { fence, top, pending }: Hold, onFenced: () => void) {
-    const { bus, key, keep, timers, counts, request } = parts;
+    const { bus, key, keep, room, timers, counts, request } = parts;
     this.#parts = parts;
     this.fence = fence;
     this.#lastId = top;
     this.#onFenced = onFenced;
     this.#publisher = new Publisher(
       {
-        ...{ bus, topic: key, fence, keep, isLatestOnly: !isSequence(request.topic), timers },
+        ...{ bus, topic: key, fence, keep, room, isLatestOnly: !isSequence(request.topic), timers },
         onFenced: () => this.#fenced(),
         count: (outcome, events) => (counts[outcome] += events),
       },
@@ -59,8 +59,9 @@ export class Ownership {
   }
 
   /** What has been shown here under the latest id. */
-  publish(item: StreamItem, { via, timed, receivedAt }: ItemSource): void {
+  publish(item: StreamItem, { via, timed, receivedAt: here }: ItemSource): void {
     const id = `${this.fence}-${this.#seq}`;
+    const receivedAt = here + (this.#parts.bus.stats.clockOffsetMs ?? 0);
     const message = {
       ...({ kind: 'item', id, previous: this.#lastId, item } as const),
       source: { via, timed, receivedAt },

@@ -93,6 +93,7 @@ export class PublishedEvents {
     const isGap = this.#isSequence && this.lastId !== null && message.previous !== this.lastId;
     if (!this.#isNew(message.id)) return;
     if (!this.#repairing && this.#joined && !isGap) {
+      this.#measure(message);
       this.#apply(message);
       return;
     }
@@ -151,7 +152,17 @@ export class PublishedEvents {
     if (!this.#isNew(id)) return;
     this.lastId = id;
     this.#addEpoch(positionOf(id)?.epoch ?? '');
-    this.#hooks.show(item, { ...source, id });
+    this.#hooks.show(item, { ...source, receivedAt: this.#atOwnClock(source.receivedAt), id });
+  }
+
+  /** The owner's clock and this server's may differ. */
+  #atOwnClock(time: Millis): Millis {
+    return time - (this.#parts.bus.stats.clockOffsetMs ?? 0);
+  }
+
+  #measure({ source }: SharedItem): void {
+    const { counts, now } = this.#parts;
+    counts.deliverySeconds.observe(Math.max(0, now() - this.#atOwnClock(source.receivedAt)) / 1000);
   }
 
   #applyKept(kept: readonly Publication[]): void {

@@ -6,7 +6,9 @@ import type { Channel } from '../../schemas/stream.js';
 import { createUnsharedIds, type NextEventId } from '../../streams/event-ids.js';
 import type { FeedRequest, FeedSource, FeedSources } from '../../streams/feed/feed-source.js';
 import type { Bus } from '../bus.js';
-import type { FeedCounts } from './feed-parts.js';
+import { createFeedCounts, type FeedCounts } from './feed-parts.js';
+import { PublishingRoom } from './publishing-room.js';
+import type { Role } from './feed-roles.js';
 import { SharedFeed } from './shared-feed.js';
 
 const CHECK_EVERY_MS: Millis = 100;
@@ -23,6 +25,8 @@ export interface SharedFeedsOptions {
   readonly local: FeedSources;
   /** Events of trades that the bus keeps of a topic. */
   readonly history: number;
+  /** Of all events that the bus keeps of this server's topics. */
+  readonly historyBytes: number;
   readonly log: Log;
   readonly now: () => Millis;
   readonly monotonic: () => Millis;
@@ -31,11 +35,16 @@ export interface SharedFeedsOptions {
   readonly timers?: Timers | undefined;
 }
 
-interface SharedFeedsStats extends Readonly<FeedCounts> {
+export interface SharedFeedsStats extends Readonly<FeedCounts> {
+  /** Topics that this server feeds, or is about to. */
   readonly owned: number;
   readonly followed: number;
+  /** Among `owned`: those that are this server's in the whole cluster. */
+  readonly leases: number;
   /** Among `owned`: fed by this server alone, because the bus is away. */
   readonly unshared: number;
+  /** Of events that wait for the bus. */
+  readonly pendingBytes: number;
 }
 
 export interface SharedFeeds extends FeedSources {
@@ -51,10 +60,9 @@ class ClusterFeeds implements SharedFeeds {
   readonly #timers: Timers;
   readonly #feeds = new Set<SharedFeed>();
   readonly #unsharedIds: () => NextEventId;
-  readonly #counts: FeedCounts = {
-    ...{ published: 0, dropped: 0, repaired: 0, lost: 0, fenced: 0 },
-    takeovers: { dead: 0, handover: 0 },
-  };
+  readonly #counts = createFeedCounts();
+  readonly #room: PublishingRoom;
+  #endHandOver: () => void = () => undefined;
   #checker: NodeJS.Timeout | undefined;
   #hasBeenIn = false;
   /** Since when the bus is there again; null: it is not, or it has been ever since it first was. */
@@ -64,17 +72,16 @@ class ClusterFeeds implements SharedFeeds {
   constructor(options: SharedFeedsOptions) {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
+    this.#room = new PublishingRoom(options.historyBytes);
     this.#unsharedIds = createUnsharedIds(options.bus.serverId, options.now());
   }
 
   get stats(): SharedFeedsStats {
-    let [owned, followed, unshared] = [0, 0, 0];
-    for (const { role } of this.#feeds) {
-      if (role === 'follower') followed += 1;
-      else owned += 1;
-      if (role === 'alone') unshared += 1;
-    }
-    return { ...this.#counts, owned, followed, unshared };
+    const roles = [...this.#feeds].map(({ role }) => role);
+    const inRole = (wanted: Role): number => roles.filter((role) => role === wanted).length;
+    const [followed, leases, unshared] = [inRole('follower'), inRole('owner'), inRole('alone')];
+    const owned = roles.length - followed;
+    return { ...this.#counts, owned, followed, leases, unshared, pendingBytes: this.#room.pendingBytes };
   }
 
   start(): void {
@@ -88,7 +95,7 @@ class ClusterFeeds implements SharedFeeds {
     const parts = {
       ...{ request, key: `${channel} ${exchange} ${interval} ${symbol}`, bus, local, keep: keep[channel] },
       ...{ unsharedIds: this.#unsharedIds, hasBeenIn: () => this.#hasBeenIn, counts: this.#counts },
-      ...{ log, now, monotonic, random, timers: this.#timers },
+      ...{ log, now, monotonic, random, timers: this.#timers, room: this.#room },
     };
     const feed = new SharedFeed(parts, (closed) => this.#feeds.delete(closed));
     this.#feeds.add(feed);
@@ -97,12 +104,19 @@ class ClusterFeeds implements SharedFeeds {
 
   async handOver(): Promise<void> {
     if (!this.#options.bus.isIn) return;
-    const late = new Promise<void>((resolve) => this.#timers.after(HAND_OVER_MS, resolve));
     const given = Promise.all([...this.#feeds].map((feed) => feed.handOver()));
-    await Promise.race([given, late]);
+    await new Promise<void>((resolve) => {
+      const cancel = this.#timers.after(HAND_OVER_MS, resolve);
+      this.#endHandOver = () => {
+        cancel();
+        resolve();
+      };
+      void given.then(this.#endHandOver);
+    });
   }
 
   close(): void {
+    this.#endHandOver();
     clearInterval(this.#checker);
   }
 

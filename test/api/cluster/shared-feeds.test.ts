@@ -43,4 +43,15 @@ test('a server that ends hands its topics over: its followers see no break, its 
   expectWhole([...here.trades, ...moved.trades]);
   expectWhole(there.trades);
   expect(there.states).toEqual(['live']);
+  const metrics = (await b.app.inject('/metrics')).body;
+  for (const line of [
+    /^crypto_data_bus_leases_held 1$/m,
+    /^crypto_data_bus_followed_topics 0$/m,
+    /^crypto_data_bus_published_total [1-9]/m,
+    /^crypto_data_bus_takeovers_total\{cause="handover"\} 1$/m,
+    /^crypto_data_bus_takeover_seconds_count\{cause="handover"\} 1$/m,
+    /^crypto_data_bus_delivery_lag_seconds_count [1-9]/m,
+    /^crypto_data_bus_clock_offset_seconds -?0/m,
+  ])
+    expect(metrics).toMatch(line);
 });

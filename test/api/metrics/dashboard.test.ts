@@ -69,7 +69,12 @@ let app: FastifyInstance;
 beforeAll(async () => {
   const exchangeClient = createFakeExchangeClient(Date.now);
   app = await buildApp(
-    loadConfig({ REDIS_ENABLED: 'false', AUTH_MODE: 'optional', AUTH_STORE: `sqlite:${keys.file}` }),
+    loadConfig({
+      REDIS_URL: 'redis://127.0.0.1:1/0',
+      BUS_FEEDS: 'true',
+      AUTH_MODE: 'optional',
+      AUTH_STORE: `sqlite:${keys.file}`,
+    }),
     { exchangeClient, log: silentLog },
   );
   // The first answer is counted once it has gone out: the second one tells of it.

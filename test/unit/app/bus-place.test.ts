@@ -1,11 +1,9 @@
 import { expect, test } from 'vitest';
-import { busPlaceOf, serverIdOf } from '../../../src/app/drivers.js';
+import { busPlaceOf, named } from '../../../src/app/drivers.js';
 import { loadConfig } from '../../../src/config/config.js';
 
-const egressOf = (env: Record<string, string>): string | undefined => {
-  const config = loadConfig({ BUS: 'redis', ...env });
-  return busPlaceOf(config, serverIdOf(config))?.egress;
-};
+const egressOf = (env: Record<string, string>): string | undefined =>
+  busPlaceOf(named(loadConfig({ BUS: 'redis', ...env })))?.egress;
 
 test('servers that reach the venues by the same way share a budget; a digest tells no address', () => {
   const proxy = { HTTPS_PROXY: 'http://user:secret@proxy.example:3128' };
@@ -25,5 +23,5 @@ test('simulated venues of another address have a budget of their own, those of o
 });
 
 test('a server that acts alone is nowhere', () => {
-  expect(busPlaceOf(loadConfig({ BUS: 'none' }), 'a')).toBeNull();
+  expect(busPlaceOf(named(loadConfig({ BUS: 'none' })))).toBeNull();
 });

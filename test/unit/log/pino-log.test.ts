@@ -27,6 +27,16 @@ test('a line is JSON with level, time, fields and message, from the level of the
   });
 });
 
+test.each([
+  ['of a cluster say which server wrote them', {}, 'north_1'],
+  ['of a server that acts alone do not', { BUS: 'none' }, undefined],
+])('lines %s', async (_what, env, serverId) => {
+  const { destination, text } = collect();
+  const log = await createLog(loadConfig({ SERVER_ID: 'north_1', ...env }), { destination, pretty: false });
+  log.info({}, 'a line');
+  expect((JSON.parse(text()) as { server_id?: string }).server_id).toBe(serverId);
+});
+
 test('keys and passwords never stand in a line: not as a field, not in a message, not in a stack', async () => {
   const { destination, text } = collect();
   const config = loadConfig({ CMC_API_KEY: 'key-1234567', REDIS_URL: 'redis://u:p%40ss-word@localhost/0' });
