@@ -103,9 +103,10 @@ export const createCluster = async (
   { local, topics, random }: { local: FeedSources; topics: () => number; random: () => number },
 ): Promise<Cluster> => {
   if (bus === null || config.bus === null) return { membership: null, feeds: local, shared: null };
-  const { feeds: areShared, history, historyBytes } = config.bus;
+  const { history, historyBytes } = config.bus;
   const common = { settings: bus, limit: config.budget.requests, log, now, monotonic };
-  if (!areShared) {
+  // The venues inside this process are nobody else's: there is no feed to share.
+  if (config.sandbox === true) {
     const { createMembership } = await import('../cluster/membership.js');
     const membership = createMembership({ ...common, topics: () => ({ owned: topics(), followed: 0 }) });
     return { membership, feeds: local, shared: null };
@@ -115,6 +116,7 @@ export const createCluster = async (
   const membership = createRedisBus({ ...common, topics: () => shared.stats });
   const shared: SharedFeeds = createSharedFeeds({
     ...{ bus: membership, local, history, historyBytes, log, now, monotonic, random },
+    venues: config.sandbox === false ? '' : digest(config.sandbox),
   });
   return { membership, feeds: shared, shared };
 };

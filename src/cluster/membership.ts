@@ -22,12 +22,12 @@ const POLICY_EVERY_MS: Millis = 60_000;
 /**
  * KEYS: servers by lease, facts by server, lowest limit of the egress, forms of keys by lease. ARGV: server, lease ms, its facts as
  * JSON, own limit, form of its keys, egress, channel of beats.
- * Answers the facts of all that are alive, the forms in use, and Redis' time in ms.
+ * Answers the facts of all that are alive, the forms in use, Redis' time in ms, and 1 where the server's lease began anew.
  */
 const BEAT = redisScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+local isNew = redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 for _, dead in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)) do
   redis.call('ZREM', KEYS[1], dead)
@@ -50,7 +50,7 @@ redis.call('SET', KEYS[3], lowest)
 redis.call('ZADD', KEYS[4], now + ARGV[2], ARGV[5])
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. now)
 redis.call('PUBLISH', ARGV[7], ARGV[1])
-return { facts, redis.call('ZRANGE', KEYS[4], 0, -1), string.format('%.0f', now) }
+return { facts, redis.call('ZRANGE', KEYS[4], 0, -1), string.format('%.0f', now), isNew }
 `);
 
 const LEAVE = redisScript(`
@@ -81,6 +81,8 @@ interface BusStats {
   readonly roundTripMs: Millis | null;
   /** What Redis' clock is ahead of this server's, within half a round trip; null or undefined: not known. */
   readonly clockOffsetMs?: Millis | null;
+  /** Leases of this server that began: more than one where Redis was away or emptied, or this server was not in time. */
+  readonly leases?: number;
   /** Subscribed connections that were replaced because this server did not hear its own beat. */
   readonly subscriberReplaced?: number;
 }
@@ -139,6 +141,7 @@ class RedisMembership implements Membership {
   #missed = 0;
   #roundTripMs: Millis | null = null;
   #clockOffsetMs: Millis | null = null;
+  #leases = 0;
 
   constructor(options: MembershipOptions) {
     const { settings, log, now, monotonic } = options;
@@ -178,7 +181,7 @@ class RedisMembership implements Membership {
   get stats(): BusStats {
     return {
       ...{ beats: this.#beats, missed: this.#missed, roundTripMs: this.#roundTripMs },
-      clockOffsetMs: this.#clockOffsetMs,
+      ...{ clockOffsetMs: this.#clockOffsetMs, leases: this.#leases },
     };
   }
 
@@ -233,7 +236,8 @@ class RedisMembership implements Membership {
       this.#heardAt = sentAt;
       this.#roundTripMs = monotonic() - sentAt;
       this.#beats += 1;
-      const [alive, forms, redisTime] = reply as [string[], string[], string];
+      const [alive, forms, redisTime, isNew] = reply as [string[], string[], string, number];
+      this.#leases += isNew;
       this.#clockOffsetMs = Number(redisTime) - (now() - this.#roundTripMs / 2);
       this.#others = alive.flatMap((text) => {
         const member = memberOf(text);

@@ -56,8 +56,6 @@ export interface Config {
   /** How servers act as one; null: each alone. */
   readonly bus: {
     readonly namespace: string;
-    /** Feeds are shared, too. */
-    readonly feeds: boolean;
     /** Events of trades that are kept of a topic. */
     readonly history: number;
     /** Of the events that are kept of all topics that this server feeds. */
@@ -171,7 +169,7 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
       ? null
       : {
           ...{ namespace: e.BUS_NAMESPACE, egress: e.EGRESS_ID },
-          ...{ feeds: e.BUS_FEEDS, history: e.BUS_HISTORY, historyBytes: e.BUS_MEMORY_MB * 1024 * 1024 },
+          ...{ history: e.BUS_HISTORY, historyBytes: e.BUS_MEMORY_MB * 1024 * 1024 },
         },
   cacheMaxBytes: e.CACHE_MAX_MB * 1024 * 1024,
   ttl: {

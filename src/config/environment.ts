@@ -95,16 +95,13 @@ export const environment = z.object({
   BUS: word(['auto', 'none', 'redis'], 'must be auto, none or redis')
     .default('auto')
     .describe(
-      'redis: servers on one Redis count their requests to a venue together; none: each alone; auto: redis where REDIS_ENABLED',
+      'redis: servers on one Redis share one feed a stream and one budget a venue; none: each alone; auto: redis where REDIS_ENABLED',
     ),
   BUS_NAMESPACE: z
     .string()
     .regex(/^[A-Za-z0-9_-]{1,32}$/, 'must be 1 to 32 letters, digits, _ or -')
     .default('default')
     .describe('servers of the same namespace on the same Redis are one cluster'),
-  BUS_FEEDS: flag(false).describe(
-    'true: servers of a cluster share one feed a stream, and a client may go on at any of them',
-  ),
   BUS_HISTORY: whole(1000, { min: 1, max: 10_000 }).describe(
     'trade events of a stream that the cluster keeps for clients that come back',
   ),

@@ -38,7 +38,6 @@ const startServer = async (namespace: string, id: string): Promise<Server> => {
     REDIS_ENABLED: 'true',
     REDIS_URL: url,
     BUS_NAMESPACE: namespace,
-    BUS_FEEDS: 'true',
     SERVER_ID: id,
   };
   const server = await startSandboxApp(sandbox, env, { now: Date.now, monotonic: steadyNow, redis: null });
@@ -65,5 +64,10 @@ export const open = async (server: Server, params: object): Promise<Reader> => {
   return reader;
 };
 export const isLive = (reader: Reader) => expect.poll(() => reader.states.at(-1), PATIENT).toBe('live');
+/** Of the test's own Redis and of the venues. */
+export const faults = {
+  emptyRedis: () => redis.command('FLUSHALL'),
+  setTickRate: (ticksPerSecond: number) => sandbox.control.setTickRate(ticksPerSecond),
+};
 /** Of all servers, at the venues. */
 export const subscriptions = () => sandbox.control.listSockets().flatMap(({ channels }) => channels).length;

@@ -189,10 +189,11 @@ export class FeedRoles {
     this.#owner = owner;
     this.events.addFence(owner.fence);
     if (this.own.isHeld) this.own.close();
+    const message = statusText === null ? null : readMessage(statusText);
+    if (message?.kind === 'status' && (isNew || message.status.state !== this.#status.state))
+      this.show(message.status);
     if (!isNew) return;
     this.#over();
-    const status = statusText === null ? null : readMessage(statusText);
-    if (status?.kind === 'status') this.show(status.status);
     void this.events.repair();
   }
 
@@ -268,6 +269,12 @@ export class FeedRoles {
       this.#timers.cancel('succeed');
       this.#follow(owner, null);
     }
+  }
+
+  /** What the bus sends is heard from now on, and again: what the owner told meanwhile was missed. */
+  joined(): void {
+    this.events.joined();
+    if (this.#role === 'follower') void this.claim();
   }
 
   #showPublished(item: StreamItem, source: ItemSource): void {

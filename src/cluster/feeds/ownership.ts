@@ -10,6 +10,10 @@ import { type FeedMessage, writeMessage } from './messages.js';
 import { Publisher } from './publisher.js';
 
 const TELL_TOP_MS: Millis = 1_000;
+/** A quiet topic is told again so often: its owner learns where the bus has forgotten it. */
+const TELL_AGAIN_MS: Millis = 30_000;
+/** Told while the bus did not answer; the oldest are given up. */
+const MAX_UNTOLD = 32;
 
 interface Hold {
   readonly fence: number;
@@ -27,14 +31,20 @@ export class Ownership {
   #lastId: EventId | null;
   #seq = 0;
   #ended = false;
-  #toldAt: Millis = -Infinity;
+  #checkedAt: Millis = -Infinity;
+  #toldAt: Millis;
   #told: EventId | null = null;
   #seenTop: EventId | null = null;
+  /** The leases of this server when the bus last said that the topic is its own. */
+  #leases: number | undefined;
+  #untold: { readonly message: FeedMessage; readonly asStatus: boolean }[] = [];
+  #telling = false;
 
   /** `onFenced`: called once, where the topic is not this server's any more. */
   constructor(parts: SharedFeedParts, { fence, top, pending }: Hold, onFenced: () => void) {
     const { bus, key, keep, room, timers, counts, request } = parts;
     this.#parts = parts;
+    this.#toldAt = parts.monotonic();
     this.fence = fence;
     this.#lastId = top;
     this.#onFenced = onFenced;
@@ -70,8 +80,31 @@ export class Ownership {
     this.#lastId = id;
   }
 
+  /** In this order, and again where the bus did not answer. */
   tell(message: FeedMessage, asStatus = false): void {
-    void this.tellAndCount(message, asStatus);
+    // Of statuses only the latest counts.
+    if (asStatus) this.#untold = this.#untold.filter((untold) => !untold.asStatus);
+    this.#untold.push({ message, asStatus });
+    if (this.#untold.length > MAX_UNTOLD) this.#untold.shift();
+    void this.#tellUntold();
+  }
+
+  async #tellUntold(): Promise<void> {
+    const { bus, key } = this.#parts;
+    if (this.#telling) return;
+    this.#telling = true;
+    try {
+      for (let next = this.#untold[0]; next !== undefined && !this.#ended; next = this.#untold[0]) {
+        const { message, asStatus } = next;
+        const heard = await bus.tell(key, this.fence, { text: writeMessage(message), asStatus });
+        this.#untold = this.#untold.filter((untold) => untold !== next);
+        if (heard === null) this.#fenced();
+      }
+    } catch {
+      // Asked for again by `check`.
+    } finally {
+      this.#telling = false;
+    }
   }
 
   /** How many heard it; null: nobody, or that is not known. */
@@ -89,6 +122,8 @@ export class Ownership {
   /** Called ten times a second. */
   check(): void {
     this.#publisher.resume();
+    if (!this.#parts.bus.isIn) return;
+    if (this.#untold.length > 0) void this.#tellUntold();
     this.#tellTop();
   }
 
@@ -102,16 +137,24 @@ export class Ownership {
     if (!this.#ended) this.#onFenced();
   }
 
-  /** Once a second, of a topic that has published, but nothing since the second before. */
+  /**
+   * Once a second, of a topic that has published, but nothing since the second before. At once, of any, where the lease of
+   * this server began anew: meanwhile another may have taken the topic, or the bus was emptied.
+   */
   #tellTop(): void {
-    const { monotonic } = this.#parts;
-    if (monotonic() - this.#toldAt < TELL_TOP_MS) return;
-    this.#toldAt = monotonic();
+    const { monotonic, bus } = this.#parts;
+    const { leases } = bus.stats;
+    const isNewLease = this.#leases !== undefined && leases !== this.#leases;
+    this.#leases = leases;
+    const now = monotonic();
+    if (now - this.#checkedAt < TELL_TOP_MS && !isNewLease) return;
+    this.#checkedAt = now;
     const top = this.acknowledged;
-    if (top !== null && top === this.#seenTop && top !== this.#told) {
-      this.#told = top;
-      this.tell({ kind: 'top', id: top });
-    }
+    const hasGoneQuiet = top !== null && top === this.#seenTop && top !== this.#told;
     this.#seenTop = top;
+    if (!hasGoneQuiet && !isNewLease && now - this.#toldAt < TELL_AGAIN_MS) return;
+    this.#toldAt = now;
+    this.#told = top;
+    this.tell({ kind: 'top', id: top ?? '' });
   }
 }

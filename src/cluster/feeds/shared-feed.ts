@@ -55,7 +55,7 @@ export class SharedFeed implements FeedSource {
     this.#leave = bus.subscribe(key, {
       heard: (text) => this.#heard(text),
       owned: (owner) => roles.owned(owner),
-      joined: () => roles.events.joined(),
+      joined: () => roles.joined(),
     });
     if (bus.isIn) void roles.claim();
     else roles.goAlone();

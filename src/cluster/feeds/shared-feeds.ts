@@ -13,7 +13,7 @@ import { SharedFeed } from './shared-feed.js';
 
 const CHECK_EVERY_MS: Millis = 100;
 /** A bus that was away is taken for back once it has been there for so long. */
-const STABLE_MS: Millis = 5_000;
+const STABLE_MS: Millis = 4_000;
 /** What is left of a hand-over is cut off after this time: the others take over by themselves. */
 const HAND_OVER_MS: Millis = 4_000;
 
@@ -23,6 +23,8 @@ const KEPT_CANDLES = 200;
 export interface SharedFeedsOptions {
   readonly bus: Bus;
   readonly local: FeedSources;
+  /** Servers whose venues have another name share no feed; '': the real ones. */
+  readonly venues: string;
   /** Events of trades that the bus keeps of a topic. */
   readonly history: number;
   /** Of all events that the bus keeps of this server's topics. */
@@ -89,11 +91,17 @@ class ClusterFeeds implements SharedFeeds {
   }
 
   open(request: FeedRequest): FeedSource {
-    const { bus, local, history, log, now, monotonic, random } = this.#options;
+    const { bus, local, venues, history, log, now, monotonic, random } = this.#options;
     const { channel, exchange, symbol, interval = '' } = request.topic;
     const keep: Record<Channel, number> = { ticker: 1, orderbook: 1, trades: history, ohlcv: KEPT_CANDLES };
     const parts = {
-      ...{ request, key: `${channel} ${exchange} ${interval} ${symbol}`, bus, local, keep: keep[channel] },
+      ...{
+        request,
+        key: `${channel} ${exchange} ${interval} ${symbol} ${venues}`.trimEnd(),
+        bus,
+        local,
+        keep: keep[channel],
+      },
       ...{ unsharedIds: this.#unsharedIds, hasBeenIn: () => this.#hasBeenIn, counts: this.#counts },
       ...{ log, now, monotonic, random, timers: this.#timers, room: this.#room },
     };

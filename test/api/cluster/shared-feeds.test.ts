@@ -1,6 +1,14 @@
 /** Two servers of one cluster over a real Redis and the sandbox's venues: one feed a topic, also when its owner ends. */
 import { expect, test } from 'vitest';
-import { isLive, open, PATIENT, startServers, subscriptions, TRADES } from '../../support/feed-cluster.js';
+import {
+  faults,
+  isLive,
+  open,
+  PATIENT,
+  startServers,
+  subscriptions,
+  TRADES,
+} from '../../support/feed-cluster.js';
 import { expectWhole, type Reader } from '../../support/stream-reader.js';
 
 /** Both have the events of a stretch, under the same ids. */
@@ -54,4 +62,25 @@ test('a server that ends hands its topics over: its followers see no break, its 
     /^crypto_data_bus_clock_offset_seconds -?0/m,
   ])
     expect(metrics).toMatch(line);
+});
+
+test('a Redis that is emptied leaves one feed a stream, also where the market is quiet', async () => {
+  const { a, b } = await startServers();
+  const before = subscriptions();
+  const here = await open(a, TRADES);
+  await isLive(here);
+  await expect.poll(() => here.trades.length, PATIENT).toBeGreaterThan(3);
+  faults.setTickRate(0);
+  const first = Number(here.ids[0]?.split('-')[0]);
+  await faults.emptyRedis();
+  // The owner notices by its next beat.
+  const there = await open(b, TRADES);
+  await isLive(there);
+  faults.setTickRate(20);
+  const fenceOf = ({ ids }: Reader) => Number(ids.at(-1)?.split('-')[0] ?? 0);
+  await expect.poll(() => fenceOf(there), PATIENT).toBeGreaterThan(first);
+  await expect.poll(() => fenceOf(here) - fenceOf(there), PATIENT).toBe(0);
+  await expect.poll(() => subscriptions() - before, PATIENT).toBe(1);
+  expectWhole(here.trades);
+  expectWhole(there.trades);
 });

@@ -71,7 +71,6 @@ beforeAll(async () => {
   app = await buildApp(
     loadConfig({
       REDIS_URL: 'redis://127.0.0.1:1/0',
-      BUS_FEEDS: 'true',
       AUTH_MODE: 'optional',
       AUTH_STORE: `sqlite:${keys.file}`,
     }),

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { ConfigError, loadConfig } from '../../../src/config/config.js';
 
 /** The message of the refusal. */
+const MB = 1024 * 1024;
+
 const refusal = (env: Record<string, string>, known?: ReadonlySet<string>): string => {
   try {
     loadConfig(env, known);
@@ -26,7 +28,7 @@ test('without any variable the defaults of the contract hold', () => {
     clientRateLimit: { requests: 0, windowMs: 60_000 },
     redis: { enabled: true, url: 'redis://localhost:6379/0' },
     serverId: '',
-    bus: { namespace: 'default', egress: '', feeds: false, history: 1000 },
+    bus: { namespace: 'default', egress: '', history: 1000, historyBytes: 64 * MB },
     cacheMaxBytes: 128 * 1024 * 1024,
     ttl: { tickerMs: 2000, orderbookMs: 1000, tradesMs: 1000, ohlcvMs: 300_000, staleIfErrorMs: 300_000 },
     coinMarketCap: { apiKey: '', url: 'https://pro-api.coinmarketcap.com/v1' },
@@ -242,11 +244,11 @@ describe('what is understood', () => {
     [{ BUS: 'auto', REDIS_ENABLED: 'false' }, { bus: null }],
     [
       { BUS: 'auto' },
-      { serverId: '', bus: { namespace: 'default', egress: '', feeds: false, history: 1000 } },
+      { serverId: '', bus: { namespace: 'default', egress: '', history: 1000, historyBytes: 64 * MB } },
     ],
     [
       { BUS: 'redis', BUS_NAMESPACE: 'blue', SERVER_ID: 'a_1', EGRESS_ID: 'nat.1' },
-      { serverId: 'a_1', bus: { namespace: 'blue', egress: 'nat.1', feeds: false, history: 1000 } },
+      { serverId: 'a_1', bus: { namespace: 'blue', egress: 'nat.1', history: 1000, historyBytes: 64 * MB } },
     ],
     [{ REDIS_ENABLED: ' No ' }, { redis: { enabled: false } }],
     [{ TRUST_PROXY: 'off' }, { trustProxy: false }],

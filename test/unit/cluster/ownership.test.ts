@@ -1,0 +1,65 @@
+/** What the owner of a topic tells its followers, while the bus answers and while it does not. */
+import { expect, test } from 'vitest';
+import { createFeedCounts, type SharedFeedParts } from '../../../src/cluster/feeds/feed-parts.js';
+import { readMessage } from '../../../src/cluster/feeds/messages.js';
+import { Ownership } from '../../../src/cluster/feeds/ownership.js';
+import { PublishingRoom } from '../../../src/cluster/feeds/publishing-room.js';
+
+const rig = () => {
+  const state = { isDown: false, isMine: true, leases: 1, now: 0, fenced: 0 };
+  const told: unknown[] = [];
+  const bus = {
+    isIn: true,
+    get stats() {
+      return { beats: 0, missed: 0, roundTripMs: null, leases: state.leases };
+    },
+    tell: (_topic: string, _fence: number, { text }: { text: string }) => {
+      if (state.isDown) return Promise.reject(new Error('no answer'));
+      if (!state.isMine) return Promise.resolve(null);
+      told.push(readMessage(text));
+      return Promise.resolve(2);
+    },
+  };
+  const parts = {
+    ...{ bus, key: 't', keep: 10, room: new PublishingRoom(1_000), counts: createFeedCounts() },
+    ...{ request: { topic: { channel: 'trades' } }, monotonic: () => state.now, now: () => 0 },
+    timers: { after: () => () => undefined },
+  } as unknown as SharedFeedParts;
+  const hold = { fence: 2, top: null, pending: [] };
+  const ownership = new Ownership(parts, hold, () => (state.fenced += 1));
+  return { state, told, ownership };
+};
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+const status = (detail: string) => ({ kind: 'status', status: { state: 'live', detail, at: 0 } }) as const;
+
+test('what could not be told is told once the bus answers: each loss, and the latest status', async () => {
+  const { state, told, ownership } = rig();
+  state.isDown = true;
+  ownership.tell(status('first'), true);
+  ownership.tell({ kind: 'loss', loss: { count: 3 } });
+  ownership.tell(status('second'), true);
+  await settle();
+  expect(told).toEqual([]);
+  state.isDown = false;
+  ownership.check();
+  await settle();
+  expect(told).toEqual([{ kind: 'loss', loss: { count: 3 } }, status('second')]);
+});
+
+test('an owner of a quiet topic asks whether it still has it when its lease began anew, and twice a minute', async () => {
+  const { state, told, ownership } = rig();
+  ownership.check();
+  state.now = 20_000;
+  ownership.check();
+  await settle();
+  expect(told).toEqual([]);
+  state.now = 31_000;
+  ownership.check();
+  await settle();
+  expect(told).toHaveLength(1);
+  state.isMine = false;
+  state.leases += 1;
+  ownership.check();
+  await settle();
+  expect(state.fenced).toBe(1);
+});
