@@ -4,7 +4,10 @@ import { reply, startFakeVenue, type Answer, type FakeVenue } from '../../suppor
 import { resilientClient, type FakeMarket, type VenueClient } from '../../support/venue-client.js';
 
 const MINUTE = 60_000;
+/** The minute that is open for as long as this file takes. */
 const M = Math.floor(Date.now() / MINUTE) * MINUTE;
+const started = performance.now();
+const now = (): number => M + Math.min(Math.floor(performance.now() - started), MINUTE - 1);
 const seconds = (at: number): number => at / 1000;
 
 let venue: FakeVenue | undefined;
@@ -14,8 +17,8 @@ afterEach(async () => {
   await venue?.close();
 });
 const start = async (exchange: string, markets: readonly FakeMarket[], answer: Answer) => {
-  venue = await startFakeVenue({ answer });
-  client = resilientClient(exchange, venue, { markets });
+  venue = await startFakeVenue({ answer, now });
+  client = resilientClient(exchange, venue, { markets, now });
   return { ...client, requests: venue.requests };
 };
 
@@ -32,7 +35,7 @@ describe('a market without trades', () => {
   it('has a ticker of nulls on Coinbase, whose object is untouched', async () => {
     const raw = { bid: '', ask: '', volume: '0' };
     const { ask, requests } = await start('coinbaseexchange', COINBASE, () => raw);
-    const before = Date.now();
+    const before = now();
     const answer = await ask({ kind: 'ticker', exchange: 'coinbaseexchange', symbol: 'MUSE/USD' });
     expect(answer).toMatchObject({ bid: null, ask: null, last: null, raw });
     expect(answer.timestamp).toBeGreaterThanOrEqual(before);

@@ -152,6 +152,9 @@ describe('a time that is still to come', () => {
 
 describe('a candle that is still to come', () => {
   const minute = Math.floor(Date.now() / 60_000) * 60_000;
+  const started = performance.now();
+  /** The minute that stays open, whenever the test runs. */
+  const now = (): number => minute + Math.min(Math.floor(performance.now() - started), 59_999);
   const future = 1_999_000_020_000;
   const row = (at: number) => [at, '1', '1', '1', '1', '1', at + 59_999, '1', 1, '1', '1', '0'];
   const topic = { exchange: 'binance', symbol: 'BTC/USDT', interval: '1m' } as const;
@@ -160,8 +163,9 @@ describe('a candle that is still to come', () => {
     let rows = [row(minute - 60_000), row(future)];
     venue = await startFakeVenue({
       answer: ({ path }) => (path.endsWith('/exchangeInfo') ? { symbols: [spot] } : rows),
+      now,
     });
-    client = venueClient('binance', venue);
+    client = venueClient('binance', venue, { now });
     const { candles } = await client.ask({ kind: 'ohlcv', ...topic, limit: 2 });
     expect(candles).toMatchObject([{ timestamp: minute - 60_000, closed: true }]);
     rows = [row(minute * 1000)];
@@ -173,18 +177,19 @@ describe('a candle that is still to come', () => {
   it('binance: closes none on the feed, and those of now go on', async () => {
     venue = await startFakeVenue({
       answer: () => ({ symbols: [spot] }),
+      now,
       onFrame: (frame, socket) => {
         const { id } = frame as { id: number };
         socket.send(JSON.stringify({ result: null, id }));
         const send = (t: number, c: string): void => {
           const k = { t, T: t + 59_999, s: 'BTCUSDT', i: '1m', o: '1', c, h: '9', l: '1', v: '1', x: false };
-          socket.send(JSON.stringify({ e: 'kline', E: Date.now(), s: 'BTCUSDT', k }));
+          socket.send(JSON.stringify({ e: 'kline', E: now(), s: 'BTCUSDT', k }));
         };
         send(future, '9');
         send(minute, '5');
       },
     });
-    client = venueClient('binance', venue);
+    client = venueClient('binance', venue, { now });
     const item = await client.watch({ channel: 'ohlcv', ...topic }).item(1);
     expect(item).toMatchObject({ candles: [{ timestamp: minute, close: 5, closed: false }] });
   });

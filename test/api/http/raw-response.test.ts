@@ -75,6 +75,8 @@ const headOf = (answer = ''): string[] =>
     .map((line) => line.replace(/^[\w-]+:/, (name) => name.toLowerCase()).replace(/(^date: ).*/, '$1'))
     .sort();
 
+const bodyOf = (answer = ''): string => answer.slice(answer.indexOf('\r\n\r\n') + 4);
+
 test.each([
   ['200 with text', 200, '{"é":1}'],
   ['200 with bytes', 200, Buffer.alloc(100_000, 'x')],
@@ -87,7 +89,9 @@ test.each([
     const [expected] = await answersTo(get() + LAST, byNode(status, body));
     expect(headOf(first)).toEqual(headOf(expected));
     expect(first!.endsWith(`\r\n\r\n${body?.toString('latin1') ?? ''}`)).toBe(true);
-    expect(second).toBe(first);
+    // The second one may be of the next second.
+    expect(headOf(second)).toEqual(headOf(first));
+    expect(bodyOf(second)).toBe(bodyOf(first));
     expect(headOf(last)).toContain('connection: close');
   },
 );

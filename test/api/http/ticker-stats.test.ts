@@ -2,14 +2,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tickerStats, type Ticker } from '../../../src/schemas/market.js';
 import { tickerEvent } from '../../../src/schemas/stream.js';
-import type { Sandbox } from '../../../src/sandbox/sandbox.js';
+import { startSandbox, type Sandbox } from '../../../src/sandbox/sandbox.js';
 import { connectWs, openSse } from '../streams/stream-app.js';
-import { quietSandbox, startSandboxApp, type SandboxApp } from '../../support/sandbox-app.js';
+import { startSandboxApp, type SandboxApp } from '../../support/sandbox-app.js';
 
 let sandbox: Sandbox;
 let server: SandboxApp;
 beforeAll(async () => {
-  sandbox = await quietSandbox();
+  // The venues' clocks stand still too: their 24 hours move on with each minute.
+  const at = Date.now();
+  sandbox = await startSandbox({ ticksPerSecond: 0, weightLimit: Infinity, now: () => at });
   // Two questions in a row are to see the same entry.
   server = await startSandboxApp(sandbox, { TICKER_CACHE_TTL: '60' });
 });
