@@ -47,6 +47,8 @@ export class StreamClient {
   readonly #topics = new Map<string, Entry>();
   /** Requests that are not answered yet. */
   readonly #asked = new Map<number, string>();
+  /** null: to be made anew of the topics. */
+  #byName: Map<string, readonly TopicReaders[]> | null = null;
   #requests = 0;
   /** Why the server is about to end the socket. */
   #reason: ProblemError | undefined;
@@ -79,6 +81,7 @@ export class StreamClient {
     const own = { ...handlers };
     if (present === undefined) {
       this.#topics.set(key, { name: key, readers });
+      this.#byName = null;
       this.#ask('subscribe', key, topic);
     }
     this.#teller ??= setInterval(() => {
@@ -91,6 +94,7 @@ export class StreamClient {
         const entry = this.#topics.get(key);
         if (entry?.readers !== readers) return;
         this.#topics.delete(key);
+        this.#byName = null;
         // The same topic may be read under another spelling.
         if (this.#readersOf(entry.name).length === 0) this.#ask('unsubscribe', key, topic);
         if (this.#topics.size === 0) this.#rest();
@@ -102,6 +106,7 @@ export class StreamClient {
     this.#ending.abort();
     for (const { readers } of this.#topics.values()) readers.handlers.clear();
     this.#topics.clear();
+    this.#byName = null;
     this.#rest();
   }
 
@@ -154,8 +159,14 @@ export class StreamClient {
     this.#link.send({ method, params, req_id: this.#requests });
   }
 
-  #readersOf(name: string): TopicReaders[] {
-    return [...this.#topics.values()].flatMap((each) => (each.name === name ? [each.readers] : []));
+  /** Of each event: who reads which name is counted up once for each change of the topics. */
+  #readersOf(name: string): readonly TopicReaders[] {
+    if (this.#byName === null) {
+      this.#byName = new Map();
+      for (const each of this.#topics.values())
+        this.#byName.set(each.name, [...(this.#byName.get(each.name) ?? []), each.readers]);
+    }
+    return this.#byName.get(name) ?? [];
   }
 
   #receive(message: Record<string, unknown>): void {
@@ -187,6 +198,7 @@ export class StreamClient {
     if (entry === undefined || method !== 'subscribe') return;
     if (success === true) {
       entry.name = keyOf(message as unknown as Topic);
+      this.#byName = null;
       return;
     }
     if (!problem.retryable) {

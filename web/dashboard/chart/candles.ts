@@ -16,13 +16,11 @@ export interface Priced extends Candle {
 }
 
 /** Whether `more` says anything that `known` does not; what a feed repeats to a new reader may be old. */
-export const saysMore = (known: readonly Candle[], more: readonly Candle[]): boolean => {
-  const byTime = new Map(known.map((candle) => [candle.timestamp, candle]));
-  return more.some((candle) => {
-    const present = byTime.get(candle.timestamp);
-    return present?.close !== candle.close || present.volume !== candle.volume;
+export const saysMore = (known: readonly Candle[], more: readonly Candle[]): boolean =>
+  more.some(({ timestamp, close, volume }) => {
+    const present = known.findLast((each) => each.timestamp === timestamp);
+    return present?.close !== close || present.volume !== volume;
   });
-};
 
 /** A place on the time scale; without a candle it is blank. */
 export interface Place {
@@ -35,6 +33,10 @@ export const isPriced = (candle: Candle): candle is Priced =>
 
 /** By begin of their periods; of two of one period the one that is closed, else the later. */
 export const mergeCandles = (known: readonly Candle[], more: readonly Candle[]): readonly Candle[] => {
+  const last = known.at(-1);
+  // Live, where all but the last candle stays as it is.
+  if (known.length > 1 && last !== undefined && more.every(({ timestamp }) => timestamp >= last.timestamp))
+    return [...known.slice(0, -1), ...mergeCandles([last], more)];
   const byTime = new Map(known.map((candle) => [candle.timestamp, candle]));
   for (const candle of more) {
     const present = byTime.get(candle.timestamp);

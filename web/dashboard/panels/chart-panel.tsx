@@ -1,5 +1,5 @@
 /** The chart of the selected market with what it says in words: the candle at hand, the open one, gaps. */
-import { signal, useSignal, useSignalEffect } from '@preact/signals';
+import { effect, signal, useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { CandleChart, Colours } from '../chart/chart.js';
 import { isPriced, REASONS, type Hole, type Place, type Priced } from '../chart/candles.js';
@@ -110,7 +110,7 @@ const Canvas = ({ series }: { readonly series: Series }) => {
     };
   }, []);
   const drawn = useRef<readonly Place[]>([]);
-  useSignalEffect(() => {
+  const draw = (): void => {
     const places = series.places.value;
     const target = chart.value;
     const last = places.at(-1);
@@ -118,11 +118,14 @@ const Canvas = ({ series }: { readonly series: Series }) => {
     if (differInLastOnly(drawn.current, places)) target.update(last);
     else target.show(places, series.holes.peek());
     drawn.current = places;
-  });
-  useSignalEffect(() => {
+  };
+  const recolour = (): void => {
     dependOn(theme, palette, systemTheme);
     chart.value?.recolour(coloursNow());
-  });
+  };
+  // useSignalEffect would come after the next frame, and the chart's own drawing in one more.
+  useEffect(() => effect(draw), []);
+  useEffect(() => effect(recolour), []);
   const onKey = (event: KeyboardEvent): void => {
     const by = KEYS[event.key];
     if (by === undefined || chart.peek() === null) return;
@@ -172,7 +175,7 @@ const Chart = ({ market }: { readonly market: Selection }) => {
   return (
     <>
       <p class="facts">
-        <Age timestamp={series.heardAt.value} /> <FeedWord feed={series.feed} />{' '}
+        <Age timestamp={series.heardAt} /> <FeedWord feed={series.feed} />{' '}
         <span data-candles={count}>{`${count} candles`}</span>
         {holes.length > 0 && `, ${holes.length} ${holes.length === 1 ? 'gap' : 'gaps'}`}{' '}
         <OpenCandle series={series} />

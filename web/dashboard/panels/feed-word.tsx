@@ -1,4 +1,5 @@
 /** What is said of a feed beside its numbers, and how old they are. */
+import { useComputed, type ReadonlySignal } from '@preact/signals';
 import type { Feed } from '../state/feeds.js';
 import { ageOf } from '../state/feeds.js';
 import { formatAge } from '../state/format.js';
@@ -18,8 +19,19 @@ export const FeedWord = ({ feed }: { readonly feed: Feed<unknown> }) => {
   );
 };
 
-/** Drawn again twice a second, and nothing else with it. */
-export const Age = ({ timestamp }: { readonly timestamp: number | undefined }) => {
-  dependOn(tick);
-  return <span class="age">{formatAge(timestamp === undefined ? null : ageOf(timestamp))}</span>;
+/** From here on a new event changes what is shown at once. */
+const SILENT_MS = 1000;
+
+/** Written again twice a second and after a silence, not with each event of a lively feed; nothing else is drawn with it. */
+export const Age = ({ timestamp }: { readonly timestamp: ReadonlySignal<number | undefined> }) => {
+  const isSilent = useComputed(() => {
+    dependOn(tick);
+    return timestamp.value === undefined || ageOf(timestamp.value) >= SILENT_MS;
+  });
+  const age = useComputed(() => {
+    dependOn(tick, isSilent);
+    const at = timestamp.peek();
+    return formatAge(at === undefined ? null : ageOf(at));
+  });
+  return <span class="age">{age}</span>;
 };

@@ -4,7 +4,7 @@ import { dependOn } from '../state/frame.js';
 import { connection, fault, isSandbox, serverTime, status } from '../state/server.js';
 import { THEMES, theme } from '../state/settings.js';
 import { tick } from '../state/visibility.js';
-import { isHelpOpen } from './help.js';
+import { isHelpOpen } from './shortcuts.js';
 import { Search } from './search.js';
 
 const SHOWN_OFFSET_MS = 2000;

@@ -1,28 +1,14 @@
 /** How the server and its exchanges are. States without a feed in them are not named. */
 import { signal } from '@preact/signals';
-import type { JSX } from 'preact';
 import type { ExchangeStatus } from '../../client/client.js';
 import { formatAge, formatLeft, formatTime } from '../state/format.js';
 import { dependOn } from '../state/frame.js';
-import { describe, status } from '../state/server.js';
+import { status } from '../state/server.js';
 import { tick } from '../state/visibility.js';
+import { lazy } from './lazy.js';
 
 const isJobsOpen = signal(false);
-/** The list of backfills once its script is there, which few visitors need; until then what stands in its place. */
-const jobsView = signal<(() => JSX.Element) | string>('…');
-const openJobs = (): void => {
-  isJobsOpen.value = true;
-  import('./jobs.js').then(
-    ({ Jobs }) => (jobsView.value = Jobs),
-    (error: unknown) => (jobsView.value = describe(error)),
-  );
-};
-const JobsView = () => {
-  const view = jobsView.value;
-  if (typeof view === 'string') return <p class="empty">{view}</p>;
-  const View = view;
-  return <View />;
-};
+const JobsView = lazy(async () => (await import('./jobs.js')).Jobs);
 
 const ICONS: Readonly<Record<ExchangeStatus['state'], string>> = {
   idle: '○',
@@ -126,7 +112,7 @@ export const Health = () => (
       <button type="button" aria-pressed={!isJobsOpen.value} onClick={() => (isJobsOpen.value = false)}>
         Health
       </button>
-      <button type="button" aria-pressed={isJobsOpen.value} onClick={openJobs}>
+      <button type="button" aria-pressed={isJobsOpen.value} onClick={() => (isJobsOpen.value = true)}>
         Jobs
       </button>
     </div>

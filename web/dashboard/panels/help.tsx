@@ -1,9 +1,7 @@
 /** What the keys do, and what can be chosen of looks. */
-import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { PALETTES, palette, singleKeys, THEMES, theme } from '../state/settings.js';
-
-export const isHelpOpen = signal(false);
+import { isHelpOpen } from './shortcuts.js';
 
 const KEYS = [
   ['/', 'search markets'],
@@ -38,50 +36,38 @@ const Choice = <T extends string>(props: {
 
 export const Help = () => {
   const dialog = useRef<HTMLDialogElement>(null);
-  const isOpen = isHelpOpen.value;
-  useEffect(() => {
-    if (isOpen && dialog.current?.open === false) dialog.current.showModal();
-    else if (!isOpen) dialog.current?.close();
-  }, [isOpen]);
+  useEffect(() => dialog.current?.showModal(), []);
   return (
     <dialog ref={dialog} aria-labelledby="help-title" onClose={() => (isHelpOpen.value = false)}>
-      {isOpen && (
-        <>
-          <h2 id="help-title">Help</h2>
-          <dl>
-            {KEYS.map(([keys, what]) => (
-              <>
-                <dt>
-                  <kbd>{keys}</kbd>
-                </dt>
-                <dd>{what}</dd>
-              </>
-            ))}
-          </dl>
-          <Choice
-            name="Shortcuts of one key"
-            values={['on', 'off']}
-            chosen={singleKeys.value}
-            choose={(value) => (singleKeys.value = value)}
-          />
-          <Choice
-            name="Theme"
-            values={THEMES}
-            chosen={theme.value}
-            choose={(value) => (theme.value = value)}
-          />
-          <Choice
-            name="Colours"
-            values={PALETTES}
-            chosen={palette.value}
-            choose={(value) => (palette.value = value)}
-          />
-          <p>Times are UTC. Ages are by the server's clock. Amounts are in the exchange's unit.</p>
-          <button type="button" onClick={() => (isHelpOpen.value = false)}>
-            Close
-          </button>
-        </>
-      )}
+      <h2 id="help-title">Help</h2>
+      <dl>
+        {KEYS.map(([keys, what]) => (
+          <>
+            <dt>
+              <kbd>{keys}</kbd>
+            </dt>
+            <dd>{what}</dd>
+          </>
+        ))}
+      </dl>
+      <Choice
+        name="Shortcuts of one key"
+        values={['on', 'off']}
+        chosen={singleKeys.value}
+        choose={(value) => (singleKeys.value = value)}
+      />
+      <Choice name="Theme" values={THEMES} chosen={theme.value} choose={(value) => (theme.value = value)} />
+      <Choice
+        name="Colours"
+        values={PALETTES}
+        chosen={palette.value}
+        choose={(value) => (palette.value = value)}
+      />
+      <p>Times are UTC. Ages are by the server's clock. Amounts are in the exchange's unit.</p>
+      {/* Closed before it is gone, so that the focus returns to where it was. */}
+      <button type="button" onClick={() => dialog.current?.close()}>
+        Close
+      </button>
     </dialog>
   );
 };

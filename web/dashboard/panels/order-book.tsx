@@ -1,9 +1,11 @@
 /** The order book of the selected market: the best levels of both sides with what adds up to there. */
+import { computed } from '@preact/signals';
+import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { PriceLevel } from '../../client/client.js';
 import { book } from '../state/feeds.js';
 import { decimalsOf, formatNumber, spreadOf } from '../state/format.js';
-import { stepsOf } from '../state/markets.js';
+import { stepsOf, type Steps } from '../state/markets.js';
 import { selection } from '../state/selection.js';
 import { Age, FeedWord } from './feed-word.js';
 
@@ -22,20 +24,40 @@ interface SideProps {
   readonly side: 'bid' | 'ask';
   readonly levels: readonly Level[];
   readonly most: number;
-  readonly steps: ReturnType<typeof stepsOf>;
+  readonly steps: Steps;
 }
+
+/** What was drawn last at each place of a side: most levels of a new book are those of the one before. */
+const drawn: Record<SideProps['side'], { readonly key: string; readonly row: JSX.Element }[]> = {
+  bid: [],
+  ask: [],
+};
 
 const Side = ({ side, levels, most, steps }: SideProps) => (
   <tbody class={side}>
-    {levels.map(({ price, amount, sum }, index) => (
-      <tr key={index} style={{ backgroundSize: `${most === 0 ? 0 : (100 * sum) / most}% 100%` }}>
-        <th scope="row" class="number">
-          {formatNumber(price, steps.price)}
-        </th>
-        <td class="number">{formatNumber(amount, steps.amount)}</td>
-        <td class="number">{sum.toPrecision(6).replace(/\.?0+$/, '')}</td>
-      </tr>
-    ))}
+    {levels.map(({ price, amount, sum }, index) => {
+      const texts = [
+        formatNumber(price, steps.price),
+        formatNumber(amount, steps.amount),
+        sum.toPrecision(6).replace(/\.?0+$/, ''),
+        // A whole percent is less than four pixels.
+        most === 0 ? 0 : Math.round((100 * sum) / most),
+      ] as const;
+      const key = texts.join(' ');
+      const before = drawn[side][index];
+      if (before?.key === key) return before.row;
+      const row = (
+        <tr key={index} style={{ backgroundSize: `${texts[3]}% 100%` }}>
+          <th scope="row" class="number">
+            {texts[0]}
+          </th>
+          <td class="number">{texts[1]}</td>
+          <td class="number">{texts[2]}</td>
+        </tr>
+      );
+      drawn[side][index] = { key, row };
+      return row;
+    })}
   </tbody>
 );
 
@@ -88,16 +110,19 @@ const Levels = () => {
   );
 };
 
+const seenAt = computed(() => book.value.value?.timestamp);
+const isThere = computed(() => book.value.value !== null);
+
 /** The middle of the book is in sight first; then it is the reader's to scroll. */
 const useMiddle = () => {
   const scroll = useRef<HTMLDivElement>(null);
   const market = selection.value;
-  const isThere = book.value.value !== null;
+  const isKnown = isThere.value;
   useEffect(() => {
     const middle = scroll.current?.querySelector<HTMLElement>('.middle');
     if (!scroll.current || !middle) return;
     scroll.current.scrollTop = middle.offsetTop - (scroll.current.clientHeight - middle.offsetHeight) / 2;
-  }, [market, isThere]);
+  }, [market, isKnown]);
   return scroll;
 };
 
@@ -107,7 +132,7 @@ export const OrderBook = () => {
   return (
     <section class={`panel book ${isStale ? 'is-stale' : ''}`} aria-label="Order book">
       <h2>
-        Order book <Age timestamp={book.value.value?.timestamp} /> <FeedWord feed={book} />
+        Order book <Age timestamp={seenAt} /> <FeedWord feed={book} />
       </h2>
       <div ref={scroll} class="scroll" tabIndex={0} role="group" aria-label="Price levels">
         <Levels />

@@ -5,12 +5,14 @@ import { access } from '../state/server.js';
 import { ChartPanel } from './chart-panel.js';
 import { Header } from './header.js';
 import { Health } from './health.js';
-import { Help } from './help.js';
 import { KeyDialog } from './key-dialog.js';
 import { OrderBook } from './order-book.js';
-import { listenToKeys } from './shortcuts.js';
+import { lazy } from './lazy.js';
+import { isHelpOpen, listenToKeys } from './shortcuts.js';
 import { Trades } from './trades.js';
 import { WatchList } from './watch-list.js';
+
+const Help = lazy(async () => (await import('./help.js')).Help);
 
 const TradesOrBook = () => (
   <div class="side">
@@ -62,7 +64,7 @@ export const Page = () => {
         {isSeen('Health') && <Health />}
       </main>
       {isNarrow && <PhoneTabs />}
-      <Help />
+      {isHelpOpen.value && <Help />}
       {(access.value === 'needed' || access.value === 'refused') && <KeyDialog />}
     </>
   );

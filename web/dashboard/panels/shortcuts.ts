@@ -1,8 +1,10 @@
 /** Keys that work wherever the focus is, but not in a field. */
+import { signal } from '@preact/signals';
 import { intervals, selectInterval, selection, selectMarket } from '../state/selection.js';
 import { keyOf, singleKeys, watchList } from '../state/settings.js';
-import { isHelpOpen } from './help.js';
 import { focusSearch } from './search.js';
+
+export const isHelpOpen = signal(false);
 
 const step = (by: number): void => {
   const list = watchList.peek();

@@ -1,4 +1,5 @@
 /** The watched markets, a row each: prices, how they moved since the page was opened, their age and the state of the feed. */
+import { useComputed, type ReadonlySignal } from '@preact/signals';
 import { DEFAULT_INTERVAL, formatAddress } from '../state/address.js';
 import { rowOf } from '../state/feeds.js';
 import { formatNumber, formatPercent, spreadOf } from '../state/format.js';
@@ -8,31 +9,47 @@ import { isSandbox } from '../state/server.js';
 import { keyOf, unwatch, watchList, type WatchedMarket } from '../state/settings.js';
 import { Age, FeedWord } from './feed-word.js';
 
-const Move = ({ from, to }: { readonly from: number | null; readonly to: number | null }) => {
-  const percent = from === null || to === null || from === 0 ? null : ((to - from) / from) * 100;
-  const sign = percent === null || percent === 0 ? 'even' : percent > 0 ? 'up' : 'down';
+const MARKS = { up: '▲ ', down: '▼ ', even: '' } as const;
+
+const Move = ({ percent }: { readonly percent: ReadonlySignal<number | null> }) => {
+  const sign = useComputed(() => {
+    const { value } = percent;
+    return value === null || value === 0 ? 'even' : value > 0 ? 'up' : 'down';
+  });
+  const said = useComputed(() => MARKS[sign.value] + formatPercent(percent.value));
+  const looks = useComputed(() => `move ${sign.value}`);
   return (
-    <span class={`move ${sign}`} title="since the page was opened">
-      {sign === 'up' ? '▲ ' : sign === 'down' ? '▼ ' : ''}
-      {formatPercent(percent)}
+    <span class={looks} title="since the page was opened">
+      {said}
     </span>
   );
 };
 
+/** Drawn once: a tick changes the texts of what has changed, and nothing is compared. */
 const WatchRow = ({ market }: { readonly market: WatchedMarket }) => {
   const { feed, opened } = rowOf(market);
-  const event = feed.value.value;
-  const { price } = stepsOf(market);
+  const event = feed.value;
+  const useText = (name: 'last' | 'bid' | 'ask') =>
+    useComputed(() => formatNumber(event.value?.[name], stepsOf(market).price));
+  const [last, bid, ask] = [useText('last'), useText('bid'), useText('ask')];
+  const timestamp = useComputed(() => event.value?.timestamp);
+  const percent = useComputed(() => {
+    const [from, to] = [opened.value, event.value?.last ?? null];
+    return from === null || to === null || from === 0 ? null : ((to - from) / from) * 100;
+  });
+  const spread = useComputed(() => {
+    const bp = event.value === null ? null : spreadOf(event.value.bid, event.value.ask);
+    return bp === null ? '' : `${bp.toFixed(1)} bp`;
+  });
   const now = selection.value;
   const isSelected = now?.exchange === market.exchange && now.symbol === market.symbol;
   const isStale = feed.word.value === 'stale';
-  const spread = event === null ? null : spreadOf(event.bid, event.ask);
   const Price = isStale ? 's' : 'span';
   return (
     <tr
       class={`${isSelected ? 'selected' : ''} ${isStale ? 'is-stale' : ''}`}
       data-market={keyOf(market)}
-      data-timestamp={event?.timestamp}
+      data-timestamp={timestamp}
     >
       <th scope="row">
         <a
@@ -47,19 +64,19 @@ const WatchRow = ({ market }: { readonly market: WatchedMarket }) => {
         <FeedWord feed={feed} />
       </th>
       <td class="number">
-        <Price class="last">{formatNumber(event?.last, price)}</Price>
+        <Price class="last">{last}</Price>
         <small>
-          <Move from={opened.value} to={event?.last ?? null} />
+          <Move percent={percent} />
         </small>
       </td>
       <td class="number">
-        <Price class="bid">{formatNumber(event?.bid, price)}</Price>
+        <Price class="bid">{bid}</Price>
         <br />
-        <Price class="ask">{formatNumber(event?.ask, price)}</Price>
+        <Price class="ask">{ask}</Price>
       </td>
       <td class="number">
-        <Age timestamp={event?.timestamp} />
-        <small>{spread === null ? '' : `${spread.toFixed(1)} bp`}</small>
+        <Age timestamp={timestamp} />
+        <small>{spread}</small>
       </td>
       <td>
         <button

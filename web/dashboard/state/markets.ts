@@ -7,10 +7,17 @@ import { keyOf, type WatchedMarket } from './settings.js';
 
 const LIMIT = 50;
 
+/** In which prices and amounts move; null where that is not known. The same object as long as it is the same. */
+export interface Steps {
+  readonly price: number | null;
+  readonly amount: number | null;
+}
+const UNKNOWN: Steps = { price: null, amount: null };
+
 const known = new Map<string, Promise<Market | null>>();
 /** Counts the markets that have become known: who shows prices reads it. */
 const learned = signal(0);
-const byKey = new Map<string, Market>();
+const byKey = new Map<string, Steps>();
 
 const searchFor = async (exchange: string, symbol: string): Promise<Market | null> => {
   const spellings = new Set([symbol, symbol.replaceAll(/[-_]/g, '/')]);
@@ -34,7 +41,8 @@ export const findMarket = ({ exchange, symbol }: WatchedMarket): Promise<Market 
   asking.then(
     (market) => {
       if (market === null) return;
-      byKey.set(key, market).set(keyOf({ exchange, symbol: market.symbol }), market);
+      const steps = { price: market.price_step, amount: market.amount_step };
+      byKey.set(key, steps).set(keyOf({ exchange, symbol: market.symbol }), steps);
       learned.value += 1;
     },
     () => known.delete(key),
@@ -43,10 +51,7 @@ export const findMarket = ({ exchange, symbol }: WatchedMarket): Promise<Market 
 };
 
 /** What is known of a market by now; read within a component, which is drawn again when more is. */
-export const stepsOf = (
-  market: WatchedMarket,
-): { readonly price: number | null; readonly amount: number | null } => {
+export const stepsOf = (market: WatchedMarket): Steps => {
   dependOn(learned);
-  const found = byKey.get(keyOf(market));
-  return { price: found?.price_step ?? null, amount: found?.amount_step ?? null };
+  return byKey.get(keyOf(market)) ?? UNKNOWN;
 };
