@@ -159,13 +159,13 @@ export const collectCandles = async (plan: CandlePlan, fetchPage: FetchPage): Pr
   const current = periodStart(interval, asOf);
   const starts = store.list(0, Infinity).map(({ timestamp }) => timestamp);
   const all = settled(store.list(since ?? 0, Math.max(reach, 0)), interval, { asOf, starts });
-  const candles =
-    since === undefined
-      ? lasting(all, now >= periodEnd(interval, current)).slice(-limit)
-      : all.slice(0, limit);
+  const shown = since === undefined ? lasting(all, now >= periodEnd(interval, current)) : all;
+  const candles = since === undefined ? shown.slice(-limit) : all.slice(0, limit);
   const nextSince =
     since === undefined ? null : goOn(candles, { ...plan, interval }, { reach: asked.to, now });
-  const gaps = findGaps(candles, { ...plan, interval }, { walked, asOf, nextSince });
+  // In place of a candle that is not shown the venue was asked for no other.
+  const wanted = Math.max(1, limit - (all.length - shown.length));
+  const gaps = findGaps(candles, { ...plan, interval, limit: wanted }, { walked, asOf, nextSince });
   const last = candles.at(-1);
   const isOver = nextSince !== null || until <= current || (since !== undefined && candles.length >= limit);
   const complete = isOver && last?.closed !== false;

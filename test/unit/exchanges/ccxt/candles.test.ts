@@ -172,6 +172,20 @@ describe('candles in pages', () => {
     expect(asked).toHaveLength(1);
   });
 
+  it('are one less, and no gap, where as many as wanted came and the open one closed on the way', async () => {
+    let now = CURRENT + 59_999;
+    const { quirks, fetchPage } = venue({ candlePage: 10 });
+    const slow: FetchPage = async (page) => {
+      const rows = await fetchPage(page);
+      now += 1;
+      return rows;
+    };
+    const { candles, gaps } = await collectCandles(plan(quirks, { now: () => now, limit: 10 }), slow);
+    expect([candles.length, candles[0]?.timestamp]).toEqual([9, CURRENT - 9 * MINUTE]);
+    // Nobody asked the venue for the candle before them.
+    expect(gaps).toEqual([]);
+  });
+
   it('are the open one where there is no other, though it closed on the way', async () => {
     let now = CURRENT + 59_999;
     const { quirks } = venue({ candlePage: 10 });
