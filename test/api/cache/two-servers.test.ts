@@ -30,6 +30,8 @@ const open = async (redisUrl: string, sandboxUrl: string, now: () => number): Pr
     SANDBOX: sandboxUrl,
     EXCHANGE_WORKERS: '0',
     ENABLED_EXCHANGES: 'binance',
+    // The budget is each server's own: the cache alone is shared here.
+    BUS: 'none',
     RATE_LIMIT_REQUESTS: '10000',
     TICKER_CACHE_TTL: '60',
     UPSTREAM_TIMEOUT: '60',

@@ -148,7 +148,7 @@ test('events as JSON are a line each; on a terminal a move has a colour', async 
 });
 
 test('without --url it serves itself, and ends', async () => {
-  const venues = { SANDBOX: sandbox.url, EXCHANGE_WORKERS: '0' };
+  const venues = { SANDBOX: sandbox.url, EXCHANGE_WORKERS: '0', REDIS_ENABLED: 'false' };
   // Of the server for others, which this one is not.
   const env = { ...venues, PORT: '1', STORE_URL: 'none', AUTH_MODE: 'required', METRICS_AUTH: 'true' };
   const { code, stdout, stderr } = await start(['ticker', 'binance', 'BTC/USDT', '--json'], { env }).ended;
