@@ -70,8 +70,8 @@ describe('two servers', () => {
   test('send a market list out of the budget where other servers have used up the reserve', async () => {
     const way = await startTcpProxy(rig.redis.port);
     const url = `redis://127.0.0.1:${way.port}/0`;
-    const gone = await startServer(40, 60_000, { url });
-    const left = await startServer(40, 60_000);
+    const gone = await startServer(40, 60_000, { url, times: OUTAGE_TIMES });
+    const left = await startServer(40, 60_000, { times: OUTAGE_TIMES });
     await expect.poll(() => gone.membership.servers.length, PATIENT).toBe(2);
     for (let list = 0; list < 2; list++) expect(await send(gone, 2_000, { kind: 'markets' })).toBeNull();
     // Half of the reserve is withheld for a server that may send without asking.
@@ -114,7 +114,8 @@ describe('two servers', () => {
       ...{ status: 429, headers: { 'retry-after': '30' }, bodyThrottled: false, reason: 'slow down' },
     });
     expect(await waits).toBe('upstream_rate_limited');
-    expect(steadyNow() - at).toBeLessThan(100);
+    // Ten times what is promised, for a busy machine; the promise itself: shared-budget-timing.test.ts.
+    expect(steadyNow() - at).toBeLessThan(1_000);
     expect(await send(two, 1_000)).toBe('upstream_rate_limited');
     expect(two.gate.state(EXCHANGE)).toMatchObject({
       coolDownStatus: 429,
@@ -134,12 +135,12 @@ describe('whatever happens to Redis', () => {
     await sendWhile(() => rig.departures.length < 2 * limit, 2_000);
     rig.redis.pause();
     const before = rig.departures.length;
-    await sendWhile(() => rig.departures.length < before + 3 * limit, 2_000);
+    await sendWhile(() => rig.departures.length < before + 2 * limit, 2_000);
     expect(rig.servers.map(({ shared }) => shared.isShared)).toEqual([false, false]);
     rig.redis.resume();
     await sendWhile(() => !rig.servers.every(({ shared }) => shared.isShared), 2_000);
     const after = rig.departures.length;
-    await sendWhile(() => rig.departures.length < after + 3 * limit, 2_000);
+    await sendWhile(() => rig.departures.length < after + 2 * limit, 2_000);
     expect(fullest(windowMs)).toBeLessThanOrEqual(limit);
   });
 
@@ -152,7 +153,7 @@ describe('whatever happens to Redis', () => {
     await rig.redis.restart();
     await sendWhile(() => !rig.servers.every(({ shared }) => shared.isShared), 2_000);
     const after = rig.departures.length;
-    await sendWhile(() => rig.departures.length < after + 3 * limit, 2_000);
+    await sendWhile(() => rig.departures.length < after + 2 * limit, 2_000);
     expect(fullest(windowMs)).toBeLessThanOrEqual(limit);
   });
 
