@@ -1,9 +1,9 @@
 /** CoinMarketCap's ids of currencies. A code such as `UNI` may belong to several; the id is one coin's alone. */
-import { LRUCache } from 'lru-cache';
 import type { z } from 'zod';
 import { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
 import type { mapAnswer } from './answers.js';
+import { LeastRecentMap } from '../lib/least-recent.js';
 
 const HOUR = 3_600_000;
 /** Ids never change; which coin a code means best, seldom. */
@@ -29,9 +29,9 @@ export interface CurrencyIds {
 }
 
 export const createCurrencyIds = (now: () => Millis): CurrencyIds => {
-  const remembered = new LRUCache<string, { readonly id: number | null; readonly until: Millis }>({
-    max: MAX_REMEMBERED,
-  });
+  const remembered = new LeastRecentMap<{ readonly id: number | null; readonly until: Millis }>(
+    MAX_REMEMBERED,
+  );
   return {
     async idOf(code, load) {
       let known = remembered.get(code);

@@ -2,7 +2,7 @@
 import { AppError, type ErrorCode } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
 import type { OhlcvRequest, MarketRequest } from '../exchanges/exchange-client.js';
-import { LRUCache } from 'lru-cache';
+import { LeastRecentMap } from '../lib/least-recent.js';
 
 /** Not the venue's doing: no reason to serve something else in its place. */
 const OWN_FAULTS: ReadonlySet<ErrorCode> = new Set(['client_rate_limited', 'shutting_down']);
@@ -58,9 +58,7 @@ const requestKey = (request: MarketRequest): string =>
   `${symbolKey(request)} ${request.kind} ${request.kind === 'ohlcv' ? request.interval : ''}`;
 
 export const createBadRequests = (now: () => Millis): BadRequests => {
-  const remembered = new LRUCache<string, { readonly error: AppError; readonly until: Millis }>({
-    max: MAX_REMEMBERED,
-  });
+  const remembered = new LeastRecentMap<{ readonly error: AppError; readonly until: Millis }>(MAX_REMEMBERED);
   const find = (key: string): AppError | undefined => {
     const found = remembered.get(key);
     return found !== undefined && now() < found.until ? found.error : undefined;
