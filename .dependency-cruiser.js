@@ -7,7 +7,7 @@ const WORDS = ['schemas', 'lib', 'errors.ts', 'invalid-input.ts', 'log'];
 /** Modules that each module may import from, besides itself. */
 const ALLOWED = {
   'cli.ts': ['cli', ...WORDS],
-  cli: ['app', 'config', 'access', 'exchanges', 'ledger', 'mcp', ...WORDS],
+  cli: ['app', 'config', 'access', 'exchanges', 'ledger', 'mcp', 'processes', ...WORDS],
   app: [
     'access',
     'cache',
@@ -21,6 +21,7 @@ const ALLOWED = {
     'market-data',
     'mcp',
     'metrics',
+    'processes',
     'sandbox',
     'streams',
     ...WORDS,
@@ -49,6 +50,7 @@ const ALLOWED = {
   // The ledger's drivers of SQLite and its migrations serve the store of keys too.
   access: ['cache', 'ledger', ...WORDS],
   cluster: ['cache', 'exchanges', 'streams', ...WORDS],
+  processes: ['cluster', 'coinmarketcap', 'exchanges', 'ledger', 'market-data', 'streams', ...WORDS],
   exchanges: ['config', ...WORDS],
   cache: WORDS,
   coinmarketcap: WORDS,

@@ -12,6 +12,7 @@ import { ledger } from './figures/ledger.js';
 import { ledgerLoad } from './figures/ledger-load.js';
 import { memory } from './figures/memory.js';
 import { miss } from './figures/miss.js';
+import { processes } from './figures/processes.js';
 import { scale } from './figures/scale.js';
 import { start } from './figures/start.js';
 import type { Figure, Row } from './lib/figure.js';
@@ -19,12 +20,13 @@ import { stopAll } from './lib/processes.js';
 import { machine, table } from './lib/report.js';
 
 const FIGURES: readonly Figure[] = [
-  ...[cachedAnswers, fanout, memory, latency, start, miss, ledger, ledgerLoad, graphql, scale],
+  ...[cachedAnswers, fanout, memory, latency, start, miss, ledger, ledgerLoad, graphql, scale, processes],
 ];
 /** Words that stand for several ids. */
 const GROUPS: ReadonlyMap<string, readonly Figure[]> = new Map([
   ['LEDGER', [ledger, ledgerLoad]],
   ['GRAPHQL', [graphql]],
+  ['CLUSTER', [processes]],
 ]);
 /** A program, what proves that it is there, and Debian's packages that bring it. */
 const NEEDS = [
@@ -56,7 +58,7 @@ const unknown = arguments_.filter(
 );
 if (unknown.length > 0) {
   console.error(
-    `usage: npm run bench [-- <id> ...]; ids: ${FIGURES.flatMap(({ ids }) => ids).join(' ')}, or ledger for L1a to L4, graphql for G1 to G3`,
+    `usage: npm run bench [-- <id> ...]; ids: ${FIGURES.flatMap(({ ids }) => ids).join(' ')}, or ledger for L1a to L4, graphql for G1 to G3, cluster for C5`,
   );
   process.exit(unknown.includes('--help') ? 0 : 2);
 }

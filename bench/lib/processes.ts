@@ -53,12 +53,18 @@ export const stopAll = (): void => {
   for (const child of running) child.kill('SIGKILL');
 };
 
-/** CPU time of a process so far, all threads, in microseconds (Linux: /proc/<pid>/task/<tid>/schedstat, field 1, ns). */
+/**
+ * CPU time of a process so far, all threads, in microseconds (Linux: /proc/<pid>/task/<tid>/schedstat, field 1, ns), and that of
+ * the processes that it has started.
+ */
 export const cpuMicros = (pid: number): number => {
   let nanos = 0;
   for (const task of readdirSync(`/proc/${pid}/task`)) {
+    const at = `/proc/${pid}/task/${task}`;
     try {
-      nanos += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]);
+      nanos += Number(readFileSync(`${at}/schedstat`, 'utf8').split(' ')[0]);
+      const children = readFileSync(`${at}/children`, 'utf8').split(' ').filter(Boolean);
+      for (const child of children) nanos += cpuMicros(Number(child)) * 1000;
     } catch {
       // The thread ended between the listing and the read.
     }

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
+import type { SharableLimiter } from './client-limiter.js';
 import type { Keys } from './keys.js';
 import type { Plan } from './plan.js';
 import type { Principal } from './principal.js';
@@ -42,6 +43,8 @@ export interface Access {
   failed(refusal: AppError, client: string): AppError;
   /** Refuses a client that has failed so often that no new credential of it is verified; null: it has not. */
   barred(client: string): AppError | null;
+  /** What counts the failures, for whom it is shared with. */
+  readonly failures: SharableLimiter;
   /** What refuses a URL that holds a key, which counts as leaked from then on. */
   urlFault(url: string): AppError | undefined;
   readonly keys: Keys;

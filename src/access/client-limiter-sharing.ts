@@ -7,8 +7,8 @@
 import type { Millis } from '../schemas/common.js';
 import type { SharableLimiter, SharedCount, Unshared } from './client-limiter.js';
 
-/** How often counts are exchanged. */
-const ROUND_MS = 100;
+/** How often counts are exchanged, where nothing else is said. */
+const ROUND_MS: Millis = 100;
 /** Clients per round: what is left waits for the next one, so that a flood of addresses costs a bounded time. */
 const MAX_CLIENTS_A_ROUND = 2_000;
 
@@ -25,6 +25,7 @@ export interface LimitSharingDeps {
   readonly limiters: readonly SharableLimiter[];
   readonly counts: SharedCounts;
   readonly now: () => Millis;
+  readonly roundMs?: Millis | undefined;
 }
 
 export interface LimitSharing {
@@ -32,8 +33,13 @@ export interface LimitSharing {
   close(): Promise<void>;
 }
 
-/** Exchanges counts every ROUND_MS until it is closed. */
-export const shareClientLimit = ({ limiters, counts, now }: LimitSharingDeps): LimitSharing => {
+/** Exchanges counts every `roundMs` until it is closed. */
+export const shareClientLimit = ({
+  limiters,
+  counts,
+  now,
+  roundMs = ROUND_MS,
+}: LimitSharingDeps): LimitSharing => {
   let running = false;
   const round = async (): Promise<void> => {
     if (running || !counts.isUp) return;
@@ -51,7 +57,7 @@ export const shareClientLimit = ({ limiters, counts, now }: LimitSharingDeps): L
     });
     running = false;
   };
-  const timer = setInterval(() => void round(), ROUND_MS).unref();
+  const timer = setInterval(() => void round(), roundMs).unref();
   return {
     close() {
       clearInterval(timer);

@@ -30,6 +30,8 @@ export interface AccessOptions {
   readonly ticketTtlMs: Millis;
   /** null: Redis is not enabled. */
   readonly redis: { readonly url: string; readonly prefix: string } | null;
+  /** A way to the other processes of this server; default: there are none. */
+  readonly processes?: Notices | null | undefined;
   readonly log: Log;
   /** ms since the epoch. */
   readonly now: () => Millis;
@@ -52,7 +54,7 @@ export const openAccessStore = async (location: AccessLocation, create: boolean)
 
 /** Every way by which the other servers of this store can be told. */
 const openNotices = async (
-  { location, redis }: Pick<AccessOptions, 'location' | 'redis'>,
+  { location, redis, processes = null }: Pick<AccessOptions, 'location' | 'redis' | 'processes'>,
   joined: () => void,
 ): Promise<{ notices: Notices; isAlone: boolean }> => {
   const ways: Notices[] = [];
@@ -71,6 +73,7 @@ const openNotices = async (
       }),
     );
   }
+  if (processes !== null) ways.push(processes);
   return { notices: joinNotices(ways), isAlone: ways.length === 0 };
 };
 
@@ -106,7 +109,7 @@ export const openAccess = async (options: AccessOptions): Promise<Access> => {
     },
   );
   let others: OtherCredentials | null = null;
-  const failures = createFailedAttempts(monotonic);
+  const failures = createFailedAttempts(monotonic, (options.processes ?? null) !== null);
   const admit = createAdmit({
     ...{ mode, anonymous, ring, now },
     isServing: () => sync.isServing(),
@@ -142,6 +145,7 @@ export const openAccess = async (options: AccessOptions): Promise<Access> => {
       return refusal.code === 'invalid_credentials' ? (failures.add(client) ?? refusal) : refusal;
     },
     barred: (client) => failures.barred(client),
+    failures: failures.limiter,
     urlFault(url) {
       const key = keyInUrl(url);
       if (key === null) return undefined;

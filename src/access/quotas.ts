@@ -13,7 +13,7 @@ import {
 } from './client-limiter.js';
 import type { PlanLimits } from './plan.js';
 import type { Principal } from './principal.js';
-import { Units, type UsedUnits } from './units.js';
+import { Units, type UnitsChange, type UsedUnits } from './units.js';
 
 /** What of a principal decides how it is counted. */
 export type Counted = Pick<Principal, 'kind' | 'plan' | 'consumer'>;
@@ -52,6 +52,8 @@ export interface QuotasOptions {
   readonly clientRule: WindowRule | null;
   /** Windows are told to other servers. */
   readonly shared: boolean;
+  /** What is done with units here, for processes that share the quotas; default: there are none. */
+  readonly onUnits?: ((change: UnitsChange) => void) | undefined;
   /** The wall clock, for days and months. */
   readonly now: () => Millis;
   /** The clock of windows. */
@@ -100,11 +102,11 @@ const tooMany = ({ requests, windowMs }: WindowRule, retryAfterMs: Millis): AppE
     violatedPolicies: ['window'],
   });
 
-export const createQuotas = ({ clientRule, shared, now, monotonic }: QuotasOptions): Quotas => {
+export const createQuotas = ({ clientRule, shared, onUnits, now, monotonic }: QuotasOptions): Quotas => {
   // Each hit brings its own rule. Apart, so that a flood of addresses makes no key's count be forgotten.
   const limiterOf = () => createClientLimiter({ requests: 1, windowMs: 60_000, shared });
   const [addresses, consumers, addressUnits] = [limiterOf(), limiterOf(), limiterOf()];
-  const accounts = new Units({ now });
+  const accounts = new Units({ now, onChange: onUnits });
   /** Rules of plans, so that none is made for a request; apart, since the client limit is part of the former. */
   const [anonymousRules, ownRules] = [
     new WeakMap<PlanLimits, WindowRule | null>(),

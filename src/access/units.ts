@@ -35,6 +35,10 @@ interface Account {
   month: number;
   /** Of them, what the store has not been told yet. */
   unwritten: number;
+  /** Of them, what other processes of this server have spent and not told the store yet, as far as they said. */
+  elsewhere: number;
+  /** When they last said so. */
+  elsewhereAt: Millis;
   /** Start of the day that `day` is of; that of the month likewise. */
   ofDay: Millis;
   ofMonth: Millis;
@@ -44,21 +48,35 @@ interface Account {
 
 /** About 150 bytes each. */
 const MAX_ACCOUNTS = 100_000;
+/** What is not written by then was lost with its process. */
+const ELSEWHERE_MS: Millis = 60_000;
+
+/** What a process did with units of a consumer: spent some, or told the store of some. */
+export interface UnitsChange {
+  readonly kind: 'spent' | 'written';
+  readonly consumer: string;
+  readonly units: number;
+}
 
 export class Units {
   readonly #accounts = new Map<string, Account>();
   readonly #now: () => Millis;
   readonly #maxAccounts: number;
+  readonly #onChange: (change: UnitsChange) => void;
   #periods: UnitPeriods;
 
   constructor({
     now,
     maxAccounts = MAX_ACCOUNTS,
+    onChange = () => undefined,
   }: {
     readonly now: () => Millis;
     readonly maxAccounts?: number;
+    /** Of this process, for those that share the quotas. */
+    readonly onChange?: ((change: UnitsChange) => void) | undefined;
   }) {
     this.#now = now;
+    this.#onChange = onChange;
     this.#maxAccounts = maxAccounts;
     this.#periods = periodsAt(now());
   }
@@ -87,7 +105,10 @@ export class Units {
       if (this.#accounts.size < this.#maxAccounts) break;
       this.#accounts.delete(oldest);
     }
-    const opened = { day: 0, month: 0, unwritten: 0, ofDay: day, ofMonth: month, isKnown: false };
+    const opened = {
+      ...{ day: 0, month: 0, unwritten: 0, elsewhere: 0, elsewhereAt: 0 },
+      ...{ ofDay: day, ofMonth: month, isKnown: false },
+    };
     this.#accounts.set(consumer, opened);
     return opened;
   }
@@ -111,19 +132,36 @@ export class Units {
     account.day += units;
     account.month += units;
     account.unwritten += units;
+    this.#onChange({ kind: 'spent', consumer, units });
+  }
+
+  /** What another process of this server did. */
+  changedElsewhere({ kind, consumer, units }: UnitsChange): void {
+    const account = this.#accountOf(consumer);
+    account.elsewhereAt = this.#now();
+    if (kind === 'written') {
+      account.elsewhere = Math.max(0, account.elsewhere - units);
+      return;
+    }
+    account.day += units;
+    account.month += units;
+    account.elsewhere += units;
   }
 
   /** `units` of what was spent are with the store now, or lost. */
   written(consumer: string, units: number): void {
     const account = this.#accountOf(consumer);
     account.unwritten = Math.max(0, account.unwritten - units);
+    this.#onChange({ kind: 'written', consumer, units });
   }
 
   /** What all servers have written; `periods`: those that were asked about. */
   settle(consumer: string, sums: UsedUnits, { day, month }: Pick<UnitPeriods, 'day' | 'month'>): void {
     const account = this.#accountOf(consumer);
     account.isKnown = true;
-    if (account.ofDay === day) account.day = sums.day + account.unwritten;
-    if (account.ofMonth === month) account.month = sums.month + account.unwritten;
+    if (this.#now() - account.elsewhereAt > ELSEWHERE_MS) account.elsewhere = 0;
+    const unwritten = account.unwritten + account.elsewhere;
+    if (account.ofDay === day) account.day = sums.day + unwritten;
+    if (account.ofMonth === month) account.month = sums.month + unwritten;
   }
 }

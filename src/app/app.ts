@@ -185,7 +185,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     enabled: names.enabled,
     exchanges: () => exchanges.health(),
     hub: () => hub.stats(),
-    ledger: () => ledger?.stats() ?? null,
+    ledger: () => services.ledgerStats(),
     cluster,
     now,
   });

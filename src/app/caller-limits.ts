@@ -1,6 +1,6 @@
 /** Puts together what limits callers: their windows and quotas, shared with other servers, and what is metered of them. */
 import type { Services } from './services.js';
-import { shareClientLimit } from '../access/client-limiter-sharing.js';
+import { shareClientLimit, type LimitSharing } from '../access/client-limiter-sharing.js';
 import type { Metering } from '../access/metering.js';
 import { createPermits, type Permit } from '../access/permit.js';
 import type { Principal } from '../access/principal.js';
@@ -20,7 +20,7 @@ export interface CallerLimits {
   close(): Promise<void>;
 }
 
-type Needed = Pick<Services, 'access' | 'log' | 'now' | 'monotonic' | 'names' | 'sandbox'>;
+type Needed = Pick<Services, 'access' | 'part' | 'log' | 'now' | 'monotonic' | 'names' | 'sandbox'>;
 
 const openMetering = async (quotas: Quotas, { access, log, now, monotonic }: Needed) => {
   if (access === null) return null;
@@ -32,13 +32,35 @@ const openMetering = async (quotas: Quotas, { access, log, now, monotonic }: Nee
   return { metering, live: createLiveLimits() };
 };
 
-/** Exchanges the counts of windows with the other servers that use this Redis. */
-const openSharing = async (quotas: Quotas, config: Config, { log, monotonic, sandbox }: Needed) => {
-  if (!config.redis.enabled) return null;
-  const { createRedisCounts } = await import('../access/client-limiter-redis.js');
-  const { url } = config.redis;
-  const counts = createRedisCounts({ url, prefix: keyPrefix(sandbox), log, now: monotonic });
-  return shareClientLimit({ limiters: quotas.limiters, counts, now: monotonic });
+/** How often the processes of a server exchange their counts: the way is short. */
+const LOCAL_ROUND_MS = 5;
+
+/** Exchanges counts with the other servers that use this Redis, and with the other processes of this server. */
+const openSharing = async (
+  quotas: Quotas | null,
+  config: Config,
+  { access, part, log, monotonic, sandbox }: Needed,
+): Promise<LimitSharing[]> => {
+  const sharings: LimitSharing[] = [];
+  const { enabled, url } = config.redis;
+  if (quotas !== null && enabled) {
+    const { createRedisCounts } = await import('../access/client-limiter-redis.js');
+    const redis = createRedisCounts({ url, prefix: keyPrefix(sandbox), log, now: monotonic });
+    const counts =
+      part === null
+        ? redis
+        : (await import('../access/fallback-counts.js')).countsWithFallback(redis, part.counts);
+    sharings.push(shareClientLimit({ limiters: quotas.limiters, counts, now: monotonic }));
+  }
+  if (part !== null) {
+    const limiters = [
+      ...(quotas === null || enabled ? [] : quotas.limiters),
+      ...(access === null ? [] : [access.failures]),
+    ];
+    const { counts } = part;
+    sharings.push(shareClientLimit({ limiters, counts, now: monotonic, roundMs: LOCAL_ROUND_MS }));
+  }
+  return sharings;
 };
 
 export const openCallerLimits = async (config: Config, services: Needed): Promise<CallerLimits> => {
@@ -54,7 +76,19 @@ export const openCallerLimits = async (config: Config, services: Needed): Promis
       close: () => Promise.resolve(),
     };
   const clientRule = requests === 0 ? null : { requests, windowMs };
-  const quotas = createQuotas({ clientRule, shared: config.redis.enabled, now, monotonic });
+  const { part } = services;
+  const units =
+    part === null || access === null
+      ? null
+      : (await import('../access/unit-sharing.js')).shareUnits(part.notices);
+  const quotas = createQuotas({
+    clientRule,
+    onUnits: units?.onUnits,
+    shared: config.redis.enabled || part !== null,
+    now,
+    monotonic,
+  });
+  units?.listen(quotas.units);
   const sharing = await openSharing(quotas, config, services);
   const metered = await openMetering(quotas, services);
   return {
@@ -63,8 +97,9 @@ export const openCallerLimits = async (config: Config, services: Needed): Promis
     permits,
     streams: createStreamLimits(metered === null ? null : { ...metered, permits }),
     async close() {
-      await sharing?.close();
+      for (const one of sharing) await one.close();
       await metered?.metering.close();
+      units?.close();
     },
   };
 };

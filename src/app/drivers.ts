@@ -8,7 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError, type Config } from '../config/config.js';
 import type { Access } from '../access/access.js';
+import type { Notices } from '../access/notify/notices.js';
 import type { SharedTier } from '../cache/shared-tier.js';
+import type { Bus } from '../cluster/bus.js';
 import type { SharedFeeds } from '../cluster/feeds/shared-feeds.js';
 import type { Membership } from '../cluster/membership.js';
 import type { FeedSources } from '../streams/feed/feed-source.js';
@@ -88,6 +90,11 @@ export const busPlaceOf = ({ bus, redis, proxy, sandbox, serverId }: Config): Bu
   };
 };
 
+/** Events of trades of a stream that the processes of a server keep for clients that come back. */
+const LOCAL_HISTORY = 1_000;
+/** Of all streams that one process feeds. */
+const LOCAL_HISTORY_BYTES = 64 * 1024 * 1024;
+
 export interface Cluster {
   /** Beats once it is started; null: this server acts alone. */
   readonly membership: Membership | null;
@@ -97,11 +104,24 @@ export interface Cluster {
   readonly shared: SharedFeeds | null;
 }
 
-/** `local`: the feeds of this server. `topics`: how many there are. */
+/** `local`: the feeds of this process. `topics`: how many there are. `part`: it is one of several of a server. */
 export const createCluster = async (
   { config, bus, log, now, monotonic }: Base,
-  { local, topics, random }: { local: FeedSources; topics: () => number; random: () => number },
+  {
+    local,
+    topics,
+    random,
+    part = null,
+  }: { local: FeedSources; topics: () => number; random: () => number; part?: { readonly bus: Bus } | null },
 ): Promise<Cluster> => {
+  if (part !== null && bus === null) {
+    const { createSharedFeeds } = await import('../cluster/feeds/shared-feeds.js');
+    const shared = createSharedFeeds({
+      ...{ bus: part.bus, local, history: LOCAL_HISTORY, historyBytes: LOCAL_HISTORY_BYTES, venues: '' },
+      ...{ log, now, monotonic, random },
+    });
+    return { membership: null, feeds: shared, shared };
+  }
   if (bus === null || config.bus === null) return { membership: null, feeds: local, shared: null };
   const { history, historyBytes } = config.bus;
   const common = { settings: bus, limit: config.budget.requests, log, now, monotonic };
@@ -222,13 +242,14 @@ export const storeOpened = async (handle: StoreHandle): Promise<void> => {
 export const createAccess = async (
   { config, log, now, monotonic }: AccessBase,
   own: Own,
+  processes: Notices | null = null,
 ): Promise<Access | null> => {
   const { mode, store: location } = config.access;
   if (mode === 'off' || location.kind === 'none') return null;
   const { openAccess } = await import('../access/open-access.js');
   const access = await openAccess({
     ...config.access,
-    ...{ mode, location, log, now, monotonic },
+    ...{ mode, location, processes, log, now, monotonic },
     redis: config.redis.enabled
       ? { url: config.redis.url, prefix: keyPrefix(config.sandbox !== false) }
       : null,

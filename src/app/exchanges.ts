@@ -6,6 +6,7 @@ import { withRetry } from '../exchanges/resilience/retrying-client.js';
 import { withShutdown, type ShutdownClient } from '../exchanges/resilience/shutdown-client.js';
 import { createUpstreamMeter, type UpstreamMeter } from '../metrics/upstream-meter.js';
 import { createRawClient, type Base } from './drivers.js';
+import type { ServerPart } from './server-part.js';
 
 type RawClient = Awaited<ReturnType<typeof createRawClient>>;
 
@@ -13,6 +14,12 @@ interface Exchanges extends Pick<RawClient, 'workers' | 'start'> {
   readonly exchanges: ShutdownClient;
   readonly upstream: UpstreamMeter;
 }
+
+/** What the feeder does for all processes is not done once more here. */
+export const exchangesOfPart = ({ exchanges }: ServerPart): Exchanges => ({
+  ...{ exchanges: withShutdown(exchanges), upstream: createUpstreamMeter() },
+  ...{ workers: () => [], start: () => undefined },
+});
 
 /** `exchangeClient`: instead of the raw client; the wrappers are the same. `random`: 0 (inclusive) to 1. */
 export const buildExchanges = async (

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/config.js';
 import { isLoopback } from '../config/values.js';
 import { EXIT } from '../lib/exit-codes.js';
+import type { Log } from '../log/log.js';
 import { createLog } from '../log/pino-log.js';
 import { buildApp, type AppOverrides } from './app.js';
 import { named } from './drivers.js';
@@ -33,6 +34,35 @@ export const listenFault = (error: unknown): string => {
   return words === undefined ? code : `${words} (${code})`;
 };
 
+export interface Listening {
+  readonly addresses: readonly string[];
+  /** null: `/metrics` has no port of its own. */
+  readonly metricsAddress: string | null;
+}
+
+/** Says that the server serves. */
+export const announce = (config: Config, log: Log, { addresses, metricsAddress }: Listening): void => {
+  const [address, ...more] = addresses;
+  const also = {
+    ...(more.length === 0 ? {} : { more_addresses: more }),
+    ...(metricsAddress === null ? {} : { metrics_address: metricsAddress }),
+  };
+  log.info(
+    { address, ...also, exchanges: config.enabledExchanges, sandbox: config.sandbox !== false },
+    'listening',
+  );
+  if (config.access.mode === 'off' && !isLoopback(config.host))
+    log.warn({}, `authentication is off (AUTH_MODE): whoever reaches port ${config.port} is served`);
+};
+
+/** How long the server may take from a signal to its end. */
+export const endAfterMs = ({ shutdownNoticeMs }: Config): number => shutdownNoticeMs + END_AFTER_MS;
+
+interface ServeOptions extends AppOverrides {
+  /** Default: the log tells. */
+  readonly onListening?: (listening: Listening) => void;
+}
+
 /**
  * Resolves with the exit code once the process may end: by then everything is closed or has passed its time limit.
  * @throws ConfigError where the settings turn out not to be usable
@@ -40,12 +70,13 @@ export const listenFault = (error: unknown): string => {
 export const serveHttp = async (
   settings: Config,
   program: ProgramProcess,
-  overrides: AppOverrides = {},
+  overrides: ServeOptions = {},
 ): Promise<number> => {
   const config = named(settings);
   const log = overrides.log ?? (await createLog(config));
   const unhandledRejections = watchFaults(program, log);
-  warnOfMisspellings(program.env, log);
+  const { onListening = (listening: Listening) => announce(config, log, listening) } = overrides;
+  if (overrides.onListening === undefined) warnOfMisspellings(program.env, log);
   const app = await buildApp(config, { ...overrides, log, unhandledRejections });
   const end = async (): Promise<void> => {
     app.lifeCycle.beginDraining();
@@ -61,21 +92,12 @@ export const serveHttp = async (
     process: program,
     log,
     end,
-    endAfterMs: config.shutdownNoticeMs + END_AFTER_MS,
+    endAfterMs: endAfterMs(config),
   });
   try {
-    const [address, ...more] = await app.listenOn({ host: config.host, port: config.port });
+    const addresses = await app.listenOn({ host: config.host, port: config.port });
     const metricsAddress = await app.metricsApp?.listen({ host: config.host, port: config.metricsPort ?? 0 });
-    const also = {
-      ...(more.length === 0 ? {} : { more_addresses: more }),
-      ...(metricsAddress === undefined ? {} : { metrics_address: metricsAddress }),
-    };
-    log.info(
-      { address, ...also, exchanges: config.enabledExchanges, sandbox: config.sandbox !== false },
-      'listening',
-    );
-    if (config.access.mode === 'off' && !isLoopback(config.host))
-      log.warn({}, `authentication is off (AUTH_MODE): whoever reaches port ${config.port} is served`);
+    onListening({ addresses, metricsAddress: metricsAddress ?? null });
   } catch (error) {
     const ports = [config.port, config.metricsPort].filter((port) => port !== null).join(' and ');
     log.error({}, `cannot listen on ${config.host}:${ports}: ${listenFault(error)}`);

@@ -11,7 +11,9 @@ import {
   startSandbox,
   type Own,
 } from './drivers.js';
-import { buildExchanges } from './exchanges.js';
+import { ledgerSettings } from './ledger-settings.js';
+import { buildExchanges, exchangesOfPart } from './exchanges.js';
+import type { ServerPart } from './server-part.js';
 import type { Access } from '../access/access.js';
 import type { Membership } from '../cluster/membership.js';
 import type { Config } from '../config/config.js';
@@ -22,7 +24,7 @@ import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js'
 import { listExchangeIds } from '../exchanges/ccxt/loader.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import { createExchangeNames, type ExchangeNames } from '../exchanges/exchange-names.js';
-import { createLedger, type Ledger } from '../ledger/ledger.js';
+import { createLedger, type Ledger, type LedgerStats } from '../ledger/ledger.js';
 import type { StoreHandle } from '../ledger/store-status.js';
 import type { Log } from '../log/log.js';
 import { createMarketData, type MarketDataService } from '../market-data/market-data.js';
@@ -31,6 +33,7 @@ import { createMetrics, type Metrics } from '../metrics/metrics.js';
 import { createLoadGauge, type LoadGauge } from '../http/limits/load-gauge.js';
 import { steadyNow } from '../lib/steady-clock.js';
 import { createLog } from '../log/pino-log.js';
+import type { Place } from '../processes/place.js';
 import { createConnections, type Connections } from '../streams/clients/connections.js';
 import { checkSpacingOf, createLocalFeeds } from '../streams/feed/local-feeds.js';
 import type { HubOptions, StreamHub } from '../streams/hub-api.js';
@@ -70,6 +73,8 @@ export interface ServiceOverrides {
   readonly access?: Access | null;
   /** How long a read of a shared store may take, in milliseconds; default 50. */
   readonly storeReadMs?: number;
+  /** This process is one of several that serve; default: it does all by itself. */
+  readonly place?: Place;
 }
 
 export interface Services {
@@ -85,10 +90,14 @@ export interface Services {
   readonly ledger: Ledger | null;
   /** The store that the ledger uses; null without a ledger. */
   readonly store: StoreHandle | null;
+  /** Of the store, whichever process tends it; null without one. */
+  ledgerStats(): LedgerStats | null;
   /** null: everybody may ask everything. */
   readonly access: Access | null;
   /** null: this server acts alone. */
   readonly cluster: Membership | null;
+  /** null: this process does all by itself. */
+  readonly part: ServerPart | null;
   readonly connections: Connections;
   readonly gauge: LoadGauge;
   /** `inFlight`: requests being answered now. */
@@ -124,15 +133,22 @@ export const buildServices = async (
   const sandbox = config.sandbox !== false;
   const sandboxUrl = await startSandbox(config, own);
   const base = { config, log, now, monotonic, names, sandboxUrl, bus: busPlaceOf(config) };
+  const { place } = overrides;
+  const part =
+    place === undefined
+      ? null
+      : await import('./server-part.js').then(({ openServerPart }) => openServerPart(place, base, own));
   // Mostly waits for its thread and its disk, while everything else is made.
-  const opening = overrides.store === undefined ? openStore(base, own) : Promise.resolve(overrides.store);
+  const givenStore = part === null ? overrides.store : part.store;
+  const opening = givenStore === undefined ? openStore(base, own) : Promise.resolve(givenStore);
   opening.catch(() => undefined);
 
   const gauge = overrides.loadGauge ?? createLoadGauge();
   own('load gauge', () => {
     gauge.close();
   });
-  const { exchanges, upstream, workers, start } = await buildExchanges(base, overrides, random);
+  const { exchanges, upstream, workers, start } =
+    part === null ? await buildExchanges(base, overrides, random) : exchangesOfPart(part);
   let starting: NodeJS.Timeout | undefined;
   own('exchanges', () => {
     clearTimeout(starting);
@@ -147,11 +163,12 @@ export const buildServices = async (
       monotonic,
     });
   own('cache', () => cache.close());
-  const coinMarketCap =
-    overrides.coinMarketCap === undefined ? await createCoinMarketCap(base) : overrides.coinMarketCap;
+  const givenClient = part === null ? overrides.coinMarketCap : part.coinMarketCap;
+  const coinMarketCap = givenClient === undefined ? await createCoinMarketCap(base) : givenClient;
   own('CoinMarketCap', () => coinMarketCap?.close());
 
-  const access = overrides.access === undefined ? await createAccess(base, own) : overrides.access;
+  const access =
+    overrides.access === undefined ? await createAccess(base, own, part?.notices) : overrides.access;
   const handle = await opening;
   const ledger =
     handle === null
@@ -161,14 +178,8 @@ export const buildServices = async (
           exchanges,
           enabled: names.exchangeIds,
           sharedReadMs: overrides.storeReadMs,
-          settings: {
-            ...config.store,
-            budgetShare: config.backfill.budgetShare,
-            wanted: config.backfill.series.map((series) => ({
-              ...series,
-              exchange: names.resolveKnown(series.exchange).exchange,
-            })),
-          },
+          isTended: part !== null,
+          settings: ledgerSettings(config, names),
           log,
           now,
           monotonic,
@@ -180,7 +191,8 @@ export const buildServices = async (
     exchanges,
     serverId: config.serverId,
     idleTimeoutMs: config.stream.idleTimeoutMs,
-    checkSpacingMs: checkSpacingOf(config.budget),
+    // Each process checks its own feeds: together no more often than one would.
+    checkSpacingMs: checkSpacingOf(config.budget) * (part === null ? 1 : config.serverProcesses),
     log,
     now,
     monotonic,
@@ -190,7 +202,7 @@ export const buildServices = async (
     membership: cluster,
     feeds,
     shared,
-  } = await createCluster(base, { local, random, topics: () => hub.stats().topics });
+  } = await createCluster(base, { local, random, part, topics: () => hub.stats().topics });
   own('cluster', () => cluster?.close());
   const hub: StreamHub & LiveTickers =
     overrides.hub ??
@@ -236,20 +248,24 @@ export const buildServices = async (
   });
   own('stream connections', () => connections.close());
 
-  const metrics = (inFlight: () => number): Metrics =>
-    createMetrics({
+  const ofVenues = {
+    coinMarketCap: () => coinMarketCap?.stats() ?? null,
+    exchanges: () => exchanges.health(),
+    workers,
+  };
+  const metrics = (inFlight: () => number): Metrics => {
+    const own = createMetrics({
       version: VERSION,
       upstream,
       sources: {
+        // What the feeder has is counted there.
+        ...(part === null ? ofVenues : {}),
         unhandledRejections: overrides.unhandledRejections ?? (() => 0),
         inFlight,
         lagMs: () => gauge.lagMs(),
         ...(stats === undefined ? {} : { marketData: stats }),
         cache: () => cache.stats(),
         cacheHealth: () => cache.health(),
-        coinMarketCap: () => coinMarketCap?.stats() ?? null,
-        exchanges: () => exchanges.health(),
-        workers,
         ledger: () => ledger?.stats() ?? null,
         bus: cluster === null ? null : { membership: cluster, feeds: () => shared?.stats ?? null },
         hub: () => hub.stats(),
@@ -257,6 +273,10 @@ export const buildServices = async (
         access: () => ({ mode: config.access.mode, isServing: access?.isServing() ?? null }),
       },
     });
+    if (part === null) return own;
+    void part.tellMetrics(() => own.text());
+    return { ...own, text: () => part.metrics().catch(() => own.text()) };
+  };
 
   const close = async (): Promise<void> => {
     for (const { name, close: end } of closers.splice(0).reverse()) {
@@ -267,7 +287,7 @@ export const buildServices = async (
       }
     }
   };
-  if (overrides.store === undefined && handle !== null) {
+  if (givenStore === undefined && handle !== null) {
     try {
       await storeOpened(handle);
     } catch (thrown) {
@@ -287,8 +307,10 @@ export const buildServices = async (
     hub,
     ledger,
     store: handle,
+    ledgerStats: () => part?.ledgerStats() ?? ledger?.stats() ?? null,
     access,
     cluster,
+    part,
     connections,
     gauge,
     metrics,

@@ -1,6 +1,7 @@
 /** The server: HTTP, or MCP over standard input and output. */
 import { readSettings } from '../app/settings.js';
 import { WITHOUT_ACCESS } from '../config/access-settings.js';
+import { placeOf } from '../processes/place.js';
 import type { Command } from './command.js';
 
 export const serve: Command = {
@@ -21,6 +22,15 @@ Options:
     if (isStdio) {
       const { serveStdio } = await import('../app/serve-stdio.js');
       return serveStdio(config, program);
+    }
+    const place = placeOf(program.env);
+    if (place !== null) {
+      const { serveChild } = await import('../app/serve-child.js');
+      return serveChild(config, program, place);
+    }
+    if (config.serverProcesses > 1) {
+      const { servePrimary } = await import('../app/serve-primary.js');
+      return servePrimary(config, program);
     }
     const { serveHttp } = await import('../app/serve-http.js');
     return serveHttp(config, program);

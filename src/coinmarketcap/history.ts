@@ -18,6 +18,9 @@ const PERIODS: ReadonlyMap<string, 'hourly' | 'daily'> = new Map([
   ['1d', 'daily'],
 ]);
 
+/** Whether there are candles of this interval at all. */
+export const hasPeriod = (interval: string): boolean => PERIODS.has(interval);
+
 type CandlesRequest = Parameters<CoinMarketCapClient['candles']>[0];
 
 /** Its own code, or a bare 403, for what the plan does not include. */
@@ -90,7 +93,7 @@ export const createHistory = ({ get, log, now, monotonic }: HistoryDeps) => {
 
   return {
     isAllowed,
-    offers: (interval: string): boolean => isAllowed() && PERIODS.has(interval),
+    offers: (interval: string): boolean => isAllowed() && hasPeriod(interval),
     /** `id`: CoinMarketCap's, of the base currency. */
     async candles(
       { convert, interval, since, limit }: CandlesRequest,

@@ -75,6 +75,8 @@ export interface Config {
   /** As written, lower case, without repetitions; may hold the alias coinbasepro. */
   readonly enabledExchanges: readonly string[];
   readonly exchangeOptions: Readonly<Record<string, ExchangeOptions>>;
+  /** Processes that serve clients; 1: this one does all. */
+  readonly serverProcesses: number;
   readonly exchangeWorkers: number | 'auto';
   readonly budget: { readonly requests: number; readonly windowMs: number };
   readonly retry: RetrySettings;
@@ -182,6 +184,7 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
   coinMarketCap: { apiKey: e.CMC_API_KEY, url: e.CMC_API_URL },
   enabledExchanges: e.ENABLED_EXCHANGES,
   exchangeOptions: e.EXCHANGE_OPTIONS,
+  serverProcesses: e.SERVER_PROCESSES,
   exchangeWorkers: e.EXCHANGE_WORKERS,
   budget: { requests: e.RATE_LIMIT_REQUESTS, windowMs: e.RATE_LIMIT_WINDOW },
   retry: {

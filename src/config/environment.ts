@@ -2,6 +2,7 @@
  * Every variable of the environment that is a setting, described where it is checked; .env.example repeats
  * the descriptions (a test keeps it in step), and `npm run docs` writes them into docs/configuration.md.
  */
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { AUTH_MODES } from '../schemas/access.js';
 import { backfillEntries, storeUrl } from './store-settings.js';
@@ -145,6 +146,15 @@ export const environment = z.object({
   EXCHANGE_OPTIONS: exchangeOptionsByExchange.describe(
     'JSON by exchange with rateLimit, hostname, userAgent and options for CCXT',
   ),
+  SERVER_PROCESSES: z
+    .string()
+    .toLowerCase()
+    .regex(/^(auto|[1-9]|[1-5]\d|6[0-4])$/, 'must be auto or a whole number from 1 to 64')
+    .transform((text) => (text === 'auto' ? availableParallelism() : Number(text)))
+    .default(1)
+    .describe(
+      'processes that serve clients, beside one that asks the venues: a number, or auto for one a core; 1: one process does all',
+    ),
   EXCHANGE_WORKERS: z
     .string()
     .toLowerCase()

@@ -47,6 +47,8 @@ export interface LedgerDeps {
   readonly enabled: readonly ExchangeId[];
   /** How long a shared store may take while the exchange can be asked instead. */
   readonly sharedReadMs?: Millis | undefined;
+  /** Another process works on jobs, verifies and looks after the store; default false. */
+  readonly isTended?: boolean | undefined;
   readonly log: Log;
   readonly now: () => Millis;
   readonly monotonic: () => Millis;
@@ -81,6 +83,8 @@ export interface Ledger extends LedgerReader {
   cancelJob(id: string): Promise<Job | null>;
   status(): StoreStatus;
   stats(): LedgerStats;
+  /** Another process has added jobs. */
+  jobsAdded(): void;
   start(): void;
   /** Works on one job alone, and does nothing else by itself. */
   startJob(id: string): void;
@@ -93,7 +97,7 @@ const unavailable = (detail: string): AppError =>
 export const createLedger = (deps: LedgerDeps): Ledger => {
   const { handle, exchanges, settings, enabled, log, now, monotonic } = deps;
   const { settleMs, wanted } = settings;
-  const { sharedReadMs = SHARED_READ_MS } = deps;
+  const { sharedReadMs = SHARED_READ_MS, isTended = false } = deps;
   const owner = randomUUID();
   const live = new Set<string>();
   const kept = new Set(wanted.map(spellingKey));
@@ -118,7 +122,9 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
     ...{ handle, space, settleMs, isWanted, times, owner, log, now },
     onWritten: (name) => verification.written(name),
   });
-  const onJobs = (): void => backfill.wake();
+  const onJobs = (): void => {
+    if (!isTended) backfill.wake();
+  };
   const queueJob = createReadJobs({ handle, enabled, onAdded: onJobs, log, now });
   const reader = createReader({ handle, writer, settleMs, times, sharedReadMs, queueJob, now });
   const backfill = createBackfill({
@@ -199,7 +205,7 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
         const settled = { from: span.from, to: Math.min(span.to, periodStart(interval, now() - settleMs)) };
         const end = endOfComplete({ interval, span: settled, coverage, now: now() });
         if (end !== null) return (await store.updateJob(job.id, { ...end, ifTo: job.to }, now())) ?? job;
-        backfill.wake();
+        onJobs();
         return job;
       }),
     job: (id) => guarded((store) => store.job(id)),
@@ -227,7 +233,9 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
         backfill: backfill.counts(),
       };
     },
+    jobsAdded: onJobs,
     start() {
+      if (isTended) return;
       backfill.start();
       verification.start();
       upkeep.start();

@@ -69,15 +69,23 @@ export interface LogOptions {
   readonly destination?: DestinationStream;
   /** Readable lines with colours; default: in development, on a terminal. */
   readonly pretty?: boolean;
+  /** Members of every record; default: none. */
+  readonly fields?: Readonly<Record<string, string>>;
 }
+
+/** Which server of a cluster wrote it, and what the options say. */
+const baseOf = ({ bus, serverId }: Config, { fields = {} }: LogOptions): Fields | null => {
+  const ofServer = bus === null || serverId === '' ? {} : { server_id: serverId };
+  const base = { ...ofServer, ...fields };
+  return Object.keys(base).length === 0 ? null : base;
+};
 
 /** Records of `config.logLevel` and above, one line each. */
 export const createLog = async (config: Config, options: LogOptions = {}): Promise<Log> => {
   const scrub = createScrubber(secretsOf(config));
   const settings = {
     level: config.logLevel,
-    // Which server of a cluster wrote it.
-    base: config.bus === null || config.serverId === '' ? null : { server_id: config.serverId },
+    base: baseOf(config, options),
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }), log: (record: Fields) => censored(record) },
     serializers: { err: (error: Error) => censored({ ...stdSerializers.err(error) }) },

@@ -22,6 +22,7 @@ import type { Registry } from './families.js';
 import { addConnections, addHub } from './stream-families.js';
 import { addBus, type BusSource } from './bus-families.js';
 import { addLedger } from './ledger-families.js';
+import { addProcesses } from './process-families.js';
 import { createGraphqlMeter, type GraphqlMeter } from './graphql-meter.js';
 import { createMcpMeter } from './mcp-meter.js';
 import type { UpstreamMeter } from './upstream-meter.js';
@@ -54,6 +55,8 @@ export interface MetricsSources {
   readonly hub: () => HubStats;
   readonly connections: () => ConnectionStats;
   readonly access: () => AccessState;
+  /** How often each process of the server was replaced; of its primary. */
+  readonly processRestarts: () => ReadonlyMap<string, number>;
 }
 
 export interface MetricsOptions {
@@ -103,6 +106,7 @@ const addSources = (
     hub,
     connections,
     access,
+    processRestarts,
   } = sources;
   if (unhandledRejections !== undefined)
     registry.addCounter({
@@ -133,6 +137,7 @@ const addSources = (
   if (hub !== undefined) addHub(registry, hub);
   if (connections !== undefined) addConnections(registry, connections);
   if (access !== undefined) addAccessState(registry, access);
+  if (processRestarts !== undefined) addProcesses(registry, processRestarts);
 };
 
 export const createMetrics = ({ version, upstream, sources }: MetricsOptions): Metrics => {

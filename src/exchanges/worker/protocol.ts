@@ -35,7 +35,7 @@ export type Reply<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: PlainError };
 
 /** A call's options without its signal: `abort(callId)` stands for it. */
-export type WireOptions = Pick<CallOptions, 'deadline' | 'priority' | 'client'>;
+export type WireOptions = Pick<CallOptions, 'deadline' | 'priority' | 'client' | 'attempts'>;
 
 /** Settings of the CCXT client, all of them plain data. */
 export interface WorkerClientOptions {

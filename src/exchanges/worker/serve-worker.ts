@@ -1,6 +1,6 @@
 /** The worker's side: serves an ExchangeClient over a message port. Runs in a thread, or in a test beside its caller. */
 import { createBirpc } from 'birpc';
-import type { MessagePort, Transferable } from 'node:worker_threads';
+import type { Transferable } from 'node:worker_threads';
 import { AppError } from '../../errors.js';
 import type { Log } from '../../log/log.js';
 import type { GateState, GateStates } from '../rate-limit/upstream-gate.js';
@@ -114,8 +114,14 @@ const MAX_WATCHES = 20_000;
 /** For loading markets before a caller waits for them. */
 const WARM_TIMEOUT_MS = 30_000;
 
+/** A message port, or what stands for one. */
+interface ServedPort {
+  postMessage(message: unknown, moved: readonly Transferable[]): void;
+  on(event: 'message', listener: (message: unknown) => void): unknown;
+}
+
 export interface ServeWorkerOptions {
-  readonly port: MessagePort;
+  readonly port: ServedPort;
   readonly createClient: (hooks: {
     readonly log: Log;
     readonly onGateChange: (state: GateState) => void;

@@ -9,9 +9,8 @@ import { StoreError } from '../store-error.js';
 import type { StoreHandle, StoreMarker, StoreStatus } from '../store-status.js';
 import type { CandleStore } from '../store.js';
 import {
-  STORE_METHODS,
-  type StoreMethod,
-  type StoreReply,
+  storeOver,
+  unwrapStoreReply,
   type StoreServingFunctions,
   type StoreWorkerFunctions,
 } from './store-protocol.js';
@@ -30,11 +29,6 @@ export interface SqliteStoreOptions {
 }
 
 const DEAD = 'The thread of the store has ended.';
-
-const unwrap = (reply: StoreReply): unknown => {
-  if (reply.ok) return reply.value;
-  throw new StoreError(reply.fault, reply.message);
-};
 
 class SqliteStore implements StoreHandle {
   readonly shared = false;
@@ -111,9 +105,9 @@ class SqliteStore implements StoreHandle {
       rpc.$close(new StoreError('unavailable', DEAD));
     };
     try {
-      unwrap(await rpc.$call('open'));
+      unwrapStoreReply(await rpc.$call('open'));
       if (this.#closed) return;
-      this.#store = proxyOf((method, args) => rpc.$call('call', method, args));
+      this.#store = storeOver((method, args) => rpc.$call('call', method, args));
     } catch (thrown) {
       const fault = thrown instanceof StoreError ? thrown : new StoreError('unavailable', String(thrown));
       await this.#stop();
@@ -150,18 +144,5 @@ class SqliteStore implements StoreHandle {
     this.#status = { state: 'degraded', detail, since: this.#options.now(), writable: false };
   }
 }
-
-/** The store's interface whose every call goes to its thread. */
-const proxyOf = (
-  call: (method: StoreMethod, args: readonly unknown[]) => Promise<StoreReply>,
-): CandleStore => {
-  const calls = STORE_METHODS.map((method) => [
-    method,
-    async (...args: readonly unknown[]) => unwrap(await call(method, args)),
-  ]);
-  // STORE_METHODS lists the interface, and the other side is the same version of it.
-  const store = Object.fromEntries(calls) as Omit<CandleStore, 'close'>;
-  return { ...store, close: () => Promise.resolve() };
-};
 
 export const openSqliteStore = (options: SqliteStoreOptions): StoreHandle => new SqliteStore(options);

@@ -1,13 +1,13 @@
 /** The calls between the serving thread and the store's thread, over birpc. */
 import type { LogLevel } from '../../log/port-log.js';
-import type { StoreFault } from '../store-error.js';
+import { StoreError, type StoreFault } from '../store-error.js';
 import type { StoreStatus } from '../store-status.js';
 import type { CandleStore } from '../store.js';
 
 export type StoreMethod = Exclude<keyof CandleStore, 'close'>;
 
 /** Every call of the interface; a proxy is made of them. */
-export const STORE_METHODS = [
+const STORE_METHODS = [
   ...['write', 'series', 'allSeries', 'spelling', 'read', 'rows', 'coverage', 'revisions', 'noteListing'],
   ...[
     'addJob',
@@ -29,6 +29,25 @@ export const STORE_METHODS = [
 export type StoreReply =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly fault: StoreFault; readonly message: string };
+
+/** The value, or the StoreError thrown. */
+export const unwrapStoreReply = (reply: StoreReply): unknown => {
+  if (reply.ok) return reply.value;
+  throw new StoreError(reply.fault, reply.message);
+};
+
+/** The store's interface whose every call goes to another thread or process. */
+export const storeOver = (
+  call: (method: StoreMethod, args: readonly unknown[]) => Promise<StoreReply>,
+): CandleStore => {
+  const calls = STORE_METHODS.map((method) => [
+    method,
+    async (...args: readonly unknown[]) => unwrapStoreReply(await call(method, args)),
+  ]);
+  // STORE_METHODS lists the interface, and the other side is the same version of it.
+  const store = Object.fromEntries(calls) as Omit<CandleStore, 'close'>;
+  return { ...store, close: () => Promise.resolve() };
+};
 
 /** Served by the store's thread. */
 export interface StoreWorkerFunctions {

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, loadConfig } from '../../../src/config/config.js';
 
@@ -66,6 +67,7 @@ test('without any variable the defaults of the contract hold', () => {
       introspection: 'all',
       ui: true,
     },
+    serverProcesses: 1,
     exchangeWorkers: 'auto',
     budget: { requests: 100, windowMs: 60_000 },
     retry: { maxRetries: 3, initialBackoffMs: 1000, maxBackoffMs: 60_000, multiplier: 2 },
@@ -147,6 +149,7 @@ describe('what is refused, word for word', () => {
       { EXCHANGE_WORKERS: 'many' },
       'EXCHANGE_WORKERS: must be auto or a whole number from 0 to 64, not "many"',
     ],
+    [{ SERVER_PROCESSES: '0' }, 'SERVER_PROCESSES: must be auto or a whole number from 1 to 64, not "0"'],
     [{ EXCHANGE_WORKERS: '65' }, 'EXCHANGE_WORKERS: must be auto or a whole number from 0 to 64, not "65"'],
     [{ ENABLED_EXCHANGES: ' , ' }, 'ENABLED_EXCHANGES: must name at least one exchange, not ","'],
     [{ TRUST_PROXY: 'banana' }, `TRUST_PROXY: ${HOPS}, not "banana"`],
@@ -229,6 +232,8 @@ describe('what is understood', () => {
       { corsOrigins: ['https://a.example', 'https://b.example'] },
     ],
     [{ ENABLED_EXCHANGES: ' Binance,,KRAKEN,binance ' }, { enabledExchanges: ['binance', 'kraken'] }],
+    [{ SERVER_PROCESSES: '64' }, { serverProcesses: 64 }],
+    [{ SERVER_PROCESSES: 'Auto' }, { serverProcesses: availableParallelism() }],
     [{ EXCHANGE_WORKERS: '0' }, { exchangeWorkers: 0 }],
     [{ TICKER_CACHE_TTL: '0.25' }, { ttl: expect.objectContaining({ tickerMs: 250 }) }],
     [{ PORT: '' }, { port: 8000 }],

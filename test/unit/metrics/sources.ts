@@ -136,5 +136,6 @@ export const fullSources = (): MetricsSources => ({
     lost: 41,
     dropped: 42,
   }),
+  processRestarts: () => new Map(),
   access: () => ({ mode: 'required', isServing: true }),
 });

@@ -1,0 +1,87 @@
+/** What a serving process has in place of venues, store and cluster of its own: those of the feeder, and the primary's memory. */
+import type { SharedCounts } from '../access/client-limiter-sharing.js';
+import { createListeners, type Notices } from '../access/notify/notices.js';
+import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
+import type { ExchangeClient } from '../exchanges/exchange-client.js';
+import type { LedgerStats } from '../ledger/ledger.js';
+import type { StoreHandle } from '../ledger/store-status.js';
+import { settleWithin } from '../lib/deadline.js';
+import type { Millis } from '../schemas/common.js';
+import { FeederExchanges } from '../processes/feeder-exchanges.js';
+import { connectFeederServices } from '../processes/feeder-services.js';
+import { LocalBus } from '../processes/local-bus.js';
+import type { Place } from '../processes/place.js';
+import { connectPrimary, type PrimaryLink } from '../processes/primary-link.js';
+import type { Base, Own } from './drivers.js';
+
+/** Nobody waits for these replies. */
+const COUNT_MS: Millis = 500;
+/** A primary that is silent for so long is not asked to count. */
+const SILENT_MS: Millis = 1_000;
+
+export interface ServerPart {
+  readonly exchanges: ExchangeClient;
+  /** null: no candles are kept. */
+  readonly store: StoreHandle | null;
+  readonly coinMarketCap: CoinMarketCapClient | null;
+  /** What the feeder counts of the store; null before it has. */
+  ledgerStats(): LedgerStats | null;
+  /** Where the processes share feeds. */
+  readonly bus: LocalBus;
+  /** Counts of clients, added up by the primary. */
+  readonly counts: SharedCounts;
+  /** To the other processes. */
+  readonly notices: Notices;
+  /** Metrics of all processes; rejects where the primary does not answer. */
+  metrics(): Promise<string>;
+  /** Tells the primary those of this process from now on. */
+  tellMetrics(own: () => Promise<string>): Promise<void>;
+}
+
+const noticesOver = (link: PrimaryLink): Notices => {
+  const { on, tell } = createListeners();
+  link.listen({ noticed: tell });
+  return { on, notify: (topic, text) => link.send('notify', topic, text), close: () => Promise.resolve() };
+};
+
+const countsOver = (link: PrimaryLink): SharedCounts => ({
+  get isUp() {
+    return link.silence < SILENT_MS;
+  },
+  async add(counted) {
+    const plain = counted.map(({ key, hits, windowMs, leftMs }) => ({ key, hits, windowMs, leftMs }));
+    const giveUp = (): Error => new Error('The primary process does not answer.');
+    try {
+      return await settleWithin(link.call('count', plain), { ms: COUNT_MS, giveUp });
+    } catch {
+      return counted.map(() => undefined);
+    }
+  },
+  close: () => Promise.resolve(),
+});
+
+/** Rejects where primary or feeder cannot be reached. */
+export const openServerPart = async (
+  place: Place,
+  { config, names, log, now, monotonic }: Base,
+  own: Own,
+): Promise<ServerPart> => {
+  const { folder, name } = place;
+  const link = await connectPrimary({ folder, name, serverId: config.serverId, log, monotonic });
+  own('primary', () => link.close());
+  const services = await connectFeederServices(folder, { log, now });
+  own('feeder', () => services.close());
+  return {
+    exchanges: new FeederExchanges({
+      ...{ folder, exchanges: names.exchangeIds, budget: config.budget, log, now, monotonic },
+    }),
+    store: services.store,
+    coinMarketCap: services.coinMarketCap,
+    ledgerStats: () => services.facts.ledger,
+    bus: new LocalBus(link, now),
+    counts: countsOver(link),
+    notices: noticesOver(link),
+    metrics: () => link.call('metrics'),
+    tellMetrics: (metrics) => link.start(metrics),
+  };
+};

@@ -1,0 +1,180 @@
+/**
+ * The bus of the processes of one server, in its primary's memory: who owns a topic, what it brought, who listens. It is
+ * there for as long as any of them is.
+ */
+import type { Claim, Overrule, Publication, TopicOwner } from '../cluster/bus.js';
+import type { Millis } from '../schemas/common.js';
+import { compareEventIds, type EventId } from '../streams/event-ids.js';
+
+/** A process that has not been heard of for so long may be overruled. */
+const LEASE_MS: Millis = 1_200;
+/** Fences of a topic that are remembered: an id under an older one is not known any more. */
+const MAX_FENCES = 32;
+/** What is kept of a topic without an owner. */
+const ORPHAN_MS: Millis = 600_000;
+const SWEEP_EVERY_MS: Millis = 30_000;
+
+/** What a process is told. */
+export interface BusListener {
+  heard(topic: string, text: string): void;
+  owned(topic: string, owner: TopicOwner): void;
+}
+
+interface Topic {
+  owner: TopicOwner | null;
+  status: string | null;
+  fences: number[];
+  kept: Publication[];
+  /** By the process that listens. */
+  readonly listeners: Map<string, BusListener>;
+  /** Since when nobody owns it or listens. */
+  orphanedAt: Millis | null;
+}
+
+interface Member {
+  readonly listener: BusListener;
+  beatAt: Millis;
+}
+
+export class LocalBusHost {
+  readonly #now: () => Millis;
+  readonly #monotonic: () => Millis;
+  readonly #topics = new Map<string, Topic>();
+  readonly #members = new Map<string, Member>();
+  readonly #sweeper: NodeJS.Timeout;
+  #fence = 0;
+
+  constructor({ now, monotonic }: { readonly now: () => Millis; readonly monotonic: () => Millis }) {
+    this.#now = now;
+    this.#monotonic = monotonic;
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_EVERY_MS).unref();
+  }
+
+  close(): void {
+    clearInterval(this.#sweeper);
+  }
+
+  join(id: string, listener: BusListener): void {
+    this.#members.set(id, { listener, beatAt: this.#monotonic() });
+  }
+
+  /** Its topics may be taken from it. `listener`: of the connection that has ended; a later one of the same name stays. */
+  leave(id: string, listener: BusListener): void {
+    if (this.#members.get(id)?.listener !== listener) return;
+    this.#members.delete(id);
+    for (const { listeners } of this.#topics.values())
+      if (listeners.get(id) === listener) listeners.delete(id);
+  }
+
+  /** How long each process has been silent, itself included. */
+  beat(id: string): ReadonlyMap<string, Millis> {
+    const at = this.#monotonic();
+    const own = this.#members.get(id);
+    if (own !== undefined) own.beatAt = at;
+    return new Map([...this.#members].map(([member, { beatAt }]) => [member, at - beatAt]));
+  }
+
+  claim(id: string, name: string, overrule: Overrule | undefined): Claim {
+    const topic = this.#topicOf(name);
+    const { owner, status, fences } = topic;
+    if (owner !== null && owner.server !== id && !this.#mayOverrule(owner, overrule))
+      return { granted: false, owner, status, fences };
+    const fence = (this.#fence = Math.max(this.#fence + 1, Math.trunc(this.#now())));
+    topic.owner = { server: id, fence };
+    topic.fences = [...fences, fence].slice(-MAX_FENCES);
+    topic.orphanedAt = null;
+    for (const listener of topic.listeners.values()) listener.owned(name, topic.owner);
+    return { granted: true, fence, top: topic.kept.at(-1)?.id ?? null, fences };
+  }
+
+  release(id: string, name: string, fence: number): void {
+    const topic = this.#held(id, name, fence);
+    if (topic === null) return;
+    topic.owner = topic.status = null;
+    topic.orphanedAt = this.#monotonic();
+  }
+
+  publish(
+    id: string,
+    name: string,
+    { fence, publications, keep }: { fence: number; publications: readonly Publication[]; keep: number },
+  ): boolean {
+    const topic = this.#held(id, name, fence);
+    if (topic === null) return false;
+    for (const publication of publications) {
+      const top = topic.kept.at(-1);
+      // Sent again after an answer that was lost.
+      if (top !== undefined && compareEventIds(publication.id, top.id) <= 0) continue;
+      topic.kept.push(publication);
+      if (topic.kept.length > keep) topic.kept.splice(0, topic.kept.length - keep);
+      for (const listener of topic.listeners.values()) listener.heard(name, publication.text);
+    }
+    return true;
+  }
+
+  tell(
+    id: string,
+    name: string,
+    { fence, text, asStatus }: { fence: number; text: string; asStatus: boolean },
+  ): number | null {
+    const topic = this.#held(id, name, fence);
+    if (topic === null) return null;
+    if (asStatus) topic.status = text;
+    for (const listener of topic.listeners.values()) listener.heard(name, text);
+    return topic.listeners.size;
+  }
+
+  subscribe(id: string, name: string): void {
+    const member = this.#members.get(id);
+    if (member !== undefined) this.#topicOf(name).listeners.set(id, member.listener);
+  }
+
+  unsubscribe(id: string, name: string): void {
+    this.#topics.get(name)?.listeners.delete(id);
+  }
+
+  history(name: string, after: EventId | undefined): readonly Publication[] {
+    const kept = this.#topics.get(name)?.kept ?? [];
+    return after === undefined ? kept : kept.filter(({ id }) => compareEventIds(id, after) > 0);
+  }
+
+  #isAlive(id: string): boolean {
+    const member = this.#members.get(id);
+    return member !== undefined && this.#monotonic() - member.beatAt < LEASE_MS;
+  }
+
+  #mayOverrule(owner: TopicOwner, overrule: Overrule | undefined): boolean {
+    if (overrule?.owner.server !== owner.server || overrule.owner.fence !== owner.fence) return false;
+    return overrule.because === 'handover' || !this.#isAlive(owner.server);
+  }
+
+  /** The topic, where its fence holds. */
+  #held(id: string, name: string, fence: number): Topic | null {
+    const topic = this.#topics.get(name);
+    return topic?.owner?.server === id && topic.owner.fence === fence ? topic : null;
+  }
+
+  #topicOf(name: string): Topic {
+    const known = this.#topics.get(name);
+    if (known !== undefined) return known;
+    const made: Topic = {
+      ...{ owner: null, status: null, fences: [], kept: [], listeners: new Map() },
+      orphanedAt: this.#monotonic(),
+    };
+    this.#topics.set(name, made);
+    return made;
+  }
+
+  #sweep(): void {
+    const at = this.#monotonic();
+    for (const [name, topic] of this.#topics) {
+      const { owner, listeners } = topic;
+      if (owner !== null && !this.#members.has(owner.server)) {
+        topic.owner = topic.status = null;
+        topic.orphanedAt = at;
+      }
+      if (topic.owner !== null || listeners.size > 0) topic.orphanedAt = null;
+      else if (at - (topic.orphanedAt ??= at) > ORPHAN_MS) this.#topics.delete(name);
+    }
+  }
+}

@@ -1,0 +1,146 @@
+/** The way of a process to the primary. The primary outlives every other process: when it is gone, so is the server. */
+import { createBirpc, type BirpcReturn } from 'birpc';
+import { settleWithin } from '../lib/deadline.js';
+import type { Log } from '../log/log.js';
+import type { Millis } from '../schemas/common.js';
+import { connectLocally, socketPath } from './local-socket.js';
+import {
+  PRIMARY,
+  PRIMARY_EVENTS,
+  type ChildFunctions,
+  type PrimaryFunctions,
+  type ProcessName,
+} from './primary-protocol.js';
+
+const CONNECT_MS: Millis = 10_000;
+const BEAT_MS: Millis = 300;
+/** A third of what a sum may be behind. */
+const METRICS_EVERY_MS: Millis = 1_000;
+
+type Rpc = BirpcReturn<PrimaryFunctions, ChildFunctions, false>;
+type Listeners = Pick<ChildFunctions, 'heard' | 'owned' | 'noticed'>;
+
+export interface PrimaryLinkOptions {
+  readonly folder: string;
+  readonly name: ProcessName;
+  readonly serverId: string;
+  readonly log: Log;
+  readonly monotonic: () => Millis;
+}
+
+export class PrimaryLink {
+  readonly name: ProcessName;
+  readonly serverId: string;
+  readonly #rpc: Rpc;
+  readonly #close: () => void;
+  readonly #monotonic: () => Millis;
+  #listeners: Partial<Listeners> = {};
+  #metrics: () => Promise<string> = () => Promise.resolve('');
+  #timers: NodeJS.Timeout[] = [];
+  #beatAt: Millis;
+  #beating = false;
+  /** What the others' silence was at the latest beat. */
+  #silences: ReadonlyMap<string, Millis> = new Map();
+
+  constructor(
+    { name, serverId, monotonic }: PrimaryLinkOptions,
+    rpc: (own: ChildFunctions) => Rpc,
+    close: () => void,
+  ) {
+    this.name = name;
+    this.serverId = serverId;
+    this.#monotonic = monotonic;
+    this.#beatAt = monotonic();
+    this.#close = close;
+    this.#rpc = rpc({
+      ownMetrics: () => this.#metrics(),
+      heard: (topic, text) => this.#listeners.heard?.(topic, text),
+      owned: (topic, owner) => this.#listeners.owned?.(topic, owner),
+      noticed: (topic, text) => this.#listeners.noticed?.(topic, text),
+    });
+  }
+
+  call<K extends keyof PrimaryFunctions>(
+    name: K,
+    ...args: Parameters<PrimaryFunctions[K]>
+  ): Promise<Awaited<ReturnType<PrimaryFunctions[K]>>> {
+    // birpc works the arguments out from the name, which the compiler can't follow for a name that is generic itself.
+    return this.#rpc.$call(name, ...(args as never));
+  }
+
+  send<K extends (typeof PRIMARY_EVENTS)[number]>(name: K, ...args: Parameters<PrimaryFunctions[K]>): void {
+    this.#rpc.$callEvent(name, ...(args as never)).catch(() => undefined);
+  }
+
+  listen(listeners: Partial<Listeners>): void {
+    this.#listeners = { ...this.#listeners, ...listeners };
+  }
+
+  /** Since the primary last answered. */
+  get silence(): Millis {
+    return this.#monotonic() - this.#beatAt;
+  }
+
+  /** Since another process was last heard of; Infinity: it is not there. */
+  silenceOf(serverId: string): Millis {
+    const known = this.#silences.get(serverId);
+    return known === undefined ? Infinity : known + this.silence;
+  }
+
+  /** On the bus, as of the latest beat. */
+  get alive(): Iterable<string> {
+    return this.#silences.keys();
+  }
+
+  /** `metrics`: of this process, in Prometheus' text format. */
+  async start(metrics: () => Promise<string>): Promise<void> {
+    this.#metrics = metrics;
+    const keep = async (): Promise<void> => this.send('keepMetrics', await metrics());
+    this.#timers = [
+      setInterval(() => void this.#beat(), BEAT_MS).unref(),
+      setInterval(() => void keep().catch(() => undefined), METRICS_EVERY_MS).unref(),
+    ];
+    await this.#beat();
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#rpc.$close();
+    this.#close();
+  }
+
+  async #beat(): Promise<void> {
+    if (this.#beating) return;
+    this.#beating = true;
+    const at = this.#monotonic();
+    try {
+      this.#silences = await this.call('beat');
+      this.#beatAt = at;
+    } catch {
+      // The primary is gone, and this process is about to end.
+    } finally {
+      this.#beating = false;
+    }
+  }
+}
+
+/** Rejects where the primary is not there. */
+export const connectPrimary = async (options: PrimaryLinkOptions): Promise<PrimaryLink> => {
+  const late = AbortSignal.timeout(CONNECT_MS);
+  const port = await connectLocally(socketPath(options.folder, PRIMARY), late);
+  if (port === null) throw new Error('The primary process does not answer.');
+  const link = new PrimaryLink(
+    options,
+    (own) =>
+      createBirpc<PrimaryFunctions, ChildFunctions, false>(own, {
+        ...{ proxify: false, bind: 'functions', timeout: -1, eventNames: [...PRIMARY_EVENTS] },
+        post: (message) => port.postMessage(message),
+        on: (listener) => void port.on('message', listener),
+      }),
+    () => port.close(),
+  );
+  port.once('close', () => link.close());
+  const giveUp = (): Error => new Error('The primary process does not answer.');
+  await settleWithin(link.call('hello', options.name, options.serverId), { ms: CONNECT_MS, giveUp });
+  return link;
+};

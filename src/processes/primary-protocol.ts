@@ -1,0 +1,64 @@
+/** What the feeder and the serving processes ask of the primary over its socket, and what it tells them. */
+import type { Claim, Overrule, Publication, TopicOwner } from '../cluster/bus.js';
+import type { Millis } from '../schemas/common.js';
+import type { EventId } from '../streams/event-ids.js';
+
+export const PRIMARY = 'primary';
+
+/** What a process has counted of a key, as access/client-limiter.ts has it. */
+export interface Counted {
+  readonly key: string;
+  readonly hits: number;
+  readonly windowMs: Millis;
+  readonly leftMs: Millis;
+}
+
+export interface Total {
+  readonly total: number;
+  readonly leftMs: Millis;
+}
+
+/** Served by the primary. */
+export interface PrimaryFunctions {
+  /** The first call of a connection. `serverId`: on the bus. */
+  hello(name: ProcessName, serverId: string): void;
+  /** How long each process of the bus has been silent. */
+  beat(): ReadonlyMap<string, Millis>;
+  /** Metrics of all processes in Prometheus' text format. */
+  metrics(): Promise<string>;
+  count(counted: readonly Counted[]): readonly Total[];
+  claim(topic: string, overrule?: Overrule): Claim;
+  release(topic: string, fence: number): void;
+  publish(
+    topic: string,
+    fence: number,
+    what: { readonly publications: readonly Publication[]; readonly keep: number },
+  ): boolean;
+  tell(
+    topic: string,
+    fence: number,
+    message: { readonly text: string; readonly asStatus: boolean },
+  ): number | null;
+  subscribe(topic: string): void;
+  history(topic: string, after?: EventId): readonly Publication[];
+  // Events: they have no answer.
+  unsubscribe(topic: string): void;
+  /** To all other processes. */
+  notify(topic: string, text: string): void;
+  /** Own metrics in Prometheus' text format: what is left of a process that dies. */
+  keepMetrics(text: string): void;
+}
+export const PRIMARY_EVENTS = ['unsubscribe', 'notify', 'keepMetrics'] as const;
+
+/** Served by the others. */
+export interface ChildFunctions {
+  ownMetrics(): Promise<string>;
+  // Events.
+  heard(topic: string, text: string): void;
+  owned(topic: string, owner: TopicOwner): void;
+  noticed(topic: string, text: string): void;
+}
+export const CHILD_EVENTS = ['heard', 'owned', 'noticed'] as const;
+
+/** `feeder`, or the number of a serving process. */
+export type ProcessName = string;
