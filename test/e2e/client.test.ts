@@ -21,11 +21,25 @@ afterEach(async () => {
   await sandbox.close();
 });
 
-test('a client lives through a restart of the server with each trade once, in order', async () => {
+test('a client lives through a cut socket, by what the server remembers, and a restart, with each trade once, in order', async () => {
   sandbox = await startSandbox({ ticksPerSecond: 10 });
   server = await startServer({ SANDBOX: sandbox.url });
   const port = new URL(server.url).port;
-  client = createClient({ url: server.url, WebSocket });
+  const sockets: WebSocket[] = [];
+  const asked: string[] = [];
+  client = createClient({
+    url: server.url,
+    WebSocket: class extends WebSocket {
+      constructor(url: string) {
+        super(url);
+        sockets.push(this);
+      }
+    },
+    fetch: (input, init) => {
+      asked.push(input instanceof Request ? input.url : input.toString());
+      return fetch(input, init);
+    },
+  });
   const ids: number[] = [];
   const states: TopicState[] = [];
   client.stream.subscribe(
@@ -39,6 +53,11 @@ test('a client lives through a restart of the server with each trade once, in or
   );
   await expect.poll(() => states.at(-1)?.state, POLL).toBe('live');
   await expect.poll(() => ids.length, POLL).toBeGreaterThan(20);
+  sockets.at(-1)?.terminate();
+  await expect.poll(() => states.at(-1)?.state, POLL).toBe('disconnected');
+  const cutAt = ids.length;
+  await expect.poll(() => ids.length, POLL).toBeGreaterThan(cutAt + 20);
+  expect([sockets.length, asked]).toEqual([2, []]);
   await server.close();
   await expect.poll(() => states.at(-1)?.state, POLL).toBe('disconnected');
   const before = ids.length;

@@ -82,7 +82,7 @@ export class StreamClient {
     if (present === undefined) {
       this.#topics.set(key, { name: key, readers });
       this.#byName = null;
-      this.#ask('subscribe', key, topic);
+      this.#ask('subscribe', key, readers);
     }
     this.#teller ??= setInterval(() => {
       for (const each of this.#topics.values()) each.readers.tell();
@@ -96,7 +96,7 @@ export class StreamClient {
         this.#topics.delete(key);
         this.#byName = null;
         // The same topic may be read under another spelling.
-        if (this.#readersOf(entry.name).length === 0) this.#ask('unsubscribe', key, topic);
+        if (this.#readersOf(entry.name).length === 0) this.#ask('unsubscribe', key, readers);
         if (this.#topics.size === 0) this.#rest();
       },
     };
@@ -130,7 +130,7 @@ export class StreamClient {
         this.#clock.reset();
         this.#asked.clear();
         this.#reason = undefined;
-        for (const [key, { readers }] of this.#topics) this.#ask('subscribe', key, readers.topic);
+        for (const [key, { readers }] of this.#topics) this.#ask('subscribe', key, readers);
       },
       onMessage: (message) => this.#receive(message),
       onLost: (final) => {
@@ -141,12 +141,15 @@ export class StreamClient {
     return this.#link;
   }
 
-  #ask(method: 'subscribe' | 'unsubscribe', key: string, topic: Topic): void {
+  /** One that subscribes names the latest event that came, after which the server is to go on. */
+  #ask(method: 'subscribe' | 'unsubscribe', key: string, readers: TopicReaders): void {
+    const { topic } = readers;
+    const since = method === 'subscribe' ? readers.since : undefined;
     const { channel, exchange, symbol, interval, threshold, stats } = topic;
     const [isCandles, isTicker] = [channel === 'ohlcv', channel === 'ticker'];
     // JSON leaves out what is undefined.
     const market = {
-      ...{ exchange, symbol, interval: isCandles ? interval : undefined },
+      ...{ exchange, symbol, since, interval: isCandles ? interval : undefined },
       ...{
         threshold: isTicker ? threshold : undefined,
         stats: isTicker && stats === true ? true : undefined,
@@ -170,7 +173,7 @@ export class StreamClient {
   }
 
   #receive(message: Record<string, unknown>): void {
-    const { event_type, state, count, from } = message;
+    const { event_type, state, count, from, resumed } = message;
     if (event_type === 'reply' || event_type === 'error') {
       this.#reply(message);
       return;
@@ -179,6 +182,7 @@ export class StreamClient {
     for (const readers of this.#readersOf(keyOf({ ...message, channel } as Topic))) {
       if (EVENTS.has(event_type)) readers.receive(message as unknown as StreamEvent);
       if (event_type === 'health' && readers.state.state !== 'live') readers.become('live');
+      if (event_type === 'status' && resumed !== undefined) readers.resumed(resumed);
       if (event_type === 'status' && (state === 'live' || BROKEN.has(state))) readers.become(state as State);
       if (event_type === 'lost') readers.lost({ count, from } as Loss);
     }
@@ -208,7 +212,7 @@ export class StreamClient {
     entry.readers.become('reconnecting');
     const retry = setTimeout(() => {
       this.#retries.delete(retry);
-      if (this.#topics.get(key) === entry) this.#ask('subscribe', key, entry.readers.topic);
+      if (this.#topics.get(key) === entry) this.#ask('subscribe', key, entry.readers);
     }, problem.retry_after_ms ?? RETRY_REFUSED_MS);
     this.#retries.add(retry);
   }

@@ -70,8 +70,11 @@ export class TopicReaders {
   #missed = 0;
   #eventAt: number | null = null;
   #latest: StreamEvent | null = null;
+  #since: string | undefined;
   /** Something may be missing before the next event. */
   #doubt = true;
+  /** The same, for the socket was lost: unless the server knows what came meanwhile. */
+  #away = false;
   #busy = false;
   #held: Step[] = [];
 
@@ -116,10 +119,22 @@ export class TopicReaders {
 
   become(state: State, error?: ProblemError): void {
     // A feed that comes back has asked the exchange for what it missed, but cannot tell whether it got all of it.
-    if (state === 'disconnected' || (state === 'live' && BROKEN.has(this.#state))) this.#doubt = true;
+    if (state === 'live' && BROKEN.has(this.#state)) this.#doubt = true;
+    if (state === 'disconnected') this.#away = true;
     this.#state = state;
     this.#error = error;
     this.tell();
+  }
+
+  /** The id of the latest event: after it the server is to go on. undefined: there is none that it could know. */
+  get since(): string | undefined {
+    return this.#since;
+  }
+
+  /** The server's word on what came after `since`. Of `partial` it names what is lost; `none`: it knows no such event. */
+  resumed(known: unknown): void {
+    if (known === 'none') this.#since = undefined;
+    else this.#away = false;
   }
 
   /** Rows that the server says this reader has lost. */
@@ -128,13 +143,15 @@ export class TopicReaders {
   }
 
   receive(event: StreamEvent): void {
-    const doubt = this.#doubt;
-    this.#doubt = false;
+    const doubt = this.#doubt || this.#away;
+    this.#doubt = this.#away = false;
     if (this.#held.length >= MAX_HELD) {
-      // Where trades are not numbered, nothing else would tell.
+      // Where trades are not numbered, nothing else would tell; and what comes after this event is not all.
       this.#doubt = true;
+      this.#since = undefined;
       return;
     }
+    this.#since = event.event_type === 'health' ? undefined : event.id;
     this.#do(() => {
       if (event.event_type === 'trades') return this.#trades.take(event, doubt);
       if (event.event_type === 'ohlcv') return this.#candles.take(event, doubt);

@@ -195,6 +195,8 @@ export interface Problem {
 }
 
 interface OfMarket {
+  /** What a client that comes back may name to be told what came since. Absent on what the client itself has fetched. */
+  readonly id?: string | undefined;
   readonly exchange: string;
   readonly symbol: string;
   /** Present and true while the sandbox is the venue. */

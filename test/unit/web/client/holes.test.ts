@@ -210,3 +210,105 @@ describe('trades without a break', () => {
     stream.close();
   });
 });
+
+describe('a client that comes back names its latest event', () => {
+  const said = (id: string, trades: readonly Trade[]) => ({ ...tradesEvent(trades), id });
+  const status = (resumed: string) => ({
+    ...{ event_type: 'status', channel: 'trades', ...MARKET, state: 'live' },
+    resumed,
+  });
+  const subscribed = () => latest().sent.find(({ method }) => method === 'subscribe')!['params'];
+
+  test('what the server knows completely is not fetched, even where nothing else would tell', async () => {
+    const { stream, asked } = streamRig();
+    const { events, states } = read(stream);
+    latest().accept();
+    expect(subscribed()).not.toHaveProperty('since');
+    latest().say(said('u1.7', [trade(null, 1), trade(null, 2)]));
+    await reopen();
+    expect(subscribed()).toEqual({ ...TRADES, since: 'u1.7' });
+    latest().say(status('complete'));
+    // Of the same values as one before, which is another trade.
+    latest().say(said('u1.8', [{ ...trade(null, 2) }, trade(null, 9)]));
+    await settle();
+    expect(events.flatMap((event) => (event.event_type === 'trades' ? event.trades : []))).toHaveLength(4);
+    expect(asked).toEqual([]);
+    expect(states.at(-1)).toMatchObject({ state: 'live', missed: 0 });
+    await reopen();
+    expect(subscribed()).toMatchObject({ since: 'u1.8' });
+    stream.close();
+  });
+
+  test('what the server has lost of it is fetched before the rest', async () => {
+    const { stream, asked } = streamRig(() => ({ ...MARKET, trades: range(1, 9) }));
+    const { ids, states } = read(stream);
+    latest().accept();
+    latest().say(said('u1.7', range(1, 5)));
+    await reopen();
+    latest().say(status('partial'));
+    latest().say({ event_type: 'lost', channel: 'trades', ...MARKET, count: 2 });
+    latest().say(said('u1.9', range(8, 12)));
+    await settle();
+    expect(ids()).toEqual(numbers(1, 12));
+    expect(asked).toHaveLength(1);
+    expect(states.at(-1)!.missed).toBe(0);
+    stream.close();
+  });
+
+  test('where it knows no such event, what is missing is fetched as ever', async () => {
+    const { stream, asked } = streamRig(() => ({ ...MARKET, trades: range(1, 9) }));
+    const { ids } = read(stream);
+    latest().accept();
+    latest().say(said('u1.7', range(1, 5)));
+    await reopen();
+    latest().say(status('none'));
+    latest().say(said('u2.1', range(8, 12)));
+    await settle();
+    expect(ids()).toEqual(numbers(1, 12));
+    expect(asked).toHaveLength(1);
+    await reopen();
+    expect(subscribed()).toMatchObject({ since: 'u2.1' });
+    stream.close();
+  });
+
+  test('a doubt from before the break stays, whatever the server knows of what came after it', async () => {
+    const { stream, asked } = streamRig(() => ({ ...MARKET, trades: [trade(null, 1), trade(null, 3)] }));
+    const { events } = read(stream);
+    latest().accept();
+    latest().say(said('u1.7', [trade(null, 1)]));
+    const feed = { event_type: 'status', channel: 'trades', ...MARKET };
+    latest().say({ ...feed, state: 'reconnecting' });
+    latest().say({ ...feed, state: 'live' });
+    await reopen();
+    latest().say(status('complete'));
+    latest().say(said('u1.8', [trade(null, 5)]));
+    await settle();
+    expect(asked).not.toEqual([]);
+    expect(events.length).toBeGreaterThan(1);
+    stream.close();
+  });
+
+  test('candles that the server knows completely are not read again', async () => {
+    const { stream, asked } = streamRig(() => ({ ...MARKET, interval: '1m', candles: [] }));
+    const topic = { channel: 'ohlcv', ...MARKET, interval: '1m' } as const;
+    const { events } = read(stream, topic);
+    const candle = (timestamp: number) => ({
+      ...{ timestamp, open: 1, high: 1, low: 1, close: 1, volume: 1, closed: true },
+    });
+    const candles = (id: string, at: number) => ({
+      event_type: 'ohlcv',
+      ...topic,
+      id,
+      candles: [candle(at)],
+    });
+    latest().accept();
+    latest().say(candles('u1.7', 60_000));
+    await reopen();
+    expect(subscribed()).toEqual({ ...topic, since: 'u1.7' });
+    latest().say({ ...status('complete'), channel: 'ohlcv', interval: '1m' });
+    latest().say(candles('u1.8', 120_000));
+    await settle();
+    expect([events.length, asked]).toEqual([2, []]);
+    stream.close();
+  });
+});
