@@ -161,6 +161,28 @@ export interface ExchangeStatus {
   } | null;
 }
 
+interface ClusterTopic {
+  readonly channel: string;
+  readonly exchange: string;
+  readonly symbol: string;
+  readonly interval?: string | undefined;
+  /** The server that holds its feed. */
+  readonly owner: string;
+}
+/** Servers that share their feeds. */
+export interface ClusterStatus {
+  readonly server_id: string;
+  readonly state: 'ok' | 'unshared' | 'degraded';
+  readonly servers: readonly {
+    readonly id: string;
+    readonly since: number;
+    readonly owned: number;
+    readonly followed: number;
+  }[];
+  readonly owned: readonly ClusterTopic[];
+  readonly followed: readonly ClusterTopic[];
+}
+
 export interface Status {
   readonly version: string;
   /** Seconds since the start. */
@@ -177,7 +199,8 @@ export interface Status {
     readonly bytes: number | null;
     readonly jobs: Readonly<Record<'queued' | 'running' | 'waiting' | 'failed', number>>;
   } | null;
-  readonly cluster: Readonly<Record<string, unknown>> | null;
+  /** null where the server acts alone. */
+  readonly cluster: ClusterStatus | null;
 }
 
 /** An error answer (RFC 9457). */

@@ -1,6 +1,7 @@
 /** How the server and its exchanges are. States without a feed in them are not named. */
 import { signal } from '@preact/signals';
 import type { ExchangeStatus } from '../../client/client.js';
+import { clusterNote } from '../state/cluster.js';
 import { formatAge, formatLeft, formatTime } from '../state/format.js';
 import { dependOn } from '../state/frame.js';
 import { status } from '../state/server.js';
@@ -77,7 +78,7 @@ const Exchanges = () => {
   const known = status.value;
   if (known === null) return <p class="empty">The server has not answered yet.</p>;
   const since = performance.now() - known.at;
-  const { ledger, uptime } = known.body;
+  const { ledger, uptime, cluster } = known.body;
   return (
     <>
       <table>
@@ -102,6 +103,7 @@ const Exchanges = () => {
           : `${ledger.state}, ${ledger.series ?? '–'} series, ${ledger.candles ?? '–'} candles`}
         ; said <span class="age">{formatAge(since)}</span> ago
       </p>
+      {cluster !== null && <p class="note">{clusterNote(cluster)}</p>}
     </>
   );
 };
