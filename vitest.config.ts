@@ -26,6 +26,7 @@ const OWN_PROCESS = ['test/unit/exchanges/ccxt/feeds/connections.test.ts'];
 const IN_PAIRS = [
   ...['e2e/stalled-readers', 'e2e/workers', 'api/cluster/shared-budget-timing', 'e2e/redis-trouble'],
   ...['e2e/shared-budget', 'e2e/abuse', 'e2e/package', 'e2e/hostile', 'e2e/hostile-budget'],
+  'e2e/killed-owners',
 ].map((path) => `test/${path}.test.ts`);
 
 // Projects by what they touch: unit (no I/O), api (the app in this process), e2e (the built server as a process).

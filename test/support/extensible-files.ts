@@ -10,6 +10,7 @@ export const EXTENSIBLE: readonly string[] = [
     'dashboard',
     'redis-trouble',
     'hostile',
+    'killed-owners',
     'outage',
     'package',
     'stalled-readers',

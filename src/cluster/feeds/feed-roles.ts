@@ -67,7 +67,7 @@ export class FeedRoles {
         this.#listener.onBookFault(fault);
         this.#ownership?.tell({ kind: 'fault', fault });
       },
-      onGap: (detail) => this.#announce({ ...this.#status, detail, at: now() }),
+      onGap: (detail) => this.#tellGap(detail),
       onDialed: () => this.#dialedIn(),
     });
     this.events = new PublishedEvents(parts, this.#timers, {
@@ -193,6 +193,8 @@ export class FeedRoles {
     if (message?.kind === 'status' && (isNew || message.status.state !== this.#status.state))
       this.show(message.status);
     if (!isNew) return;
+    const { local, request } = this.#parts;
+    local.prepare?.(request.topic.exchange);
     this.#over();
     void this.events.repair();
   }
@@ -241,6 +243,15 @@ export class FeedRoles {
     const isUnshared = this.#role === 'alone' && this.#parts.hasBeenIn();
     this.show(isUnshared ? { ...status, detail: `unshared: ${status.detail}` } : status);
     this.#tellStatus();
+  }
+
+  /** The venue could not be asked: on every connection it is told that something may be missing. */
+  #tellGap(detail: string): void {
+    this.#announce({ ...this.#status, detail, at: this.#parts.now() });
+    if (!this.#isSequence) return;
+    const loss = { count: undefined };
+    this.#listener.onLoss(loss);
+    this.#ownership?.tell({ kind: 'loss', loss });
   }
 
   show(status: FeedStatus): void {

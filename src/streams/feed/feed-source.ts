@@ -7,7 +7,7 @@ import type { BookFault } from '../../errors.js';
 import type { ExchangeDescription, StreamItem, StreamTopic } from '../../exchanges/exchange-client.js';
 import type { EventId, NextEventId } from '../event-ids.js';
 import type { Loss, Recalled } from '../history.js';
-import type { Millis } from '../../schemas/common.js';
+import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { StreamState } from '../../schemas/stream.js';
 
 export interface FeedStatus {
@@ -92,4 +92,6 @@ export interface FeedRequest {
 /** Where the hub gets its feeds from. */
 export interface FeedSources {
   open(request: FeedRequest): FeedSource;
+  /** A feed of the exchange may be wanted at any moment: loads what the first one would wait for. Never throws. */
+  prepare?(exchange: ExchangeId): void;
 }

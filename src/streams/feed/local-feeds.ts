@@ -24,6 +24,9 @@ const DEFAULT_CHECK_SPACING_MS: Millis = 6_000;
 const CHECK_SHARE = 0.2;
 const POLL_SHARE = 0.5;
 
+/** For the markets of an exchange whose feeds another server still holds. */
+const PREPARE_MS: Millis = 30_000;
+
 /** The interval between checks of silent feeds that keeps them within their share of a budget. */
 export const checkSpacingOf = ({
   requests,
@@ -34,7 +37,7 @@ export const checkSpacingOf = ({
 }): Millis => windowMs / Math.max(1, Math.floor(requests * POLL_SHARE * CHECK_SHARE));
 
 export interface LocalFeedsOptions {
-  readonly exchanges: Pick<ExchangeClient, 'watch' | 'fetch'>;
+  readonly exchanges: Pick<ExchangeClient, 'watch' | 'fetch'> & Partial<Pick<ExchangeClient, 'markets'>>;
   /** Of ids of events; see schemas of SERVER_ID. */
   readonly serverId: string;
   /** A live feed that says nothing for so long is compared with REST. */
@@ -61,6 +64,8 @@ class LocalFeeds implements FeedSources {
   /** Bounded by the enabled exchanges. */
   readonly #checks = new Map<ExchangeId, SilenceChecks>();
   readonly #eventIds: () => NextEventId;
+  /** Their markets are loaded, or about to be. */
+  readonly #prepared = new Set<ExchangeId>();
 
   constructor(options: LocalFeedsOptions) {
     const { timers = systemTimers, now, monotonic = now, log, random } = options;
@@ -93,6 +98,14 @@ class LocalFeeds implements FeedSources {
       random,
       timers: this.#timers,
     });
+  }
+
+  prepare(exchange: ExchangeId): void {
+    const { exchanges } = this.#options;
+    if (exchanges.markets === undefined || this.#prepared.has(exchange)) return;
+    this.#prepared.add(exchange);
+    const call = { deadline: this.#monotonic() + PREPARE_MS, priority: 'poll', attempts: 1 } as const;
+    exchanges.markets(exchange, call).catch(() => this.#prepared.delete(exchange));
   }
 
   #checksOf(exchange: ExchangeId): SilenceChecks {
