@@ -107,8 +107,8 @@ export interface MembershipOptions {
   readonly monotonic: () => Millis;
 }
 
-const HEALTHY = 'Request budgets are shared with all servers of the namespace on this Redis.';
-const AWAY = 'Redis does not answer: this server counts its requests alone, within its part of the budgets.';
+const HEALTHY = 'Feeds and request budgets are shared with all servers of the namespace on this Redis.';
+const AWAY = 'Redis does not answer: this server feeds itself, and keeps to its part of the request budgets.';
 const CLOCKS_DIFFER =
   'The clocks of this server and of Redis differ by more than 0.25 s: correct them (NTP).';
 const evicting = (policy: string): string =>
