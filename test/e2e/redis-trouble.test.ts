@@ -77,7 +77,7 @@ const open = async (redisUrl: string) => {
     return ready.checks.cache.state;
   };
   const untilRedisIs = (state: string): Promise<void> =>
-    vi.waitFor(async () => expect(await cacheState()).toBe(state), { timeout: 10_000, interval: 20 });
+    vi.waitFor(async () => expect(await cacheState()).toBe(state), { timeout: 60_000, interval: 20 });
   await untilRedisIs('ok');
   return { rig, warnings, untilRedisIs };
 };

@@ -36,5 +36,5 @@ export const startSandboxApp = async (
 };
 
 /** Ticks stand still, so that two questions in a row have the same answer. */
-export const quietSandbox = (): Promise<Sandbox> =>
-  startSandbox({ marketsPerVenue: 60, ticksPerSecond: 0, weightLimit: Infinity });
+export const quietSandbox = (now: () => number = Date.now): Promise<Sandbox> =>
+  startSandbox({ marketsPerVenue: 60, ticksPerSecond: 0, weightLimit: Infinity, now });

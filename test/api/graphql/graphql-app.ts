@@ -113,5 +113,5 @@ export class GraphqlRig {
 }
 
 /** Ticks stand still, so that two questions in a row have the same answer. */
-export const quietSandbox = (): Promise<Sandbox> =>
-  startSandbox({ marketsPerVenue: 60, ticksPerSecond: 0, weightLimit: Infinity });
+export const quietSandbox = (now: () => number = Date.now): Promise<Sandbox> =>
+  startSandbox({ marketsPerVenue: 60, ticksPerSecond: 0, weightLimit: Infinity, now });

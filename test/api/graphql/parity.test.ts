@@ -10,20 +10,24 @@ import {
 } from 'graphql';
 import type { Sandbox } from '../../../src/sandbox/sandbox.js';
 import { camelCase } from '../../../src/graphql/schema/from-zod.js';
+import { steadyNow } from '../../../src/lib/steady-clock.js';
+import { midHour } from '../../support/mid-hour.js';
 import { GraphqlRig, quietSandbox } from './graphql-app.js';
 
 let sandbox: Sandbox;
 let rig: GraphqlRig;
 let schema: GraphQLSchema;
+// Both questions are to see the same entries, of which that of candles ends with their period.
+const now = midHour();
 beforeAll(async () => {
-  sandbox = await quietSandbox();
-  rig = await GraphqlRig.start(sandbox, {
-    // Both questions are to see the same entries.
+  sandbox = await quietSandbox(now);
+  const env = {
     TICKER_CACHE_TTL: '60',
     ORDERBOOK_CACHE_TTL: '60',
     TRADES_CACHE_TTL: '60',
     GRAPHQL_MAX_FIELDS: '400',
-  });
+  };
+  rig = await GraphqlRig.start(sandbox, env, { now, monotonic: steadyNow });
   schema = buildSchema(await (await fetch(`${rig.url}/schema.graphql`)).text());
 });
 afterAll(async () => {
@@ -97,7 +101,7 @@ describe.each(MARKETS)('on %s', (exchange, symbol) => {
       expect(answer).toEqual(inGraphql(rest, typeOf(type)));
       expect(meta).toMatchObject({ source: 'sandbox', cache: 'HIT', sandbox: true });
       const { receivedAt, freshUntil, ageMs } = meta as Record<string, number>;
-      expect(receivedAt).toBeLessThanOrEqual(Date.now());
+      expect(receivedAt).toBeLessThanOrEqual(now());
       expect(freshUntil).toBeGreaterThan(receivedAt ?? 0);
       expect(ageMs).toBeGreaterThanOrEqual(0);
     },

@@ -4,15 +4,18 @@ import { z } from 'zod';
 import { priceScale } from '../../../src/http/udf/symbol-info.js';
 import type { Ohlcv, Ticker } from '../../../src/schemas/market.js';
 import type { Sandbox } from '../../../src/sandbox/sandbox.js';
+import { steadyNow } from '../../../src/lib/steady-clock.js';
+import { midHour } from '../../support/mid-hour.js';
 import { quietSandbox, startSandboxApp, type SandboxApp } from '../../support/sandbox-app.js';
 import { UdfAdapter, type Bar } from '../../support/udf-adapter.js';
 
 let sandbox: Sandbox;
 let server: SandboxApp;
 let adapter: UdfAdapter;
+const now = midHour();
 beforeAll(async () => {
-  sandbox = await quietSandbox();
-  server = await startSandboxApp(sandbox, { TICKER_CACHE_TTL: '60' });
+  sandbox = await quietSandbox(now);
+  server = await startSandboxApp(sandbox, { TICKER_CACHE_TTL: '60' }, { now, monotonic: steadyNow });
   adapter = new UdfAdapter(`${server.url}/udf`);
 });
 afterAll(async () => {
@@ -23,7 +26,7 @@ afterEach(() => sandbox.control.clearFaults());
 
 const BTC = 'BINANCE:BTC/USDT';
 const HOUR_S = 3600;
-const nowS = () => Math.floor(Date.now() / 1000);
+const nowS = () => Math.floor(now() / 1000);
 const candleRequests = (): number =>
   sandbox.control.requestLog().filter(({ path }) => /klines|OHLC|candles/.test(path)).length;
 const rest = async <T>(path: string): Promise<T> => (await server.app.inject(path)).json<T>();
