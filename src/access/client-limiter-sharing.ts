@@ -7,7 +7,7 @@
 import type { Millis } from '../schemas/common.js';
 import type { SharableLimiter, SharedCount, Unshared } from './client-limiter.js';
 
-/** How often counts are exchanged, where nothing else is said. */
+/** How often counts are exchanged. */
 const ROUND_MS: Millis = 100;
 /** Clients per round: what is left waits for the next one, so that a flood of addresses costs a bounded time. */
 const MAX_CLIENTS_A_ROUND = 2_000;
@@ -25,7 +25,8 @@ export interface LimitSharingDeps {
   readonly limiters: readonly SharableLimiter[];
   readonly counts: SharedCounts;
   readonly now: () => Millis;
-  readonly roundMs?: Millis | undefined;
+  /** Counts are exchanged so long after there are some, instead of at intervals: for a way that is short. */
+  readonly soonMs?: Millis | undefined;
 }
 
 export interface LimitSharing {
@@ -33,13 +34,8 @@ export interface LimitSharing {
   close(): Promise<void>;
 }
 
-/** Exchanges counts every `roundMs` until it is closed. */
-export const shareClientLimit = ({
-  limiters,
-  counts,
-  now,
-  roundMs = ROUND_MS,
-}: LimitSharingDeps): LimitSharing => {
+/** Exchanges counts until it is closed. */
+export const shareClientLimit = ({ limiters, counts, now, soonMs }: LimitSharingDeps): LimitSharing => {
   let running = false;
   const round = async (): Promise<void> => {
     if (running || !counts.isUp) return;
@@ -57,9 +53,22 @@ export const shareClientLimit = ({
     });
     running = false;
   };
-  const timer = setInterval(() => void round(), roundMs).unref();
+  let soon: NodeJS.Timeout | undefined;
+  const roundSoon = (): void => {
+    soon ??= setTimeout(() => {
+      soon = undefined;
+      void round().then(() => {
+        // What came meanwhile, or found a round running.
+        if (limiters.some((limiter) => limiter.hasUnshared)) roundSoon();
+      });
+    }, soonMs).unref();
+  };
+  if (soonMs !== undefined) for (const limiter of limiters) limiter.onUnshared = roundSoon;
+  const timer = soonMs === undefined ? setInterval(() => void round(), ROUND_MS).unref() : undefined;
   return {
     close() {
+      for (const limiter of limiters) limiter.onUnshared = null;
+      clearTimeout(soon);
       clearInterval(timer);
       return counts.close();
     },

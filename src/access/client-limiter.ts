@@ -53,6 +53,9 @@ export interface SharedCount {
 export interface SharableLimiter extends ClientLimiter {
   /** Takes at most `max` keys with what was counted for each since it was last taken; it is not given twice. */
   takeUnshared(max: number, now: Millis): Unshared[];
+  /** Called where there is something to take, and there was nothing; default: whoever takes looks by himself. */
+  onUnshared: (() => void) | null;
+  readonly hasUnshared: boolean;
 }
 
 export interface ClientLimiterOptions extends WindowRule {
@@ -125,13 +128,20 @@ export const createClientLimiter = (options: ClientLimiterOptions): SharableLimi
     };
   };
 
-  return {
+  const limiter: SharableLimiter = {
+    onUnshared: null,
+    get hasUnshared() {
+      return dirty.size > 0;
+    },
     hit(key, now, rule: Charge = options) {
       const { count = 1 } = rule;
       const window = running(key, now, rule) ?? open(key, now, rule.windowMs);
       // What is refused need not be told: the others refuse already, or soon.
       if (shared && window.count < rule.requests) {
-        if (window.unshared === 0) dirty.add(window);
+        if (window.unshared === 0) {
+          dirty.add(window);
+          if (dirty.size === 1) limiter.onUnshared?.();
+        }
         window.unshared += count;
       }
       window.count += count;
@@ -149,6 +159,7 @@ export const createClientLimiter = (options: ClientLimiterOptions): SharableLimi
       return taken;
     },
   };
+  return limiter;
 };
 
 /** A single client commonly owns the whole /64 that its IPv6 address is in. */

@@ -32,8 +32,8 @@ const openMetering = async (quotas: Quotas, { access, log, now, monotonic }: Nee
   return { metering, live: createLiveLimits() };
 };
 
-/** How often the processes of a server exchange their counts: the way is short. */
-const LOCAL_ROUND_MS = 5;
+/** The processes of a server exchange their counts so soon: the way is short. */
+const LOCAL_SOON_MS = 1;
 
 /** Exchanges counts with the other servers that use this Redis, and with the other processes of this server. */
 const openSharing = async (
@@ -58,7 +58,7 @@ const openSharing = async (
       ...(access === null ? [] : [access.failures]),
     ];
     const { counts } = part;
-    sharings.push(shareClientLimit({ limiters, counts, now: monotonic, roundMs: LOCAL_ROUND_MS }));
+    sharings.push(shareClientLimit({ limiters, counts, now: monotonic, soonMs: LOCAL_SOON_MS }));
   }
   return sharings;
 };

@@ -44,9 +44,9 @@ const fakeCounts = () => {
 
 let fake: ReturnType<typeof fakeCounts>;
 let sharings: LimitSharing[];
-const startServer = (requests: number): SharableLimiter => {
+const startServer = (requests: number, soonMs?: number): SharableLimiter => {
   const limiter = createClientLimiter({ requests, windowMs: WINDOW_MS, shared: true });
-  sharings.push(shareClientLimit({ limiters: [limiter], counts: fake.counts, now: Date.now }));
+  sharings.push(shareClientLimit({ limiters: [limiter], counts: fake.counts, now: Date.now, soonMs }));
   return limiter;
 };
 const hits = (limiter: SharableLimiter, count: number, key = 'client'): boolean[] =>
@@ -236,4 +236,22 @@ test('limiters that are shared together keep their keys and the lengths of their
     ['address', 60_000],
     ['key', 10_000],
   ]);
+});
+
+describe('processes that share a client limit', () => {
+  test('tell what they counted a moment after they counted it, and nothing while they count nothing', async () => {
+    const [a, b] = [startServer(10, 1), startServer(10, 1)];
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(fake.state.rounds).toBe(0);
+    hits(a, 10);
+    await vi.advanceTimersByTimeAsync(1);
+    hits(b, 1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(hits(b, 1)).toEqual([false]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(fake.state).toMatchObject({ rounds: 2, added: 11 });
+    hits(b, 1, 'another');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(fake.state.added).toBe(12);
+  });
 });
