@@ -104,7 +104,7 @@ export default defineConfig({
     ],
     coverage: {
       provider: 'v8',
-      include: ['src/**/*.ts', 'web/**/*.ts'],
+      include: ['src/**/*.ts', 'web/**/*.{ts,tsx}'],
       reporter: ['text-summary', 'json-summary', 'html'],
       thresholds: { lines: 90, branches: 90 },
     },
