@@ -1,6 +1,6 @@
 /** The order book of the selected market: the best levels of both sides with what adds up to there. */
 import { computed } from '@preact/signals';
-import type { JSX } from 'preact';
+import { Component } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { PriceLevel } from '../../client/client.js';
 import { book } from '../state/feeds.js';
@@ -27,37 +27,40 @@ interface SideProps {
   readonly steps: Steps;
 }
 
-/** What was drawn last at each place of a side: most levels of a new book are those of the one before. */
-const drawn: Record<SideProps['side'], { readonly key: string; readonly row: JSX.Element }[]> = {
-  bid: [],
-  ask: [],
-};
+type Texts = Readonly<Record<'price' | 'amount' | 'sum' | 'width', string>>;
+
+/** Most levels of a new book are those of the one before: only what differs is drawn. */
+class LevelRow extends Component<Texts> {
+  override shouldComponentUpdate({ price, amount, sum, width }: Texts): boolean {
+    const now = this.props;
+    return price !== now.price || amount !== now.amount || sum !== now.sum || width !== now.width;
+  }
+
+  override render({ price, amount, sum, width }: Texts) {
+    return (
+      <tr style={{ backgroundSize: `${width} 100%` }}>
+        <th scope="row" class="number">
+          {price}
+        </th>
+        <td class="number">{amount}</td>
+        <td class="number">{sum}</td>
+      </tr>
+    );
+  }
+}
 
 const Side = ({ side, levels, most, steps }: SideProps) => (
   <tbody class={side}>
-    {levels.map(({ price, amount, sum }, index) => {
-      const texts = [
-        formatNumber(price, steps.price),
-        formatNumber(amount, steps.amount),
-        sum.toPrecision(6).replace(/\.?0+$/, ''),
+    {levels.map(({ price, amount, sum }, index) => (
+      <LevelRow
+        key={index}
+        price={formatNumber(price, steps.price)}
+        amount={formatNumber(amount, steps.amount)}
+        sum={sum.toPrecision(6).replace(/\.?0+$/, '')}
         // A whole percent is less than four pixels.
-        most === 0 ? 0 : Math.round((100 * sum) / most),
-      ] as const;
-      const key = texts.join(' ');
-      const before = drawn[side][index];
-      if (before?.key === key) return before.row;
-      const row = (
-        <tr key={index} style={{ backgroundSize: `${texts[3]}% 100%` }}>
-          <th scope="row" class="number">
-            {texts[0]}
-          </th>
-          <td class="number">{texts[1]}</td>
-          <td class="number">{texts[2]}</td>
-        </tr>
-      );
-      drawn[side][index] = { key, row };
-      return row;
-    })}
+        width={`${most === 0 ? 0 : Math.round((100 * sum) / most)}%`}
+      />
+    ))}
   </tbody>
 );
 

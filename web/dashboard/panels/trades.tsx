@@ -1,6 +1,6 @@
 /** The latest trades of the selected market, newest first. */
 import { computed } from '@preact/signals';
-import type { JSX } from 'preact';
+import { Component } from 'preact';
 import type { Trade } from '../../client/client.js';
 import { trades } from '../state/feeds.js';
 import { formatNumber, formatTime } from '../state/format.js';
@@ -10,27 +10,28 @@ import { Age, FeedWord } from './feed-word.js';
 
 const SIDES = { buy: '▲ buy', sell: '▼ sell' } as const;
 
-/** Each is made once: Preact passes over an element that it has seen. */
-let rows = new WeakMap<Trade, JSX.Element>();
-let rowsOf: Steps | undefined;
-let made = 0;
+interface RowProps {
+  readonly trade: Trade;
+  readonly steps: Steps;
+}
 
-const rowOf = (trade: Trade, steps: Steps): JSX.Element => {
-  // Other steps, other numbers.
-  if (rowsOf !== steps) [rows, rowsOf] = [new WeakMap(), steps];
-  const present = rows.get(trade);
-  if (present !== undefined) return present;
-  const row = (
-    <tr key={trade.trade_id ?? `made ${(made += 1)}`} class={trade.side ?? ''} data-trade={trade.trade_id}>
-      <td>{formatTime(trade.timestamp)}</td>
-      <td class="number">{formatNumber(trade.price, steps.price)}</td>
-      <td class="number">{formatNumber(trade.amount, steps.amount)}</td>
-      <td>{trade.side === null ? '–' : SIDES[trade.side]}</td>
-    </tr>
-  );
-  rows.set(trade, row);
-  return row;
-};
+/** A trade never changes: a row is drawn once, while a hundred others stand beside it. */
+class TradeRow extends Component<RowProps> {
+  override shouldComponentUpdate({ trade, steps }: RowProps): boolean {
+    return trade !== this.props.trade || steps !== this.props.steps;
+  }
+
+  override render({ trade, steps }: RowProps) {
+    return (
+      <tr class={trade.side ?? ''} data-trade={trade.trade_id}>
+        <td>{formatTime(trade.timestamp)}</td>
+        <td class="number">{formatNumber(trade.price, steps.price)}</td>
+        <td class="number">{formatNumber(trade.amount, steps.amount)}</td>
+        <td>{trade.side === null ? '–' : SIDES[trade.side]}</td>
+      </tr>
+    );
+  }
+}
 
 const Tape = () => {
   const market = selection.value;
@@ -52,7 +53,11 @@ const Tape = () => {
           <th scope="col">Side</th>
         </tr>
       </thead>
-      <tbody>{list.map((trade) => rowOf(trade, steps))}</tbody>
+      <tbody>
+        {list.map((trade, index) => (
+          <TradeRow key={trade.trade_id ?? `${trade.timestamp} ${index}`} trade={trade} steps={steps} />
+        ))}
+      </tbody>
     </table>
   );
 };
