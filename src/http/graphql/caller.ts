@@ -1,6 +1,7 @@
 /** The caller of GraphQL, where access is on: by the request's credential, or by the one that a WebSocket sends later. */
 import type { FastifyRequest } from 'fastify';
 import type { Access } from '../../access/access.js';
+import { unauthenticated } from '../../access/admit.js';
 import { PERMITS_ALL, type Permit } from '../../access/permit.js';
 import type { EndReason, Principal, Scope } from '../../access/principal.js';
 import { AppError } from '../../errors.js';
@@ -39,9 +40,7 @@ export const operationFault = (principal: Principal | null, sort: OperationSort)
 export const requireCaller = (access: Access | null, request: FastifyRequest): void => {
   if (access === null || request.principal !== null) return;
   const admission = access.admit(request.raw);
-  throw admission instanceof AppError
-    ? access.failed(admission, clientOf(request))
-    : new AppError('unauthenticated', 'This address asks for a credential.');
+  throw admission instanceof AppError ? access.failed(admission, clientOf(request)) : unauthenticated();
 };
 
 /** Calls `end` when the credential that a stream of events was opened with ends. */
