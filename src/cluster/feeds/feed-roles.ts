@@ -190,8 +190,7 @@ export class FeedRoles {
     this.events.addFence(owner.fence);
     if (this.own.isHeld) this.own.close();
     const message = statusText === null ? null : readMessage(statusText);
-    if (message?.kind === 'status' && (isNew || message.status.state !== this.#status.state))
-      this.show(message.status);
+    if (message?.kind === 'status') this.heardStatus(message.status);
     if (!isNew) return;
     const { local, request } = this.#parts;
     local.prepare?.(request.topic.exchange);
@@ -252,6 +251,12 @@ export class FeedRoles {
     const loss = { count: undefined };
     this.#listener.onLoss(loss);
     this.#ownership?.tell({ kind: 'loss', loss });
+  }
+
+  /** The owner's. One that takes over without a break tells what is known already. */
+  heardStatus(status: FeedStatus): void {
+    const { state, detail, at } = this.#status;
+    if (status.state !== state || status.detail !== detail || status.at !== at) this.show(status);
   }
 
   show(status: FeedStatus): void {

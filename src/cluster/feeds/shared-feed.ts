@@ -158,7 +158,7 @@ export class SharedFeed implements FeedSource {
         this.#roles.events.heard(message);
         break;
       case 'status':
-        this.#roles.show(message.status);
+        this.#roles.heardStatus(message.status);
         break;
       case 'loss':
         this.#parts.request.listener.onLoss(message.loss);
