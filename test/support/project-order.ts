@@ -5,7 +5,15 @@ const ORDER = ['e2e', 'api', 'unit-own-process', 'unit'];
 
 /** A file that begins late and waits long is what all others have to wait for. */
 const LONGEST_FIRST = [
-  ...['e2e/faults', 'e2e/drain', 'e2e/backfill', 'e2e/dashboard', 'e2e/access-processes', 'e2e/outage'],
+  ...[
+    'e2e/faults',
+    'e2e/processes',
+    'e2e/drain',
+    'e2e/backfill',
+    'e2e/dashboard',
+    'e2e/access-processes',
+    'e2e/outage',
+  ],
   ...['e2e/server', 'e2e/backfill-venues', 'e2e/backfill-kills', 'e2e/readme'],
   ...['e2e/access-trial', 'e2e/venue-failure', 'e2e/browser', 'e2e/client'],
   ...['api/cluster/shared-budget', 'api/feeds/order-books', 'api/feeds/watch', 'api/cli/store'],
