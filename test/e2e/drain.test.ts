@@ -48,9 +48,12 @@ const end = async ({ process: child }: Rig): Promise<{ code: unknown; tookMs: nu
 const beginEnd = async (started: Rig, match = 'ticker') => {
   const { port, sandbox } = started;
   const waiting = get(port, TICKER);
-  waiting.catch(() => undefined);
+  const tooEarly = waiting.then(({ status, body }) => {
+    throw new Error(`The answer came before the venue was asked: ${String(status)} ${body}`);
+  });
+  tooEarly.catch(() => undefined);
   const asked = () => sandbox.control.requestLog().some(({ kind }) => kind === match);
-  await expect.poll(asked, { timeout: 60_000 }).toBe(true);
+  await Promise.race([expect.poll(asked, { timeout: 60_000 }).toBe(true), tooEarly]);
   return { waiting, ended: end(started) };
 };
 

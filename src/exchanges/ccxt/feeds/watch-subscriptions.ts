@@ -55,6 +55,29 @@ const withInterval = ({ symbol, interval }: StreamTopic, hash: unknown): unknown
   return hash.replace(symbol, '').includes(interval) ? hash : `${hash}#${interval}`;
 };
 
+/** Frames of subscriptions that left, and those that shall not leave any more. */
+const sent = new WeakSet<object>();
+const withdrawn = new WeakSet<object>();
+const followed = new WeakSet<object>();
+
+/**
+ * CCXT sends a frame once the socket is open and its queue lets it, which may be seconds after the end of the feed that it
+ * was for: what undoes it would be lost, or come first, and the venue would send to nobody for as long as the socket lives.
+ */
+const followFrames = (client: unknown): void => {
+  if (!isTable(client) || followed.has(client)) return;
+  const { send } = client;
+  if (!isMethod(send)) return;
+  followed.add(client);
+  client['send'] = (frame: unknown, ...rest: unknown[]): unknown => {
+    if (isTable(frame)) {
+      if (withdrawn.has(frame)) return Promise.resolve(null);
+      sent.add(frame);
+    }
+    return send.apply(client, [frame, ...rest]);
+  };
+};
+
 const note = (feed: FeedSubscriptions, args: readonly unknown[]): void => {
   const [url, messageHashes, frame, subscribeHashes] = args;
   const key = textsOf(subscribeHashes).join(' ');
@@ -75,7 +98,9 @@ const noting = (original: Method, instance: CcxtExchange): Method =>
     const changed = [url, messageHash, frame, named, ...rest];
     note(feed, changed);
     // A socket that is dialled now, and all that CCXT does later about its messages, does not belong to this feed alone.
-    return current.run(undefined, () => original.apply(instance, changed));
+    const next = current.run(undefined, () => original.apply(instance, changed));
+    if (typeof url === 'string') followFrames(instance.clients?.[url]);
+    return next;
   };
 
 /** Once per instance: notes subscriptions, and keeps CCXT from printing frames that it can't parse. */
@@ -163,7 +188,8 @@ const releaseOne = (
   const open = subscribeHashes.filter((hash) => isTable(subscriptions) && Object.hasOwn(subscriptions, hash));
   if (isTable(subscriptions)) for (const hash of open) Reflect.deleteProperty(subscriptions, hash);
   const undo = open.length > 0 ? undoing(frame) : undefined;
-  if (undo !== undefined) sendQuietly(client, undo);
+  if (isTable(frame) && followed.has(client) && !sent.has(frame)) withdrawn.add(frame);
+  else if (undo !== undefined) sendQuietly(client, undo);
   // A rejection that nothing awaits would be kept for the next feed of this key.
   for (const hash of hashes)
     if (isTable(futures) && Object.hasOwn(futures, hash) && isMethod(reject))

@@ -50,6 +50,8 @@ class FakeSocket {
 /** A venue in CCXT's manner whose key for candles lacks the interval, as Kraken's does. */
 export class FakeExchange {
   readonly socket = new FakeSocket();
+  /** Resolves when the socket is open and its queue lets a frame pass. */
+  open: Promise<void> = Promise.resolve();
   readonly clients: Record<string, unknown> = { [SOCKET_URL]: this.socket };
   readonly options: Record<string, unknown> = { ws: { cost: 2 } };
   readonly tickers: Record<string, unknown> = {};
@@ -64,7 +66,8 @@ export class FakeExchange {
     this.askForSnapshot ??= AsyncResource.bind(() =>
       this.watch(SOCKET_URL, 'snapshot', { action: 'getBook' }, 'snapshot'),
     );
-    if (!Object.hasOwn(this.socket.subscriptions, subscribed)) this.socket.sent.push(frame);
+    if (!Object.hasOwn(this.socket.subscriptions, subscribed))
+      this.open.then(() => this.socket.send(frame)).catch(() => undefined);
     this.socket.subscriptions[subscribed] = true;
     return this.socket.future(hash);
   }

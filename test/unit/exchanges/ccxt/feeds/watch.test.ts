@@ -69,6 +69,29 @@ describe('a watch loop', () => {
     expect(rig.discarded).toBe(1);
   });
 
+  it('that is closed before its subscription could leave never subscribes, and the next one does', async () => {
+    let open = (): void => undefined;
+    rig.exchange.open = new Promise((resolve) => (open = resolve));
+    rig.open({ symbol: 'ETH/USD' });
+    const { handle } = rig.open();
+    await settle();
+    handle.close();
+    const again = rig.open();
+    await settle();
+    open();
+    await settle();
+    expect(rig.exchange.socket.sent).toEqual([
+      { method: 'subscribe', params: { channel: 'ticker', symbol: 'ETH/USD' } },
+      { method: 'subscribe', params: { channel: 'ticker', symbol: 'BTC/USD' } },
+    ]);
+    again.handle.close();
+    await settle();
+    expect(rig.exchange.socket.sent.at(-1)).toEqual({
+      method: 'unsubscribe',
+      params: { channel: 'ticker', symbol: 'BTC/USD' },
+    });
+  });
+
   it('ends with its fault and can be opened again on the same instance', async () => {
     const beside = rig.open({ symbol: 'ETH/USD' });
     const { ends } = rig.open();
@@ -140,6 +163,7 @@ describe('a watch loop', () => {
     await settle();
     dialler.handle.close();
     const snapshot = rig.exchange.askForSnapshot!();
+    await settle();
     expect(rig.exchange.socket.sent.at(-1)).toEqual({ action: 'getBook' });
     rig.exchange.socket.resolve('snapshot', 'a book');
     expect(await snapshot).toBe('a book');
