@@ -98,7 +98,7 @@ test('what an expired or revoked key was is told only to who has its secret', as
   const revoked = await rig.issue();
   await rig.access.keys.revoke(revoked.id, 'cli');
   const expired = await rig.issue();
-  await rig.access.keys.update(expired.id, { expiresAt: Date.now() + 1 }, 'cli');
+  await rig.access.keys.update(expired.id, { expiresAt: Date.now() + 1_000 }, 'cli');
   await expect
     .poll(async () => (await ask({ 'x-api-key': expired.key })).json<{ code: string }>().code)
     .toBe('credentials_expired');

@@ -157,7 +157,7 @@ test('streams end when their key expires, also where the expiry was moved while 
   const { id, key } = await server.issue();
   const { messages, closed } = await openWs(server.port, key, '/ws');
   const body = text(await openSse(server.port, key));
-  await server.access.keys.update(id, { expiresAt: Date.now() + 300 }, 'cli');
+  await server.access.keys.update(id, { expiresAt: Date.now() + 1_000 }, 'cli');
   expect((await closed)[0]).toBe(1008);
   expect(messages.at(-1)).toMatchObject({ event_type: 'error', code: 'credentials_expired' });
   expect(lastEventOf(await body)).toMatchObject({ code: 'credentials_expired' });
@@ -222,7 +222,7 @@ describe('MCP calls under way', () => {
     [
       'expires',
       (server: AccessRig, id: string) =>
-        server.access.keys.update(id, { expiresAt: Date.now() + 200 }, 'cli'),
+        server.access.keys.update(id, { expiresAt: Date.now() + 1_000 }, 'cli'),
       'expired',
     ],
   ])('that are streamed end with an error of JSON-RPC when the key %s', async (_when, end, code) => {

@@ -178,7 +178,7 @@ describe('what is open ends', () => {
     ['the key is revoked', (id: string) => rig.access.keys.revoke(id, 'cli'), 'credentials_revoked'],
     [
       'the key expires',
-      (id: string) => rig.access.keys.update(id, { expiresAt: Date.now() + 200 }, 'cli'),
+      (id: string) => rig.access.keys.update(id, { expiresAt: Date.now() + 1_000 }, 'cli'),
       'credentials_expired',
     ],
     [
