@@ -47,6 +47,9 @@ const end = async ({ process: child }: Rig): Promise<{ code: unknown; tookMs: nu
 /** The end of a server that has a request which the venue has got and not answered. */
 const beginEnd = async (started: Rig, match = 'ticker') => {
   const { port, sandbox } = started;
+  // A server that has just started on a busy machine may refuse what comes first (503 overloaded).
+  const statusNow = async () => (await get(port, '/v1/exchanges')).status;
+  await expect.poll(statusNow, { timeout: 60_000 }).toBe(200);
   const waiting = get(port, TICKER);
   const tooEarly = waiting.then(({ status, body }) => {
     throw new Error(`The answer came before the venue was asked: ${String(status)} ${body}`);

@@ -9,6 +9,8 @@ const ROUND_MS = 200;
 const ROUNDS = 5;
 /** Mean lateness beyond which answers come too late to be worth making. */
 const MAX_MEAN_LAG_MS = 400;
+/** What one round counts for at most, so that one pause is no overload, however long: it is over. */
+const MAX_COUNTED_LAG_MS = 1_000;
 
 export interface LoadGauge {
   overloaded(): boolean;
@@ -23,17 +25,19 @@ export const createLoadGauge = (now: () => Millis = () => performance.now()): Lo
   let round = 0;
   let last = now();
   let mean = 0;
+  let counted = 0;
   const timer = setInterval(() => {
     const at = now();
     lags[round % ROUNDS] = Math.max(0, at - last - ROUND_MS);
     round += 1;
     last = at;
     mean = lags.reduce((sum, lag) => sum + lag, 0) / ROUNDS;
+    counted = lags.reduce((sum, lag) => sum + Math.min(lag, MAX_COUNTED_LAG_MS), 0) / ROUNDS;
   }, ROUND_MS);
   timer.unref();
   return {
     lagMs: () => mean,
-    overloaded: () => mean > MAX_MEAN_LAG_MS,
+    overloaded: () => counted > MAX_MEAN_LAG_MS,
     close: () => clearInterval(timer),
   };
 };

@@ -56,7 +56,8 @@ describe('the load gauge', () => {
     };
     for (let i = 0; i < 5; i++) round(0);
     expect(gauge.lagMs()).toBe(0);
-    round(1500);
+    round(15_000);
+    expect(gauge.lagMs()).toBe(3_000);
     expect(gauge.overloaded()).toBe(false);
     for (let i = 0; i < 4; i++) round(500);
     expect(gauge.overloaded()).toBe(true);
