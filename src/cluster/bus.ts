@@ -46,8 +46,8 @@ export interface Overrule {
 export interface TopicListener {
   /** A publication, or what was told: in the order in which its owner sent them. */
   heard(text: string): void;
-  /** The topic has a new owner. */
-  owned(owner: TopicOwner): void;
+  /** The topic has a new owner; null: nobody has it any more, since its owner has died, whoever has that server's name now. */
+  owned(owner: TopicOwner | null): void;
   /** From here on everything is heard; after a break once more: what was sent meanwhile was missed. */
   joined(): void;
 }

@@ -6,7 +6,7 @@ import type { Bus, Claim, Overrule, Publication, TopicListener, TopicOwner } fro
 import type { EventId } from '../streams/event-ids.js';
 import { createMembership, type Membership, type MembershipOptions } from './membership.js';
 import { createRedisSubscriber, type RedisSubscriber } from './redis-subscriber.js';
-import { CLAIM, PUBLISH, RELEASE, SWEEP, TELL } from './topic-scripts.js';
+import { CLAIM, DISOWN, PUBLISH, RELEASE, SWEEP, TELL } from './topic-scripts.js';
 
 const DEADLINE_MS: Millis = 500;
 /** Own beats come every 300 ms: a subscription that has heard none for so long is dead. */
@@ -37,6 +37,8 @@ class RedisBus implements Bus {
   #sweeper: NodeJS.Timeout | undefined;
   #cursor = '0';
   #canaryReconnects = 0;
+  #joining = false;
+  #hasJoined = false;
 
   constructor(options: MembershipOptions) {
     const { settings, log, monotonic } = options;
@@ -78,13 +80,14 @@ class RedisBus implements Bus {
       heard: (text) => this.#heard(text),
       joined: () => (this.#listensSince = this.#monotonic()),
     });
-    this.#membership.start();
+    void this.#join();
     this.#canary = setInterval(() => this.#listenForItself(), CANARY_EVERY_MS).unref();
     this.#sweeper = setInterval(() => void this.#sweep(), SWEEP_EVERY_MS).unref();
   }
 
   async close(): Promise<void> {
     clearInterval(this.#canary);
+    this.#canary = undefined;
     clearInterval(this.#sweeper);
     // Each may wait for a Redis that does not answer.
     await Promise.all([this.#membership.close(), this.#connection.close()]);
@@ -141,7 +144,7 @@ class RedisBus implements Bus {
     return this.#subscriber.subscribe(this.#channel(topic), {
       heard: (text) => {
         if (text.startsWith('m')) listener.heard(text.slice(1));
-        else listener.owned(ownerOf(text.slice(1)));
+        else listener.owned(text === 'o' ? null : ownerOf(text.slice(1)));
       },
       joined: () => listener.joined(),
     });
@@ -151,6 +154,22 @@ class RedisBus implements Bus {
     const from = after === undefined ? '-' : `(${after}`;
     const entries = await this.#connection.run((redis) => redis.xrange(this.#key(`t:${topic}`), from, '+'));
     return entries.map(([id, [, text = '']]) => ({ id, text }));
+  }
+
+  /** Takes part once what a server of this name held that died is nobody's. */
+  async #join(): Promise<void> {
+    if (this.#joining || this.#hasJoined) return;
+    this.#joining = true;
+    try {
+      const prefixes = [this.#key('t:'), this.#key('m:'), this.#channel('')];
+      await DISOWN.run(this.#connection, [this.#key('owners')], [this.serverId, ...prefixes]);
+      this.#hasJoined = true;
+      if (this.#canary !== undefined) this.#membership.start();
+    } catch {
+      // Redis is away; asked again with the canary.
+    } finally {
+      this.#joining = false;
+    }
   }
 
   #key(name: string): string {
@@ -172,6 +191,7 @@ class RedisBus implements Bus {
   }
 
   #listenForItself(): void {
+    void this.#join();
     for (const server of this.#heardAt.keys())
       if (this.silentFor(server) > FORGOTTEN_AFTER_MS) this.#heardAt.delete(server);
     if (!this.isIn || this.silentFor(this.serverId) < CANARY_MS) return;

@@ -79,6 +79,27 @@ return 1
 `);
 
 /**
+ * Gives up all topics of a server that has just started, which died with an owner of its name: to the others it would seem
+ * to hold them. KEYS: owners. ARGV: server, prefix of streams, of facts, of channels.
+ */
+export const DISOWN = redisScript(`
+local owners = redis.call('HGETALL', KEYS[1])
+local found = 0
+for at = 1, #owners, 2 do
+  local topic = owners[at]
+  if string.match(owners[at + 1], '^(.-)|') == ARGV[1] then
+    redis.call('HDEL', KEYS[1], topic)
+    redis.call('HDEL', ARGV[3] .. topic, 'status')
+    redis.call('EXPIRE', ARGV[2] .. topic, ${ORPHAN_SECONDS})
+    redis.call('EXPIRE', ARGV[3] .. topic, ${ORPHAN_SECONDS})
+    redis.call('PUBLISH', ARGV[4] .. topic, 'o')
+    found = found + 1
+  end
+end
+return found
+`);
+
+/**
  * Gives up topics whose owner is dead and that nobody took over. KEYS: owners, servers by lease. ARGV: cursor, prefix of
  * streams, prefix of facts. Answers the next cursor. The keys of a namespace are in one slot, also those that are made here.
  */

@@ -17,7 +17,7 @@ const SWEEP_EVERY_MS: Millis = 30_000;
 /** What a process is told. */
 export interface BusListener {
   heard(topic: string, text: string): void;
-  owned(topic: string, owner: TopicOwner): void;
+  owned(topic: string, owner: TopicOwner | null): void;
 }
 
 interface Topic {
@@ -58,12 +58,20 @@ export class LocalBusHost {
     this.#members.set(id, { listener, beatAt: this.#monotonic() });
   }
 
-  /** Its topics may be taken from it. `listener`: of the connection that has ended; a later one of the same name stays. */
+  /**
+   * It is dead, and its topics are nobody's: the process that replaces it has its name, and would seem to hold them.
+   * `listener`: of the connection that has ended; a later one of the same name stays.
+   */
   leave(id: string, listener: BusListener): void {
     if (this.#members.get(id)?.listener !== listener) return;
     this.#members.delete(id);
-    for (const { listeners } of this.#topics.values())
-      if (listeners.get(id) === listener) listeners.delete(id);
+    for (const [name, topic] of this.#topics) {
+      if (topic.listeners.get(id) === listener) topic.listeners.delete(id);
+      if (topic.owner?.server !== id) continue;
+      topic.owner = topic.status = null;
+      topic.orphanedAt = this.#monotonic();
+      for (const other of topic.listeners.values()) other.owned(name, null);
+    }
   }
 
   /** How long each process has been silent, itself included. */
@@ -169,11 +177,7 @@ export class LocalBusHost {
     const at = this.#monotonic();
     for (const [name, topic] of this.#topics) {
       const { owner, listeners } = topic;
-      if (owner !== null && !this.#members.has(owner.server)) {
-        topic.owner = topic.status = null;
-        topic.orphanedAt = at;
-      }
-      if (topic.owner !== null || listeners.size > 0) topic.orphanedAt = null;
+      if (owner !== null || listeners.size > 0) topic.orphanedAt = null;
       else if (at - (topic.orphanedAt ??= at) > ORPHAN_MS) this.#topics.delete(name);
     }
   }

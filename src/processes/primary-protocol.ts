@@ -55,7 +55,7 @@ export interface ChildFunctions {
   ownMetrics(): Promise<string>;
   // Events.
   heard(topic: string, text: string): void;
-  owned(topic: string, owner: TopicOwner): void;
+  owned(topic: string, owner: TopicOwner | null): void;
   noticed(topic: string, text: string): void;
 }
 export const CHILD_EVENTS = ['heard', 'owned', 'noticed'] as const;

@@ -24,6 +24,11 @@ export class MemoryCluster {
 
   join(serverId: string): MemoryServer {
     this.#alive.add(serverId);
+    for (const topic of this.#topics.values())
+      if (topic.owner?.server === serverId) {
+        topic.owner = topic.status = null;
+        for (const listener of topic.listeners.values()) listener.owned(null);
+      }
     let isCut = false;
     const topicOf = (name: string): Topic => this.#topicOf(name);
     const ask = async <T>(answer: () => T): Promise<T> => {

@@ -40,6 +40,8 @@ export class FeedRoles {
   readonly events: PublishedEvents;
   #nextUnshared: NextEventId;
   #owner: TopicOwner | null = null;
+  /** The bus has said that whom this server follows is dead. */
+  #isOrphaned = false;
   /** null: the topic is not this server's. */
   #ownership: Ownership | null = null;
   /** What a fence that is over could not publish. */
@@ -91,6 +93,10 @@ export class FeedRoles {
 
   get role(): Role {
     return this.#role;
+  }
+
+  get isOrphaned(): boolean {
+    return this.#isOrphaned;
   }
 
   /** Who is followed. */
@@ -155,6 +161,7 @@ export class FeedRoles {
     }
     this.#role = 'owner';
     this.#owner = null;
+    this.#isOrphaned = false;
     this.events.addFence(fence);
     this.events.lastId = top;
     const pending = this.#unpublished.splice(0);
@@ -192,6 +199,7 @@ export class FeedRoles {
     const message = statusText === null ? null : readMessage(statusText);
     if (message?.kind === 'status') this.heardStatus(message.status);
     if (!isNew) return;
+    this.#isOrphaned = false;
     const { local, request } = this.#parts;
     local.prepare?.(request.topic.exchange);
     this.#over();
@@ -274,7 +282,11 @@ export class FeedRoles {
   }
 
   /** The bus says who has the topic. */
-  owned(owner: TopicOwner): void {
+  owned(owner: TopicOwner | null): void {
+    if (owner === null) {
+      this.#orphaned();
+      return;
+    }
     this.events.addFence(owner.fence);
     if (owner.server === this.#parts.bus.serverId) return;
     if (this.#ownership !== null && owner.fence > this.#ownership.fence) {
@@ -285,6 +297,14 @@ export class FeedRoles {
       this.#timers.cancel('succeed');
       this.#follow(owner, null);
     }
+  }
+
+  #orphaned(): void {
+    const owner = this.#owner;
+    if (this.#role !== 'follower' || owner === null) return;
+    this.#isOrphaned = true;
+    this.#claimAt = -Infinity;
+    void this.claim({ owner, because: 'dead' });
   }
 
   /** What the bus sends is heard from now on, and again: what the owner told meanwhile was missed. */

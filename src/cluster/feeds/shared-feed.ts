@@ -144,7 +144,8 @@ export class SharedFeed implements FeedSource {
     const { bus, key } = this.#parts;
     const owner = this.#roles.owner;
     if (owner === null) void this.#roles.claim();
-    else if (maySucceed(bus, key, owner)) void this.#roles.claim({ owner, because: 'dead' });
+    else if (this.#roles.isOrphaned || maySucceed(bus, key, owner))
+      void this.#roles.claim({ owner, because: 'dead' });
   }
 
   #heard(text: string): void {

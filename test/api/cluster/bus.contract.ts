@@ -14,7 +14,7 @@ const PATIENT = { timeout: 20_000, interval: 10 };
 
 const listen = (bus: Bus, topic: string) => {
   const heard: string[] = [];
-  const owners: TopicOwner[] = [];
+  const owners: (TopicOwner | null)[] = [];
   let joined = 0;
   const end = bus.subscribe(topic, {
     heard: (text) => heard.push(text),
@@ -54,6 +54,20 @@ export const busContract = (name: string, driver: Driver): void => {
         status: 'live',
         fences: [fence],
       });
+    });
+
+    test('what a server held that died is nobody’s once another of its name is there, and the others are told', async () => {
+      const { owners, ready } = listen(b, topic);
+      await ready;
+      const owner = { server: a.serverId, fence: await claimed(a, topic) };
+      const dead = a;
+      await driver.kill(dead);
+      a = await driver.join(owner.server);
+      await expect.poll(() => owners, PATIENT).toEqual([owner, null]);
+      const claim = await b.claim(topic, { owner, because: 'dead' });
+      expect(claim).toMatchObject({ granted: true });
+      expect(await a.publish(topic, owner.fence, one(`${owner.fence}-1`))).toBe(false);
+      await dead.close();
     });
 
     test('no two topics ever share a fence, and a topic that is claimed again gets a higher one', async () => {
