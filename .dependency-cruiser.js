@@ -53,7 +53,7 @@ const ALLOWED = {
   processes: ['cluster', 'coinmarketcap', 'exchanges', 'ledger', 'market-data', 'streams', ...WORDS],
   exchanges: ['config', ...WORDS],
   cache: WORDS,
-  coinmarketcap: WORDS,
+  coinmarketcap: ['cache', ...WORDS],
   log: ['config', 'schemas'],
   config: ['lib', 'schemas'],
   'errors.ts': [],

@@ -54,19 +54,22 @@ export const shareClientLimit = ({ limiters, counts, now, soonMs }: LimitSharing
     running = false;
   };
   let soon: NodeJS.Timeout | undefined;
-  const roundSoon = (): void => {
+  let closed = false;
+  const roundIn = (ms: Millis): void => {
+    if (closed) return;
     soon ??= setTimeout(() => {
       soon = undefined;
       void round().then(() => {
-        // What came meanwhile, or found a round running.
-        if (limiters.some((limiter) => limiter.hasUnshared)) roundSoon();
+        // What came meanwhile, or found a round running, or nobody to be told.
+        if (limiters.some((limiter) => limiter.hasUnshared)) roundIn(counts.isUp ? ms : ROUND_MS);
       });
-    }, soonMs).unref();
+    }, ms).unref();
   };
-  if (soonMs !== undefined) for (const limiter of limiters) limiter.onUnshared = roundSoon;
+  if (soonMs !== undefined) for (const limiter of limiters) limiter.onUnshared = () => roundIn(soonMs);
   const timer = soonMs === undefined ? setInterval(() => void round(), ROUND_MS).unref() : undefined;
   return {
     close() {
+      closed = true;
       for (const limiter of limiters) limiter.onUnshared = null;
       clearTimeout(soon);
       clearInterval(timer);

@@ -7,8 +7,8 @@ import type { Notices } from './notify/notices.js';
 import type { Units, UnitsChange } from './units.js';
 
 const TOPIC = 'units';
-/** How often changes are told. */
-const ROUND_MS: Millis = 5;
+/** Changes are told so long after the first of them. */
+const TOLD_AFTER_MS: Millis = 5;
 
 export interface UnitSharing {
   /** For `createQuotas`. */
@@ -19,18 +19,20 @@ export interface UnitSharing {
 }
 
 export const shareUnits = (notices: Notices): UnitSharing => {
-  /** Since the last round, by kind and consumer. */
+  /** Not told yet, by kind and consumer. */
   const changes = new Map<string, UnitsChange>();
-  const timer = setInterval(() => {
-    if (changes.size === 0) return;
+  let timer: NodeJS.Timeout | undefined;
+  const tell = (): void => {
+    timer = undefined;
     notices.notify(TOPIC, JSON.stringify([...changes.values()]));
     changes.clear();
-  }, ROUND_MS).unref();
+  };
   let stop = (): void => undefined;
   return {
     onUnits(change) {
       const key = `${change.kind} ${change.consumer}`;
       changes.set(key, { ...change, units: change.units + (changes.get(key)?.units ?? 0) });
+      timer ??= setTimeout(tell, TOLD_AFTER_MS).unref();
     },
     listen(units) {
       stop = notices.on(TOPIC, (text) => {
@@ -39,7 +41,7 @@ export const shareUnits = (notices: Notices): UnitSharing => {
       });
     },
     close() {
-      clearInterval(timer);
+      clearTimeout(timer);
       stop();
     },
   };

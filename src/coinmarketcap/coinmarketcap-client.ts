@@ -1,6 +1,6 @@
 /** CoinMarketCap as a substitute for a venue that fails: quotes, and candles where the plan has them. */
 import { AppError } from '../errors.js';
-import { LeastRecentMap } from '../lib/least-recent.js';
+import { leastRecent } from '../cache/least-recent.js';
 import { createSingleFlight } from '../lib/single-flight.js';
 import type { Millis } from '../schemas/common.js';
 import { steadyNow } from '../lib/steady-clock.js';
@@ -38,7 +38,7 @@ export const createCoinMarketCapClient = (deps: CoinMarketCapDeps): CoinMarketCa
   const transport = createTransport({ ...deps, now, monotonic });
   const allowance = createAllowance({ now: monotonic, random });
   const ids = createCurrencyIds(monotonic);
-  const quotes = new LeastRecentMap<Remembered>(MAX_QUOTES);
+  const quotes = leastRecent<Remembered>(MAX_QUOTES);
   const idFlights = createSingleFlight<number>();
   const quoteFlights = createSingleFlight<CoinMarketCapQuote>();
   const count = { requests: 0, succeeded: 0, failures: 0, reused: 0 };

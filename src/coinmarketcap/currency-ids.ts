@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
 import type { mapAnswer } from './answers.js';
-import { LeastRecentMap } from '../lib/least-recent.js';
+import { leastRecent } from '../cache/least-recent.js';
 
 const HOUR = 3_600_000;
 /** Ids never change; which coin a code means best, seldom. */
@@ -29,9 +29,7 @@ export interface CurrencyIds {
 }
 
 export const createCurrencyIds = (now: () => Millis): CurrencyIds => {
-  const remembered = new LeastRecentMap<{ readonly id: number | null; readonly until: Millis }>(
-    MAX_REMEMBERED,
-  );
+  const remembered = leastRecent<{ readonly id: number | null; readonly until: Millis }>(MAX_REMEMBERED);
   return {
     async idOf(code, load) {
       let known = remembered.get(code);

@@ -1,7 +1,7 @@
 /** Each venue's list of markets: kept, filtered, searched and handed out in pages; and symbols that callers write otherwise. */
 import type { ExchangeId, UnifiedSymbol, Millis } from '../schemas/common.js';
 import { AppError } from '../errors.js';
-import { LeastRecentMap } from '../lib/least-recent.js';
+import { leastRecent } from '../cache/least-recent.js';
 import { createSingleFlight } from '../lib/single-flight.js';
 import type { Market, MarketsPage } from '../schemas/market.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
@@ -26,7 +26,7 @@ export interface Spellings {
 }
 
 export const createSpellings = (): Spellings => {
-  const known = new LeastRecentMap<UnifiedSymbol>(MAX_SPELLINGS);
+  const known = leastRecent<UnifiedSymbol>(MAX_SPELLINGS);
   return {
     of: (exchange, symbol) => (known.size === 0 ? symbol : (known.get(`${exchange} ${symbol}`) ?? symbol)),
     learn: (exchange, symbol, spelling) => {

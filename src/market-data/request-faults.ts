@@ -2,7 +2,7 @@
 import { AppError, type ErrorCode } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
 import type { OhlcvRequest, MarketRequest } from '../exchanges/exchange-client.js';
-import { LeastRecentMap } from '../lib/least-recent.js';
+import { leastRecent } from '../cache/least-recent.js';
 
 /** Not the venue's doing: no reason to serve something else in its place. */
 const OWN_FAULTS: ReadonlySet<ErrorCode> = new Set(['client_rate_limited', 'shutting_down']);
@@ -58,7 +58,7 @@ const requestKey = (request: MarketRequest): string =>
   `${symbolKey(request)} ${request.kind} ${request.kind === 'ohlcv' ? request.interval : ''}`;
 
 export const createBadRequests = (now: () => Millis): BadRequests => {
-  const remembered = new LeastRecentMap<{ readonly error: AppError; readonly until: Millis }>(MAX_REMEMBERED);
+  const remembered = leastRecent<{ readonly error: AppError; readonly until: Millis }>(MAX_REMEMBERED);
   const find = (key: string): AppError | undefined => {
     const found = remembered.get(key);
     return found !== undefined && now() < found.until ? found.error : undefined;

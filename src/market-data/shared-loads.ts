@@ -1,7 +1,7 @@
 /** One load per key for all who want it, what its end means for those who ask later, and refreshes in the background. */
 import { AppError } from '../errors.js';
 import type { Millis } from '../schemas/common.js';
-import { LeastRecentMap } from '../lib/least-recent.js';
+import { leastRecent } from '../cache/least-recent.js';
 import { createSingleFlight } from '../lib/single-flight.js';
 import type { TieredCache } from '../cache/tiered-cache.js';
 import type { MarketRequest } from '../exchanges/exchange-client.js';
@@ -51,7 +51,7 @@ export const createRefreshes = <T>(now: () => Millis): Refreshes<T> => {
   const asked = new Map<string, Promise<Refreshed<T>>>();
   /** Keys being refreshed in the background, or about to be (with the timer until then). */
   const background = new Map<string, NodeJS.Timeout | null>();
-  const failing = new LeastRecentMap<{ readonly nextAt: Millis }>(MAX_FAILING);
+  const failing = leastRecent<{ readonly nextAt: Millis }>(MAX_FAILING);
 
   const pauseLeft = (key: string): Millis => (failing.get(key)?.nextAt ?? 0) - now();
 

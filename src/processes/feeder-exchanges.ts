@@ -10,9 +10,8 @@ import type {
   ExchangeHealth,
   WatchHandle,
 } from '../exchanges/exchange-client.js';
-import { Connection, type WorkerRpc } from '../exchanges/worker/connection.js';
-import { unwrapReply, type Reply, type WireOptions } from '../exchanges/worker/protocol.js';
-import { settleWithin } from '../lib/deadline.js';
+import { Connection, tooManyCalls, type WorkerRpc } from '../exchanges/worker/connection.js';
+import type { Reply, WireOptions } from '../exchanges/worker/protocol.js';
 import { STEADY_ORIGIN } from '../lib/steady-clock.js';
 import type { Log } from '../log/log.js';
 import type { ExchangeId, Millis } from '../schemas/common.js';
@@ -161,31 +160,14 @@ export class FeederExchanges implements ExchangeClient {
     { options, invoke }: { readonly options: CallOptions; readonly invoke: Invoke<T> },
   ): Promise<T> {
     if (this.#closed) throw new AppError('shutting_down', 'The server is shutting down.');
-    if (this.#inFlight >= MAX_IN_FLIGHT)
-      throw new AppError('overloaded', `Too many calls to ${exchange} are under way.`, {
-        retryAfterMs: 1000,
-      });
+    if (this.#inFlight >= MAX_IN_FLIGHT) throw tooManyCalls(exchange);
     const callId = (this.#lastId += 1);
     const { deadline, priority, client, attempts, signal } = options;
     const wire = { deadline: deadline - DEADLINE_MARGIN_MS - STEADY_ORIGIN, priority, client, attempts };
     this.#inFlight += 1;
     try {
-      const reply = await settleWithin(invoke(connection.rpc, callId, wire), {
-        ms: deadline - this.#options.monotonic(),
-        signal,
-        giveUp: ({ timedOut, reason }) => {
-          connection.send('abort', callId);
-          if (reason instanceof AppError) return reason;
-          return new AppError(
-            'upstream_timeout',
-            timedOut ? `${exchange} did not answer in time.` : `The call to ${exchange} was given up.`,
-            { cause: reason },
-          );
-        },
-      });
-      return unwrapReply(reply);
-    } catch (thrown) {
-      throw AppError.from(thrown);
+      const ms = deadline - this.#options.monotonic();
+      return await connection.reply(invoke(connection.rpc, callId, wire), { exchange, callId, ms, signal });
     } finally {
       this.#inFlight -= 1;
     }

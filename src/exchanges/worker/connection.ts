@@ -2,8 +2,16 @@
 import { createBirpc, type BirpcReturn } from 'birpc';
 import { AppError } from '../../errors.js';
 import type { WatchSink } from '../exchange-client.js';
-import { TAKEN_AT_ONCE } from './protocol.js';
-import { WORKER_EVENTS, type ServingFunctions, type WorkerFunctions } from './protocol.js';
+import type { ExchangeId, Millis } from '../../schemas/common.js';
+import { settleWithin } from '../../lib/deadline.js';
+import {
+  TAKEN_AT_ONCE,
+  unwrapReply,
+  WORKER_EVENTS,
+  type Reply,
+  type ServingFunctions,
+  type WorkerFunctions,
+} from './protocol.js';
 
 /** The little of node's Worker that is needed, so that a test can put another port in its place. */
 export interface WorkerLike {
@@ -15,6 +23,17 @@ export interface WorkerLike {
 }
 
 export type WorkerRpc = BirpcReturn<WorkerFunctions, ServingFunctions, false>;
+
+interface CallInTime {
+  readonly exchange: ExchangeId;
+  readonly callId: number;
+  /** What is left until its deadline. */
+  readonly ms: Millis;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const tooManyCalls = (exchange: ExchangeId): AppError =>
+  new AppError('overloaded', `Too many calls to ${exchange} are under way.`, { retryAfterMs: 1000 });
 
 interface ConnectionDeps {
   readonly worker: WorkerLike;
@@ -74,6 +93,28 @@ export class Connection {
     if (this.#ended) return;
     // birpc works the arguments out from the name, which the compiler can't follow for a name that is generic itself.
     this.rpc.$callEvent(name, ...(args as never)).catch(() => undefined);
+  }
+
+  /** The reply to a call, or the error in it; rejects with an AppError, after `ms` at the latest, and then the call is aborted. */
+  async reply<T>(work: Promise<Reply<T>>, { exchange, callId, ms, signal }: CallInTime): Promise<T> {
+    try {
+      const reply = await settleWithin(work, {
+        ms,
+        signal,
+        giveUp: ({ timedOut, reason }) => {
+          this.send('abort', callId);
+          if (reason instanceof AppError) return reason;
+          return new AppError(
+            'upstream_timeout',
+            timedOut ? `${exchange} did not answer in time.` : `The call to ${exchange} was given up.`,
+            { cause: reason },
+          );
+        },
+      });
+      return unwrapReply(reply);
+    } catch (thrown) {
+      throw AppError.from(thrown);
+    }
   }
 
   addWatch(watchId: number, sink: WatchSink): void {

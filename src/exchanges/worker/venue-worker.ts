@@ -9,9 +9,9 @@ import type { ExchangeId, Millis } from '../../schemas/common.js';
 import type { Log } from '../../log/log.js';
 import type { GateState } from '../rate-limit/upstream-gate.js';
 import type { CallOptions, ExchangeHealth, StreamTopic, WatchHandle, WatchSink } from '../exchange-client.js';
-import { Connection, type WorkerLike, type WorkerRpc } from './connection.js';
+import { Connection, tooManyCalls, type WorkerLike, type WorkerRpc } from './connection.js';
 import { Heartbeat, RestartBackoff, hasMarkets, mirroredHealth } from './worker-health.js';
-import { unwrapReply, type Reply, type WireOptions, type WorkerData, type WorkerReport } from './protocol.js';
+import type { Reply, WireOptions, WorkerData, WorkerReport } from './protocol.js';
 
 export const HEARTBEAT_MS = 250;
 /** Gate states ride on every fourth heartbeat; a cool-down is told at once. */
@@ -95,32 +95,14 @@ export class VenueWorker {
 
   async #call<T>(exchange: ExchangeId, options: CallOptions, invoke: Invoke<T>): Promise<T> {
     const connection = this.#reach(exchange);
-    if (this.#inFlight >= MAX_IN_FLIGHT)
-      throw new AppError('overloaded', `Too many calls to ${exchange} are under way.`, {
-        retryAfterMs: 1000,
-      });
+    if (this.#inFlight >= MAX_IN_FLIGHT) throw tooManyCalls(exchange);
     const callId = (this.#lastId += 1);
     const { deadline, priority, client, signal } = options;
     const wire = { deadline: deadline - DEADLINE_MARGIN_MS, priority, client };
     this.#inFlight += 1;
     try {
-      const work = invoke(connection.rpc, callId, wire);
-      const reply = await settleWithin(work, {
-        ms: deadline - this.#options.monotonic(),
-        signal,
-        giveUp: ({ timedOut, reason }) => {
-          connection.send('abort', callId);
-          if (reason instanceof AppError) return reason;
-          return new AppError(
-            'upstream_timeout',
-            timedOut ? `${exchange} did not answer in time.` : `The call to ${exchange} was given up.`,
-            { cause: reason },
-          );
-        },
-      });
-      return unwrapReply(reply);
-    } catch (thrown) {
-      throw AppError.from(thrown);
+      const ms = deadline - this.#options.monotonic();
+      return await connection.reply(invoke(connection.rpc, callId, wire), { exchange, callId, ms, signal });
     } finally {
       this.#inFlight -= 1;
     }

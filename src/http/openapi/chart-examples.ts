@@ -1,4 +1,9 @@
 /** Answers of UDF and of OpenBB's files, by operation. */
+import { udfConfigOf } from '../udf/config.js';
+import { openBbFiles } from '../udf/openbb.js';
+
+const ENABLED = ['binance'];
+const OPENBB = openBbFiles(ENABLED);
 
 const UDF_MARKET = {
   full_name: 'BINANCE:BTC/USDT',
@@ -9,22 +14,7 @@ const UDF_MARKET = {
 };
 
 export const CHART_EXAMPLES: Readonly<Record<string, unknown>> = {
-  getUdfConfig: {
-    supports_search: true,
-    supports_group_request: false,
-    supports_marks: false,
-    supports_timescale_marks: true,
-    supports_time: true,
-    exchanges: [
-      { value: '', name: 'All', desc: '' },
-      { value: 'BINANCE', name: 'BINANCE', desc: 'binance' },
-    ],
-    symbols_types: [
-      { name: 'All', value: '' },
-      { name: 'Crypto', value: 'crypto' },
-    ],
-    supported_resolutions: ['1', '5', '15', '60', '1D'],
-  },
+  getUdfConfig: udfConfigOf(ENABLED),
   getUdfTime: 1_699_000_000,
   getUdfSymbol: {
     ...UDF_MARKET,
@@ -68,24 +58,6 @@ export const CHART_EXAMPLES: Readonly<Record<string, unknown>> = {
       },
     ],
   },
-  getOpenBbWidgets: {
-    crypto_chart: {
-      name: 'Crypto chart',
-      description: 'Candles of any market of the enabled exchanges',
-      category: 'Crypto',
-      type: 'advanced_charting',
-      endpoint: '/udf',
-      gridData: { w: 40, h: 20 },
-      data: { defaultSymbol: 'BINANCE:BTC/USDT', updateFrequency: 10_000 },
-    },
-  },
-  getOpenBbApps: [
-    {
-      name: 'Crypto market data',
-      description: 'A chart of any market that this server knows',
-      allowCustomization: true,
-      tabs: { '': { id: '', name: '', layout: [{ i: 'crypto_chart', x: 0, y: 0, w: 40, h: 20 }] } },
-      groups: [],
-    },
-  ],
+  getOpenBbWidgets: OPENBB.widgets,
+  getOpenBbApps: OPENBB.apps,
 };

@@ -1,5 +1,5 @@
 /** UDF for TradingView's libraries and OpenBB Workspace, in the protocol's own words, errors included. */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { AppError, type ErrorCode } from '../../errors.js';
 import { untilLoaded } from '../../lib/once.js';
@@ -159,13 +159,18 @@ export const udfRoutes: FastifyPluginCallbackZod<UdfDeps> = (app, options, done)
       mayBackfill: permit.mayBackfill,
     };
   };
-  const answer = async (
-    request: FastifyRequest,
-    ask: (answers: Answers, caller: UdfCaller) => Promise<object>,
-  ): Promise<string> => JSON.stringify(await ask((await load()).answers, callerOf(request)));
-
   const KEPT = `${app.answersArePrivate ? 'private' : 'public'}, max-age=60`;
   const asJson = { 'content-type': JSON_CONTENT_TYPE, 'cache-control': 'no-store' };
+  const send = async (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    ask: (answers: Answers, caller: UdfCaller) => Promise<object>,
+  ): Promise<FastifyReply> => {
+    // Refusals too are not kept.
+    reply.headers(asJson);
+    const { answers } = await load();
+    return reply.send(JSON.stringify(await ask(answers, callerOf(request))));
+  };
 
   app.get('/udf/config', { schema: SCHEMAS.config, config: { unlimited: true } }, async (_request, reply) =>
     reply.headers({ ...asJson, 'cache-control': KEPT }).send((await load()).config),
@@ -175,30 +180,20 @@ export const udfRoutes: FastifyPluginCallbackZod<UdfDeps> = (app, options, done)
       .headers({ 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' })
       .send(String(Math.floor(options.now() / 1000))),
   );
-  app.get('/udf/symbols', { schema: SCHEMAS.symbols }, async (request, reply) =>
-    reply
-      .headers(asJson)
-      .send(await answer(request, (answers, caller) => answers.symbol(request.query, caller))),
+  app.get('/udf/symbols', { schema: SCHEMAS.symbols }, (request, reply) =>
+    send(request, reply, (answers, caller) => answers.symbol(request.query, caller)),
   );
-  app.get('/udf/search', { schema: SCHEMAS.search }, async (request, reply) =>
-    reply
-      .headers(asJson)
-      .send(await answer(request, (answers, caller) => answers.search(request.query, caller))),
+  app.get('/udf/search', { schema: SCHEMAS.search }, (request, reply) =>
+    send(request, reply, (answers, caller) => answers.search(request.query, caller)),
   );
-  app.get('/udf/history', { schema: SCHEMAS.history }, async (request, reply) =>
-    reply
-      .headers(asJson)
-      .send(await answer(request, (answers, caller) => answers.history(request.query, caller))),
+  app.get('/udf/history', { schema: SCHEMAS.history }, (request, reply) =>
+    send(request, reply, (answers, caller) => answers.history(request.query, caller)),
   );
-  app.get('/udf/timescale_marks', { schema: SCHEMAS.marks }, async (request, reply) =>
-    reply
-      .headers(asJson)
-      .send(await answer(request, (answers, caller) => answers.marks(request.query, caller))),
+  app.get('/udf/timescale_marks', { schema: SCHEMAS.marks }, (request, reply) =>
+    send(request, reply, (answers, caller) => answers.marks(request.query, caller)),
   );
-  app.get('/udf/quotes', { schema: SCHEMAS.quotes }, async (request, reply) =>
-    reply
-      .headers(asJson)
-      .send(await answer(request, (answers, caller) => answers.quotes(request.query, caller))),
+  app.get('/udf/quotes', { schema: SCHEMAS.quotes }, (request, reply) =>
+    send(request, reply, (answers, caller) => answers.quotes(request.query, caller)),
   );
   app.get('/udf/*', { schema: { hide: true } }, () => {
     throw new AppError('not_found', 'There is nothing here.');

@@ -255,3 +255,30 @@ describe('processes that share a client limit', () => {
     expect(fake.state.added).toBe(12);
   });
 });
+
+describe('processes that exchange counts as soon as there are some', () => {
+  test('ask no more often than others while nobody can be told', async () => {
+    fake.state.isUp = false;
+    const asked = vi.spyOn(fake.counts, 'isUp', 'get');
+    hits(startServer(10, 1), 1);
+    await vi.advanceTimersByTimeAsync(10 * ROUND_MS);
+    expect(asked.mock.calls.length).toBeLessThan(30);
+    fake.state.isUp = true;
+    await oneRound();
+    expect(fake.state.added).toBe(1);
+  });
+
+  test('leave no timer behind, also where a round is under way at the end', async () => {
+    let settle = (): void => undefined;
+    fake.counts.add = (counted) =>
+      new Promise((resolve) => (settle = () => resolve(counted.map(() => undefined))));
+    const limiter = startServer(10, 1);
+    hits(limiter, 1);
+    await vi.advanceTimersByTimeAsync(1);
+    hits(limiter, 1);
+    await sharings.pop()?.close();
+    settle();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});

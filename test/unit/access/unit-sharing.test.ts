@@ -47,6 +47,15 @@ test('what one process spends counts in the other before the store knows', () =>
   expect(a.used('c')).toMatchObject({ day: 8, month: 8 });
 });
 
+test('no timer runs while nothing is spent', () => {
+  const [a] = start();
+  expect(vi.getTimerCount()).toBe(0);
+  a.spend('c', 1);
+  expect(vi.getTimerCount()).toBe(1);
+  tell();
+  expect(vi.getTimerCount()).toBe(0);
+});
+
 test('what the store knows already is not counted twice', () => {
   const [a, b] = start();
   a.spend('c', 7);

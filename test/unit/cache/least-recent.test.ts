@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
-import { LeastRecentMap } from '../../../src/lib/least-recent.js';
+import { leastRecent } from '../../../src/cache/least-recent.js';
 
-const heldBy = (map: LeastRecentMap<string>): string[] => ['a', 'b', 'c', 'd'].filter((key) => map.has(key));
+const heldBy = (map: ReturnType<typeof leastRecent<string>>): string[] =>
+  ['a', 'b', 'c', 'd'].filter((key) => map.has(key));
 
 test('holds as many as it may; one more drops what was read or set least recently', () => {
-  const map = new LeastRecentMap<string>(3);
+  const map = leastRecent<string>(3);
   for (const key of ['a', 'b', 'c']) map.set(key, key);
   expect(map.size).toBe(3);
   expect(map.get('a')).toBe('a');
@@ -16,7 +17,7 @@ test('holds as many as it may; one more drops what was read or set least recentl
 });
 
 test('asking whether an entry is there does not count as use', () => {
-  const map = new LeastRecentMap<string>(2);
+  const map = leastRecent<string>(2);
   for (const key of ['a', 'b']) map.set(key, key);
   expect(map.has('a')).toBe(true);
   map.set('c', 'c');
@@ -24,7 +25,7 @@ test('asking whether an entry is there does not count as use', () => {
 });
 
 test('an entry that is set again takes no second place, and one that is deleted makes room', () => {
-  const map = new LeastRecentMap<string>(2);
+  const map = leastRecent<string>(2);
   for (const value of ['1', '2', '3']) map.set('a', value);
   map.set('b', '4');
   expect(map.get('a')).toBe('3');
