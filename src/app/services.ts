@@ -143,7 +143,7 @@ export const buildServices = async (
   const opening = givenStore === undefined ? openStore(base, own) : Promise.resolve(givenStore);
   opening.catch(() => undefined);
 
-  const gauge = overrides.loadGauge ?? createLoadGauge();
+  const gauge = overrides.loadGauge ?? createLoadGauge(config.overloadDelayMs);
   own('load gauge', () => {
     gauge.close();
   });

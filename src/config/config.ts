@@ -49,6 +49,8 @@ export interface Config {
   /** true: every origin. */
   readonly corsOrigins: true | readonly string[];
   /** requests 0: off. */
+  /** Mean event loop delay from which requests are refused; 0: never. */
+  readonly overloadDelayMs: number;
   readonly clientRateLimit: { readonly requests: number; readonly windowMs: number };
   readonly redis: { readonly enabled: boolean; readonly url: string };
   /** '': a random one. */
@@ -163,6 +165,7 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
   metricsPort: e.METRICS_PORT === '' ? null : e.METRICS_PORT,
   trustProxy: trustProxy(e.TRUST_PROXY),
   corsOrigins: e.CORS_ORIGIN === '*' ? true : list(e.CORS_ORIGIN).map((item) => originOf(item) ?? item),
+  overloadDelayMs: e.OVERLOAD_DELAY,
   clientRateLimit: { requests: e.CLIENT_RATE_LIMIT_REQUESTS, windowMs: e.CLIENT_RATE_LIMIT_WINDOW },
   redis: { enabled: e.REDIS_ENABLED, url: e.REDIS_URL },
   serverId: e.SERVER_ID,

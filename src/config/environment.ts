@@ -84,6 +84,9 @@ export const environment = z.object({
     'requests a client address may make per CLIENT_RATE_LIMIT_WINDOW; 0 is off',
   ),
   CLIENT_RATE_LIMIT_WINDOW: seconds(60, { min: 1 }).describe('window of the client limit, in seconds'),
+  OVERLOAD_DELAY: seconds(0.4, { max: 60 }).describe(
+    'seconds that answers may be late on average over a second before new requests are refused as overloaded; 0 is off',
+  ),
   SHUTDOWN_NOTICE: seconds(0.3, { max: 30 }).describe(
     'seconds that readiness is off before connections end, so that a load balancer can look',
   ),

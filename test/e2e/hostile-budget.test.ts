@@ -70,6 +70,7 @@ beforeEach(async () => {
       PATH: process.env['PATH'],
       APP_ENV: 'production',
       PORT: '0',
+      OVERLOAD_DELAY: '0',
       HOST: '127.0.0.1',
       REDIS_ENABLED: 'false',
       SANDBOX: venue.url,

@@ -34,6 +34,7 @@ beforeAll(async () => {
       PATH: process.env['PATH'],
       APP_ENV: 'production',
       PORT: '0',
+      OVERLOAD_DELAY: '0',
       HOST: '127.0.0.1',
       REDIS_ENABLED: 'false',
       SANDBOX: 'true',

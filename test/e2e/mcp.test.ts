@@ -16,6 +16,7 @@ const ENV = {
   APP_ENV: 'production',
   HOST: '127.0.0.1',
   PORT: '0',
+  OVERLOAD_DELAY: '0',
   // Where no home is named no candles are kept; those of a sandbox go to a temporary folder.
   HOME: tmpdir(),
 };

@@ -32,6 +32,7 @@ const start = (env: Record<string, string>, { node = [], server = [] }: Argument
       PATH: process.env['PATH'] ?? '',
       HOST: '127.0.0.1',
       PORT: '0',
+      OVERLOAD_DELAY: '0',
       REDIS_ENABLED: 'false',
       SANDBOX: 'true',
       ...env,

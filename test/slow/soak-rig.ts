@@ -77,6 +77,7 @@ const SETTINGS = {
   APP_ENV: 'production',
   LOG_LEVEL: 'INFO',
   PORT: '0',
+  OVERLOAD_DELAY: '0',
   HOST: '127.0.0.1',
   REDIS_ENABLED: 'false',
   CMC_API_KEY: 'soak',

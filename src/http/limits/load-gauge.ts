@@ -7,10 +7,8 @@ import type { Millis } from '../../schemas/common.js';
 const ROUND_MS = 200;
 /** Rounds that are averaged: 1 s together. */
 const ROUNDS = 5;
-/** Mean lateness beyond which answers come too late to be worth making. */
-const MAX_MEAN_LAG_MS = 400;
-/** What one round counts for at most, so that one pause is no overload, however long: it is over. */
-const MAX_COUNTED_LAG_MS = 1_000;
+/** What one round counts for at most, in lags that are allowed: half of the rounds' sum, so that one pause is no overload. */
+const MAX_COUNTED_LAGS = ROUNDS / 2;
 
 export interface LoadGauge {
   overloaded(): boolean;
@@ -19,8 +17,11 @@ export interface LoadGauge {
   close(): void;
 }
 
-/** `now` must be monotonic, in milliseconds. */
-export const createLoadGauge = (now: () => Millis = () => performance.now()): LoadGauge => {
+/**
+ * `maxLagMs`: mean lateness beyond which answers come too late to be worth making; 0: they never do. `now` must be monotonic,
+ * in milliseconds.
+ */
+export const createLoadGauge = (maxLagMs: Millis, now: () => Millis = () => performance.now()): LoadGauge => {
   const lags = new Array<Millis>(ROUNDS).fill(0);
   let round = 0;
   let last = now();
@@ -32,12 +33,12 @@ export const createLoadGauge = (now: () => Millis = () => performance.now()): Lo
     round += 1;
     last = at;
     mean = lags.reduce((sum, lag) => sum + lag, 0) / ROUNDS;
-    counted = lags.reduce((sum, lag) => sum + Math.min(lag, MAX_COUNTED_LAG_MS), 0) / ROUNDS;
+    counted = lags.reduce((sum, lag) => sum + Math.min(lag, MAX_COUNTED_LAGS * maxLagMs), 0) / ROUNDS;
   }, ROUND_MS);
   timer.unref();
   return {
     lagMs: () => mean,
-    overloaded: () => counted > MAX_MEAN_LAG_MS,
+    overloaded: () => counted > maxLagMs,
     close: () => clearInterval(timer),
   };
 };

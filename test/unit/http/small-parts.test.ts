@@ -49,7 +49,7 @@ describe('the load gauge', () => {
 
   test('one pause is no overload, rounds that are late one after the other are, and it passes', () => {
     let now = 0;
-    const gauge = createLoadGauge(() => now);
+    const gauge = createLoadGauge(400, () => now);
     const round = (late: number) => {
       now += 200 + late;
       vi.advanceTimersByTime(200);
@@ -65,6 +65,18 @@ describe('the load gauge', () => {
     expect(gauge.overloaded()).toBe(false);
     gauge.close();
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('with a limit of 0 nothing is overload', () => {
+    let now = 0;
+    const gauge = createLoadGauge(0, () => now);
+    for (let i = 0; i < 5; i++) {
+      now += 60_000;
+      vi.advanceTimersByTime(200);
+    }
+    expect(gauge.lagMs()).toBe(59_800);
+    expect(gauge.overloaded()).toBe(false);
+    gauge.close();
   });
 });
 
