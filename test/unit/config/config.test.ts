@@ -26,6 +26,7 @@ test('without any variable the defaults of the contract hold', () => {
     metricsPort: null,
     trustProxy: false,
     corsOrigins: true,
+    overloadDelayMs: 400,
     clientRateLimit: { requests: 0, windowMs: 60_000 },
     redis: { enabled: true, url: 'redis://localhost:6379/0' },
     serverId: '',
