@@ -50,7 +50,34 @@ export interface SharedCount {
   readonly leftMs: Millis;
 }
 
+/** A window of one process of several, which hit by hit may have to ask the others (window-leases.ts). */
+export interface LeasedWindow {
+  readonly key: string;
+  readonly windowMs: Millis;
+  /** The latest rule's. */
+  requests: number;
+  /** What is known of all processes' hits, this one's included. */
+  count: number;
+  resetAt: Millis;
+  /** Hits that the others have left to this process, which need not be asked about. */
+  left: number;
+  /** Hits that the others have not been told of. */
+  untold: number;
+  /** Of these, what was left to this process. */
+  untoldLeft: number;
+  /** The others have not heard of this window yet. */
+  isNew: boolean;
+}
+
 export interface SharableLimiter extends ClientLimiter {
+  /** Called with each window that has hits of which the others do not know; null, the default: there are no others. */
+  onUntold: ((window: LeasedWindow) => void) | null;
+  /** Whether a hit may be decided here: the window is used up, or the others have left some of it to this process. */
+  isDecided(key: string, now: Millis, rule: WindowRule): boolean;
+  /** The running window of `key`, or a new one. */
+  leasedWindow(key: string, now: Millis, rule: WindowRule): LeasedWindow;
+  /** The latest window of `key`, where it has that length. */
+  knownWindow(key: string, windowMs: Millis): LeasedWindow | undefined;
   /** Takes at most `max` keys with what was counted for each since it was last taken; it is not given twice. */
   takeUnshared(max: number, now: Millis): Unshared[];
   /** Called where there is something to take, and there was nothing; default: whoever takes looks by himself. */
@@ -68,13 +95,9 @@ export interface ClientLimiterOptions extends WindowRule {
 /** About 100 bytes each: 10 MB at most. */
 const MAX_KEYS = 100_000;
 
-interface Window {
-  readonly key: string;
-  readonly windowMs: Millis;
-  /** What is known of all servers' requests, this one's included. */
-  count: number;
+interface Window extends LeasedWindow {
+  /** What other servers have not been told of. */
   unshared: number;
-  resetAt: Millis;
 }
 
 const stateOf = (window: Pick<Window, 'count' | 'resetAt'>, { requests }: WindowRule): LimitState => ({
@@ -102,7 +125,10 @@ export const createClientLimiter = (options: ClientLimiterOptions): SharableLimi
       if (window.resetAt > now && windows.size < maxKeys) break;
       forget(window);
     }
-    const window = { key, windowMs, count: 0, unshared: 0, resetAt: now + windowMs };
+    const window: Window = {
+      ...{ key, windowMs, requests: 0, count: 0, unshared: 0, resetAt: now + windowMs },
+      ...{ left: 0, untold: 0, untoldLeft: 0, isNew: true },
+    };
     windows.set(key, window);
     return window;
   };
@@ -128,14 +154,41 @@ export const createClientLimiter = (options: ClientLimiterOptions): SharableLimi
     };
   };
 
+  /** What is refused need not be told: the others refuse already, or soon. */
+  const useLease = (window: Window, { requests, count = 1 }: Charge): void => {
+    if (window.count >= requests) return;
+    const byLease = Math.min(window.left, count);
+    window.left -= byLease;
+    window.untoldLeft += byLease;
+    window.untold += count;
+    window.requests = requests;
+    limiter.onUntold?.(window);
+  };
+
   const limiter: SharableLimiter = {
     onUnshared: null,
+    onUntold: null,
+    isDecided(key, now, rule) {
+      if (limiter.onUntold === null) return true;
+      const window = running(key, now, rule);
+      return window !== undefined && (window.left > 0 || window.count >= rule.requests);
+    },
+    leasedWindow(key, now, rule) {
+      const window = running(key, now, rule) ?? open(key, now, rule.windowMs);
+      window.requests = rule.requests;
+      return window;
+    },
+    knownWindow(key, windowMs) {
+      const window = windows.get(key);
+      return window?.windowMs === windowMs ? window : undefined;
+    },
     get hasUnshared() {
       return dirty.size > 0;
     },
     hit(key, now, rule: Charge = options) {
       const { count = 1 } = rule;
       const window = running(key, now, rule) ?? open(key, now, rule.windowMs);
+      if (limiter.onUntold !== null) useLease(window, rule);
       // What is refused need not be told: the others refuse already, or soon.
       if (shared && window.count < rule.requests) {
         if (window.unshared === 0) {

@@ -1,8 +1,9 @@
 /**
- * What a plan allows at once: connections, subscriptions and distinct symbols. Counted on this server, per consumer, of
- * callers without a credential per address.
+ * What a plan allows at once: connections, subscriptions and distinct symbols. Counted on this server, over all of its
+ * processes, per consumer, of callers without a credential per address.
  */
 import { AppError } from '../errors.js';
+import type { TakePlaces, WantedPlace } from '../lib/open-places.js';
 import type { Caller } from './quotas.js';
 
 /** When somebody who has too much open may try again. */
@@ -15,13 +16,20 @@ interface Held {
   readonly symbols: Map<string, number>;
 }
 
+/** What is open until `end`, which is idempotent. */
+export interface OpenPlace {
+  /** Rejects with `stream_limit_reached` where other processes have all of it open; null: no other is asked. */
+  readonly confirmed: Promise<void> | null;
+  readonly end: () => void;
+}
+
 export interface LiveLimits {
-  /** One more connection. Gives how it is given back; throws `stream_limit_reached`. */
-  openStream(caller: Caller): () => void;
+  /** One more connection. Throws `stream_limit_reached`. */
+  openStream(caller: Caller): OpenPlace;
   /** One more subscription to what `symbol` names, of a connection that is counted already. */
-  openSubscription(caller: Caller, symbol: string): () => void;
+  openSubscription(caller: Caller, symbol: string): OpenPlace;
   /** The symbol of a connection that has no subscriptions. */
-  openSymbol(caller: Caller, symbol: string): () => void;
+  openSymbol(caller: Caller, symbol: string): OpenPlace;
 }
 
 const tooMany = (limit: number, what: string): AppError =>
@@ -39,7 +47,8 @@ const once = (work: () => void): (() => void) => {
   };
 };
 
-export const createLiveLimits = (): LiveLimits => {
+/** `takePlaces`: over all processes of the server; default: there is one. */
+export const createLiveLimits = (takePlaces?: TakePlaces): LiveLimits => {
   const holders = new Map<string, Held>();
 
   const keyOf = ({ principal, client }: Caller): string =>
@@ -68,6 +77,33 @@ export const createLiveLimits = (): LiveLimits => {
     keep(caller, held);
   };
 
+  /** Opens what was found to be free here. `what`: the words for each of the places. */
+  const opened = (
+    places: readonly (WantedPlace & { readonly what: string })[],
+    close: () => void,
+  ): OpenPlace => {
+    const taken = takePlaces?.(places.map(({ of, item, most }) => ({ of, item, most })));
+    const end = once(() => {
+      close();
+      taken?.giveBack();
+    });
+    if (taken === undefined) return { confirmed: null, end };
+    const confirmed = taken.missing.then((index) => {
+      const missing = index === null ? undefined : places[index];
+      if (missing === undefined) return;
+      end();
+      throw tooMany(missing.most, missing.what);
+    });
+    // Whoever waits for it is told.
+    confirmed.catch(() => undefined);
+    return { confirmed, end };
+  };
+
+  const placeOf = (caller: Caller, what: 'streams' | 'subscriptions' | 'symbols', item?: string) => ({
+    ...{ of: `${what} of ${keyOf(caller)}`, item, what },
+    most: caller.principal.plan.limits[what] ?? Infinity,
+  });
+
   return {
     openStream(caller) {
       const most = caller.principal.plan.limits.streams;
@@ -75,7 +111,7 @@ export const createLiveLimits = (): LiveLimits => {
       if (most !== null && held.streams >= most) throw tooMany(most, 'streams');
       held.streams += 1;
       keep(caller, held);
-      return once(() => {
+      return opened([placeOf(caller, 'streams')], () => {
         held.streams -= 1;
         keep(caller, held);
       });
@@ -88,7 +124,7 @@ export const createLiveLimits = (): LiveLimits => {
       held.subscriptions += 1;
       keep(caller, held);
       addSymbol(caller, symbol, 1);
-      return once(() => {
+      return opened([placeOf(caller, 'subscriptions'), placeOf(caller, 'symbols', symbol)], () => {
         held.subscriptions -= 1;
         addSymbol(caller, symbol, -1);
         keep(caller, held);
@@ -97,7 +133,7 @@ export const createLiveLimits = (): LiveLimits => {
     openSymbol(caller, symbol) {
       checkSymbol(caller, symbol);
       addSymbol(caller, symbol, 1);
-      return once(() => addSymbol(caller, symbol, -1));
+      return opened([placeOf(caller, 'symbols', symbol)], () => addSymbol(caller, symbol, -1));
     },
   };
 };

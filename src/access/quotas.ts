@@ -11,8 +11,9 @@ import {
   type SharableLimiter,
   type WindowRule,
 } from './client-limiter.js';
-import type { PlanLimits } from './plan.js';
 import type { Principal } from './principal.js';
+import type { WindowLeases } from './window-leases.js';
+import { createWindowRules } from './window-rules.js';
 import { Units, type UnitsChange, type UsedUnits } from './units.js';
 
 /** What of a principal decides how it is counted. */
@@ -52,6 +53,8 @@ export interface QuotasOptions {
   readonly clientRule: WindowRule | null;
   /** Windows are told to other servers. */
   readonly shared: boolean;
+  /** The units of addresses are told to others; default: as windows are. */
+  readonly sharesUnits?: boolean | undefined;
   /** What is done with units here, for processes that share the quotas; default: there are none. */
   readonly onUnits?: ((change: UnitsChange) => void) | undefined;
   /** The wall clock, for days and months. */
@@ -66,6 +69,10 @@ export interface Quotas {
    * and is not refused where day or month are used up.
    */
   take(caller: Caller, options?: { readonly free?: boolean; readonly count?: number }): AppError | undefined;
+  /** The same for one request where other processes must be asked; `take` does where `isDecided`. Never rejects. */
+  takeAsked(caller: Caller, options?: { readonly free?: boolean }): Promise<AppError | undefined>;
+  /** Whether it is known here whether one more request is within the caller's window. */
+  isDecided(caller: Caller): boolean;
   /** What refuses a request that will cost `units`, or undefined. Counts nothing. */
   refusalOf(caller: Caller, units: number): AppError | undefined;
   /**
@@ -85,16 +92,17 @@ export interface Quotas {
   readonly units: Units;
   /** To be shared with other servers. */
   readonly limiters: readonly SharableLimiter[];
+  /** Of these, the windows of requests. */
+  readonly windows: readonly SharableLimiter[];
+  readonly addressUnits: SharableLimiter;
+  /** From now on windows are those of all processes. */
+  leaseBy(leases: WindowLeases): void;
 }
 
 const MONTH_MS = 31 * 86_400_000;
 const DAY_MS = 86_400_000;
 
-/** The rule that allows fewer requests for its time. */
-const stricter = (a: WindowRule | null, b: WindowRule | null): WindowRule | null => {
-  if (a === null || b === null) return a ?? b;
-  return a.requests / a.windowMs <= b.requests / b.windowMs ? a : b;
-};
+const isAnonymous = ({ kind }: Counted): boolean => kind === 'anonymous';
 
 const tooMany = ({ requests, windowMs }: WindowRule, retryAfterMs: Millis): AppError =>
   new AppError('client_rate_limited', `More than ${requests} requests within ${windowMs / 1000} seconds.`, {
@@ -102,30 +110,22 @@ const tooMany = ({ requests, windowMs }: WindowRule, retryAfterMs: Millis): AppE
     violatedPolicies: ['window'],
   });
 
-export const createQuotas = ({ clientRule, shared, onUnits, now, monotonic }: QuotasOptions): Quotas => {
+export const createQuotas = ({
+  clientRule,
+  shared,
+  sharesUnits = shared,
+  onUnits,
+  now,
+  monotonic,
+}: QuotasOptions): Quotas => {
   // Each hit brings its own rule. Apart, so that a flood of addresses makes no key's count be forgotten.
-  const limiterOf = () => createClientLimiter({ requests: 1, windowMs: 60_000, shared });
-  const [addresses, consumers, addressUnits] = [limiterOf(), limiterOf(), limiterOf()];
+  const limiterOf = (isShared: boolean) =>
+    createClientLimiter({ requests: 1, windowMs: 60_000, shared: isShared });
+  const [addresses, consumers] = [limiterOf(shared), limiterOf(shared)];
+  const addressUnits = limiterOf(sharesUnits);
+  let leases: WindowLeases | null = null;
   const accounts = new Units({ now, onChange: onUnits });
-  /** Rules of plans, so that none is made for a request; apart, since the client limit is part of the former. */
-  const [anonymousRules, ownRules] = [
-    new WeakMap<PlanLimits, WindowRule | null>(),
-    new WeakMap<PlanLimits, WindowRule | null>(),
-  ];
-
-  const isAnonymous = ({ kind }: Counted): boolean => kind === 'anonymous';
-
-  const ruleOf = (principal: Counted): WindowRule | null => {
-    const { limits } = principal.plan;
-    const rules = isAnonymous(principal) ? anonymousRules : ownRules;
-    const known = rules.get(limits);
-    if (known !== undefined) return known;
-    const { requests, window } = limits;
-    const own = requests === null ? null : { requests, windowMs: window * 1000 };
-    const rule = isAnonymous(principal) ? stricter(own, clientRule) : own;
-    rules.set(limits, rule);
-    return rule;
-  };
+  const ruleOf = createWindowRules(clientRule);
 
   const windowOf = ({ principal, client }: Caller): readonly [SharableLimiter, string] =>
     isAnonymous(principal) ? [addresses, client] : [consumers, `key:${principal.consumer.id}`];
@@ -188,6 +188,22 @@ export const createQuotas = ({ clientRule, shared, onUnits, now, monotonic }: Qu
   return {
     units: accounts,
     limiters: [consumers, addresses, addressUnits],
+    windows: [consumers, addresses],
+    addressUnits,
+    leaseBy: (given) => void (leases = given),
+    isDecided(caller) {
+      if (leases === null) return true;
+      const rule = ruleOf(caller.principal);
+      return rule === null || leases.isDecided(...windowOf(caller), rule);
+    },
+    async takeAsked(caller, { free = false } = {}) {
+      const rule = ruleOf(caller.principal);
+      if (rule !== null && leases !== null) {
+        const { allowed, resetAt } = await leases.hit(...windowOf(caller), rule);
+        if (!allowed) return tooMany(rule, Math.max(0, resetAt - monotonic()));
+      }
+      return free ? undefined : exceeded(caller, 1);
+    },
     isKnown: (principal) => {
       const { day, month } = principal.plan.limits;
       if ((day === null && month === null) || isAnonymous(principal)) return true;

@@ -1,6 +1,6 @@
 /** Puts together what limits callers: their windows and quotas, shared with other servers, and what is metered of them. */
 import type { Services } from './services.js';
-import { shareClientLimit, type LimitSharing } from '../access/client-limiter-sharing.js';
+import { shareClientLimit } from '../access/client-limiter-sharing.js';
 import type { Metering } from '../access/metering.js';
 import { createPermits, type Permit } from '../access/permit.js';
 import type { Principal } from '../access/principal.js';
@@ -22,14 +22,14 @@ export interface CallerLimits {
 
 type Needed = Pick<Services, 'access' | 'part' | 'log' | 'now' | 'monotonic' | 'names' | 'sandbox'>;
 
-const openMetering = async (quotas: Quotas, { access, log, now, monotonic }: Needed) => {
+const openMetering = async (quotas: Quotas, { access, part, log, now, monotonic }: Needed) => {
   if (access === null) return null;
   const [{ createMetering }, { createLiveLimits }] = await Promise.all([
     import('../access/metering.js'),
     import('../access/live-limits.js'),
   ]);
   const metering = createMetering({ quotas, store: () => access.store(), log, now, monotonic });
-  return { metering, live: createLiveLimits() };
+  return { metering, live: createLiveLimits(part?.takePlaces) };
 };
 
 /** The processes of a server exchange their counts so soon: the way is short. */
@@ -40,8 +40,8 @@ const openSharing = async (
   quotas: Quotas | null,
   config: Config,
   { access, part, log, monotonic, sandbox }: Needed,
-): Promise<LimitSharing[]> => {
-  const sharings: LimitSharing[] = [];
+): Promise<{ close(): Promise<void> | void }[]> => {
+  const sharings: { close(): Promise<void> | void }[] = [];
   const { enabled, url } = config.redis;
   if (quotas !== null && enabled) {
     const { createRedisCounts } = await import('../access/client-limiter-redis.js');
@@ -54,10 +54,16 @@ const openSharing = async (
   }
   if (part !== null) {
     const limiters = [
-      ...(quotas === null || enabled ? [] : quotas.limiters),
+      ...(quotas === null || enabled ? [] : [quotas.addressUnits]),
       ...(access === null ? [] : [access.failures]),
     ];
-    const { counts } = part;
+    const { counts, leases: source } = part;
+    if (quotas !== null) {
+      const { leaseWindows } = await import('../access/window-leases.js');
+      const leases = leaseWindows({ limiters: quotas.windows, source, now: monotonic });
+      quotas.leaseBy(leases);
+      sharings.push(leases);
+    }
     sharings.push(shareClientLimit({ limiters, counts, now: monotonic, soonMs: LOCAL_SOON_MS }));
   }
   return sharings;
@@ -84,7 +90,8 @@ export const openCallerLimits = async (config: Config, services: Needed): Promis
   const quotas = createQuotas({
     clientRule,
     onUnits: units?.onUnits,
-    shared: config.redis.enabled || part !== null,
+    shared: config.redis.enabled,
+    sharesUnits: config.redis.enabled || part !== null,
     now,
     monotonic,
   });

@@ -1,11 +1,13 @@
 /** What a serving process has in place of venues, store and cluster of its own: those of the feeder, and the primary's memory. */
 import type { SharedCounts } from '../access/client-limiter-sharing.js';
+import type { LeaseSource } from '../access/window-leases.js';
 import { createListeners, type Notices } from '../access/notify/notices.js';
 import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import type { LedgerStats } from '../ledger/ledger.js';
 import type { StoreHandle } from '../ledger/store-status.js';
 import { settleWithin } from '../lib/deadline.js';
+import type { TakePlaces } from '../lib/open-places.js';
 import type { Millis } from '../schemas/common.js';
 import { FeederExchanges } from '../processes/feeder-exchanges.js';
 import { connectFeederServices } from '../processes/feeder-services.js';
@@ -30,6 +32,10 @@ export interface ServerPart {
   readonly bus: LocalBus;
   /** Counts of clients, added up by the primary. */
   readonly counts: SharedCounts;
+  /** What of clients' windows this process may use. */
+  readonly leases: LeaseSource;
+  /** Places of what may be open at once. */
+  readonly takePlaces: TakePlaces;
   /** To the other processes. */
   readonly notices: Notices;
   /** Metrics of all processes; rejects where the primary does not answer. */
@@ -60,6 +66,32 @@ const countsOver = (link: PrimaryLink): SharedCounts => ({
   close: () => Promise.resolve(),
 });
 
+const leasesOver = (link: PrimaryLink): LeaseSource => ({
+  get isUp() {
+    return link.silence < SILENT_MS;
+  },
+  async ask(questions) {
+    const giveUp = (): Error => new Error('The primary process does not answer.');
+    try {
+      return await settleWithin(link.call('lease', questions), { ms: COUNT_MS, giveUp });
+    } catch {
+      return questions.map(() => undefined);
+    }
+  },
+  onRecall: (recall) => link.listen({ recall }),
+});
+
+/** Where the primary does not answer, each process counts for itself. */
+const placesOver = (link: PrimaryLink): TakePlaces => {
+  let lastId = 0;
+  return (wanted) => {
+    const id = (lastId += 1);
+    const giveUp = (): Error => new Error('The primary process does not answer.');
+    const asked = settleWithin(link.call('takePlaces', id, wanted), { ms: COUNT_MS, giveUp });
+    return { missing: asked.catch(() => null), giveBack: () => link.send('giveBackPlaces', id) };
+  };
+};
+
 /** Rejects where primary or feeder cannot be reached. */
 export const openServerPart = async (
   place: Place,
@@ -80,6 +112,8 @@ export const openServerPart = async (
     ledgerStats: () => services.facts.ledger,
     bus: new LocalBus(link, now),
     counts: countsOver(link),
+    leases: leasesOver(link),
+    takePlaces: placesOver(link),
     notices: noticesOver(link),
     metrics: () => link.call('metrics'),
     tellMetrics: (metrics) => link.start(metrics),

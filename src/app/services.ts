@@ -240,6 +240,7 @@ export const buildServices = async (
   const connections = createConnections({
     maxConnections,
     maxPerClient,
+    takePlaces: part?.takePlaces,
     heartbeatMs,
     sandbox,
     now,

@@ -201,6 +201,7 @@ export class SocketOperations {
     operation.close = close;
     try {
       const { signal } = operation.abort;
+      if (admitted.confirmed !== null) await admitted.confirmed;
       const subscription = await joinStream(this.#services, question, { client, signal, reader });
       leave = () => subscription.close();
       // Meanwhile the client may have left.

@@ -7,6 +7,7 @@ import type { FramedPort } from './framed-port.js';
 import { LocalBusHost, type BusListener } from './local-bus-host.js';
 import { listenLocally, socketPath, type LocalServer } from './local-socket.js';
 import { addMetrics, metricsText, readMetrics, type Families } from './metrics-sum.js';
+import { FEEDER } from './feeder-protocol.js';
 import {
   CHILD_EVENTS,
   PRIMARY,
@@ -14,7 +15,9 @@ import {
   type PrimaryFunctions,
   type ProcessName,
 } from './primary-protocol.js';
+import { OpenPlaces } from './open-places.js';
 import { SharedCounts } from './shared-counts.js';
+import { WindowLeases, type LeaseHolder } from './window-leases.js';
 
 /** What a process may take to tell its metrics; after that those that it told last are used. */
 const METRICS_MS: Millis = 500;
@@ -22,6 +25,7 @@ const METRICS_MS: Millis = 500;
 interface Child {
   readonly rpc: BirpcReturn<ChildFunctions, PrimaryFunctions, false>;
   readonly listener: BusListener;
+  readonly holder: LeaseHolder;
   serverId: string;
   metrics: string;
   beatAt: Millis;
@@ -48,6 +52,8 @@ class Host implements PrimaryHost {
   readonly #children = new Map<ProcessName, Child>();
   readonly #bus: LocalBusHost;
   readonly #counts: SharedCounts;
+  readonly #leases: WindowLeases;
+  readonly #places = new OpenPlaces<Child>();
   /** Counters of the processes that are gone. */
   readonly #gone: Families = new Map();
   #server: LocalServer | null = null;
@@ -56,6 +62,10 @@ class Host implements PrimaryHost {
     this.#options = options;
     this.#bus = new LocalBusHost(options);
     this.#counts = new SharedCounts(options);
+    this.#leases = new WindowLeases({
+      monotonic: options.monotonic,
+      holders: () => [...this.#children.keys()].filter((name) => name !== FEEDER).length,
+    });
   }
 
   async listen(): Promise<void> {
@@ -92,6 +102,9 @@ class Host implements PrimaryHost {
       },
       metrics: () => this.#metrics(),
       count: (counted) => this.#counts.add(counted),
+      takePlaces: (id, wanted) => this.#places.take(child, id, wanted),
+      giveBackPlaces: (id) => this.#places.giveBack(child, id),
+      lease: (questions) => this.#leases.ask(child.holder, questions),
       claim: (topic, overrule) => bus.claim(child.serverId, topic, overrule),
       release: (topic, fence) => bus.release(child.serverId, topic, fence),
       publish: (topic, fence, what) => bus.publish(child.serverId, topic, { fence, ...what }),
@@ -116,11 +129,14 @@ class Host implements PrimaryHost {
         heard: (topic, text) => void rpc.$callEvent('heard', topic, text).catch(() => undefined),
         owned: (topic, owner) => void rpc.$callEvent('owned', topic, owner).catch(() => undefined),
       },
+      holder: { recall: (windows) => rpc.$call('recall', windows) },
       ...{ serverId: '', metrics: '', beatAt: monotonic() },
     };
     port.once('close', () => {
       rpc.$close();
       bus.leave(child.serverId, child.listener);
+      this.#leases.leave(child.holder);
+      this.#places.leave(child);
       if (this.#children.get(name) === child) this.#children.delete(name);
       addMetrics(this.#gone, readMetrics(child.metrics), null);
     });

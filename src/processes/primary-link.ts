@@ -10,6 +10,8 @@ import {
   type ChildFunctions,
   type PrimaryFunctions,
   type ProcessName,
+  type ReturnedLease,
+  type WindowName,
 } from './primary-protocol.js';
 
 const CONNECT_MS: Millis = 10_000;
@@ -18,7 +20,9 @@ const BEAT_MS: Millis = 300;
 const METRICS_EVERY_MS: Millis = 1_000;
 
 type Rpc = BirpcReturn<PrimaryFunctions, ChildFunctions, false>;
-type Listeners = Pick<ChildFunctions, 'heard' | 'owned' | 'noticed'>;
+type Listeners = Pick<ChildFunctions, 'heard' | 'owned' | 'noticed'> & {
+  recall(windows: readonly WindowName[]): readonly ReturnedLease[];
+};
 
 export interface PrimaryLinkOptions {
   readonly folder: string;
@@ -54,6 +58,11 @@ export class PrimaryLink {
     this.#close = close;
     this.#rpc = rpc({
       ownMetrics: () => this.#metrics(),
+      recall: async (windows) => {
+        // Answers that came with this call are taken over first.
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        return this.#listeners.recall?.(windows) ?? [];
+      },
       heard: (topic, text) => this.#listeners.heard?.(topic, text),
       owned: (topic, owner) => this.#listeners.owned?.(topic, owner),
       noticed: (topic, text) => this.#listeners.noticed?.(topic, text),

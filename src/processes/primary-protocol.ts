@@ -1,5 +1,6 @@
 /** What the feeder and the serving processes ask of the primary over its socket, and what it tells them. */
 import type { Claim, Overrule, Publication, TopicOwner } from '../cluster/bus.js';
+import type { WantedPlace } from '../lib/open-places.js';
 import type { Millis } from '../schemas/common.js';
 import type { EventId } from '../streams/event-ids.js';
 
@@ -18,6 +19,36 @@ export interface Total {
   readonly leftMs: Millis;
 }
 
+/** A window of a limit, as access/window-leases.ts has it; so are the following. */
+export interface WindowName {
+  readonly key: string;
+  readonly windowMs: Millis;
+}
+
+/** What a process has used of a window since it last told. */
+export interface UsedOfWindow {
+  readonly hits: number;
+  /** Of these, what had been left to it. */
+  readonly leased: number;
+}
+
+export interface LeaseQuestion extends WindowName, UsedOfWindow {
+  readonly requests: number;
+  readonly isNew: boolean;
+  readonly wanted: number;
+}
+
+export interface LeaseAnswer {
+  readonly total: number;
+  readonly leftMs: Millis;
+  readonly granted: number;
+  readonly ahead: number;
+}
+
+export interface ReturnedLease extends UsedOfWindow {
+  readonly returned: number;
+}
+
 /** Served by the primary. */
 export interface PrimaryFunctions {
   /** The first call of a connection. `serverId`: on the bus. */
@@ -27,6 +58,9 @@ export interface PrimaryFunctions {
   /** Metrics of all processes in Prometheus' text format. */
   metrics(): Promise<string>;
   count(counted: readonly Counted[]): readonly Total[];
+  /** `id`: by which they are given back. */
+  takePlaces(id: number, wanted: readonly WantedPlace[]): number | null;
+  lease(questions: readonly LeaseQuestion[]): Promise<readonly LeaseAnswer[]>;
   claim(topic: string, overrule?: Overrule): Claim;
   release(topic: string, fence: number): void;
   publish(
@@ -43,16 +77,18 @@ export interface PrimaryFunctions {
   history(topic: string, after?: EventId): readonly Publication[];
   // Events: they have no answer.
   unsubscribe(topic: string): void;
+  giveBackPlaces(id: number): void;
   /** To all other processes. */
   notify(topic: string, text: string): void;
   /** Own metrics in Prometheus' text format: what is left of a process that dies. */
   keepMetrics(text: string): void;
 }
-export const PRIMARY_EVENTS = ['unsubscribe', 'notify', 'keepMetrics'] as const;
+export const PRIMARY_EVENTS = ['unsubscribe', 'notify', 'keepMetrics', 'giveBackPlaces'] as const;
 
 /** Served by the others. */
 export interface ChildFunctions {
   ownMetrics(): Promise<string>;
+  recall(windows: readonly WindowName[]): Promise<readonly ReturnedLease[]>;
   // Events.
   heard(topic: string, text: string): void;
   owned(topic: string, owner: TopicOwner | null): void;

@@ -110,6 +110,7 @@ export const identify = async (introduction: Introduction): Promise<SocketCaller
   if (principal !== null && scopes.length === 0) throw lacksScope('market:read');
   await streamLimits.learn(principal);
   const limited = streamLimits.open({ client: clientOf(request), socket: request.raw.socket }, principal);
+  await limited.confirmed();
   const caller = principal === null ? anybody : { principal, client: anybody.client };
   return {
     introspection: introspects(rule, principal),

@@ -51,7 +51,7 @@ const open = (request: FastifyRequest, reply: FastifyReply, source: string): Pee
 };
 
 /** A finished result as a stream that ends behind it. */
-export const streamResult = (
+export const streamResult = async (
   request: FastifyRequest,
   reply: FastifyReply,
   {
@@ -59,8 +59,9 @@ export const streamResult = (
     json,
     source,
   }: { readonly connections: Connections; readonly json: string; readonly source: string },
-): FastifyReply => {
+): Promise<FastifyReply> => {
   const connection = connections.admit('sse', request.raw.socket, clientOf(request));
+  await connection.confirmed;
   connection.attach(() => open(request, reply, source));
   connection.deliver(nextOf(json, createSharedEvent({ type: 'reply', json })), null);
   connection.deliver(COMPLETE, null);
@@ -115,6 +116,7 @@ export const streamSubscription = async (
     const began = limited.openTopic(exchange, question.symbol);
     slots.take(client);
     placed = true;
+    await Promise.all([limited.confirmed(), connection.confirmed]);
     const subscription = await joinStream(services, question, { client, signal: leaving.signal, reader });
     leave = () => subscription.close();
     if (connection.ended) leave();

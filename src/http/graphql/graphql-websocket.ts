@@ -28,6 +28,7 @@ export const graphqlWebSocket = (
       const parts = await loaded();
       const client = clientOf(request);
       const connection = connections.admit('websocket', request.raw.socket, client);
+      await connection.confirmed;
       return { parts, client, connection, request, anybody: app.callerOf(request) };
     },
     begin(ws, { parts, client, connection, request, anybody }, { requestId }) {

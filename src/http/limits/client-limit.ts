@@ -140,15 +140,18 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
     return;
   }
 
-  /** Counts one; what refuses it, if it is one too many. */
-  const count = (request: FastifyRequest): AppError | undefined => {
+  /** Counts one; `done` with what refuses it, if it is one too many. */
+  const count = (request: FastifyRequest, done: (refusal?: AppError) => void): void => {
     const caller = app.callerOf(request);
     const { units = 1, quotaFree = false } = request.routeOptions.config;
     request.units = units;
     if (request.principal !== null) metering?.asked(request.principal);
-    const refusal = quotas.take(caller, { free: quotaFree });
-    request.limitHeaders = limitHeaders(quotas.limits(caller), windowName);
-    return refusal;
+    const counted = (refusal: AppError | undefined): void => {
+      request.limitHeaders = limitHeaders(quotas.limits(caller), windowName);
+      done(refusal);
+    };
+    if (quotas.isDecided(caller)) counted(quotas.take(caller, { free: quotaFree }));
+    else void quotas.takeAsked(caller, { free: quotaFree }).then(counted);
   };
 
   app.decorate('countAtOnce', ({ principal, client }, { exchange, candles, units }) => {
@@ -156,7 +159,7 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
       return null;
     const caller = { principal: principal ?? ANONYMOUS, client };
     // Asked before it is counted: Fastify counts what is refused here.
-    if (quotas.refusalOf(caller, units) !== undefined) return null;
+    if (!quotas.isDecided(caller) || quotas.refusalOf(caller, units) !== undefined) return null;
     if (quotas.take(caller, { free: true }) !== undefined) return null;
     if (principal !== null) metering?.asked(principal);
     return { limitHeaders: limitHeaders(quotas.limits(caller), windowName) };
@@ -207,8 +210,8 @@ export const addClientLimit = (app: FastifyInstance, options: ClientLimitOptions
       return;
     }
     const { principal } = request;
-    if (principal === null || metering === null || quotas.isKnown(principal)) done(count(request));
-    else void metering.learn(principal).then(() => done(count(request)));
+    if (principal === null || metering === null || quotas.isKnown(principal)) count(request, done);
+    else void metering.learn(principal).then(() => count(request, done));
   });
 
   if (metering === null) return;

@@ -26,14 +26,17 @@ export interface LimitedStream {
   openTopic(exchange: string, symbol: string): () => void;
   /** An operation that came over the connection got a good answer, which costs so many units. */
   answered(units: number): void;
+  /** Rejects with `stream_limit_reached` where other processes have all places of what was opened so far. */
+  confirmed(): Promise<void>;
   /** Gives back what was taken, before the socket closes. Idempotent. */
   end(): void;
 }
 
 const nothing = (): void => undefined;
 const UNLIMITED_STREAM: LimitedStream = {
-  admitTopic: () => ({ began: nothing, end: nothing }),
+  admitTopic: () => ({ confirmed: null, began: nothing, end: nothing }),
   openTopic: () => nothing,
+  confirmed: () => Promise.resolve(),
   answered: nothing,
   end: nothing,
 };
@@ -65,7 +68,9 @@ export const createStreamLimits = (deps: StreamLimitsDeps): StreamLimits => ({
     const { live, metering, permits } = deps;
     const caller: Caller<Principal> = { principal, client };
     const permit = permits(principal);
-    const ends = [live.openStream(caller), metering.opened(principal, () => socket.bytesWritten)];
+    const place = live.openStream(caller);
+    const confirmations = [place.confirmed];
+    const ends = [place.end, metering.opened(principal, () => socket.bytesWritten)];
     let ended = false;
     const end = (): void => {
       ended = true;
@@ -81,9 +86,14 @@ export const createStreamLimits = (deps: StreamLimitsDeps): StreamLimits => ({
     };
     return {
       end,
+      async confirmed() {
+        for (const one of confirmations) await one;
+      },
       openTopic(exchange, symbol) {
         permit.requireExchange(exchange);
-        hold(live.openSymbol(caller, `${exchange} ${symbol}`));
+        const topic = live.openSymbol(caller, `${exchange} ${symbol}`);
+        confirmations.push(topic.confirmed);
+        hold(topic.end);
         return () => metering.answered(caller, TOPIC);
       },
       answered(units) {
@@ -94,7 +104,7 @@ export const createStreamLimits = (deps: StreamLimitsDeps): StreamLimits => ({
         permit.requireExchange(exchange);
         return {
           began: () => metering.answered(caller, TOPIC),
-          end: live.openSubscription(caller, `${exchange} ${symbol}`),
+          ...live.openSubscription(caller, `${exchange} ${symbol}`),
         };
       },
     };

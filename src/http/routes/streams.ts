@@ -78,6 +78,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     const limited = limits.open({ client: clientOf(request), socket: request.raw.socket }, request.principal);
     try {
       const began = limited.openTopic(exchange, query.symbol);
+      await limited.confirmed();
       const stream = await openTickerStream(options, {
         kind,
         socket: request.raw.socket,
@@ -177,21 +178,24 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
     config: { longLived: true, units: 0, webSocket: true, ticket: 'ws', credentialLater: true },
     ...webSocketRoute({
       sandbox: connections.sandbox,
-      prepare(request) {
+      async prepare(request) {
         readInput(ticketQuery, request.query, 'query');
         const client = clientOf(request);
         const { principal } = request;
         const { socket } = request.raw;
         const leave = socketAuth?.waitFor(principal) ?? (() => undefined);
         socket.once('close', leave);
-        return {
-          at: { client, socket },
-          principal,
-          caller: app.callerOf(request),
-          limited: limits.open({ client, socket }, principal),
-          connection: connections.admit('websocket', socket, client),
-          leave,
-        };
+        const limited = limits.open({ client, socket }, principal);
+        const connection = connections.admit('websocket', socket, client);
+        try {
+          await Promise.all([limited.confirmed(), connection.confirmed]);
+        } catch (error) {
+          limited.end();
+          connection.abandon();
+          throw error;
+        }
+        const caller = app.callerOf(request);
+        return { at: { client, socket }, principal, caller, limited, connection, leave };
       },
       begin(socket, prepared, context) {
         const { at, principal, connection, leave } = prepared;
@@ -202,6 +206,7 @@ export const streamRoutes: FastifyPluginCallback<StreamRouteOptions> = (app, opt
           await limits.learn(found);
           limited.end();
           limited = limits.open(at, found);
+          await limited.confirmed();
           caller = { principal: found, client };
         };
         const { sandbox } = connections;

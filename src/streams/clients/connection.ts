@@ -51,6 +51,8 @@ export class Connection {
   readonly kind: ConnectionKind;
   /** Called once, when the connection ends for whatever reason: subscriptions are closed here. */
   onEnd: (() => void) | null = null;
+  /** Rejects where other processes have all the slots; null: no other is asked. */
+  confirmed: Promise<void> | null = null;
   readonly #socket: ClientSocket;
   readonly #host: ConnectionHost;
   #peer: Peer | null = null;

@@ -1,5 +1,6 @@
 /** All clients of the streams: how many there may be, heartbeats, the detection of stuck ones, and the shutdown. */
 import { AppError } from '../../errors.js';
+import type { TakePlaces } from '../../lib/open-places.js';
 import type { Millis } from '../../schemas/common.js';
 import type { Log } from '../../log/log.js';
 import { createSharedEvent } from '../events.js';
@@ -29,6 +30,8 @@ export interface ConnectionsOptions {
   readonly maxConnections: number;
   /** Of one client; default: all of them. */
   readonly maxPerClient?: number | undefined;
+  /** Counts them over all processes of the server; default: there is one. */
+  readonly takePlaces?: TakePlaces | undefined;
   readonly heartbeatMs: Millis;
   /** Every event then says so. */
   readonly sandbox: boolean;
@@ -42,7 +45,8 @@ export interface Connections {
   readonly sandbox: boolean;
   /**
    * Admits one client. Throws `overloaded`, `stream_limit_reached` where this client has all the slots that it may have, or
-   * `shutting_down`. Its slot is released when the socket closes.
+   * `shutting_down`. Its slot is released when the socket closes. Where several processes serve, the connection's `confirmed`
+   * may reject with the same: it has ended then.
    */
   admit(kind: ConnectionKind, socket: ClientSocket, client: string): Connection;
   stats(): ConnectionStats;
@@ -54,6 +58,7 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
   const {
     maxConnections,
     maxPerClient = maxConnections,
+    takePlaces,
     heartbeatMs,
     sandbox,
     now,
@@ -67,12 +72,33 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
   /** Connections of each client that has some. */
   const slots = new Map<string, number>();
   const clients = new WeakMap<Connection, string>();
+  /** How the places of a connection are given back. */
+  const places = new WeakMap<Connection, () => void>();
   let refused = 0;
   let dropped = 0;
   let closing: Promise<void> | null = null;
   let allGone: (() => void) | null = null;
 
   const shuttingDown = (): AppError => new AppError('shutting_down', 'The server is shutting down.');
+
+  const noneLeft = (): AppError =>
+    new AppError('overloaded', `All ${maxConnections} stream connections are taken.`, {
+      retryAfterMs: RETRY_WHEN_FULL,
+    });
+  const noneLeftForClient = (): AppError =>
+    new AppError(
+      'stream_limit_reached',
+      `This address has all the streams that it may have at once: ${maxPerClient}.`,
+      { retryAfterMs: RETRY_WHEN_FULL },
+    );
+
+  const confirm = async (connection: Connection, missing: Promise<number | null>): Promise<void> => {
+    const which = await missing;
+    if (which === null) return;
+    refused += 1;
+    connection.abandon();
+    throw which === 0 ? noneLeft() : noneLeftForClient();
+  };
 
   const host: ConnectionHost = {
     batcher: new WriteBatcher(),
@@ -86,6 +112,7 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
     },
     released(connection) {
       open[connection.kind] -= 1;
+      places.get(connection)?.();
       const client = clients.get(connection) ?? '';
       const left = (slots.get(client) ?? 1) - 1;
       if (left === 0) slots.delete(client);
@@ -143,25 +170,27 @@ export const createConnections = (options: ConnectionsOptions): Connections => {
       if (closing !== null) throw shuttingDown();
       if (open.sse + open.websocket >= maxConnections) {
         refused += 1;
-        throw new AppError('overloaded', `All ${maxConnections} stream connections are taken.`, {
-          retryAfterMs: RETRY_WHEN_FULL,
-        });
+        throw noneLeft();
       }
       const taken = slots.get(client) ?? 0;
       if (taken >= maxPerClient) {
         refused += 1;
-        throw new AppError(
-          'stream_limit_reached',
-          `This address has all the streams that it may have at once: ${maxPerClient}.`,
-          {
-            retryAfterMs: RETRY_WHEN_FULL,
-          },
-        );
+        throw noneLeftForClient();
       }
       slots.set(client, taken + 1);
       open[kind] += 1;
       const connection = new Connection(kind, socket, host);
       clients.set(connection, client);
+      if (takePlaces !== undefined) {
+        const { missing, giveBack } = takePlaces([
+          { of: 'streams', most: maxConnections },
+          { of: `streams of ${client}`, most: maxPerClient },
+        ]);
+        places.set(connection, giveBack);
+        connection.confirmed = confirm(connection, missing);
+        // Whoever waits for it is told.
+        connection.confirmed.catch(() => undefined);
+      }
       return connection;
     },
     stats: () => ({ ...open, opened: { ...opened }, refused, ...counters, dropped }),

@@ -22,6 +22,8 @@ export interface SubscriptionServices {
 }
 
 export interface AdmittedTopic {
+  /** Rejects where other processes have all the places; null: no other is asked. */
+  readonly confirmed: Promise<void> | null;
   /** The subscription has begun. */
   readonly began: () => void;
   /** It is over, or never began. */
@@ -131,7 +133,7 @@ export class Subscriptions {
       options,
       abort,
       slot,
-      opening: this.#open(topic, { ...options, lastEventId: since, signal: abort.signal }, reader),
+      opening: this.#open(topic, { ...options, lastEventId: since, signal: abort.signal }, { reader, slot }),
       subscription: null,
     };
     this.#entries.set(key, entry);
@@ -199,6 +201,7 @@ export class Subscriptions {
     }
     let isHeld = true;
     return {
+      confirmed: admitted?.confirmed ?? null,
       began: () => admitted?.began(),
       end: () => {
         if (!isHeld) return;
@@ -218,8 +221,9 @@ export class Subscriptions {
   async #open(
     topic: TopicName,
     options: TickerOptions & Pick<SubscribeRequest, 'lastEventId' | 'signal'>,
-    reader: TopicReader,
+    { reader, slot }: { readonly reader: TopicReader; readonly slot: AdmittedTopic },
   ): Promise<Subscription> {
+    if (slot.confirmed !== null) await slot.confirmed;
     const { hub, marketData, client } = this.#services;
     const { name, exchange } = marketData.resolveExchange(topic.exchange);
     return hub.subscribe({ topic: { ...topic, exchange }, name, client, ...options }, reader);

@@ -56,6 +56,7 @@ export const openTickerStream = async (
   const reader = new TopicReader(connection, { ...topic, exchange: name }, connections);
   let subscription: Subscription;
   try {
+    await connection.confirmed;
     const { threshold, stats, lastEventId, client } = request;
     const { signal } = leaving;
     subscription = await hub.subscribe(

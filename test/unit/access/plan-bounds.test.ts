@@ -32,8 +32,8 @@ describe('what is open at once', () => {
     const caller = callerOf({ streams: 2 });
     const [first] = [live.openStream(caller), live.openStream(caller)];
     expect(codeOf(() => live.openStream(caller))).toBe('stream_limit_reached');
-    first();
-    first();
+    first.end();
+    first.end();
     live.openStream(caller);
     expect(codeOf(() => live.openStream(caller))).toBe('stream_limit_reached');
   });
@@ -41,11 +41,11 @@ describe('what is open at once', () => {
   test('is bounded by the plan: subscriptions, of all connections of a consumer together', () => {
     const live = createLiveLimits();
     const caller = callerOf({ subscriptions: 1 });
-    const end = live.openSubscription(caller, 'binance BTC/USDT');
+    const opened = live.openSubscription(caller, 'binance BTC/USDT');
     expect(() => live.openSubscription({ ...caller, client: '10.0.0.2' }, 'binance BTC/USDT')).toThrow(
       'The plan allows at most 1 subscriptions at once.',
     );
-    end();
+    opened.end();
     live.openSubscription(caller, 'binance ETH/USDT');
   });
 
@@ -59,9 +59,9 @@ describe('what is open at once', () => {
     ];
     expect(codeOf(() => live.openSymbol(caller, 'binance ETH/USDT'))).toBe('stream_limit_reached');
     expect(codeOf(() => live.openSubscription(caller, 'binance ETH/USDT'))).toBe('stream_limit_reached');
-    ends[0]?.();
+    ends[0]?.end();
     expect(codeOf(() => live.openSymbol(caller, 'binance ETH/USDT'))).toBe('stream_limit_reached');
-    ends[1]?.();
+    ends[1]?.end();
     expect(codeOf(() => live.openSymbol(caller, 'binance ETH/USDT'))).toBe('ok');
   });
 
@@ -80,9 +80,9 @@ describe('what is open at once', () => {
     const caller = callerOf({ streams: 5 });
     const ends = [1, 2, 3].map(() => live.openStream(caller));
     caller.plan.limits = limitsOfBody({ streams: 1 });
-    for (const end of ends.slice(1)) end();
+    for (const place of ends.slice(1)) place.end();
     expect(codeOf(() => live.openStream(caller))).toBe('stream_limit_reached');
-    ends[0]?.();
+    ends[0]?.end();
     expect(codeOf(() => live.openStream(caller))).toBe('ok');
   });
 });
