@@ -82,6 +82,7 @@ export const serveFeeder = async (
     sources: {
       ...{ unhandledRejections, workers },
       exchanges: () => exchanges.health(),
+      sharesBudgets: base.bus !== null,
       coinMarketCap: () => coinMarketCap?.stats() ?? null,
       ledger: () => ledger?.stats() ?? null,
     },

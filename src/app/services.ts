@@ -252,6 +252,7 @@ export const buildServices = async (
   const ofVenues = {
     coinMarketCap: () => coinMarketCap?.stats() ?? null,
     exchanges: () => exchanges.health(),
+    sharesBudgets: base.bus !== null,
     workers,
   };
   const metrics = (inFlight: () => number): Metrics => {

@@ -16,6 +16,7 @@ import type {
 import type { Channel } from '../schemas/stream.js';
 import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { AppError, ErrorCode } from '../errors.js';
+import type { Distribution } from '../lib/distribution.js';
 
 interface RequestBase {
   readonly exchange: ExchangeId;
@@ -221,6 +222,21 @@ export interface VenueError {
 }
 
 /** What is known of a venue without asking it. */
+export interface BudgetHealth {
+  readonly limit: number;
+  readonly remaining: number;
+  readonly windowMs: Millis;
+  /** Where several servers count together; undefined: this one counts alone. */
+  readonly shared?:
+    | {
+        /** false: the shared count does not answer, and this server keeps to its part. */
+        readonly isShared: boolean;
+        /** How long requests waited before they left, in seconds. */
+        readonly waits: Pick<Distribution, 'buckets' | 'counts' | 'sum'>;
+      }
+    | undefined;
+}
+
 export interface ExchangeHealth {
   readonly exchange: ExchangeId;
   readonly markets: MarketsState;
@@ -230,7 +246,7 @@ export interface ExchangeHealth {
   /** Not one request leaves before this instant; null when the venue is not cooling down. */
   readonly coolDownUntil: Millis | null;
   readonly circuit: CircuitState;
-  readonly budget: { readonly limit: number; readonly remaining: number; readonly windowMs: Millis };
+  readonly budget: BudgetHealth;
   /** Of the thread that serves it; `inline` without workers. */
   readonly worker: 'inline' | 'starting' | 'running' | 'restarting';
   readonly workerRestarts: number;

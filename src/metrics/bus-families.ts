@@ -1,6 +1,7 @@
 /** Metrics of the cluster: is this server with the others, how far away is Redis, and how do shared feeds fare? */
 import type { SharedFeedsStats } from '../cluster/feeds/shared-feeds.js';
 import type { Membership } from '../cluster/membership.js';
+import type { ExchangeHealth } from '../exchanges/exchange-client.js';
 import type { Registry, Sample } from './families.js';
 import { histogramOf } from './histogram.js';
 
@@ -12,6 +13,27 @@ export interface BusSource {
 
 const seconds = (ms: number | null | undefined): Sample[] =>
   ms === null || ms === undefined ? [] : [[ms / 1000]];
+
+/** Of the process that asks the exchanges, where it counts its requests together with others. */
+export const addSharedBudgets = (registry: Registry, health: () => readonly ExchangeHealth[]): void => {
+  const shared = () =>
+    health().flatMap(({ exchange, budget }) =>
+      budget.shared === undefined ? [] : [{ exchange, ...budget.shared }],
+    );
+  registry.addGauge({
+    name: 'bus_budget_shared',
+    help: "1 while an exchange's requests are counted together with other servers, 0 while this one keeps to its part.",
+    labels: ['exchange'],
+    samples: () => shared().map(({ exchange, isShared }) => [isShared ? 1 : 0, { exchange }]),
+  });
+  registry.addHistogram(
+    histogramOf({
+      name: 'bus_budget_wait_seconds',
+      help: 'How long requests waited for a slot of the shared budget before they left.',
+      series: () => shared().map(({ exchange, waits }) => [waits, { exchange }]),
+    }),
+  );
+};
 
 /** For servers that share: a server that acts alone has none of these. */
 export const addBus = (registry: Registry, { membership, feeds }: BusSource): void => {

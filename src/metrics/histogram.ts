@@ -27,7 +27,9 @@ const headOf = (name: string, help: string): string[] => [
   `# TYPE ${name} histogram`,
 ];
 
-const linesOf = (name: string, labels: Labels, { buckets, counts, sum }: Distribution): string[] => {
+type Observed = Pick<Distribution, 'buckets' | 'counts' | 'sum'>;
+
+const linesOf = (name: string, labels: Labels, { buckets, counts, sum }: Observed): string[] => {
   const own = labelText(labels);
   const [first, all] = own === '' ? ['', ''] : [`${own},`, `{${own}}`];
   let seen = 0;
@@ -42,7 +44,7 @@ interface DistributionFamily {
   /** Without the prefix. */
   readonly name: string;
   readonly help: string;
-  readonly series: () => readonly (readonly [Distribution, Labels?])[];
+  readonly series: () => readonly (readonly [Observed, Labels?])[];
 }
 
 /** What a service has counted by itself. */

@@ -20,7 +20,7 @@ import { createAnswerMeter, type CountedAnswer } from './answer-meter.js';
 import { addCache, addCoinMarketCap, addMarketData, addRedisState } from './data-families.js';
 import type { Registry } from './families.js';
 import { addConnections, addHub } from './stream-families.js';
-import { addBus, type BusSource } from './bus-families.js';
+import { addBus, addSharedBudgets, type BusSource } from './bus-families.js';
 import { addLedger } from './ledger-families.js';
 import { addProcesses } from './process-families.js';
 import { createGraphqlMeter, type GraphqlMeter } from './graphql-meter.js';
@@ -46,6 +46,8 @@ export interface MetricsSources {
   readonly coinMarketCap: () => CoinMarketCapStats | null;
   /** Of the outermost client, which knows the circuits. */
   readonly exchanges: () => readonly ExchangeHealth[];
+  /** Whether their budgets are shared with other servers; default: they are not. */
+  readonly sharesBudgets: boolean;
   /** Empty where the exchanges are served in this thread. */
   readonly workers: () => readonly WorkerStats[];
   /** null: no candles are kept. */
@@ -100,6 +102,7 @@ const addSources = (
     cacheHealth,
     coinMarketCap,
     exchanges,
+    sharesBudgets,
     workers,
     ledger,
     bus,
@@ -131,6 +134,7 @@ const addSources = (
   if (cacheHealth !== undefined) addRedisState(registry, cacheHealth);
   if (coinMarketCap !== undefined) addCoinMarketCap(registry, coinMarketCap);
   if (exchanges !== undefined) addExchanges(registry, exchanges);
+  if (exchanges !== undefined && sharesBudgets === true) addSharedBudgets(registry, exchanges);
   if (workers !== undefined) addWorkers(registry, workers);
   if (ledger !== undefined) addLedger(registry, ledger);
   if (bus !== undefined && bus !== null) addBus(registry, bus);

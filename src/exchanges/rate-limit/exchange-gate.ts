@@ -3,6 +3,7 @@
  * (departure-times.ts).
  */
 import type { AppError } from '../../errors.js';
+import { Distribution } from '../../lib/distribution.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 import { LANES, VenueBudget, VenuePace, type Ahead } from './budget.js';
 import { VenueLimits, type At } from './cool-down.js';
@@ -33,6 +34,9 @@ interface ExchangeGateOptions {
   readonly shared: SharedBudget | undefined;
 }
 
+/** Upper bounds of waits for the shared count, in seconds: an answer of Redis, the venue's pace, the next window. */
+const WAITS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 10, 60];
+
 const NONE_AHEAD: Ahead = { all: 0, sameLane: 0, paceMs: 0 };
 
 class ExchangeGate {
@@ -47,6 +51,8 @@ class ExchangeGate {
   readonly #booked = new WeakMap<Booking, QueueEntry>();
   /** Where several servers share one count. */
   readonly #shared: SharedCount | undefined;
+  /** Of requests that left, where several servers share one count. */
+  readonly #waits = new Distribution(WAITS_S);
   #timer: NodeJS.Timeout | undefined;
 
   constructor({ exchange, budget, now, wall, onChange, restored, shared }: ExchangeGateOptions) {
@@ -87,6 +93,7 @@ class ExchangeGate {
         this.#queue.left(booked);
         this.#queue.done(booked);
       }
+      this.#waited(now);
       return;
     }
     const entry = booked ?? { lane, client, reserved, deadline, outstanding: 1, waiters: [] };
@@ -102,6 +109,7 @@ class ExchangeGate {
     if (isShared) this.#release();
     else this.#schedule();
     await wait;
+    this.#waited(now);
   }
 
   async book({
@@ -156,11 +164,17 @@ class ExchangeGate {
 
   state(): GateState {
     const now = this.#now();
+    const { budget, ...used } = this.#budget.state(now);
+    const { buckets, counts, sum } = this.#waits;
+    const shared = this.#shared && {
+      shared: { isShared: this.#shared.isShared, waits: { buckets, counts: [...counts], sum } },
+    };
     return {
       exchange: this.#exchange,
       waiting: this.#queue.waiting,
       ...this.#limits.state(now),
-      ...this.#budget.state(now),
+      ...used,
+      budget: { ...budget, ...shared },
     };
   }
 
@@ -168,6 +182,10 @@ class ExchangeGate {
     const refusal = budgetExhausted(this.#exchange, 0);
     for (const entry of this.#queue.entries) this.#queue.refuse(entry, refusal);
     this.#schedule();
+  }
+
+  #waited(since: Millis): void {
+    if (this.#shared !== undefined) this.#waits.observe((this.#now() - since) / 1000);
   }
 
   #at(): At {

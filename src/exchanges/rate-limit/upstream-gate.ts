@@ -4,7 +4,7 @@
  */
 import { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
-import type { Priority } from '../exchange-client.js';
+import type { BudgetHealth, Priority } from '../exchange-client.js';
 import type { Pace, SharedBudget } from './shared-budget.js';
 
 /** Requests that left together. `at` is the last one's instant: they all leave the window with it. */
@@ -76,7 +76,7 @@ export interface GateState {
   readonly latestCoolDownUntil: Millis;
   /** Requests wait until then because the venue's own counter is nearly full; 0 is in the past. */
   readonly nearLimitUntil: { readonly callers: Millis; readonly polls: Millis };
-  readonly budget: { readonly limit: number; readonly remaining: number; readonly windowMs: Millis };
+  readonly budget: BudgetHealth;
   readonly waiting: number;
   readonly used: readonly WindowEntry[];
   readonly reserveUsed: readonly WindowEntry[];

@@ -74,6 +74,13 @@ test('tells every number of every source', async () => {
     },
     upstream_budget_remaining: { '{exchange="binance"}': 23, '{exchange="kraken"}': 100 },
     upstream_budget_limit: { '{exchange="binance"}': 100, '{exchange="kraken"}': 100 },
+    bus_budget_shared: { '{exchange="binance"}': 1 },
+    bus_budget_wait_seconds_bucket: {
+      '{exchange="binance",le="0.001"}': 3,
+      '{exchange="binance",le="1"}': 5,
+      '{exchange="binance",le="+Inf"}': 6,
+    },
+    bus_budget_wait_seconds_sum: { '{exchange="binance"}': 4.5 },
     worker_up: { '{worker="0"}': 1, '{worker="1"}': 0 },
     worker_restarts_total: { '{worker="0"}': 24, '{worker="1"}': 0 },
     worker_calls_in_flight: { '{worker="0"}': 25, '{worker="1"}': 0 },

@@ -36,7 +36,10 @@ export const fullSources = (): MetricsSources => ({
       marketsLoadedAt: NOW - 21_000,
       coolDownUntil: NOW + 22_000,
       circuit: 'half_open',
-      budget: { limit: 100, remaining: 23, windowMs: 60_000 },
+      budget: {
+        ...{ limit: 100, remaining: 23, windowMs: 60_000 },
+        shared: { isShared: true, waits: { buckets: [0.001, 1], counts: [3, 2, 1], sum: 4.5 } },
+      },
       worker: 'running',
       workerRestarts: 0,
       lastError: null,
@@ -76,6 +79,7 @@ export const fullSources = (): MetricsSources => ({
     },
   ],
   bus: null,
+  sharesBudgets: true,
   ledger: () => ({
     status: { state: 'ok', detail: 'SQLite file', since: NOW, writable: true },
     maxBytes: 60,

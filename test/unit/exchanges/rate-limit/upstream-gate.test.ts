@@ -145,4 +145,7 @@ test('what other servers may have sent a little after it was counted is counted 
   expect(next.value).toBe('waiting');
   await vi.advanceTimersByTimeAsync(1);
   expect(next.value).toBe('left');
+  // What waited is told for the metrics: one request not at all, the other a window and that little.
+  expect(gate.state('binance').budget.shared).toMatchObject({ isShared: false, waits: { sum: 1.05 } });
+  expect(gate.state('binance').budget.shared?.waits.counts).toEqual([1, ...Array(9).fill(0), 1, 0, 0, 0]);
 });
