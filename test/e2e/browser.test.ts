@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launchChromium } from '../support/chromium.js';
-import { startRig, type Rig } from './streams-rig.js';
+import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.js';
+import { startServer } from './streams-rig.js';
 
 /** Kept as CI artefacts. */
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url));
@@ -55,14 +56,17 @@ interface Seen {
   readonly sandbox: boolean;
 }
 
-let rig: Rig;
+const SETTINGS = { STREAM_HEARTBEAT_INTERVAL: '0.5' };
+
+let sandbox: Sandbox;
+let server: Awaited<ReturnType<typeof startServer>>;
 let pages: Server;
 let browser: Browser;
 
 beforeAll(async () => {
   mkdirSync(ARTIFACTS, { recursive: true });
-  rig = await startRig({ STREAM_HEARTBEAT_INTERVAL: '0.5' });
-  rig.sandbox.control.setTickRate(5);
+  sandbox = await startSandbox({ ticksPerSecond: 5 });
+  server = await startServer({ SANDBOX: sandbox.url, ...SETTINGS });
   pages = createServer((_request, response) => {
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(PAGE);
   }).listen(0, '127.0.0.1');
@@ -73,7 +77,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser.close();
   pages.close();
-  await rig.close();
+  await server.close();
+  await sandbox.close();
 });
 
 const seenBy = (page: Page): Promise<Seen> => page.evaluate('window.seen');
@@ -83,7 +88,7 @@ test.each(['sse', 'ws'])(
   async (mode) => {
     const page = await browser.newPage();
     const origin = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
-    await page.goto(`${origin}/?mode=${mode}&base=${encodeURIComponent(rig.url)}`);
+    await page.goto(`${origin}/?mode=${mode}&base=${encodeURIComponent(server.url)}`);
     const until = (condition: string): Promise<unknown> =>
       page.waitForFunction(`(${condition})(window.seen)`, undefined, { timeout: WAIT_MS });
 
@@ -92,16 +97,16 @@ test.each(['sse', 'ws'])(
     );
     await page.screenshot({ path: `${ARTIFACTS}stream-${mode}-live.png` });
 
-    rig.sandbox.control.setFault({
+    sandbox.control.setFault({
       venue: 'binance',
       match: 'websocket',
       fault: { type: 'status', status: 503 },
     });
-    rig.sandbox.control.sockets('binance', { action: 'terminate' });
+    sandbox.control.sockets('binance', { action: 'terminate' });
     await until('(seen) => ["reconnecting", "polling"].includes(seen.states.at(-1))');
     await page.screenshot({ path: `${ARTIFACTS}stream-${mode}-feed-lost.png` });
 
-    rig.sandbox.control.clearFaults();
+    sandbox.control.clearFaults();
     await until('(seen) => seen.states.at(-1) === "live"');
     const before = (await seenBy(page)).prices.length;
     await until(`(seen) => seen.prices.length > ${before}`);
@@ -112,34 +117,17 @@ test.each(['sse', 'ws'])(
   },
 );
 
-test('a page whose event stream is ended by a restart comes back by itself', async () => {
-  const first = await startRig();
-  const port = String(first.port);
-  const page = await browser.newPage();
-  const origin = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
-  await page.goto(`${origin}/?mode=sse&base=${encodeURIComponent(first.url)}`);
-  const until = (condition: string): Promise<unknown> =>
-    page.waitForFunction(`(${condition})(window.seen)`, undefined, { timeout: WAIT_MS });
-  await until('(seen) => seen.prices.length > 0');
-  await first.close();
-  await until('(seen) => seen.errors > 0');
-  const second = await startRig({ PORT: port });
-  await until('(seen) => seen.opens === 2');
-  await page.close();
-  await second.close();
-});
-
 test('a browser has six event streams of a host over HTTP/1.1, and a WebSocket beside them', async () => {
   const page = await browser.newPage();
-  await page.goto(`http://127.0.0.1:${(pages.address() as AddressInfo).port}/?mode=ws&base=${rig.url}`);
-  const stream = `${rig.url}/v1/stream/ticker?exchange=binance&symbol=BTC/USDT&threshold=0`;
+  await page.goto(`http://127.0.0.1:${(pages.address() as AddressInfo).port}/?mode=ws&base=${server.url}`);
+  const stream = `${server.url}/v1/stream/ticker?exchange=binance&symbol=BTC/USDT&threshold=0`;
   const states = (): Promise<number[]> => page.evaluate('window.sources.map(({ readyState }) => readyState)');
   await page.evaluate(`window.sources = Array.from({ length: 7 }, () => new EventSource('${stream}'))`);
   const [connecting, open] = [0, 1];
   const six = [...Array.from({ length: 6 }, () => open), connecting];
   await expect.poll(async () => (await states()).sort((a, b) => b - a), { timeout: WAIT_MS }).toEqual(six);
   // A socket that is opened after them.
-  await page.evaluate(`window.socket = new WebSocket('${rig.url.replace('http', 'ws')}/ws')`);
+  await page.evaluate(`window.socket = new WebSocket('${server.url.replace('http', 'ws')}/ws')`);
   await expect.poll(() => page.evaluate('window.socket.readyState'), { timeout: WAIT_MS }).toBe(open);
   expect((await states()).sort((a, b) => b - a)).toEqual(six);
   const chapter = readFileSync(new URL('../../docs/streams.md', import.meta.url), 'utf8');
@@ -178,7 +166,7 @@ const startPrefixProxy = async (target: string): Promise<{ readonly url: string;
 };
 
 test('the documentation works below the path prefix of a proxy, and its requests go below it too', async () => {
-  const proxy = await startPrefixProxy(rig.url);
+  const proxy = await startPrefixProxy(server.url);
   const page = await browser.newPage();
   const failed: string[] = [];
   const asked: string[] = [];
@@ -195,4 +183,19 @@ test('the documentation works below the path prefix of a proxy, and its requests
   expect(failed).toEqual([]);
   await page.close();
   proxy.close();
+});
+
+// Last: what the others share is started anew.
+test('a page whose event stream is ended by a restart comes back by itself', async () => {
+  const page = await browser.newPage();
+  const origin = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
+  await page.goto(`${origin}/?mode=sse&base=${encodeURIComponent(server.url)}`);
+  const until = (condition: string): Promise<unknown> =>
+    page.waitForFunction(`(${condition})(window.seen)`, undefined, { timeout: WAIT_MS });
+  await until('(seen) => seen.prices.length > 0');
+  await server.close();
+  await until('(seen) => seen.errors > 0');
+  server = await startServer({ SANDBOX: sandbox.url, ...SETTINGS, PORT: new URL(server.url).port });
+  await until('(seen) => seen.opens === 2');
+  await page.close();
 });

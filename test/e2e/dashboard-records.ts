@@ -46,7 +46,7 @@ export interface ShownWord {
   readonly word: string;
 }
 
-/** Notes the words beside the row of `market` and beside the panels of the selected market, from now on. */
+/** Notes the words beside the row of `market` and beside the panels of the selected market, those of now first. */
 export const recordWords = (page: Page, market: string): Promise<void> =>
   page.evaluate(`(() => {
     const places = {
@@ -60,7 +60,7 @@ export const recordWords = (page: Page, market: string): Promise<void> =>
     const look = () => {
       for (const [channel, place] of Object.entries(places)) {
         const word = document.querySelector(place + ' .word')?.textContent.split(' ').at(-1) ?? '';
-        if (word === (shown[channel] ?? '')) continue;
+        if (word === shown[channel]) continue;
         shown[channel] = word;
         window.shownWords.push({ channel, at: Date.now(), word });
       }

@@ -13,10 +13,15 @@ const WATCH_VIOLATIONS = `window.violations = [];
 addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
   window.violations.push(violatedDirective + ' ' + blockedURI));`;
 
+/** The market and interval that most tests look at. */
+export const SELECTED = '#/binance/BTC-USDT/1m';
+
 /** What all tests of the page share. */
 export interface Running {
   readonly rig: Rig;
   readonly browser: Browser;
+  /** A page at SELECTED for those that leave it as they found it: a page of its own costs each more than what it looks at. */
+  readonly live: () => Promise<OpenPage>;
 }
 
 export interface OpenPage {

@@ -2,11 +2,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import { recordedPrices, recordPrices } from './dashboard-records.js';
-import { openPage, shownBook, tapeOf, WAIT, type Running } from './dashboard-rig.js';
+import { openPage, SELECTED, shownBook, tapeOf, WAIT, type Running } from './dashboard-rig.js';
 import { expectAccessible } from './dashboard-looks.js';
 
 const MARKET = ['binance', 'BTC/USDT'] as const;
-const SELECTED = '#/binance/BTC-USDT/1m';
 const ROW = 'binance BTC/USDT';
 const PRICES = 15;
 const HOUR_MS = 3_600_000;
@@ -14,8 +13,8 @@ const LATE_MS = 1000;
 
 export const testTruth = (running: () => Running): void => {
   test('shows what the exchange says, from one socket, with nothing from elsewhere', async () => {
-    const { rig, browser } = running();
-    const opened = await openPage(browser, { url: rig.url, hash: SELECTED });
+    const { rig, live } = running();
+    const opened = await live();
     const { page, text } = opened;
     await recordPrices(page);
     await expect.poll(() => tapeOf(page).then((tape) => tape.length), WAIT).toBeGreaterThan(20);
@@ -54,13 +53,14 @@ export const testTruth = (running: () => Running): void => {
     await expectAccessible(opened, 'live');
     expect(opened.sockets()).toBe(1);
     await opened.expectNoFault();
-    await page.context().close();
   });
 
   test('a candle closes when its period ends, and the next one opens', async () => {
-    const { rig, browser } = running();
-    const opened = await openPage(browser, { url: rig.url, hash: '#/binance/BTC-USDT/1s' });
+    const { rig, live } = running();
+    const opened = await live();
     const { page, text } = opened;
+    await page.evaluate("location.hash = '#/binance/BTC-USDT/1s'");
+    await page.getByText('BTC/USDT · binance · 1s').waitFor(WAIT);
     await page.getByText(/\b5\d\d candles/).waitFor(WAIT);
     await expect.poll(() => text(page.locator('.open-candle')), WAIT).toMatch(/^open, [01] s left$/);
     await page.getByText(/\b5(0[3-9]|[1-9]\d) candles/).waitFor(WAIT);
@@ -78,8 +78,9 @@ export const testTruth = (running: () => Running): void => {
       Number(new RegExp(`${name} ([\\d,.]+)`).exec(said)?.[1]?.replaceAll(',', ''));
     for (const name of ['open', 'high', 'low', 'close', 'volume'])
       expect(of(name), name).toBe(candle?.[name]);
+    await page.evaluate(`location.hash = '${SELECTED}'`);
+    await page.getByText('BTC/USDT · binance · 1m').waitFor(WAIT);
     await opened.expectNoFault();
-    await page.context().close();
   });
 
   test('the first market of the list is selected, and others are found and chosen by keys alone', async () => {

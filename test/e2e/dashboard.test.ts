@@ -4,12 +4,14 @@ import { afterAll, afterEach, beforeAll } from 'vitest';
 import { launchChromium } from '../support/chromium.js';
 import { testAccess } from './dashboard-access.js';
 import { testFeeds } from './dashboard-feeds.js';
-import { testCoolDown, testStates } from './dashboard-states.js';
+import { openPage, SELECTED, type OpenPage } from './dashboard-rig.js';
+import { testCoolDown, testHidden, testStates } from './dashboard-states.js';
 import { testTruth } from './dashboard-truth.js';
 import { startRig, type Rig } from './streams-rig.js';
 
 let rig: Rig;
 let browser: Browser;
+let live: Promise<OpenPage> | undefined;
 beforeAll(async () => {
   [rig, browser] = await Promise.all([
     startRig({
@@ -27,10 +29,15 @@ afterAll(async () => {
   await rig.close();
 });
 
-const running = () => ({ rig, browser });
+const running = () => ({
+  rig,
+  browser,
+  live: () => (live ??= openPage(browser, { url: rig.url, hash: SELECTED })),
+});
 // First: it looks at a server that nobody has asked for anything.
 testStates(running);
 testTruth(running);
 testFeeds(running);
+testHidden(running);
 testAccess(running);
 testCoolDown(running);

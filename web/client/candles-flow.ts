@@ -1,4 +1,5 @@
 /** Candles of one topic: after a break they are read again from the last closed one, before anything newer. */
+import { waitAfter } from './rest.js';
 import type { Loss } from './trades-flow.js';
 import type { Ohlcv, OhlcvEvent } from './types.js';
 
@@ -37,7 +38,7 @@ export class CandlesFlow {
 
   lost({ from = Infinity }: Loss): Promise<void> | undefined {
     this.#unread ??= this.#known === null ? null : Math.min(from, this.#known);
-    return this.#unread === null ? undefined : this.#read(null);
+    return this.#unread === null || this.#deps.now() < this.#nextTryAt ? undefined : this.#read(null);
   }
 
   async #read(event: OhlcvEvent | null): Promise<void> {
@@ -57,8 +58,9 @@ export class CandlesFlow {
         this.#unread = isBehind ? newest.timestamp : next_since;
         if (isBehind) break;
       }
-    } catch {
+    } catch (error) {
       // What is unread stays so.
+      this.#nextTryAt = this.#deps.now() + waitAfter(error);
     }
     if (event !== null) this.#deliver(event);
   }

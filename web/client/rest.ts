@@ -40,6 +40,10 @@ export class ProblemError extends Error {
   }
 }
 
+/** Milliseconds for which the server wants not to be asked the same again; 0: it says nothing. */
+export const waitAfter = (error: unknown): number =>
+  error instanceof ProblemError ? (error.retryAfterMs ?? 0) : 0;
+
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface RestOptions {

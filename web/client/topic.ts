@@ -91,6 +91,7 @@ export class TopicReaders {
         this.#missed += count;
       },
       pause: (ms) => pause(ms, signal),
+      now,
     });
     this.#candles = new CandlesFlow({
       fetch: (since) =>

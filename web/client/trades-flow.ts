@@ -1,4 +1,5 @@
 /** Trades of one topic, each once and in order: what is missing before an event is fetched first, or counted. */
+import { waitAfter } from './rest.js';
 import { TradesMemory } from './trades-memory.js';
 import type { Trades, TradesEvent } from './types.js';
 
@@ -14,6 +15,8 @@ export interface TradesFlowDeps {
   readonly miss: (count: number) => void;
   /** Resolves early where the client ends. */
   readonly pause: (ms: number) => Promise<void>;
+  /** A monotonic clock, in milliseconds. */
+  readonly now: () => number;
 }
 
 export interface Loss {
@@ -26,6 +29,8 @@ export interface Loss {
 export class TradesFlow {
   readonly #deps: TradesFlowDeps;
   readonly #memory = new TradesMemory();
+  /** Before that the server has asked not to be asked. */
+  #nextTryAt = 0;
 
   constructor(deps: TradesFlowDeps) {
     this.#deps = deps;
@@ -49,12 +54,12 @@ export class TradesFlow {
 
   /** Fetches what is missing before the event, or (null) until now; of `lost` trades, those that came are not missed. */
   async #fill(event: TradesEvent | null, lost: number): Promise<void> {
-    const { fetch, deliver, miss, pause } = this.#deps;
+    const { deliver, miss, pause } = this.#deps;
     const memory = this.#memory;
     const gap = (): number => (event === null ? 0 : memory.missingBefore(event.trades, true));
     let left = lost;
     for (let attempt = 1; ; attempt += 1) {
-      const found = await fetch().catch(() => null);
+      const found = await this.#listed();
       if (found !== null) {
         const { fresh, missing } = memory.takeListed(found.trades);
         left -= fresh.length;
@@ -66,5 +71,17 @@ export class TradesFlow {
     }
     miss(gap() + Math.max(0, left));
     if (event !== null) deliver({ ...event, trades: memory.takeNew(event.trades, true) });
+  }
+
+  /** null: the server does not say, or has asked for time, which in a cool-down of the exchange is minutes. */
+  async #listed(): Promise<Trades | null> {
+    const { fetch, now } = this.#deps;
+    if (now() < this.#nextTryAt) return null;
+    try {
+      return await fetch();
+    } catch (error) {
+      this.#nextTryAt = now() + waitAfter(error);
+      return null;
+    }
   }
 }

@@ -48,21 +48,50 @@ test(`pandas reads candles from their address (${python === undefined ? 'compile
     expect(stdout).toMatch(/^\['open', 'high', 'low', 'close', 'volume'\] 99 [hH]\nTrue\n$/);
 });
 
-const target = z.object({
+const source = z.strictObject({ type: z.literal('yesoreyeram-infinity-datasource'), uid: z.string() });
+/** As the plugin's own types have it (src/types/query.types.ts of grafana/grafana-infinity-datasource). */
+const target = z.strictObject({
+  refId: z.string(),
+  datasource: source,
+  type: z.literal('json'),
+  source: z.literal('url'),
+  format: z.enum(['table', 'timeseries', 'dataframe']),
   parser: z.literal('backend'),
   root_selector: z.string(),
   url: z.string(),
-  url_options: z.object({ params: z.array(z.object({ key: z.string(), value: z.string() })) }),
-  columns: z.array(z.object({ selector: z.string(), text: z.string(), type: z.string() })),
-  datasource: z.object({ type: z.string(), uid: z.string() }),
+  url_options: z.strictObject({
+    method: z.literal('GET'),
+    params: z.array(z.strictObject({ key: z.string(), value: z.string() })),
+  }),
+  columns: z.array(
+    z.strictObject({
+      selector: z.string(),
+      text: z.string(),
+      type: z.enum(['string', 'number', 'timestamp', 'timestamp_epoch', 'timestamp_epoch_s']),
+    }),
+  ),
+  filters: z.array(z.never()),
 });
 const dashboard = z.object({
+  uid: z.string(),
+  schemaVersion: z.int(),
+  time: z.strictObject({ from: z.string(), to: z.string() }),
   templating: z.object({
-    list: z.array(z.object({ name: z.string(), current: z.object({ value: z.string() }) })),
+    list: z.array(
+      z.object({
+        name: z.string(),
+        type: z.enum(['textbox', 'custom']),
+        query: z.string(),
+        current: z.object({ value: z.string() }),
+      }),
+    ),
   }),
   panels: z.array(
     z.object({
-      type: z.string(),
+      id: z.int(),
+      type: z.literal('candlestick'),
+      gridPos: z.strictObject({ x: z.int(), y: z.int(), w: z.int(), h: z.int() }),
+      datasource: source,
       options: z.object({ fields: z.record(z.string(), z.string()) }),
       targets: z.array(target),
     }),
@@ -87,17 +116,45 @@ test('the question of the Grafana dashboard is one that the server answers with 
   const answer = (await (await fetch(url)).json()) as Record<string, Record<string, unknown>[]>;
   const rows = answer[asked?.root_selector ?? ''] ?? [];
   expect(rows.length).toBeGreaterThan(90);
-  for (const { selector, type } of asked?.columns ?? [])
+  for (const { selector, type } of asked?.columns ?? []) {
     expect(typeof rows[0]?.[selector], `${selector}: ${type}`).toBe('number');
+    // The plugin reads milliseconds.
+    if (type === 'timestamp_epoch') expect(Number(rows[0]?.[selector])).toBeGreaterThan(now - 2 * 86_400_000);
+  }
+  expect(asked?.columns.map(({ type }) => type)).toContain('timestamp_epoch');
   const columns = asked?.columns.map(({ text }) => text) ?? [];
   expect(Object.values(panel?.options.fields ?? {}).filter((field) => !columns.includes(field))).toEqual([]);
 });
 
+test('each interval that the Grafana dashboard offers is one of its first exchange', async () => {
+  const { templating } = dashboard.parse(JSON.parse(read('docker/grafana/infinity/candles.json')));
+  const of = (name: string) => templating.list.find((each) => each.name === name);
+  const { exchanges } = (await (await fetch(`${server.url}/v1/exchanges`)).json()) as {
+    exchanges: { id: string; intervals: string[] }[];
+  };
+  const { intervals } = exchanges.find(({ id }) => id === of('exchange')?.current.value) ?? {};
+  const offered = of('interval_text')?.query.split(',') ?? [];
+  expect(offered).toContain(of('interval_text')?.current.value);
+  expect(intervals).toEqual(expect.arrayContaining(offered));
+});
+
 test('the data source is the one that the dashboard names', () => {
   const { datasources } = z
-    .object({ datasources: z.array(z.looseObject({ uid: z.string(), type: z.string() })) })
+    .strictObject({
+      apiVersion: z.literal(1),
+      datasources: z.array(
+        z.strictObject({
+          ...{ name: z.string(), uid: z.string(), type: z.string(), access: z.literal('proxy') },
+          jsonData: z.strictObject({ allowedHosts: z.array(z.url()) }),
+        }),
+      ),
+    })
     .parse(parse(read('docker/grafana/infinity/datasource.yml')));
-  const { panels } = dashboard.parse(JSON.parse(read('docker/grafana/infinity/candles.json')));
+  const { panels, templating } = dashboard.parse(JSON.parse(read('docker/grafana/infinity/candles.json')));
   const named = panels.flatMap(({ targets }) => targets.map(({ datasource }) => datasource));
   expect(datasources.map(({ uid, type }) => ({ uid, type }))).toEqual(named);
+  // The plugin refuses a URL that begins with none of them.
+  const asked = templating.list.find(({ name }) => name === 'server')?.current.value ?? '';
+  const allowed = datasources.flatMap(({ jsonData }) => jsonData.allowedHosts);
+  expect(allowed.some((begin) => asked.startsWith(begin))).toBe(true);
 });

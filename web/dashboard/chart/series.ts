@@ -4,7 +4,7 @@ import type { Candle, Gap } from '../../client/client.js';
 import { createFeed, subscribe } from '../state/feeds.js';
 import { inNextFrame } from '../state/frame.js';
 import { endOfPeriod, periodOf } from '../state/periods.js';
-import { client, describe, serverTime, standIn } from '../state/server.js';
+import { askAgain, client, describe, serverTime, standIn } from '../state/server.js';
 import type { Selection } from '../state/address.js';
 import { holesOf, mergeCandles, placesOf, saysMore } from './candles.js';
 
@@ -25,7 +25,7 @@ export const createSeries = (market: Selection) => {
   let isOldest = false;
   let fetching: Promise<void> | null = null;
 
-  /** By the server's clock; undefined before the first event. */
+  /** By the server's clock; undefined before the first event that is new: a reader's first one repeats what may be old. */
   const heardAt = signal<number | undefined>(undefined);
 
   const take = (more: readonly Candle[], moreGaps: readonly Gap[] = []): void => {
@@ -54,7 +54,11 @@ export const createSeries = (market: Selection) => {
         isOldest = query.until !== undefined && answer.candles.length === 0;
         inNextFrame(`history ${interval}`, () => take(answer.candles, answer.gaps));
       } catch (error) {
-        if (!isOver) fault.value = describe(error);
+        if (isOver) return;
+        fault.value = describe(error);
+        askAgain(error, () => {
+          if (!isOver) void fetch(query);
+        });
       } finally {
         fetching = null;
         isLoading.value = false;
@@ -66,6 +70,7 @@ export const createSeries = (market: Selection) => {
   let waiting: Candle[] = [];
   const follow = (): (() => void) => {
     isOver = false;
+    let isRepeat = true;
     void fetch({});
     const end = subscribe({ channel: 'ohlcv', exchange, symbol, interval }, feed, (event) => {
       if (event.event_type !== 'ohlcv') return;
@@ -75,7 +80,8 @@ export const createSeries = (market: Selection) => {
         waiting = [];
         const last = candles.peek().at(-1);
         const first = more[0];
-        if (saysMore(candles.peek(), more)) heardAt.value = serverTime();
+        if (!isRepeat && saysMore(candles.peek(), more)) heardAt.value = serverTime();
+        isRepeat = false;
         take(more);
         if (standIn.peek() === 'STALE') standIn.value = '';
         // A hole between what was known and what came: it is asked for, and drawn as one until it is filled.

@@ -13,7 +13,7 @@ import { intervals, selectInterval, selection, selectionFault } from '../state/s
 import { access, describe, serverTime, standIn } from '../state/server.js';
 import { palette, theme } from '../state/settings.js';
 import { tick } from '../state/visibility.js';
-import type { Selection } from '../state/address.js';
+import { formatAddress, type Selection } from '../state/address.js';
 import { Age, FeedWord } from './feed-word.js';
 
 const coloursNow = (): Colours => {
@@ -169,7 +169,14 @@ const differInLastOnly = (before: readonly Place[], now: readonly Place[]): bool
 
 const Chart = ({ market }: { readonly market: Selection }) => {
   const series = useMemo(() => createSeries(market), []);
-  useEffect(() => followSelected('Chart', () => series.follow()), []);
+  // Another market is told here before this chart gives way to its own: nothing more is asked for the one that is left.
+  useEffect(
+    () =>
+      followSelected('Chart', (now) =>
+        formatAddress(now) === formatAddress(market) ? series.follow() : () => undefined,
+      ),
+    [],
+  );
   const count = series.candles.value.filter(isPriced).length;
   const holes = series.holes.value;
   return (

@@ -81,7 +81,7 @@ const Exchanges = () => {
   const { ledger, uptime, cluster } = known.body;
   return (
     <>
-      <table>
+      <table class="exchanges">
         <caption class="hidden">Each exchange with its feeds and the budget of requests</caption>
         <thead>
           <tr>

@@ -10,6 +10,8 @@ import { selection } from '../state/selection.js';
 import { Age, FeedWord } from './feed-word.js';
 
 const LEVELS = 20;
+/** Height of a row (style.css). */
+const ROW_PX = 18;
 
 interface Level extends PriceLevel {
   readonly sum: number;
@@ -116,15 +118,18 @@ const Levels = () => {
 const seenAt = computed(() => book.value.value?.timestamp);
 const isThere = computed(() => book.value.value !== null);
 
-/** The middle of the book is in sight first; then it is the reader's to scroll. */
+/** The middle of the book is in sight first, below whole rows; then it is the reader's to scroll. */
 const useMiddle = () => {
   const scroll = useRef<HTMLDivElement>(null);
   const market = selection.value;
   const isKnown = isThere.value;
   useEffect(() => {
-    const middle = scroll.current?.querySelector<HTMLElement>('.middle');
-    if (!scroll.current || !middle) return;
-    scroll.current.scrollTop = middle.offsetTop - (scroll.current.clientHeight - middle.offsetHeight) / 2;
+    const [head, middle] = ['thead', '.middle'].map((name) =>
+      scroll.current?.querySelector<HTMLElement>(name),
+    );
+    if (!scroll.current || !head || !middle) return;
+    const room = (scroll.current.clientHeight - middle.offsetHeight) / 2 - head.offsetHeight;
+    scroll.current.scrollTop = middle.offsetTop - head.offsetHeight - Math.floor(room / ROW_PX) * ROW_PX;
   }, [market, isKnown]);
   return scroll;
 };

@@ -5,13 +5,13 @@ import { access } from '../state/server.js';
 import { ChartPanel } from './chart-panel.js';
 import { Header } from './header.js';
 import { Health } from './health.js';
-import { KeyDialog } from './key-dialog.js';
 import { OrderBook } from './order-book.js';
 import { lazy } from './lazy.js';
 import { isHelpOpen, listenToKeys } from './shortcuts.js';
 import { Trades } from './trades.js';
 import { WatchList } from './watch-list.js';
 
+const KeyDialog = lazy(async () => (await import('./key-dialog.js')).KeyDialog);
 const Help = lazy(async () => (await import('./help.js')).Help);
 
 const TradesOrBook = () => (

@@ -35,7 +35,10 @@ const WatchRow = ({ market }: { readonly market: WatchedMarket }) => {
   const timestamp = useComputed(() => event.value?.timestamp);
   const percent = useComputed(() => {
     const [from, to] = [opened.value, event.value?.last ?? null];
-    return from === null || to === null || from === 0 ? null : ((to - from) / from) * 100;
+    // As it is shown, so that what is shown as nothing has no direction.
+    return from === null || to === null || from === 0
+      ? null
+      : Number((((to - from) / from) * 100).toFixed(2));
   });
   const spread = useComputed(() => {
     const bp = event.value === null ? null : spreadOf(event.value.bid, event.value.ask);

@@ -5,7 +5,7 @@ import type { Handlers, Topic, TopicState } from '../../client/topic.js';
 import { dependOn, inNextFrame } from './frame.js';
 import { findMarket } from './markets.js';
 import { isSeen, selection, selectionFault } from './selection.js';
-import { access, client, describe, serverTime } from './server.js';
+import { access, askAgain, client, describe, serverTime } from './server.js';
 import { keyOf, watchList, type WatchedMarket } from './settings.js';
 import { isWanted } from './visibility.js';
 
@@ -69,10 +69,19 @@ export const rowOf = (market: WatchedMarket): Row => {
   return row;
 };
 
+/** In which steps its prices move: asked for until it is told, while somebody sees the row. */
+const learn = (row: Row): void => {
+  findMarket(row).catch((error: unknown) =>
+    askAgain(error, () => {
+      if (rows.get(keyOf(row)) === row && isWanted.peek()) learn(row);
+    }),
+  );
+};
+
 const follow = (row: Row): (() => void) => {
   const { exchange, symbol, feed, opened } = row;
   const key = `ticker ${keyOf(row)}`;
-  findMarket(row).catch(() => null);
+  learn(row);
   return subscribe({ channel: 'ticker', exchange, symbol, threshold: 0 }, feed, (event) => {
     if (event.event_type !== 'ticker') return;
     inNextFrame(key, () => {

@@ -2,7 +2,7 @@
 import { computed, effect, signal } from '@preact/signals';
 import { DEFAULT_INTERVAL, formatAddress, parseAddress, type Selection } from './address.js';
 import { findMarket } from './markets.js';
-import { access, describe, exchanges } from './server.js';
+import { access, askAgain, describe, exchanges } from './server.js';
 import { watch, watchList, type WatchedMarket } from './settings.js';
 
 /** Where the address names no market, the first of the watch list is selected; null: there is none. */
@@ -49,7 +49,11 @@ const settle = async (asked: Selection): Promise<void> => {
       selection.value = { ...asked, symbol: market.symbol };
     }
   } catch (error) {
-    if (selection.peek() === asked) selectionFault.value = describe(error);
+    if (selection.peek() !== asked) return;
+    selectionFault.value = describe(error);
+    askAgain(error, () => {
+      if (selection.peek() === asked) void settle(asked);
+    });
   }
 };
 

@@ -59,6 +59,11 @@ export const describe = (error: unknown): string =>
 const isRefusal = (error: unknown): boolean => error instanceof ProblemError && error.status === 401;
 
 const RETRY_MS = 3000;
+/** Asks again once the server may answer, which in a cool-down of an exchange is minutes; not where that would not help. */
+export const askAgain = (error: unknown, ask: () => void): void => {
+  if (error instanceof ProblemError && error.retryable)
+    setTimeout(ask, Math.max(RETRY_MS, error.retryAfterMs ?? 0));
+};
 let retry: ReturnType<typeof setTimeout> | undefined;
 
 /** Asks who the exchanges are, which tells as well whether this page may ask at all. Never rejects. */

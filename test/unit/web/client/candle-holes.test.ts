@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { ProblemError } from '../../../../web/client/rest.js';
 import { latest, MARKET, read, reopen, settle, streamRig } from './fake-socket.js';
 
 beforeEach(() => vi.useFakeTimers({ now: 1_000_000 }));
@@ -34,6 +35,28 @@ describe('candles after a break', () => {
         each.event_type === 'ohlcv' ? each.candles.map(({ timestamp }) => timestamp) : [],
       ),
     ).toEqual([[60, 120], [180], [60, 120, 180], [180]]);
+    stream.close();
+  });
+
+  test('are not read within the time that the server wants', async () => {
+    const { stream, asked } = streamRig(() => {
+      throw new ProblemError('The exchange cools down.', { status: 429, retryAfterMs: 60_000 });
+    });
+    const { events } = read(stream, TOPIC);
+    latest().accept();
+    latest().say(event(candle(60, true), candle(120, false)));
+    await reopen();
+    for (let count = 0; count < 3; count += 1) {
+      latest().say(event(candle(180, false)));
+      latest().say({ event_type: 'lost', ...TOPIC, from: 60, to: 120, timestamp: 1 });
+      await settle();
+    }
+    expect(asked).toHaveLength(1);
+    expect(events).toHaveLength(4);
+    await vi.advanceTimersByTimeAsync(60_000);
+    latest().say(event(candle(180, false)));
+    await settle();
+    expect(asked).toHaveLength(2);
     stream.close();
   });
 

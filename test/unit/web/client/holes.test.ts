@@ -1,5 +1,6 @@
 // What is missing after a break, or at all: fetched, or counted.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { ProblemError } from '../../../../web/client/rest.js';
 import type { Trade } from '../../../../web/client/types.js';
 import {
   latest,
@@ -66,6 +67,27 @@ describe('trades after a break', () => {
     await settle();
     expect(states.at(-1)!.missed).toBe(missed);
     expect(ids().at(-1)).toBe(20);
+    stream.close();
+  });
+
+  test('are not asked for within the time that the server wants', async () => {
+    const { stream, asked } = streamRig(() => {
+      throw new ProblemError('The exchange cools down.', { status: 429, retryAfterMs: 60_000 });
+    });
+    const { states } = read(stream);
+    latest().accept();
+    latest().say(tradesEvent(range(1, 5)));
+    await reopen();
+    latest().say(tradesEvent(range(15, 20)));
+    await settle();
+    latest().say(tradesEvent(range(22, 23)));
+    await settle();
+    expect(states.at(-1)!.missed).toBe(10);
+    expect(asked).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(60_000);
+    latest().say(tradesEvent(range(25, 26)));
+    await settle();
+    expect(asked).toHaveLength(2);
     stream.close();
   });
 

@@ -86,9 +86,13 @@ interface Given {
   readonly width?: number;
   /** Without it nobody is answered. */
   readonly key?: string;
+  /** Answered by a 429 while it is true. */
+  readonly isRefused?: (path: string) => boolean;
 }
 
-const start = async ({ width = 1440, key }: Given = {}) => {
+const COOL_DOWN = { code: 'upstream_rate_limited', detail: 'It cools down.', retryable: true };
+
+const start = async ({ width = 1440, key, isRefused = () => false }: Given = {}) => {
   vi.resetModules();
   vi.useFakeTimers({ now: NOW });
   FakeSocket.opened = [];
@@ -115,6 +119,8 @@ const start = async ({ width = 1440, key }: Given = {}) => {
       const sent = new Headers(input instanceof Request ? input.headers : init.headers).get('x-api-key');
       if (key !== undefined && sent !== key)
         return Promise.resolve(Response.json({ code: 'unauthenticated', detail: 'No.' }, { status: 401 }));
+      if (isRefused(pathname))
+        return Promise.resolve(Response.json({ ...COOL_DOWN, retry_after_ms: 60_000 }, { status: 429 }));
       return Promise.resolve(Response.json(ANSWERS[pathname] ?? {}));
     },
   };
@@ -179,6 +185,34 @@ test('each panel shows what its feed says, in the steps of the market', async ()
   expect(named('last').textContent).toBe('1,240.00');
   await shows('1 gap');
   await shows('gap 2027-01-15T07:57:00Z – 2027-01-15T07:59:00Z: the exchange gave none this time');
+});
+
+test('what a server could not say in a cool-down is asked for again after it', async () => {
+  let [cools, asked] = [true, 0];
+  const isRefused = (path: string): boolean => {
+    if (!path.startsWith('/v1/markets')) return false;
+    asked += 1;
+    return cools;
+  };
+  const { page, shows } = await start({ isRefused });
+  await vi.waitFor(() => expect(FakeSocket.opened).not.toEqual([]));
+  latest().accept();
+  await shows('It cools down.');
+  const pass = async (ms: number): Promise<void> => {
+    latest().say({ event_type: 'heartbeat' });
+    await vi.advanceTimersByTimeAsync(ms);
+  };
+  for (const ms of [15_000, 15_000, 15_000]) await pass(ms);
+  const before = asked;
+  await pass(10_000);
+  expect(asked).toBe(before);
+  cools = false;
+  await pass(10_000);
+  await shows('BTC/USDT · binance · 1m');
+  await shows('2027-01-15T08:00:00Z open');
+  latest().say(ticker(1234.5, NOW));
+  await shows('1,234.50');
+  expect(page.textContent).not.toContain('It cools down.');
 });
 
 test('what is old is struck and named, and a crossed book is said and not drawn', async () => {
