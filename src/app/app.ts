@@ -98,6 +98,7 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     cache,
     marketData,
     hub,
+    part,
     connections,
     gauge,
     ledger,
@@ -170,6 +171,8 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
   });
   const dashboard =
     config.dashboard.enabled && existsSync(join(overrides.dashboard ?? DASHBOARD, 'index.html'));
+  /** Of all processes of this server. */
+  const allFeeds = () => part?.feeds.withOthers(hub.stats().feeds) ?? hub.stats().feeds;
   const status = createStatus({
     version: VERSION,
     uptime,
@@ -184,12 +187,12 @@ export const buildApp = async (config: Config, overrides: AppOverrides = {}): Pr
     },
     enabled: names.enabled,
     exchanges: () => exchanges.health(),
-    hub: () => hub.stats(),
+    hub: () => ({ feeds: allFeeds() }),
     ledger: () => services.ledgerStats(),
     cluster,
     now,
   });
-  await app.register(statusRoutes, { status });
+  await app.register(statusRoutes, { status, refresh: () => part?.feeds.refresh() });
   const steadyHeaders = steadyHeadersOf(cors);
   const responseCache = createResponseCache(app, {
     now,

@@ -90,11 +90,6 @@ export const busPlaceOf = ({ bus, redis, proxy, sandbox, serverId }: Config): Bu
   };
 };
 
-/** Events of trades of a stream that the processes of a server keep for clients that come back. */
-const LOCAL_HISTORY = 1_000;
-/** Of all streams that one process feeds. */
-const LOCAL_HISTORY_BYTES = 64 * 1024 * 1024;
-
 export interface Cluster {
   /** Beats once it is started; null: this server acts alone. */
   readonly membership: Membership | null;
@@ -116,8 +111,9 @@ export const createCluster = async (
 ): Promise<Cluster> => {
   if (part !== null && bus === null) {
     const { createSharedFeeds } = await import('../cluster/feeds/shared-feeds.js');
+    const { events, bytes } = config.localHistory;
     const shared = createSharedFeeds({
-      ...{ bus: part.bus, local, history: LOCAL_HISTORY, historyBytes: LOCAL_HISTORY_BYTES, venues: '' },
+      ...{ bus: part.bus, local, history: events, historyBytes: bytes, venues: '' },
       ...{ log, now, monotonic, random },
     });
     return { membership: null, feeds: shared, shared };

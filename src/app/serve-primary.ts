@@ -12,7 +12,8 @@ import { VERSION } from '../config/version.js';
 import { Children, StartFailure } from '../processes/children.js';
 import { FEEDER } from '../processes/feeder-protocol.js';
 import { HandedConnections } from '../processes/handed-connections.js';
-import { makeSocketFolder, removeSocketFolder } from '../processes/local-socket.js';
+import { makeSocketFolder, removeDeadFolders, removeSocketFolder } from '../processes/local-socket.js';
+import { PRIMARY } from '../processes/primary-protocol.js';
 import { withPlace } from '../processes/place.js';
 import { startPrimaryHost } from '../processes/primary-host.js';
 import { named, startSandbox, type Own } from './drivers.js';
@@ -56,6 +57,10 @@ export const servePrimary = async (settings: Config, program: ProgramProcess): P
   const close = async (): Promise<void> => {
     for (const end of closers.splice(0).reverse()) await end();
   };
+  // Nothing waits for it.
+  removeDeadFolders(PRIMARY, { now: Date.now }).catch((error: unknown) =>
+    log.debug({ err: error }, 'folders of dead servers were not removed'),
+  );
   const folder = makeSocketFolder();
   own('folder', () => removeSocketFolder(folder));
   // Here, so that it outlives a feeder.
@@ -67,6 +72,7 @@ export const servePrimary = async (settings: Config, program: ProgramProcess): P
   });
   const host = await startPrimaryHost({
     ...{ folder, log, now: Date.now, monotonic: steadyNow, ownMetrics: () => metrics.text() },
+    historyBytes: config.localHistory.bytes,
   });
   own('host', () => host.close());
   const children = new Children({

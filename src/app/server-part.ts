@@ -12,6 +12,7 @@ import type { Millis } from '../schemas/common.js';
 import { FeederExchanges } from '../processes/feeder-exchanges.js';
 import { connectFeederServices } from '../processes/feeder-services.js';
 import { LocalBus } from '../processes/local-bus.js';
+import { MachineFeeds, type Feeds } from '../processes/machine-feeds.js';
 import type { Place } from '../processes/place.js';
 import { connectPrimary, type PrimaryLink } from '../processes/primary-link.js';
 import type { Base, Own } from './drivers.js';
@@ -38,6 +39,10 @@ export interface ServerPart {
   readonly takePlaces: TakePlaces;
   /** To the other processes. */
   readonly notices: Notices;
+  /** Of all processes. */
+  readonly feeds: Pick<MachineFeeds, 'refresh' | 'withOthers'>;
+  /** Tells the others of the feeds of this process from now on. */
+  tellFeeds(own: () => Feeds): void;
   /** Metrics of all processes; rejects where the primary does not answer. */
   metrics(): Promise<string>;
   /** Tells the primary those of this process from now on. */
@@ -81,6 +86,11 @@ const leasesOver = (link: PrimaryLink): LeaseSource => ({
   onRecall: (recall) => link.listen({ recall }),
 });
 
+const feedsOfOthers = (link: PrimaryLink): Promise<Feeds> => {
+  const giveUp = (): Error => new Error('The primary process does not answer.');
+  return settleWithin(link.call('feedsOfOthers'), { ms: COUNT_MS, giveUp });
+};
+
 /** Where the primary does not answer, each process counts for itself. */
 const placesOver = (link: PrimaryLink): TakePlaces => {
   let lastId = 0;
@@ -115,6 +125,8 @@ export const openServerPart = async (
     leases: leasesOver(link),
     takePlaces: placesOver(link),
     notices: noticesOver(link),
+    feeds: new MachineFeeds({ ask: () => feedsOfOthers(link), monotonic }),
+    tellFeeds: (own) => link.listen({ ownFeeds: own }),
     metrics: () => link.call('metrics'),
     tellMetrics: (metrics) => link.start(metrics),
   };

@@ -217,6 +217,7 @@ export const buildServices = async (
       now,
       monotonic,
     });
+  part?.tellFeeds(() => hub.stats().feeds);
   const { ttl, requestTimeoutMs } = config;
   const ownMarketData = (): MarketDataService => {
     const service = createMarketData({

@@ -65,6 +65,8 @@ export interface Config {
     /** '': by the proxy. */
     readonly egress: string;
   } | null;
+  /** The same of processes that share feeds without Redis. */
+  readonly localHistory: { readonly events: number; readonly bytes: number };
   readonly cacheMaxBytes: number;
   readonly ttl: {
     readonly tickerMs: number;
@@ -176,6 +178,7 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
           ...{ namespace: e.BUS_NAMESPACE, egress: e.EGRESS_ID },
           ...{ history: e.BUS_HISTORY, historyBytes: e.BUS_MEMORY_MB * 1024 * 1024 },
         },
+  localHistory: { events: e.BUS_HISTORY, bytes: e.BUS_MEMORY_MB * 1024 * 1024 },
   cacheMaxBytes: e.CACHE_MAX_MB * 1024 * 1024,
   ttl: {
     tickerMs: e.TICKER_CACHE_TTL,

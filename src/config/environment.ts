@@ -110,7 +110,7 @@ export const environment = z.object({
     'trade events of a stream that the cluster keeps for clients that come back',
   ),
   BUS_MEMORY_MB: whole(64, { min: 1, max: 65_536 }).describe(
-    'MB of Redis for the events of one server; beyond them fewer are kept of each stream',
+    'MB for the events of one server, in Redis or its primary process; beyond them fewer are kept of each stream',
   ),
   SERVER_ID: z
     .string()

@@ -31,6 +31,13 @@ interface Topic {
   orphanedAt: Millis | null;
 }
 
+export interface LocalBusHostOptions {
+  readonly now: () => Millis;
+  readonly monotonic: () => Millis;
+  /** Of all events that are kept; the latest of each topic is kept all the same. Default: no bound. */
+  readonly historyBytes?: number | undefined;
+}
+
 interface Member {
   readonly listener: BusListener;
   beatAt: Millis;
@@ -42,9 +49,13 @@ export class LocalBusHost {
   readonly #topics = new Map<string, Topic>();
   readonly #members = new Map<string, Member>();
   readonly #sweeper: NodeJS.Timeout;
+  readonly #maxBytes: number;
   #fence = 0;
+  /** Of all events that are kept, as their JSON. */
+  #bytes = 0;
 
-  constructor({ now, monotonic }: { readonly now: () => Millis; readonly monotonic: () => Millis }) {
+  constructor({ now, monotonic, historyBytes = Infinity }: LocalBusHostOptions) {
+    this.#maxBytes = historyBytes;
     this.#now = now;
     this.#monotonic = monotonic;
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_EVERY_MS).unref();
@@ -114,7 +125,9 @@ export class LocalBusHost {
       // Sent again after an answer that was lost.
       if (top !== undefined && compareEventIds(publication.id, top.id) <= 0) continue;
       topic.kept.push(publication);
-      if (topic.kept.length > keep) topic.kept.splice(0, topic.kept.length - keep);
+      this.#bytes += publication.text.length;
+      this.#shorten(topic, keep);
+      if (this.#bytes > this.#maxBytes) this.#makeRoom();
       for (const listener of topic.listeners.values()) listener.heard(name, publication.text);
     }
     return true;
@@ -144,6 +157,17 @@ export class LocalBusHost {
   history(name: string, after: EventId | undefined): readonly Publication[] {
     const kept = this.#topics.get(name)?.kept ?? [];
     return after === undefined ? kept : kept.filter(({ id }) => compareEventIds(id, after) > 0);
+  }
+
+  /** To so many events. */
+  #shorten({ kept }: Topic, events: number): void {
+    if (kept.length <= events) return;
+    for (const { text } of kept.splice(0, kept.length - events)) this.#bytes -= text.length;
+  }
+
+  /** Each topic gives up the older half of what it has, and keeps one. */
+  #makeRoom(): void {
+    for (const topic of this.#topics.values()) this.#shorten(topic, Math.ceil(topic.kept.length / 2));
   }
 
   #isAlive(id: string): boolean {
@@ -178,7 +202,10 @@ export class LocalBusHost {
     for (const [name, topic] of this.#topics) {
       const { owner, listeners } = topic;
       if (owner !== null || listeners.size > 0) topic.orphanedAt = null;
-      else if (at - (topic.orphanedAt ??= at) > ORPHAN_MS) this.#topics.delete(name);
+      else if (at - (topic.orphanedAt ??= at) > ORPHAN_MS) {
+        this.#shorten(topic, 0);
+        this.#topics.delete(name);
+      }
     }
   }
 }

@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -13,8 +14,51 @@ import { FramedPort } from './framed-port.js';
 const IS_WINDOWS = process.platform === 'win32';
 const RETRY_MS: Millis = 20;
 
+const FOLDER = /^mcds-\w{6}$/;
+/** A younger folder may be one of a server that does not listen yet. */
+const MIN_AGE_MS: Millis = 60_000;
+
 /** A folder for the sockets; its name is random. */
 export const makeSocketFolder = (): string => mkdtempSync(join(tmpdir(), 'mcds-'));
+
+/** Whether a process listens, whichever: one that is stopped does, too. */
+const isListening = async (path: string): Promise<boolean> => {
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code !== 'ECONNREFUSED' && code !== 'ENOENT';
+  } finally {
+    socket.destroy();
+  }
+};
+
+/**
+ * Removes the folders of this user's servers whose primary was killed and could not do so. `name`: of the primary's socket;
+ * `now`: the wall clock. Gives the folders.
+ */
+export const removeDeadFolders = async (
+  name: string,
+  { parent = tmpdir(), now }: { readonly parent?: string; readonly now: () => Millis },
+): Promise<readonly string[]> => {
+  const removed: string[] = [];
+  for (const entry of await readdir(parent)) {
+    if (!FOLDER.test(entry)) continue;
+    const folder = join(parent, entry);
+    try {
+      const { uid, mtimeMs } = await lstat(folder);
+      const isOwn = process.getuid === undefined || uid === process.getuid();
+      if (!isOwn || now() - mtimeMs < MIN_AGE_MS || (await isListening(socketPath(folder, name)))) continue;
+      removeSocketFolder(folder);
+      removed.push(folder);
+    } catch {
+      // Another server was faster.
+    }
+  }
+  return removed;
+};
 
 export const removeSocketFolder = (folder: string): void => {
   rmSync(folder, { recursive: true, force: true });

@@ -5,6 +5,7 @@ import type { Log } from '../log/log.js';
 import type { Millis } from '../schemas/common.js';
 import type { FramedPort } from './framed-port.js';
 import { LocalBusHost, type BusListener } from './local-bus-host.js';
+import type { Feeds } from './machine-feeds.js';
 import { listenLocally, socketPath, type LocalServer } from './local-socket.js';
 import { addMetrics, metricsText, readMetrics, type Families } from './metrics-sum.js';
 import { FEEDER } from './feeder-protocol.js';
@@ -21,6 +22,8 @@ import { WindowLeases, type LeaseHolder } from './window-leases.js';
 
 /** What a process may take to tell its metrics; after that those that it told last are used. */
 const METRICS_MS: Millis = 500;
+/** … and its feeds; after that it is taken to have none. */
+const FEEDS_MS: Millis = 300;
 
 interface Child {
   readonly rpc: BirpcReturn<ChildFunctions, PrimaryFunctions, false>;
@@ -36,6 +39,8 @@ export interface PrimaryHostOptions {
   readonly folder: string;
   /** The primary's own metrics. */
   readonly ownMetrics: () => Promise<string>;
+  /** Of events of streams that are kept; default: no bound. */
+  readonly historyBytes?: number | undefined;
   readonly log: Log;
   readonly now: () => Millis;
   readonly monotonic: () => Millis;
@@ -101,6 +106,7 @@ class Host implements PrimaryHost {
         return bus.beat(child.serverId);
       },
       metrics: () => this.#metrics(),
+      feedsOfOthers: () => this.#feedsOfOthers(child),
       count: (counted) => this.#counts.add(counted),
       takePlaces: (id, wanted) => this.#places.take(child, id, wanted),
       giveBackPlaces: (id) => this.#places.giveBack(child, id),
@@ -140,6 +146,28 @@ class Host implements PrimaryHost {
       if (this.#children.get(name) === child) this.#children.delete(name);
       addMetrics(this.#gone, readMetrics(child.metrics), null);
     });
+  }
+
+  async #feedsOfOthers(asker: Child): Promise<Feeds> {
+    const giveUp = (): Error => new Error('The process is busy.');
+    const others = [...this.#children.values()].filter((other) => other !== asker && other.serverId !== '');
+    const told = await Promise.all(
+      others.map(({ rpc, serverId }) =>
+        settleWithin(rpc.$call('ownFeeds'), { ms: FEEDS_MS, giveUp }).then(
+          (feeds) =>
+            feeds.map((feed) => ({
+              isHeld: feed.owner === undefined,
+              feed: { ...feed, owner: feed.owner ?? serverId },
+            })),
+          () => [],
+        ),
+      ),
+    );
+    // A feed as its holder has it, rather than as a follower.
+    const all = told.flat();
+    return [...all.filter(({ isHeld }) => isHeld), ...all.filter(({ isHeld }) => !isHeld)].map(
+      ({ feed }) => feed,
+    );
   }
 
   async #metrics(): Promise<string> {

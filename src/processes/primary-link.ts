@@ -3,6 +3,7 @@ import { createBirpc, type BirpcReturn } from 'birpc';
 import { settleWithin } from '../lib/deadline.js';
 import type { Log } from '../log/log.js';
 import type { Millis } from '../schemas/common.js';
+import type { Feeds } from './machine-feeds.js';
 import { connectLocally, socketPath } from './local-socket.js';
 import {
   PRIMARY,
@@ -22,6 +23,7 @@ const METRICS_EVERY_MS: Millis = 1_000;
 type Rpc = BirpcReturn<PrimaryFunctions, ChildFunctions, false>;
 type Listeners = Pick<ChildFunctions, 'heard' | 'owned' | 'noticed'> & {
   recall(windows: readonly WindowName[]): readonly ReturnedLease[];
+  ownFeeds(): Feeds;
 };
 
 export interface PrimaryLinkOptions {
@@ -58,6 +60,7 @@ export class PrimaryLink {
     this.#close = close;
     this.#rpc = rpc({
       ownMetrics: () => this.#metrics(),
+      ownFeeds: () => this.#listeners.ownFeeds?.() ?? [],
       recall: async (windows) => {
         // Answers that came with this call are taken over first.
         await new Promise<void>((resolve) => setImmediate(resolve));

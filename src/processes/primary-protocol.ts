@@ -2,6 +2,7 @@
 import type { Claim, Overrule, Publication, TopicOwner } from '../cluster/bus.js';
 import type { WantedPlace } from '../lib/open-places.js';
 import type { Millis } from '../schemas/common.js';
+import type { Feeds } from './machine-feeds.js';
 import type { EventId } from '../streams/event-ids.js';
 
 export const PRIMARY = 'primary';
@@ -57,6 +58,8 @@ export interface PrimaryFunctions {
   beat(): ReadonlyMap<string, Millis>;
   /** Metrics of all processes in Prometheus' text format. */
   metrics(): Promise<string>;
+  /** Of the other processes, with the `owner` of each on the bus; first those that their owners tell of. */
+  feedsOfOthers(): Promise<Feeds>;
   count(counted: readonly Counted[]): readonly Total[];
   /** `id`: by which they are given back. */
   takePlaces(id: number, wanted: readonly WantedPlace[]): number | null;
@@ -88,6 +91,7 @@ export const PRIMARY_EVENTS = ['unsubscribe', 'notify', 'keepMetrics', 'giveBack
 /** Served by the others. */
 export interface ChildFunctions {
   ownMetrics(): Promise<string>;
+  ownFeeds(): Feeds;
   recall(windows: readonly WindowName[]): Promise<readonly ReturnedLease[]>;
   // Events.
   heard(topic: string, text: string): void;

@@ -1,4 +1,4 @@
-/** What SERVER_PROCESSES=2 counts over both processes, without Redis: requests and what is open at once (Linux). */
+/** What SERVER_PROCESSES=2 counts over both processes, without Redis: requests, what is open at once, and feeds (Linux). */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { get } from './process-rig.js';
+import type { ServerStatus } from '../../src/schemas/status.js';
+import { answeredBy, get } from './process-rig.js';
 import { startRig, type Rig } from './streams-rig.js';
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
@@ -54,6 +55,26 @@ test('of requests that come at once to both processes exactly the limit passes',
   expect(passed(answers)).toBe(LIMIT);
   expect(answers.filter(({ status }) => status === 429)).toHaveLength(2 * LIMIT);
   expect((await ask()).headers['x-ratelimit-remaining']).toBe('0');
+});
+
+test('any process tells of the feeds of both', async () => {
+  const paths = ['ETH/USDT', 'SOL/USDT', 'XRP/USDT'].map(
+    (symbol) => `/v1/stream/ticker?exchange=binance&symbol=${symbol}`,
+  );
+  const streams = await Promise.all(
+    paths.map((path) => fetch(`${rig.url}${path}`, { headers: from('192.0.2.4') })),
+  );
+  const answers = new Set<string>();
+  const feedsTold = async (): Promise<number> => {
+    const answer = await get(rig.port, '/v1/status', { headers: from('192.0.2.5') });
+    answers.add(answeredBy(answer));
+    const [binance] = (JSON.parse(answer.body) as ServerStatus).exchanges;
+    return Object.values(binance?.feeds ?? {}).reduce((sum, count) => sum + count, 0);
+  };
+  await expect.poll(feedsTold, PATIENT).toBe(3);
+  for (let times = 0; times < 4; times += 1) expect(await feedsTold()).toBe(3);
+  expect(answers.size).toBe(2);
+  for (const stream of streams) await stream.body?.cancel();
 });
 
 /** Opens streams at once; those that are open stay so until `close`. */

@@ -5,6 +5,8 @@ import { JSON_CONTENT_TYPE } from '../answers/representations.js';
 
 export interface StatusRoutesOptions {
   readonly status: () => ServerStatus;
+  /** Of what other processes of this server know; default: there are none. */
+  readonly refresh?: (() => Promise<void> | undefined) | undefined;
 }
 
 const STATUS = {
@@ -15,12 +17,13 @@ const STATUS = {
   'x-answer': serverStatus,
 };
 
-export const statusRoutes: FastifyPluginCallback<StatusRoutesOptions> = (app, { status }, done) => {
-  app.get('/v1/status', { schema: STATUS }, (_request, reply) =>
-    reply
+export const statusRoutes: FastifyPluginCallback<StatusRoutesOptions> = (app, { status, refresh }, done) => {
+  app.get('/v1/status', { schema: STATUS }, async (_request, reply) => {
+    await refresh?.();
+    return reply
       .header('cache-control', 'no-store')
       .header('content-type', JSON_CONTENT_TYPE)
-      .send(JSON.stringify(status())),
-  );
+      .send(JSON.stringify(status()));
+  });
   done();
 };

@@ -1,5 +1,6 @@
 /** One call to a venue for several processes. */
 import { expect, test } from 'vitest';
+import { AppError } from '../../../src/errors.js';
 import type { ExchangeClient, MarketAnswer, MarketRequest } from '../../../src/exchanges/exchange-client.js';
 import { withSharedAnswers } from '../../../src/processes/shared-answers.js';
 
@@ -15,12 +16,18 @@ const OPTIONS = { deadline: 10_000, priority: 'caller' } as const;
 
 const start = () => {
   let at = 1_000;
-  const waiting: { answer: (value: MarketAnswer) => void; signal: AbortSignal | undefined }[] = [];
+  const waiting: {
+    answer: (value: MarketAnswer) => void;
+    fail: (error: Error) => void;
+    signal: AbortSignal | undefined;
+    deadline: number;
+  }[] = [];
   const nothing = (): never => {
     throw new Error('not asked');
   };
   const venue: ExchangeClient = {
-    fetch: (_request, { signal }) => new Promise((answer) => waiting.push({ answer, signal })),
+    fetch: (_request, { signal, deadline }) =>
+      new Promise((answer, fail) => waiting.push({ answer, fail, signal, deadline })),
     ...{
       describe: nothing,
       markets: nothing,
@@ -48,6 +55,22 @@ test('those who ask meanwhile, and those who ask while the answer is fresh, shar
   after(1);
   void client.fetch(REQUEST, OPTIONS);
   await expect.poll(() => waiting.length).toBe(2);
+});
+
+test('a call that failed at the deadline of who asked first is made again for those who have more time', async () => {
+  const { client, waiting, answer } = start();
+  const codeOf = (thrown: unknown): string => AppError.from(thrown).code;
+  const first = client.fetch(REQUEST, OPTIONS).catch(codeOf);
+  const same = client.fetch(REQUEST, OPTIONS).catch(codeOf);
+  const later = client.fetch(REQUEST, { ...OPTIONS, deadline: OPTIONS.deadline + 1 });
+  await expect.poll(() => waiting.length).toBe(1);
+  waiting[0]?.fail(new AppError('upstream_timeout', 'The exchange did not answer in time.'));
+  expect([await first, await same]).toEqual(['upstream_timeout', 'upstream_timeout']);
+  await expect.poll(() => waiting.length).toBe(2);
+  expect(waiting[1]?.deadline).toBe(OPTIONS.deadline + 1);
+  const given = answer();
+  waiting[1]?.answer(given);
+  expect(await later).toBe(given);
 });
 
 test('a feed that is polled gets what is new, and other questions their own answers', async () => {
