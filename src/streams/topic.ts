@@ -4,22 +4,18 @@ import type { Millis } from '../schemas/common.js';
 import type { ExchangeDescription, StreamItem, StreamTopic } from '../exchanges/exchange-client.js';
 import type { LiveTicker } from '../market-data/market-data-api.js';
 import type { ChannelState } from './channels/channel-state.js';
-import { OrderBookState, TickerState } from './channels/latest-state.js';
-import { OhlcvState, TradesState } from './channels/sequence-state.js';
-import { type EventSource, lostEventOf, missedEventsOf, statusEventOf } from './events.js';
+import { createChannelState } from './channels/channel-states.js';
+import { lostEventOf, missedEventsOf, statusEventOf } from './events.js';
 import { isSequence } from './feed/feed-state.js';
 import type { FeedListener, FeedSource, FeedSources, FeedStatus, ItemSource } from './feed/feed-source.js';
-import type { HubOptions, SharedEvent, Subscriber } from './hub-api.js';
+import type { HubOptions, Subscriber } from './hub-api.js';
 import { Paced } from '../lib/paced.js';
 import type { Timers } from '../lib/timers.js';
 import type { Log } from '../log/log.js';
-import { History, type Loss, type Recalled, type Resumption, rowsOf, type Tick } from './history.js';
-import { FirstStatus, createView, type Member, thresholdDetail, type View } from './view.js';
-
-const NONE: ReadonlySet<object> = new Set();
-
-/** Events that a topic remembers for clients that come back; of a ticker or an order book only the latest counts. */
-const REMEMBERED_EVENTS = 64;
+import { type Loss, type Recalled, type Resumption, rowsOf, type Tick } from './history.js';
+import { TopicMemory } from './topic-memory.js';
+import { TopicViews, type ViewRequest } from './topic-views.js';
+import { FirstStatus, type Member, thresholdDetail, type View } from './view.js';
 
 /** Order books are sent at most so often. */
 const BOOK_INTERVAL_MS: Millis = 100;
@@ -41,11 +37,7 @@ export interface TopicOptions {
   readonly timers: Timers;
 }
 
-export interface JoinRequest {
-  readonly name: string;
-  readonly threshold: number;
-  /** Of tickers: with the venue's last 24 hours. */
-  readonly stats: boolean;
+export interface JoinRequest extends ViewRequest {
   readonly lastEventId: string | undefined;
   /** What `Topic.recall` answered. */
   readonly recalled?: Recalled | null;
@@ -58,29 +50,15 @@ export interface Joined {
   readonly resumedAfter: string | undefined;
 }
 
-const createChannelState = (topic: StreamTopic): ChannelState => {
-  switch (topic.channel) {
-    case 'ticker':
-      return new TickerState();
-    case 'trades':
-      return new TradesState();
-    case 'orderbook':
-      return new OrderBookState();
-    case 'ohlcv':
-      return new OhlcvState(topic.interval);
-  }
-};
-
 export class Topic implements FeedListener {
   readonly topic: StreamTopic;
   readonly #options: TopicOptions;
   readonly #feed: FeedSource;
   readonly #state: ChannelState;
-  readonly #views = new Map<string, View>();
+  readonly #views: TopicViews;
   readonly #books: Paced<StreamItem>;
   readonly #firstStatus: FirstStatus;
-  readonly #history: History;
-  #lastId: string;
+  readonly #memory: TopicMemory;
   #source: ItemSource | null = null;
   #members = 0;
   /** Those who wait for the feed's first item or fault. Several openings may lead to one topic, each with its own wait. */
@@ -92,9 +70,8 @@ export class Topic implements FeedListener {
     this.#state = createChannelState(options.topic);
     const { topic, description, monotonic, timers } = options;
     this.#feed = options.feeds.open({ topic, description, listener: this });
-    this.#lastId = this.#feed.nextEventId(0);
-    this.#history = new History(isSequence(topic) ? REMEMBERED_EVENTS : 1);
-    this.#history.begin(this.#lastId);
+    this.#memory = new TopicMemory(topic, this.#feed);
+    this.#views = new TopicViews(options);
     this.#firstStatus = new FirstStatus(timers);
     if (this.status.state !== 'reconnecting') this.#firstStatus.end();
     this.#books = new Paced<StreamItem>({
@@ -152,8 +129,7 @@ export class Topic implements FeedListener {
 
   /** What came after an event, where this server does not remember it and others may; null: they do not either. */
   recall(id: string): Promise<Recalled | null> | null {
-    if (!isSequence(this.topic) || this.#history.since(id).resumed === 'complete') return null;
-    return this.#feed.recall?.(id) ?? null;
+    return this.#memory.recall(id);
   }
 
   /** Settles once with whether the feed brought something (true) or failed before (false). */
@@ -174,15 +150,15 @@ export class Topic implements FeedListener {
    * of what came after that is known, and gets that instead.
    */
   join(subscriber: Subscriber, request: JoinRequest): Joined {
-    const view = this.#view(request);
+    const view = this.#views.of(request);
     const member: Member = { subscriber };
     this.#members += 1;
     const { lastEventId } = request;
-    const resumption = lastEventId === undefined ? null : this.#resumption(lastEventId, request.recalled);
+    const resumption = lastEventId === undefined ? null : this.#memory.since(lastEventId, request.recalled);
     const tell = (resumed?: Resumption['resumed']): void => {
       const { status } = this;
       const detail = `${status.detail}${this.topic.channel === 'ticker' ? ` ${thresholdDetail(request.threshold)}` : ''}`;
-      this.#deliver(subscriber, statusEventOf(view.source, { ...status, detail, resumed }));
+      this.#views.deliver(subscriber, statusEventOf(view.source, { ...status, detail, resumed }));
     };
     if (resumption === null) {
       this.#showLatest(view, member);
@@ -195,32 +171,24 @@ export class Topic implements FeedListener {
       tell(resumption.resumed);
       view.join(member, null, undefined);
       for (const event of missedEventsOf(view.source, resumption, this.#options.now()))
-        this.#deliver(subscriber, event);
+        this.#views.deliver(subscriber, event);
     }
     let gone = false;
     const leave = (): void => {
       if (gone) return;
       gone = true;
-      view.leave(member);
+      this.#views.leave(view, request, member);
       this.#firstStatus.forget(member);
       this.#members -= 1;
-      if (view.members.size === 0) this.#views.delete(viewKey(request));
     };
     const after = resumption === null || resumption.resumed === 'none' ? '' : resumption.after;
     return { leave, resumedAfter: resumption === null ? undefined : after };
   }
 
-  #resumption(id: string, recalled: Recalled | null = null): Resumption {
-    if (recalled !== null) return this.#history.sinceWith(id, recalled);
-    const own = this.#history.since(id);
-    const isKnown = own.resumed !== 'none' || isSequence(this.topic) || this.#feed.knows?.(id) !== true;
-    return isKnown ? own : { resumed: 'complete', lost: 0, events: [], after: id };
-  }
-
   #showLatest(view: View, member: Member, seenId?: string): void {
     const known = this.#state.snapshot();
     const first = view.join(member, known === null ? null : this.#tick(known), seenId);
-    if (first !== undefined) this.#deliver(member.subscriber, first);
+    if (first !== undefined) this.#views.deliver(member.subscriber, first);
   }
 
   /** What REST knew before the feed spoke, where that is wanted. */
@@ -243,8 +211,8 @@ export class Topic implements FeedListener {
   onItem(item: StreamItem, source: ItemSource): StreamItem | null {
     const judgement = this.#state.accept(item, source);
     if (source.id !== undefined) {
-      this.#lastId = source.id;
-      this.#history.add({ ...this.#tick(item), id: source.id });
+      this.#memory.advance(source.id);
+      this.#memory.add(this.#tick(item));
     }
     if (judgement === 'late') return null;
     // A repetition from the feed confirms what REST said before it.
@@ -254,8 +222,8 @@ export class Topic implements FeedListener {
     } else {
       this.#source = source;
       if (source.id === undefined) {
-        this.#lastId = this.#feed.nextEventId(rowsOf(judgement));
-        this.#history.add(this.#tick(judgement));
+        this.#memory.advance({ rows: rowsOf(judgement) });
+        this.#memory.add(this.#tick(judgement));
       }
       if (judgement.channel === 'ohlcv')
         this.#options.onCandles?.(this.topic, judgement.candles, source.receivedAt);
@@ -272,15 +240,15 @@ export class Topic implements FeedListener {
   }
 
   onLoss(loss: Loss): void {
-    this.#history.lose(loss);
+    this.#memory.lose(loss);
     const at = this.#options.now();
-    this.#tellAll((source) => lostEventOf(source, loss, at));
+    this.#views.tellAll((source) => lostEventOf(source, loss, at));
   }
 
   onStatus(status: FeedStatus): void {
     if (status.state === 'reconnecting' || status.state === 'stale') this.#endFirstWaits(false);
     const informed = this.#firstStatus.end();
-    this.#tellAll((source) => statusEventOf(source, status), informed);
+    this.#views.tellAll((source) => statusEventOf(source, status), informed);
   }
 
   onInterrupted(): void {
@@ -329,52 +297,16 @@ export class Topic implements FeedListener {
     );
   }
 
-  /** One event a view, whatever its members have seen so far; not for those who know it already. */
-  #tellAll(eventOf: (source: EventSource) => SharedEvent, informed: ReadonlySet<object> = NONE): void {
-    for (const view of this.#views.values()) {
-      const event = eventOf(view.source);
-      for (const member of view.members) if (!informed.has(member)) this.#deliver(member.subscriber, event);
-    }
-  }
-
   /** Books that are polled are whole, however the venue's live ones are checked. */
   #tick(item: StreamItem): Tick {
-    const id = this.#lastId;
+    const id = this.#memory.lastId;
     if (this.topic.channel !== 'orderbook') return { item, id };
     const polled = this.status.state === 'polling';
     const { bookIntegrity } = this.#options.description;
     return { item, id, bookIntegrity: polled ? 'snapshot' : (bookIntegrity ?? 'snapshot') };
   }
 
-  /** A subscriber that throws affects no other. */
-  readonly #deliver = (subscriber: Subscriber, event: SharedEvent): void => {
-    try {
-      subscriber.onEvent(event);
-    } catch (error) {
-      this.#options.log.error({ error }, 'a stream subscriber threw');
-    }
-  };
-
   #publish(item: StreamItem): void {
-    const tick = this.#tick(item);
-    let events = 0;
-    for (const view of this.#views.values()) events += view.publish(tick);
-    this.#options.count(events);
-  }
-
-  #view(request: JoinRequest): View {
-    const key = viewKey(request);
-    let view = this.#views.get(key);
-    if (view === undefined) {
-      const { topic, sandbox } = this.#options;
-      const { name, threshold, stats } = request;
-      view = createView({ source: { topic, name, sandbox }, threshold, stats, deliver: this.#deliver });
-      this.#views.set(key, view);
-    }
-    return view;
+    this.#options.count(this.#views.publish(this.#tick(item)));
   }
 }
-
-/** Threshold and stats mean nothing outside of tickers; the hub sets them to 0 and false there. */
-const viewKey = ({ name, threshold, stats }: JoinRequest): string =>
-  `${name} ${threshold}${stats ? ' stats' : ''}`;
