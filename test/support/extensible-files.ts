@@ -30,6 +30,7 @@ export const EXTENSIBLE: readonly string[] = [
     'mcp-coverage',
     'venue-faults',
   ]),
+  ...folder('api/graphql', ['attacks']),
   ...folder('api/http', ['hostile-queries']),
   ...folder('unit/exchanges/resilience', ['soak']),
   ...folder('unit/exchanges/worker', ['soak']),

@@ -17,8 +17,9 @@ const LONGEST_FIRST = [
   ...['e2e/server', 'e2e/backfill-venues', 'e2e/backfill-kills', 'e2e/readme'],
   ...['e2e/access-trial', 'e2e/venue-failure', 'e2e/browser', 'e2e/client'],
   ...['api/cluster/shared-budget', 'api/feeds/order-books', 'api/feeds/watch', 'api/cli/store'],
-  ...['e2e/stalled-readers', 'e2e/workers', 'api/cluster/shared-budget-timing', 'e2e/redis-trouble'],
-  ...['e2e/shared-budget', 'e2e/abuse'],
+  ...['e2e/workers', 'e2e/stalled-readers', 'e2e/redis-trouble', 'e2e/killed-owners'],
+  ...['api/cluster/shared-budget-timing', 'e2e/abuse', 'e2e/shared-budget', 'e2e/package'],
+  'e2e/hostile-budget',
 ].map((path) => `/test/${path}.test.ts`);
 
 const placeOf = ({ moduleId }: TestSpecification): number => {

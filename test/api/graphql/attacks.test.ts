@@ -8,6 +8,7 @@ import { MAX_DOCUMENT_TEXT, MAX_DOCUMENTS, MAX_PERSISTED } from '../../../src/gr
 import { Refusal } from '../../../src/graphql/faults.js';
 import { AppError } from '../../../src/errors.js';
 import { FakeMarketData, NOW } from '../../unit/mcp/fake-market-data.js';
+import { extent } from '../../support/extent.js';
 import { ATTACKS } from '../../support/graphql-attacks.js';
 
 const calls = { validate: 0, execute: 0 };
@@ -105,8 +106,10 @@ describe('before validation', () => {
   });
 });
 
-describe('a flood of 10,000 persisted queries', () => {
-  const FLOOD = 10_000;
+/** More than are remembered. */
+const FLOOD = extent({ short: 2 * MAX_DOCUMENTS, long: 10 * MAX_DOCUMENTS });
+
+describe(`a flood of ${FLOOD} persisted queries`, () => {
   const persisted = (sha256Hash: string) => ({ persistedQuery: { version: 1, sha256Hash } });
   const codesOf = (request: (i: number) => OperationRequest): ReadonlySet<string> =>
     new Set(Array.from({ length: FLOOD }, (_, i) => faultOf(request(i)).code));

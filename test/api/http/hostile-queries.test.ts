@@ -127,7 +127,7 @@ const wrongQuery = fc.oneof(
 );
 
 /** Some 2 ms each on a quiet machine. */
-const QUERIES = extent({ short: 1000, long: 3000 });
+const QUERIES = extent({ short: 400, long: 3000 });
 /** All of them and their shrinking, on a machine that does other things too. */
 const PATIENCE_MS = 180_000;
 

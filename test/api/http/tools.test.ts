@@ -1,5 +1,5 @@
 // What docs/python.md and docs/grafana.md offer, against the app over simulated venues.
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import type { Sandbox } from '../../../src/sandbox/sandbox.js';
 import { blocksOf } from '../../e2e/readme-blocks.js';
+import { findPandas } from '../../support/python.js';
 import { quietSandbox, startSandboxApp, type SandboxApp } from '../../support/sandbox-app.js';
 
 const read = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
@@ -22,16 +23,7 @@ afterAll(async () => {
   await sandbox.close();
 });
 
-const hasPandas = (python: string): boolean => {
-  try {
-    execFileSync(python, ['-c', 'import pandas'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-};
-/** The one that has pandas; else whichever there is, which can at least compile the page. */
-const python = ['python3', '/usr/bin/python3'].find(hasPandas);
+const python = findPandas();
 
 test(`pandas reads candles from their address (${python === undefined ? 'compiled only: no pandas here' : 'run'})`, async () => {
   const page = blocksOf(read('docs/python.md'), 'docs/python.md');

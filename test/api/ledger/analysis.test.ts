@@ -1,5 +1,5 @@
 // docs/history-analysis.md is a program: its Python runs against the app over simulated venues, and prints what it says.
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
@@ -7,23 +7,14 @@ import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { blocksOf } from '../../e2e/readme-blocks.js';
+import { findPandas, hasPackage } from '../../support/python.js';
 import { backfill, DAY, done, LedgerRig, MINUTE } from './ledger-app.js';
 
 const PAGE = 'docs/history-analysis.md';
 const blocks = blocksOf(readFileSync(new URL(`../../../${PAGE}`, import.meta.url), 'utf8'), PAGE);
 
-const succeeds = (command: string, ...args: string[]): boolean => {
-  try {
-    execFileSync(command, args, { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-};
-/** The one that has pandas; else whichever there is, which can at least compile the page. */
-const PYTHONS = ['python3', '/usr/bin/python3'];
-const withPandas = PYTHONS.find((python) => succeeds(python, '-c', 'import pandas'));
-const hasDuckDb = withPandas !== undefined && succeeds(withPandas, '-c', 'import duckdb');
+const withPandas = findPandas();
+const hasDuckDb = withPandas !== undefined && hasPackage(withPandas, 'duckdb');
 const markers = [...(withPandas === undefined ? [] : ['pandas']), ...(hasDuckDb ? ['duckdb'] : [])];
 const extent =
   withPandas === undefined

@@ -1,11 +1,11 @@
 // Exports as files that other programs read: CSV and Parquet of the same candles, with their holes.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { get } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { findPandas } from '../../support/python.js';
 import { backfill, done, LedgerRig, MINUTE, rangesOf, series } from './ledger-app.js';
 import { createTestDatabase } from './postgres.js';
 
@@ -16,7 +16,6 @@ beforeEach(async () => {
 afterEach(() => rig.close());
 
 const BTC = series('binance', 'BTC/USDT');
-const PYTHON = '/usr/bin/python3';
 
 /** An hour of candles of which five minutes are missing, and an hour that nobody has asked for. */
 const kept = async () => {
@@ -76,9 +75,8 @@ test('Parquet has the rows of CSV, in the same order, and both tell the holes', 
   expect([csv.headers['data-gaps'], parquet.headers['data-gaps']]).toEqual([header, header]);
 });
 
-const hasPandas =
-  existsSync(PYTHON) && spawnSync(PYTHON, ['-c', 'import pandas'], { timeout: 20_000 }).status === 0;
-test.runIf(hasPandas)('pandas reads the CSV: numbers, times, and what is missing', async () => {
+const python = findPandas();
+test.runIf(python !== undefined)('pandas reads the CSV: numbers, times, and what is missing', async () => {
   const { from, to, file } = await kept();
   const { bytes } = await file('csv');
   const script = `
@@ -87,7 +85,10 @@ candles = pd.read_csv(sys.stdin)
 candles.index = pd.to_datetime(candles.pop("timestamp"), unit="ms", utc=True)
 missing = pd.date_range(candles.index[0], candles.index[-1], freq="min").difference(candles.index)
 print(len(candles), round(candles.index[0].timestamp() * 1000), round(candles.index[-1].timestamp() * 1000), len(missing), candles["close"].dtype, candles["closed"].all())`;
-  const { stdout, status, stderr } = spawnSync(PYTHON, ['-c', script], { input: bytes, encoding: 'utf8' });
+  const { stdout, status, stderr } = spawnSync(python ?? 'python3', ['-c', script], {
+    input: bytes,
+    encoding: 'utf8',
+  });
   expect(stderr).toBe('');
   expect({ status, stdout }).toEqual({
     status: 0,

@@ -1,19 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { runConformance } from './conformance.js';
+import { startConformance, type Conformance } from './conformance.js';
 import { startMcpApp } from './mcp-app.js';
 
 /** What this server claims to do. The other scenarios are in docs/mcp.md, each with the reason why it does not apply. */
 const APPLICABLE = ['server-initialize', 'ping', 'tools-list', 'resources-list', 'dns-rebinding-protection'];
 
 let started: Awaited<ReturnType<typeof startMcpApp>>;
+let conformance: Conformance;
 beforeAll(async () => {
-  started = await startMcpApp();
+  [started, conformance] = await Promise.all([startMcpApp(), startConformance()]);
 });
-afterAll(() => started.app.close());
+afterAll(() => Promise.all([started.app.close(), conformance.close()]));
 
 test.each(APPLICABLE)('passes the official scenario %s', async (scenario) => {
-  const { passed, output } = await runConformance([
+  const { passed, output } = await conformance.run([
     'server',
     '--url',
     started.url.href,
@@ -25,13 +26,13 @@ test.each(APPLICABLE)('passes the official scenario %s', async (scenario) => {
 });
 
 test('every other scenario of the runner is documented with a reason', async () => {
-  const { output } = await runConformance(['list', '--server']);
+  const { output } = await conformance.run(['list', '--server']);
   const scenarios = [...output.matchAll(/^ {2}- (\S+)/gm)].map(([, name = '']) => name);
   expect(scenarios.length).toBeGreaterThan(25);
   const docs = await readFile(new URL('../../../docs/mcp.md', import.meta.url), 'utf8');
-  const [, conformance = ''] = docs.split('## Conformance');
-  const explained = [...conformance.matchAll(/^\| `([^|]+)` *\| ([^|]{20,}?) *\|$/gm)].flatMap(
-    ([, names = '']) => names.split('`, `'),
+  const [, about = ''] = docs.split('## Conformance');
+  const explained = [...about.matchAll(/^\| `([^|]+)` *\| ([^|]{20,}?) *\|$/gm)].flatMap(([, names = '']) =>
+    names.split('`, `'),
   );
   expect([...APPLICABLE, ...explained].toSorted()).toEqual(scenarios.toSorted());
 });

@@ -1,8 +1,10 @@
 /**
- * The official conformance runner as a child process. It imports `fs.globSync`, which Node 20 lacks and its server
- * scenarios don't call; a loader hook stands in for it.
+ * The official conformance runner as a child process, which runs one command after another: importing it takes most of a
+ * command's time. It imports `fs.globSync`, which Node 20 lacks and its server scenarios don't call; a loader hook stands
+ * in for it.
  */
-import { spawn } from 'node:child_process';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { tmpdir } from 'node:os';
@@ -17,30 +19,40 @@ const PRELOAD = dataUrl(
   `import { register } from 'node:module'; register(${JSON.stringify(dataUrl(HOOKS))});`,
 );
 
-const runner = fileURLToPath(
-  new URL('../../../node_modules/@modelcontextprotocol/conformance/dist/index.js', import.meta.url),
-);
+const COMMANDS = fileURLToPath(new URL('./conformance-commands.js', import.meta.url));
+const RUNNER = new URL(
+  '../../../node_modules/@modelcontextprotocol/conformance/dist/index.js',
+  import.meta.url,
+).href;
 
-/** What the runner printed, and whether all checks of the scenario passed. Without a scenario: the list of all. */
-export const runConformance = async (
-  args: readonly string[],
-): Promise<{ passed: boolean; output: string }> => {
+interface Ended {
+  readonly code: number;
+  readonly output: string;
+}
+
+export interface Conformance {
+  /** What a command printed, and whether all checks of its scenario passed. One at a time. */
+  run(args: readonly string[]): Promise<{ passed: boolean; output: string }>;
+  close(): Promise<void>;
+}
+
+export const startConformance = async (): Promise<Conformance> => {
   // It leaves a folder of results wherever it runs.
   const folder = await mkdtemp(path.join(tmpdir(), 'mcp-conformance-'));
-  try {
-    const child = spawn(process.execPath, ['--import', PRELOAD, runner, ...args], {
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding('utf8').on('data', (text: string) => (output += text));
-    const code = await new Promise<number | null>((resolve, reject) => {
-      child.once('error', reject);
-      child.once('close', resolve);
-    });
-    return { passed: code === 0, output };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  const child = fork(COMMANDS, [RUNNER], { cwd: folder, execArgv: ['--import', PRELOAD] });
+  const exited = once(child, 'exit');
+  return {
+    async run(args) {
+      const ended = once(child, 'message') as Promise<[Ended]>;
+      child.send([...args]);
+      const died = exited.then(() => Promise.reject(new Error('The conformance runner has died.')));
+      const [{ code, output }] = await Promise.race([ended, died]);
+      return { passed: code === 0, output };
+    },
+    async close() {
+      child.kill();
+      await exited;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
 };
