@@ -74,6 +74,8 @@ export interface SseClient {
   text(): string;
   /** Parsed data of all messages so far. */
   events(): Record<string, unknown>[];
+  /** Number of messages with data that are whole; looks at no text twice. */
+  whole(): number;
   /** Resolves once `enough` holds. Rejects when the stream ends before. */
   until(enough: (client: SseClient) => boolean): Promise<void>;
   readonly ended: Promise<void>;
@@ -92,6 +94,7 @@ export const openSse = async (
   request.end();
   const [response] = (await once(request, 'response')) as [http.IncomingMessage];
   let text = '';
+  let whole = 0;
   let over = false;
   const waiting = new Set<() => void>();
   const ended = new Promise<void>((resolve) => {
@@ -102,8 +105,14 @@ export const openSse = async (
     });
   });
   response.on('error', () => undefined);
+  // Data is a JSON object; its end may come in two pieces.
+  const END = '}\n\n';
+  let tail = '';
   response.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;
+    const piece = tail + chunk;
+    whole += piece.split(END).length - 1;
+    tail = piece.slice(1 - END.length);
     for (const check of waiting) check();
   });
   const client: SseClient = {
@@ -112,6 +121,7 @@ export const openSse = async (
     text: () => text,
     events: () =>
       [...text.matchAll(/^data: (.*)$/gm)].map((match) => JSON.parse(match[1]!) as Record<string, unknown>),
+    whole: () => whole,
     until: (enough) =>
       new Promise((resolve, reject) => {
         const check = (): void => {
