@@ -22,6 +22,8 @@ const REQUEST_TIMEOUT_S = 3.5;
 /** The deadline, and some for a machine that does other things as well. */
 const LATEST_MS = REQUEST_TIMEOUT_S * 1000 + 1500;
 const MARKETS = 60;
+/** Of a column of the table, whose silent venues alone take half a minute. */
+const MATRIX_MS = 300_000;
 const DEFAULT_RETRY_AFTER_S = 1;
 
 const settings = (sandboxUrl: string) => ({
@@ -46,12 +48,6 @@ const closeAll = async () => {
 };
 afterEach(closeAll);
 
-interface Rig {
-  readonly sandbox: Sandbox;
-  readonly symbols: readonly string[];
-  app(): Promise<{ app: FastifyInstance; pass: (ms: number) => void }>;
-}
-
 const symbolsOf = ({ market }: Sandbox, venue: VenueName): string[] =>
   market
     .markets(venue)
@@ -64,22 +60,16 @@ const startVenues = async (): Promise<Sandbox> => {
   return sandbox;
 };
 
-const startRig = async (venue: VenueName): Promise<Rig> => {
-  const sandbox = await startVenues();
-  return {
-    sandbox,
-    symbols: symbolsOf(sandbox, venue),
-    app: async () => {
-      let ahead = 0;
-      const app = await buildApp(loadConfig(settings(sandbox.url)), {
-        log: silentLog,
-        now: () => Date.now() + ahead,
-        loadGauge: calmGauge,
-      });
-      closers.push(() => app.close());
-      return { app, pass: (ms) => void (ahead += ms) };
-    },
-  };
+/** An app whose clock can be put forward, and right again. */
+const startApp = async (sandbox: Sandbox) => {
+  let ahead = 0;
+  const app = await buildApp(loadConfig(settings(sandbox.url)), {
+    log: silentLog,
+    now: () => Date.now() + ahead,
+    loadGauge: calmGauge,
+  });
+  closers.push(() => app.close());
+  return { app, pass: (ms: number) => void (ahead += ms), setRight: () => void (ahead = 0) };
 };
 
 interface Answer {
@@ -102,6 +92,12 @@ const ask = async (app: FastifyInstance, venue: string, symbol: string) => {
   };
 };
 
+/** On a busy machine a load may take longer than a request of this server may. */
+const loadMarkets = (app: FastifyInstance, venue: VenueName, symbol: string): Promise<void> =>
+  expect
+    .poll(async () => (await ask(app, venue, symbol)).status, { timeout: 30_000, interval: 100 })
+    .toBe(200);
+
 interface Cell {
   readonly row: FaultRow;
   readonly venue: VenueName;
@@ -111,8 +107,8 @@ interface Cell {
 
 /** Commits the fault, asks, ends the fault, lets the time pass that the answer asked for, and asks again. */
 const runCell = async (
-  { sandbox }: Rig,
-  server: Awaited<ReturnType<Rig['app']>>,
+  sandbox: Sandbox,
+  server: Awaited<ReturnType<typeof startApp>>,
   cell: Cell,
 ): Promise<Seen> => {
   const { row, venue, on, symbol } = cell;
@@ -177,33 +173,35 @@ const check = (cells: readonly Seen[], venue: VenueName): void => {
   for (const { ms, fault } of cells) expect(ms, fault).toBeLessThan(LATEST_MS);
 };
 
-describe.each(VENUES)('%s', (venue) => {
-  it('answers every fault on data with its code, in time, and recovers with the next good answer', async () => {
-    const rig = await startRig(venue);
-    const cells: Seen[] = [];
+describe.each(['data', 'markets'] as const)('faults on %s', (on) => {
+  const cells: Seen[] = [];
+
+  it('are all committed', { timeout: MATRIX_MS }, async () => {
+    const sandbox = await startVenues();
     for (const [index, row] of FAULTS.entries()) {
-      // A server each: a guessed cool-down grows with every refusal that a server has seen.
-      const server = await rig.app();
-      const symbol = rig.symbols[index % rig.symbols.length]!;
-      expect((await ask(server.app, venue, symbol)).status).toBe(200);
-      cells.push(await runCell(rig, server, { row, venue, on: 'data', symbol }));
+      // A server each: a guessed cool-down grows with every refusal that a server has seen. Its venues know nothing of each other.
+      const server = await startApp(sandbox);
+      for (const venue of VENUES) {
+        server.setRight();
+        const symbols = symbolsOf(sandbox, venue);
+        const symbol = symbols[on === 'data' ? index % symbols.length : 0]!;
+        if (on === 'data') await loadMarkets(server.app, venue, symbol);
+        cells.push(await runCell(sandbox, server, { row, venue, on, symbol }));
+      }
       await server.app.close();
     }
     table.push(...cells);
-    check(cells, venue);
   });
 
-  it('answers every fault on the first load of its markets likewise', async () => {
-    const rig = await startRig(venue);
-    const cells: Seen[] = [];
-    for (const row of FAULTS) {
-      const server = await rig.app();
-      cells.push(await runCell(rig, server, { row, venue, on: 'markets', symbol: rig.symbols[0]! }));
-      await server.app.close();
-    }
-    table.push(...cells);
-    check(cells, venue);
-  });
+  it.each(VENUES)(
+    'are answered for %s with their code, in time, and it recovers with the next good answer',
+    (venue) => {
+      check(
+        cells.filter((cell) => cell.venue === venue),
+        venue,
+      );
+    },
+  );
 });
 
 /** Fails at once or not at all, so a long time for an attempt costs nothing. */

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
 
 const SERVER = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const ENV = {
@@ -53,17 +53,27 @@ const listeningUrl = async (child: ChildProcess): Promise<string> => {
   throw new Error('The server ended before it listened.');
 };
 
-const connectHttp = async (mode: (typeof MODES)[number]) => {
+/** Both forms of the protocol ask the same server. */
+let overHttp: { readonly child: ChildProcess; readonly url: Promise<string> } | undefined;
+afterAll(async () => {
+  if (overHttp?.child.exitCode !== null) return;
+  overHttp.child.kill('SIGTERM');
+  await once(overHttp.child, 'exit');
+});
+const startHttp = () => {
   const child = spawn(process.execPath, [SERVER], { env: ENV, stdio: ['ignore', 'pipe', 'inherit'] });
-  closers.push(async () => {
-    if (child.exitCode !== null) return;
-    child.kill('SIGTERM');
-    await once(child, 'exit');
-  });
-  const url = await listeningUrl(child);
-  child.stdout.resume();
+  const url = listeningUrl(child);
+  void url.then(
+    () => child.stdout.resume(),
+    () => undefined,
+  );
+  return { child, url };
+};
+
+const connectHttp = async (mode: (typeof MODES)[number]) => {
+  overHttp ??= startHttp();
   const client = new Client({ name: 'e2e', version: '1.0.0' }, { versionNegotiation: { mode } });
-  await client.connect(new StreamableHTTPClientTransport(new URL('/mcp', url)));
+  await client.connect(new StreamableHTTPClientTransport(new URL('/mcp', await overHttp.url)));
   closers.push(() => client.close());
   return { client };
 };

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 
 const SERVER = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
@@ -24,9 +24,14 @@ afterEach(() => {
 interface Arguments {
   readonly node?: readonly string[];
   readonly server?: readonly string[];
+  /** It goes on after the test that starts it. */
+  readonly isKept?: boolean;
 }
 
-const start = (env: Record<string, string>, { node = [], server = [] }: Arguments = {}): Running => {
+const start = (
+  env: Record<string, string>,
+  { node = [], server = [], isKept = false }: Arguments = {},
+): Running => {
   const child = spawn(process.execPath, [...node, SERVER, ...server], {
     env: {
       PATH: process.env['PATH'] ?? '',
@@ -39,7 +44,7 @@ const start = (env: Record<string, string>, { node = [], server = [] }: Argument
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  children.push(child);
+  if (!isKept) children.push(child);
   let text = '';
   const collect = (chunk: Buffer) => (text += chunk.toString());
   child.stdout.on('data', collect);
@@ -59,7 +64,8 @@ const { cache } = createRequire('/');
 process.on('exit', () => console.error('loaded ' + [...Object.keys(cache), ...process.moduleLoadList].join('\\n') + ' end'));`;
 
 const listening = async ({ text }: Running): Promise<number> => {
-  await expect.poll(text, { timeout: 60_000 }).toContain('"msg":"listening"');
+  // Also before a test begins, where there is no `expect.poll`.
+  await vi.waitFor(() => expect(text()).toContain('"msg":"listening"'), { timeout: 60_000, interval: 50 });
   return Number(/"address":"http:\/\/127\.0\.0\.1:(\d+)"/.exec(text())?.[1]);
 };
 
@@ -73,6 +79,24 @@ const get = (port: number, path: string) =>
       .on('error', reject)
       .end();
   });
+
+const TICKER = '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT';
+
+const expectNoMarkets = async (port: number): Promise<void> => {
+  expect((await get(port, '/v1/health')).status).toBe(200);
+  const ready = await get(port, '/v1/health/ready');
+  expect(JSON.parse(ready.body)).toMatchObject({
+    sandbox: true,
+    checks: { binance: { markets: 'not_loaded' } },
+  });
+};
+
+/** In order, after the first signal. */
+const expectEnd = async ({ text, ended }: Running): Promise<void> => {
+  await expect.poll(text).toContain('shutting down');
+  expect(await ended).toBe(0);
+  expect(text()).toContain('"msg":"shut down"');
+};
 
 test('--version prints the version, starts nothing and ends with 0', async () => {
   const server = start({ PORT: 'no setting is read' }, { server: ['--version'] });
@@ -97,26 +121,6 @@ test('the first answer waits for no library that it does not need', async () => 
   const files = server.text().match(/Translating StandardModule file:.*\/dist\/.*/g) ?? [];
   expect(files).toContainEqual(expect.stringMatching(/\/chunks\/server-/));
   expect(files.length).toBeLessThan(30);
-});
-
-test('nothing of GraphQL is loaded by a start, REST and documents, but by its first call', async () => {
-  const server = start({ NODE_DEBUG: 'esm' });
-  const port = await listening(server);
-  const loaded = () =>
-    ['graphql', 'graphql-ws'].filter((name) => server.text().includes(`/node_modules/${name}/`));
-  const ticker = '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT';
-  for (const path of [ticker, '/v1/exchanges', '/v1/status', '/metrics', '/openapi.json', '/graphiql'])
-    expect(await get(port, path)).toMatchObject({ status: 200 });
-  expect(loaded()).toEqual([]);
-  expect(await get(port, '/graphql?query={__typename}')).toMatchObject({ status: 200 });
-  expect(loaded()).toEqual(['graphql', 'graphql-ws']);
-});
-
-test('the venues’ threads are up before anybody asks for market data', async () => {
-  const port = await listening(start({}));
-  await expect
-    .poll(async () => (await get(port, '/metrics')).body, { timeout: 30_000 })
-    .toMatch(/^crypto_data_worker_up\{[^}]*\} 1$/m);
 });
 
 describe('a start that cannot succeed', () => {
@@ -158,9 +162,20 @@ describe('a start that cannot succeed', () => {
 });
 
 describe('a running server', () => {
-  test('names variables that are likely misspelled settings in one warning', async () => {
-    const server = start({ ENABLED_EXCHANGE: 'okx', LOGLEVEL: 'DEBUG' });
-    await listening(server);
+  let server: Running;
+  let port: number;
+  beforeAll(async () => {
+    const settings = { ENABLED_EXCHANGE: 'okx', LOGLEVEL: 'DEBUG', NODE_DEBUG: 'esm' };
+    server = start(settings, { isKept: true });
+    port = await listening(server);
+  });
+  afterAll(() => server.child.kill('SIGKILL'));
+
+  test('answers health before it knows anything of a venue', async () => {
+    await expectNoMarkets(port);
+  });
+
+  test('names variables that are likely misspelled settings in one warning', () => {
     const warnings = server
       .text()
       .split('\n')
@@ -171,29 +186,23 @@ describe('a running server', () => {
     });
   });
 
-  test.each(['SIGTERM', 'SIGHUP'] as const)(
-    'answers health before it knows anything of a venue, then a ticker, and ends with 0 on %s',
-    async (signal) => {
-      const server = start({});
-      const port = await listening(server);
-      expect((await get(port, '/v1/health')).status).toBe(200);
-      const ready = await get(port, '/v1/health/ready');
-      expect(JSON.parse(ready.body)).toMatchObject({
-        sandbox: true,
-        checks: { binance: { markets: 'not_loaded' } },
-      });
-      const ticker = await get(port, '/v1/markets/ticker?exchange=binance&symbol=BTC/USDT');
-      expect(ticker.status).toBe(200);
-      server.child.kill(signal);
-      await expect.poll(server.text).toContain('shutting down');
-      expect(await server.ended).toBe(0);
-      expect(server.text()).toContain('"msg":"shut down"');
-    },
-  );
+  test('has the venues’ threads up before anybody asks for market data', async () => {
+    await expect
+      .poll(async () => (await get(port, '/metrics')).body, { timeout: 30_000 })
+      .toMatch(/^crypto_data_worker_up\{[^}]*\} 1$/m);
+  });
 
-  test('readiness turns off before the server stops listening', async () => {
-    const server = start({});
-    const port = await listening(server);
+  test('loads nothing of GraphQL with its start, REST and documents, but with the first call', async () => {
+    const loaded = () =>
+      ['graphql', 'graphql-ws'].filter((name) => server.text().includes(`/node_modules/${name}/`));
+    for (const path of [TICKER, '/v1/exchanges', '/v1/status', '/metrics', '/openapi.json', '/graphiql'])
+      expect(await get(port, path)).toMatchObject({ status: 200 });
+    expect(loaded()).toEqual([]);
+    expect(await get(port, '/graphql?query={__typename}')).toMatchObject({ status: 200 });
+    expect(loaded()).toEqual(['graphql', 'graphql-ws']);
+  });
+
+  test('turns readiness off on SIGTERM before it stops listening, and ends with 0', async () => {
     server.child.kill('SIGTERM');
     const statuses: (number | undefined)[] = [];
     for (let gone = false; !gone;)
@@ -202,10 +211,12 @@ describe('a running server', () => {
         () => (gone = true),
       );
     expect(statuses).toContain(503);
-    expect(await server.ended).toBe(0);
+    await expectEnd(server);
   });
+});
 
-  test('a second signal ends it at once, whatever it waits for', async () => {
+describe('a server', () => {
+  test('ends at once by a second signal, whatever it waits for', async () => {
     const server = start({});
     await listening(server);
     server.child.kill('SIGTERM');
@@ -214,17 +225,20 @@ describe('a running server', () => {
     expect(await server.ended).toBe(143);
   });
 
-  test('an unhandled rejection is logged and counted, and it goes on', async () => {
+  test('logs and counts an unhandled rejection, goes on, and ends with 0 on SIGHUP', async () => {
     const fault = faultOnce('unhandledRejection', 'Promise.reject(new Error("left alone"))');
     const server = start({}, { node: ['--import', fault] });
     const port = await listening(server);
     await expect.poll(server.text).toContain('"count":1');
     expect(server.text()).toContain('left alone');
-    expect((await get(port, '/v1/health')).status).toBe(200);
+    await expectNoMarkets(port);
     expect((await get(port, '/metrics')).body).toContain('crypto_data_unhandled_rejections_total 1');
+    expect((await get(port, TICKER)).status).toBe(200);
+    server.child.kill('SIGHUP');
+    await expectEnd(server);
   });
 
-  test('an uncaught exception is logged and ends it with 1', async () => {
+  test('logs an uncaught exception, and ends with 1', async () => {
     const fault = faultOnce('uncaughtException', 'throw new Error("broken")');
     const server = start({}, { node: ['--import', fault] });
     expect(await server.ended).toBe(1);
