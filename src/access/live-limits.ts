@@ -17,7 +17,7 @@ interface Held {
 }
 
 /** What is open until `end`, which is idempotent. */
-export interface OpenPlace {
+interface OpenPlace {
   /** Rejects with `stream_limit_reached` where other processes have all of it open; null: no other is asked. */
   readonly confirmed: Promise<void> | null;
   readonly end: () => void;

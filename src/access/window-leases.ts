@@ -18,13 +18,13 @@ interface WindowName {
 }
 
 /** What a process has used of a window since it last told. */
-export interface UsedOfWindow {
+interface UsedOfWindow {
   readonly hits: number;
   /** Of these, what had been left to it. */
   readonly leased: number;
 }
 
-export interface LeaseQuestion extends WindowName, UsedOfWindow {
+interface LeaseQuestion extends WindowName, UsedOfWindow {
   /** The limit. */
   readonly requests: number;
   /** The process has begun it anew: what had been left to it before is not any more. */
@@ -33,7 +33,7 @@ export interface LeaseQuestion extends WindowName, UsedOfWindow {
   readonly wanted: number;
 }
 
-export interface LeaseAnswer {
+interface LeaseAnswer {
   /** Hits of all processes that were told. */
   readonly total: number;
   readonly leftMs: Millis;
@@ -43,7 +43,7 @@ export interface LeaseAnswer {
   readonly ahead: number;
 }
 
-export interface ReturnedLease extends UsedOfWindow {
+interface ReturnedLease extends UsedOfWindow {
   /** What had been left to the process, and is not any more. */
   readonly returned: number;
 }

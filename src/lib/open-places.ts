@@ -9,7 +9,7 @@ export interface WantedPlace {
   readonly most: number;
 }
 
-export interface TakenPlaces {
+interface TakenPlaces {
   /** Which of those wanted there was no place for, so that none is taken; null: all are. Never rejects. */
   readonly missing: Promise<number | null>;
   /** Idempotent; may be called at any time. */

@@ -57,6 +57,6 @@ test('of access a server loads what words refusals and counts clients; all that 
   expect(loaded.filter((path) => path.startsWith('access/')).sort()).toEqual([
     ...['access/admit.ts', 'access/client-limiter-sharing.ts', 'access/client-limiter.ts'],
     ...['access/key-format.ts', 'access/oauth/protected-resource.ts', 'access/permit.ts', 'access/plan.ts'],
-    ...['access/quotas.ts', 'access/units.ts'],
+    ...['access/quotas.ts', 'access/units.ts', 'access/window-rules.ts'],
   ]);
 });
