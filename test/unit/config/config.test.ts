@@ -31,6 +31,7 @@ test('without any variable the defaults of the contract hold', () => {
     redis: { enabled: true, url: 'redis://localhost:6379/0' },
     serverId: '',
     bus: { namespace: 'default', egress: '', history: 1000, historyBytes: 64 * MB },
+    localHistory: { events: 1000, bytes: 64 * MB },
     cacheMaxBytes: 128 * 1024 * 1024,
     ttl: { tickerMs: 2000, orderbookMs: 1000, tradesMs: 1000, ohlcvMs: 300_000, staleIfErrorMs: 300_000 },
     coinMarketCap: { apiKey: '', url: 'https://pro-api.coinmarketcap.com/v1' },
