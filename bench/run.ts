@@ -4,6 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { cluster } from './figures/cluster.js';
 import { fanout } from './figures/fanout.js';
 import { PYTHON, PYTHON_PACKAGES, cachedAnswers } from './figures/http.js';
 import { graphql } from './figures/graphql.js';
@@ -20,19 +21,33 @@ import { stopAll } from './lib/processes.js';
 import { machine, table } from './lib/report.js';
 
 const FIGURES: readonly Figure[] = [
-  ...[cachedAnswers, fanout, memory, latency, start, miss, ledger, ledgerLoad, graphql, scale, processes],
+  ...[
+    cachedAnswers,
+    fanout,
+    memory,
+    latency,
+    start,
+    miss,
+    ledger,
+    ledgerLoad,
+    graphql,
+    scale,
+    processes,
+    cluster,
+  ],
 ];
 /** Words that stand for several ids. */
 const GROUPS: ReadonlyMap<string, readonly Figure[]> = new Map([
   ['LEDGER', [ledger, ledgerLoad]],
   ['GRAPHQL', [graphql]],
-  ['CLUSTER', [processes]],
+  ['CLUSTER', [cluster, processes]],
 ]);
 /** A program, what proves that it is there, and Debian's packages that bring it. */
 const NEEDS = [
   ['wrk', ['--version'], 'wrk'],
   ['taskset', ['--version'], 'util-linux'],
   ['cc', ['--version'], 'gcc libc6-dev'],
+  ['redis-server', ['--version'], 'redis-server'],
   [PYTHON, ['-c', 'import fastapi, uvicorn, uvloop, httptools'], PYTHON_PACKAGES],
 ] as const;
 
@@ -58,7 +73,7 @@ const unknown = arguments_.filter(
 );
 if (unknown.length > 0) {
   console.error(
-    `usage: npm run bench [-- <id> ...]; ids: ${FIGURES.flatMap(({ ids }) => ids).join(' ')}, or ledger for L1a to L4, graphql for G1 to G3, cluster for C5`,
+    `usage: npm run bench [-- <id> ...]; ids: ${FIGURES.flatMap(({ ids }) => ids).join(' ')}, or ledger for L1a to L4, graphql for G1 to G3, cluster for C1, C2, C3 and C5`,
   );
   process.exit(unknown.includes('--help') ? 0 : 2);
 }
