@@ -50,6 +50,8 @@ export class FeedRoles {
   #claimAt: Millis = -Infinity;
   /** When the owner offered the topic. */
   #offeredAt: Millis = 0;
+  /** The newest trade that this server's own feed has shown: what others publish of the time before overlaps with it. */
+  #ownNewest: Millis = -Infinity;
   /** Whether what REST knows is wanted, though something is known already. */
   primes = false;
   /** Called once this server is not the owner any more. */
@@ -241,6 +243,8 @@ export class FeedRoles {
 
   #received(item: StreamItem, source: ItemSource): StreamItem | null {
     const accepted = this.#listener.onItem(item, source);
+    if (accepted?.channel === 'trades')
+      for (const { timestamp } of accepted.trades) this.#ownNewest = Math.max(this.#ownNewest, timestamp);
     if (accepted !== null) this.#ownership?.publish(accepted, source);
     return accepted;
   }
@@ -316,9 +320,15 @@ export class FeedRoles {
   #showPublished(item: StreamItem, source: ItemSource): void {
     // Of a sequence the owner has done what REST and feed need; what this server's own feed has shown overlaps.
     const overlap = { via: 'rest', seam: true } as const;
-    const way = this.#isSequence ? (this.own.isOpen ? overlap : { via: 'feed' as const }) : {};
+    const overlaps = this.own.isOpen || this.#isBehindOwn(item);
+    const way = this.#isSequence ? (overlaps ? overlap : { via: 'feed' as const }) : {};
     this.#listener.onItem(item, { ...source, ...way });
     if (this.#role === 'follower') this.#endOpening();
+  }
+
+  /** The owner may be behind what this server's feed had shown before it ended. */
+  #isBehindOwn(item: StreamItem): boolean {
+    return item.channel === 'trades' && item.trades.some(({ timestamp }) => timestamp <= this.#ownNewest);
   }
 
   #repaired(): void {

@@ -4,11 +4,15 @@ import { createSharedFeeds } from '../../../src/cluster/feeds/shared-feeds.js';
 import { writeMessage } from '../../../src/cluster/feeds/messages.js';
 import { silentLog } from '../../../src/log/log.js';
 import type {
+  FeedListener,
   FeedRequest,
   FeedSource,
   FeedSources,
   FeedStatus,
+  ItemSource,
 } from '../../../src/streams/feed/feed-source.js';
+import type { StreamItem } from '../../../src/exchanges/exchange-client.js';
+import { TradesState } from '../../../src/streams/channels/sequence-state.js';
 import { createLocalFeeds } from '../../../src/streams/feed/local-feeds.js';
 import { MemoryCluster } from '../../support/memory-bus.js';
 
@@ -75,6 +79,65 @@ test('it shows what the owner tells of its feed, and once where a new owner repe
   expect(shown).toEqual([live]);
   await owner.tell(key, fence, { text: writeMessage({ kind: 'status', status: { ...live, at: 2 } }) });
   expect(shown).toHaveLength(2);
+  feed.close();
+});
+
+test('a server that had the feed shows no trade of the new owner behind a later one that its own feed brought', async () => {
+  const cluster = new MemoryCluster();
+  const key = 'trades kraken  BTC/USD';
+  const state = new TradesState();
+  const shown: (string | null)[] = [];
+  let bring: FeedListener['onItem'] = () => null;
+  let losses = 0;
+  const listener = {
+    ...{ ready: true, onStatus: () => undefined, onInterrupted: () => state.interrupted() },
+    onLoss: () => undefined,
+    onItem: (item: StreamItem, source: ItemSource) => {
+      const judged = state.accept(item, source);
+      losses += state.takeLost();
+      if (typeof judged === 'string') return null;
+      if (judged.channel === 'trades') shown.push(...judged.trades.map(({ trade_id: id }) => id));
+      return judged;
+    },
+  } as unknown as FeedListener;
+  const local = {
+    open: (opened: FeedRequest) => {
+      bring = (item, source) => opened.listener.onItem(item, source);
+      const status = { state: 'live', detail: '', at: 0 };
+      return { status, reconnects: 0, start: () => undefined, close: () => undefined };
+    },
+  } as unknown as FeedSources;
+  const feeds = createSharedFeeds({
+    ...{ bus: cluster.join('a'), local, venues: '', history: 10, historyBytes: 100_000, ...clocks },
+    timers: { after: () => () => undefined },
+  });
+  const feed = feeds.open({ ...request, listener });
+  const trades = (...ids: number[]): StreamItem => ({
+    channel: 'trades',
+    trades: ids.map((id) => ({ trade_id: String(id), timestamp: id, price: 1, amount: 1, side: 'buy' })),
+  });
+  const source: ItemSource = { via: 'feed', timed: true, receivedAt: 0 };
+  feed.start();
+  await expect.poll(() => feed.status.state).toBe('live');
+  bring(trades(1, 2, 3), source);
+  const held = cluster.join('b');
+  const owner = await held.claim(key).then((claim) => (claim.granted ? null : claim.owner));
+  const claim = await held.claim(key, { owner: owner!, because: 'handover' });
+  // As after a freeze: its own feed has gone on somewhere else, before it is told that another has the topic.
+  bring(trades(7, 8), source);
+  await expect.poll(() => feed.owner).toBe('b');
+  const fence = claim.granted ? claim.fence : 0;
+  const publish = async (seq: number, previous: number, item: StreamItem) => {
+    const id = `${fence}-${seq}`;
+    const text = writeMessage({ kind: 'item', id, previous: `${fence}-${previous}`, item, source });
+    await held.publish(key, fence, { publications: [{ id, text }], keep: 10 });
+  };
+  await publish(2, 0, trades(4, 5));
+  await publish(5, 2, trades(6, 7, 8));
+  await publish(7, 5, trades(9, 10));
+  await expect.poll(() => shown.at(-1)).toBe('10');
+  expect(shown).toEqual(['1', '2', '3', '7', '8', '9', '10']);
+  expect(losses).toBe(3);
   feed.close();
 });
 
