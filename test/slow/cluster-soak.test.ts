@@ -1,0 +1,143 @@
+/**
+ * Two built servers that share 10,000 topics over a Redis for an hour: nothing that they or Redis hold grows. SOAK_MINUTES (60)
+ * says for how long, SOAK_TOPICS (10,000) how many.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { steadyNow } from '../../src/lib/steady-clock.js';
+import { Fleet, type FleetServer } from '../support/server-fleet.js';
+import {
+  Audience,
+  sampleRedis,
+  sampleServer,
+  slopePerHour,
+  type Sample,
+  type Topic,
+} from './cluster-soak-rig.js';
+
+const MINUTES = Number(process.env['SOAK_MINUTES'] ?? 60);
+const TOPICS = Number(process.env['SOAK_TOPICS'] ?? 10_000);
+const SAMPLE_MS = Math.min(30_000, (MINUTES * 60_000) / 12);
+const TICKS_PER_SECOND = 0.1;
+/** Of each channel but tickers, which are the rest: their events are larger, and dearer to simulate. */
+const OF_OTHER_CHANNELS = Math.ceil(TOPICS / 50);
+/** Events of trades that Redis keeps: full long before the second half begins. */
+const HISTORY = 50;
+const PATIENT = { timeout: 900_000, interval: 1_000 };
+
+/**
+ * A leak keeps at least a pointer of each event, or of the few that it leaks of: 8 bytes × 1,000 events a second are 29 MB
+ * an hour. Half of that is what a heap after a collection may seem to grow by; resident memory, which is not given back
+ * at once, by the whole.
+ */
+const POINTER_BYTES = 8;
+const EVENTS_PER_HOUR = TOPICS * TICKS_PER_SECOND * 3_600;
+const MAX_HEAP_SLOPE = (POINTER_BYTES / 2) * EVENTS_PER_HOUR;
+const MAX_RESIDENT_SLOPE = POINTER_BYTES * EVENTS_PER_HOUR;
+/** What waits at any time is what a second brings, of about half a kB each. */
+const MAX_PENDING = TOPICS * TICKS_PER_SECOND * 512;
+
+/** Before, caches and histories fill up, and slopes say nothing: a shorter run only prints them. */
+const JUDGED_FROM_MINUTES = 40;
+
+const MB = 1_048_576;
+
+test(
+  `${TOPICS} topics over two servers for ${MINUTES} minutes: memory and all that is pending stay flat`,
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'soak-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const fleet = await Fleet.start({
+      marketsPerVenue: TOPICS + 20,
+      ticksPerSecond: TICKS_PER_SECOND,
+    });
+    onTestFinished(() => fleet.close());
+    const readings = (at: number): string => join(folder, `s${at + 1}`);
+    const serverOf = (at: number): Promise<FleetServer> => {
+      writeFileSync(readings(at), '');
+      return fleet.server({
+        NODE_OPTIONS: `--import=${new URL('./heap-readings.js', import.meta.url).href}`,
+        ...{ SOAK_READINGS: readings(at), SOAK_EVERY_MS: String(SAMPLE_MS) },
+        ...{ UPSTREAM_TIMEOUT: '60', REQUEST_TIMEOUT: '120' },
+        ...{ BUS_HISTORY: String(HISTORY), CLIENT_RATE_LIMIT_REQUESTS: '0' },
+        ...{ RATE_LIMIT_REQUESTS: '1000000', EXCHANGE_OPTIONS: '{"binance":{"rateLimit":1}}' },
+      });
+    };
+    const servers = [await serverOf(0), await serverOf(1)];
+    // A list of so many markets takes a while to load.
+    for (const { url } of servers)
+      expect((await fetch(`${url}/v1/markets/ticker?exchange=binance&symbol=BTC/USDT`)).status).toBe(200);
+    const symbols = fleet.symbols(TOPICS - 3 * OF_OTHER_CHANNELS);
+    const topics: Topic[] = [
+      ...symbols.map((symbol) => ({ channel: 'ticker' as const, symbol })),
+      ...(['trades', 'orderbook', 'ohlcv'] as const).flatMap((channel) =>
+        symbols.slice(0, OF_OTHER_CHANNELS).map((symbol) => ({ channel, symbol })),
+      ),
+    ];
+    const audiences = servers.map(() => new Audience());
+    onTestFinished(() => audiences.forEach((audience) => audience.close()));
+    const halves = [0, 1].map((half) => topics.filter((_topic, at) => at % 2 === half));
+    const silent = (within: number): number[] =>
+      audiences.map((audience) => audience.silent(topics, within).length);
+    const openedAt = steadyNow();
+    // Each server owns what its clients ask for first, and follows the rest.
+    await Promise.all(servers.map((server, at) => audiences[at]!.open(server, halves[at]!)));
+    await Promise.all(servers.map((server, at) => audiences[at]!.open(server, halves[1 - at]!)));
+    await expect.poll(() => silent(Infinity), PATIENT).toEqual([0, 0]);
+    console.info(`all topics open after ${((steadyNow() - openedAt) / 1_000).toFixed(0)} s`);
+
+    const samples: (readonly [seconds: number, Sample])[] = [];
+    const startedAt = steadyNow();
+    for (let next = SAMPLE_MS; next <= MINUTES * 60_000; next += SAMPLE_MS) {
+      await new Promise((resolve) => setTimeout(resolve, startedAt + next - steadyNow()));
+      const { user, system } = process.cpuUsage();
+      const sample: Sample = {
+        ...(await sampleRedis(fleet.redis)),
+        ...(await sampleServer(servers[0]!, readings(0))),
+        ...(await sampleServer(servers[1]!, readings(1))),
+        'venues and clients cpu seconds': (user + system) / 1e6,
+        'events seen': audiences[0]!.events + audiences[1]!.events,
+        'silent for a minute': silent(60_000).reduce((a, b) => a + b),
+      };
+      samples.push([(steadyNow() - startedAt) / 1_000, sample]);
+      console.info(`${((steadyNow() - startedAt) / 60_000).toFixed(1)} min ${JSON.stringify(sample)}`);
+    }
+
+    const half = samples.slice(Math.floor(samples.length / 2));
+    const [first, last] = [half[0]!, half.at(-1)!];
+    const seconds = last[0] - first[0];
+    const names = Object.keys(first[1]);
+    const slopes = Object.fromEntries(
+      names.map((name) => [name, slopePerHour(half.map(([at, sample]) => [at, sample[name] ?? NaN]))]),
+    );
+    const of = (...endings: string[]): string[] =>
+      names.filter((name) => endings.some((ending) => name.endsWith(ending)));
+    const growth = (name: string): number => (last[1][name] ?? NaN) - (first[1][name] ?? NaN);
+    for (const name of of('heap', 'resident', 'memory', 'bytes'))
+      console.info(
+        `${name}: ${((last[1][name] ?? NaN) / MB).toFixed(2)} MB, ${((slopes[name] ?? NaN) / MB).toFixed(2)} MB an hour`,
+      );
+    const cpu = of('cpu seconds').map((name) => [name, growth(name) / seconds] as const);
+    for (const [name, cores] of cpu) console.info(`${name} a second: ${cores.toFixed(3)}`);
+    console.info(`all together: ${cpu.reduce((sum, [, cores]) => sum + cores, 0).toFixed(3)} of a core`);
+    console.info(`events seen a second: ${(growth('events seen') / seconds).toFixed(0)}`);
+    for (const [at, { lost, repeated, refusals, states }] of audiences.entries())
+      console.info(
+        `clients of s${at + 1}: lost ${lost}, repeated ${repeated}, refused ${refusals}, ${JSON.stringify(states)}`,
+      );
+
+    if (MINUTES >= JUDGED_FROM_MINUTES) {
+      for (const name of of('heap', 'memory')) expect(slopes[name], name).toBeLessThan(MAX_HEAP_SLOPE);
+      for (const name of of('resident')) expect(slopes[name], name).toBeLessThan(MAX_RESIDENT_SLOPE);
+    }
+    for (const name of of('bytes'))
+      expect(Math.max(...half.map(([, sample]) => sample[name] ?? NaN)), name).toBeLessThan(MAX_PENDING);
+    expect(slopes['Redis keys'], 'Redis keys').toBeLessThan(TOPICS / 100);
+    expect(audiences.map(({ repeated }) => repeated)).toEqual([0, 0]);
+    await expect.poll(() => silent(60_000), PATIENT).toEqual([0, 0]);
+    await expect.poll(() => fleet.subscriptions(), PATIENT).toBe(topics.length);
+  },
+  (MINUTES + 40) * 60_000,
+);
