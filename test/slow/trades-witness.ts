@@ -34,6 +34,8 @@ interface Seen {
   reconnectingAt: number;
   missing: number;
   told: number;
+  /** Trades that are missing within the first event, which shows the latest ones. */
+  holes: number;
 }
 
 /** One event in so many is compared with what was truly traded, and the first under each fence. */
@@ -82,12 +84,16 @@ export class TradesWitness {
     };
   }
 
+  get holes(): number {
+    return [...this.#seen.values()].reduce((sum, { holes }) => sum + holes, 0);
+  }
+
   #of(symbol: string): Seen {
     let seen = this.#seen.get(symbol);
     if (seen === undefined) {
       seen = {
         ...{ state: '', number: null, timestamp: 0, fence: 0, seq: 0 },
-        ...{ fenceAt: 0, reconnectingAt: -Infinity, missing: 0, told: 0 },
+        ...{ fenceAt: 0, reconnectingAt: -Infinity, missing: 0, told: 0, holes: 0 },
       };
       this.#seen.set(symbol, seen);
     }
@@ -109,10 +115,12 @@ export class TradesWitness {
     this.events += 1;
     const seen = this.#of(symbol);
     const isNewFence = this.#identify(symbol, seen, id ?? '');
+    const isFirst = seen.number === null;
     for (const { trade_id: text, timestamp } of trades) {
       const number = Number(text);
       if (seen.number !== null) {
         if (number <= seen.number) this.#fault(`${symbol}: trade ${number} after ${seen.number}`);
+        else if (isFirst) seen.holes += number - seen.number - 1;
         else seen.missing += number - seen.number - 1;
       }
       if (timestamp < seen.timestamp)

@@ -10,7 +10,6 @@ export const EXTENSIBLE: readonly string[] = [
     'dashboard',
     'redis-trouble',
     'hostile',
-    'killed-owners',
     'outage',
     'package',
     'stalled-readers',
