@@ -162,10 +162,16 @@ export class LocalFeed implements FeedSource {
     const { exchange } = this.#options.topic;
     const receivedAt = this.#options.now();
     this.#state.messageReceived();
+    const isFirst = !session.spoke;
     session.spoke = true;
     if (session.socket !== null) session.socket.lastMessageAt = this.#options.monotonic();
     if (session.spokeAt === null) this.#goLive(session, `Live from ${exchange}.`);
-    else if (this.status.state !== 'live') this.#state.set('live', `Live from ${exchange} again.`);
+    // A venue may have taken the subscription later than it was asked what had come before.
+    else {
+      if (this.status.state !== 'live') this.#state.set('live', `Live from ${exchange} again.`);
+      // A venue may have taken the subscription later than it was asked what had come before.
+      if (isFirst) this.#askWhatCameBefore();
+    }
     this.#checked?.received(item);
     if (this.#catchUp?.holds(item, receivedAt) === true) return;
     this.#options.listener.onItem(item, { via: 'feed', timed: isTimed(item), receivedAt });
@@ -197,7 +203,11 @@ export class LocalFeed implements FeedSource {
     if (this.#checked !== null) this.#options.crossCheck?.begin(this.#checked);
     this.#silence.watch(session);
     this.#state.set('live', detail);
-    // What happened between the last REST answer or the break and now is on REST only.
+    this.#askWhatCameBefore();
+  }
+
+  /** What happened between the last REST answer or the break and now is on REST only. */
+  #askWhatCameBefore(): void {
     if (this.#options.pollable) void this.#catchUp?.start();
   }
 

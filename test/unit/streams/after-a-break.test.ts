@@ -36,6 +36,34 @@ describe('after a break', () => {
     expect(ids).toEqual([['1'], ['2'], ['3', '4'], ['5']]);
   });
 
+  it('trades are asked for again where the venue took the subscription later than REST was asked', async () => {
+    market.answer = { trades: [trade('1', START)] };
+    venue.answer = market.answer;
+    await open('trades');
+    venue.say({ channel: 'trades', trades: [trade('2', START + 1)] });
+    await settle();
+    venue.break();
+    venue.answer = { trades: ['1', '2', '3'].map((id) => trade(id, START + Number(id) - 1)) };
+    await time.advance(500);
+    venue.subscribed();
+    await time.advance(1_000);
+    expect(client.states.at(-1)).toBe('live');
+    // 4 and 5 come before the venue has the subscription.
+    venue.answer = { trades: ['1', '2', '3', '4', '5', '6'].map((id) => trade(id, START + Number(id) - 1)) };
+    const asked = venue.requests.length;
+    for (const id of ['6', '7'])
+      venue.say({ channel: 'trades', trades: [trade(id, START + Number(id) - 1)] });
+    await settle();
+    venue.say({ channel: 'trades', trades: [trade('8', START + 7)] });
+    await settle();
+    const ids = client
+      .ofType('trades')
+      .flatMap(({ trades }) => (trades as { trade_id: string }[]).map((one) => one.trade_id));
+    expect(ids).toEqual(['1', '2', '3', '4', '5', '6', '7', '8']);
+    expect(venue.requests.length).toBe(asked + 1);
+    expect(client.ofType('lost')).toEqual([]);
+  });
+
   describe('trades that come while REST is asked for those before', () => {
     let answers: ((body: object | Error) => void)[];
     const say = (id: number, tradeId: string | null = String(id)): void => {

@@ -162,6 +162,7 @@ describe('candles of a feed', () => {
     expect(closed()).toEqual(periods(0, now / MINUTE, MINUTE));
     await time.advance(MINUTE);
     say(MINUTE);
+    await settle();
     expect(closed()).toEqual(periods(0, now / MINUTE + 1, MINUTE));
     expect(client.ofType('lost')).toEqual([]);
   });
