@@ -32,8 +32,9 @@ describe('two servers', () => {
       [one, two, one, two, one, two, one, two, one, two].map((server) => send(server, 5_000, { pace })),
     );
     expect(rig.departures).toHaveLength(10);
-    // The bucket holds one request beside the one that leaves: eight waits.
-    expect(Math.max(...rig.departures) - Math.min(...rig.departures)).toBeGreaterThanOrEqual(8 * 40 - 5);
+    // The bucket holds one request beside the one that leaves: eight waits on the clock of Redis. A busy machine writes the first
+    // departure down late, here by one wait at most; two servers that did not share would need four.
+    expect(Math.max(...rig.departures) - Math.min(...rig.departures)).toBeGreaterThanOrEqual(7 * pace.unitMs);
   });
 
   test('stop within 100 ms of a refusal by the venue on one of them', async () => {
