@@ -5,48 +5,19 @@
  * does not answer, each process counts for itself.
  */
 import type { Millis } from '../schemas/common.js';
+import type {
+  LeaseAnswer,
+  LeaseQuestion,
+  ReturnedLease,
+  UsedOfWindow,
+  WindowName,
+} from '../lib/lease-messages.js';
 import type { LeasedWindow, LimitState, SharableLimiter, WindowRule } from './client-limiter.js';
 
 /** Hits that did not wait are told so long after the first of them. */
 const TOLD_AFTER_MS: Millis = 1;
 /** Windows a message; what is left waits for the next one, so that a flood of addresses costs a bounded time. */
 const MAX_WINDOWS = 2_000;
-
-interface WindowName {
-  readonly key: string;
-  readonly windowMs: Millis;
-}
-
-/** What a process has used of a window since it last told. */
-interface UsedOfWindow {
-  readonly hits: number;
-  /** Of these, what had been left to it. */
-  readonly leased: number;
-}
-
-interface LeaseQuestion extends WindowName, UsedOfWindow {
-  /** The limit. */
-  readonly requests: number;
-  /** The process has begun it anew: what had been left to it before is not any more. */
-  readonly isNew: boolean;
-  /** Hits that wait for the answer. */
-  readonly wanted: number;
-}
-
-interface LeaseAnswer {
-  /** Hits of all processes that were told. */
-  readonly total: number;
-  readonly leftMs: Millis;
-  /** How many of the hits that wait are within the limit. */
-  readonly granted: number;
-  /** Further ones that need not be asked about. */
-  readonly ahead: number;
-}
-
-interface ReturnedLease extends UsedOfWindow {
-  /** What had been left to the process, and is not any more. */
-  readonly returned: number;
-}
 
 /** The primary, which knows what each process may use. */
 export interface LeaseSource {

@@ -55,15 +55,19 @@ const noticesOver = (link: PrimaryLink): Notices => {
   return { on, notify: (topic, text) => link.send('notify', topic, text), close: () => Promise.resolve() };
 };
 
+const IN_TIME = {
+  ms: COUNT_MS,
+  giveUp: (): Error => new Error('The primary process does not answer.'),
+};
+
 const countsOver = (link: PrimaryLink): SharedCounts => ({
   get isUp() {
     return link.silence < SILENT_MS;
   },
   async add(counted) {
     const plain = counted.map(({ key, hits, windowMs, leftMs }) => ({ key, hits, windowMs, leftMs }));
-    const giveUp = (): Error => new Error('The primary process does not answer.');
     try {
-      return await settleWithin(link.call('count', plain), { ms: COUNT_MS, giveUp });
+      return await settleWithin(link.call('count', plain), IN_TIME);
     } catch {
       return counted.map(() => undefined);
     }
@@ -76,9 +80,8 @@ const leasesOver = (link: PrimaryLink): LeaseSource => ({
     return link.silence < SILENT_MS;
   },
   async ask(questions) {
-    const giveUp = (): Error => new Error('The primary process does not answer.');
     try {
-      return await settleWithin(link.call('lease', questions), { ms: COUNT_MS, giveUp });
+      return await settleWithin(link.call('lease', questions), IN_TIME);
     } catch {
       return questions.map(() => undefined);
     }
@@ -86,18 +89,15 @@ const leasesOver = (link: PrimaryLink): LeaseSource => ({
   onRecall: (recall) => link.listen({ recall }),
 });
 
-const feedsOfOthers = (link: PrimaryLink): Promise<Feeds> => {
-  const giveUp = (): Error => new Error('The primary process does not answer.');
-  return settleWithin(link.call('feedsOfOthers'), { ms: COUNT_MS, giveUp });
-};
+const feedsOfOthers = (link: PrimaryLink): Promise<Feeds> =>
+  settleWithin(link.call('feedsOfOthers'), IN_TIME);
 
 /** Where the primary does not answer, each process counts for itself. */
 const placesOver = (link: PrimaryLink): TakePlaces => {
   let lastId = 0;
   return (wanted) => {
     const id = (lastId += 1);
-    const giveUp = (): Error => new Error('The primary process does not answer.');
-    const asked = settleWithin(link.call('takePlaces', id, wanted), { ms: COUNT_MS, giveUp });
+    const asked = settleWithin(link.call('takePlaces', id, wanted), IN_TIME);
     return { missing: asked.catch(() => null), giveBack: () => link.send('giveBackPlaces', id) };
   };
 };

@@ -48,9 +48,9 @@ export interface Config {
   readonly trustProxy: boolean | number | string[];
   /** true: every origin. */
   readonly corsOrigins: true | readonly string[];
-  /** requests 0: off. */
   /** Mean event loop delay from which requests are refused; 0: never. */
   readonly overloadDelayMs: number;
+  /** requests 0: off. */
   readonly clientRateLimit: { readonly requests: number; readonly windowMs: number };
   readonly redis: { readonly enabled: boolean; readonly url: string };
   /** '': a random one. */

@@ -16,7 +16,7 @@ import type {
 import type { Channel } from '../schemas/stream.js';
 import type { ExchangeId, Millis, UnifiedSymbol } from '../schemas/common.js';
 import type { AppError, ErrorCode } from '../errors.js';
-import type { Distribution } from '../lib/distribution.js';
+import type { Observations } from '../lib/distribution.js';
 
 interface RequestBase {
   readonly exchange: ExchangeId;
@@ -221,7 +221,6 @@ export interface VenueError {
   readonly at: Millis;
 }
 
-/** What is known of a venue without asking it. */
 export interface BudgetHealth {
   readonly limit: number;
   readonly remaining: number;
@@ -232,11 +231,12 @@ export interface BudgetHealth {
         /** false: the shared count does not answer, and this server keeps to its part. */
         readonly isShared: boolean;
         /** How long requests waited before they left, in seconds. */
-        readonly waits: Pick<Distribution, 'buckets' | 'counts' | 'sum'>;
+        readonly waits: Observations;
       }
     | undefined;
 }
 
+/** What is known of a venue without asking it. */
 export interface ExchangeHealth {
   readonly exchange: ExchangeId;
   readonly markets: MarketsState;

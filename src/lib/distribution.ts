@@ -1,3 +1,5 @@
+export type Observations = Pick<Distribution, 'buckets' | 'counts' | 'sum'>;
+
 /** Observations by size, counted in buckets: what a histogram of metrics is made of. */
 export class Distribution {
   /** Upper bounds, ascending; the last, +Inf, is implied. */

@@ -3,7 +3,7 @@
  * of a microsecond. Written out in Prometheus' text format,
  * https://prometheus.io/docs/instrumenting/exposition_formats/
  */
-import { Distribution } from '../lib/distribution.js';
+import { Distribution, type Observations } from '../lib/distribution.js';
 import { type Labels, PREFIX } from './families.js';
 
 export interface HistogramOptions {
@@ -27,9 +27,7 @@ const headOf = (name: string, help: string): string[] => [
   `# TYPE ${name} histogram`,
 ];
 
-type Observed = Pick<Distribution, 'buckets' | 'counts' | 'sum'>;
-
-const linesOf = (name: string, labels: Labels, { buckets, counts, sum }: Observed): string[] => {
+const linesOf = (name: string, labels: Labels, { buckets, counts, sum }: Observations): string[] => {
   const own = labelText(labels);
   const [first, all] = own === '' ? ['', ''] : [`${own},`, `{${own}}`];
   let seen = 0;
@@ -44,7 +42,7 @@ interface DistributionFamily {
   /** Without the prefix. */
   readonly name: string;
   readonly help: string;
-  readonly series: () => readonly (readonly [Observed, Labels?])[];
+  readonly series: () => readonly (readonly [Observations, Labels?])[];
 }
 
 /** What a service has counted by itself. */

@@ -1,6 +1,7 @@
 /** The way of a process to the primary. The primary outlives every other process: when it is gone, so is the server. */
 import { createBirpc, type BirpcReturn } from 'birpc';
 import { settleWithin } from '../lib/deadline.js';
+import type { ReturnedLease, WindowName } from '../lib/lease-messages.js';
 import type { Log } from '../log/log.js';
 import type { Millis } from '../schemas/common.js';
 import type { Feeds } from './machine-feeds.js';
@@ -11,8 +12,6 @@ import {
   type ChildFunctions,
   type PrimaryFunctions,
   type ProcessName,
-  type ReturnedLease,
-  type WindowName,
 } from './primary-protocol.js';
 
 const CONNECT_MS: Millis = 10_000;

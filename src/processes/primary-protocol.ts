@@ -1,5 +1,6 @@
 /** What the feeder and the serving processes ask of the primary over its socket, and what it tells them. */
 import type { Claim, Overrule, Publication, TopicOwner } from '../cluster/bus.js';
+import type { LeaseAnswer, LeaseQuestion, ReturnedLease, WindowName } from '../lib/lease-messages.js';
 import type { WantedPlace } from '../lib/open-places.js';
 import type { Millis } from '../schemas/common.js';
 import type { Feeds } from './machine-feeds.js';
@@ -18,36 +19,6 @@ export interface Counted {
 export interface Total {
   readonly total: number;
   readonly leftMs: Millis;
-}
-
-/** A window of a limit, as access/window-leases.ts has it; so are the following. */
-export interface WindowName {
-  readonly key: string;
-  readonly windowMs: Millis;
-}
-
-/** What a process has used of a window since it last told. */
-export interface UsedOfWindow {
-  readonly hits: number;
-  /** Of these, what had been left to it. */
-  readonly leased: number;
-}
-
-export interface LeaseQuestion extends WindowName, UsedOfWindow {
-  readonly requests: number;
-  readonly isNew: boolean;
-  readonly wanted: number;
-}
-
-export interface LeaseAnswer {
-  readonly total: number;
-  readonly leftMs: Millis;
-  readonly granted: number;
-  readonly ahead: number;
-}
-
-export interface ReturnedLease extends UsedOfWindow {
-  readonly returned: number;
 }
 
 /** Served by the primary. */

@@ -10,7 +10,7 @@ import type {
   ReturnedLease,
   UsedOfWindow,
   WindowName,
-} from './primary-protocol.js';
+} from '../lib/lease-messages.js';
 
 /** About 200 bytes each; beyond it the longest known are forgotten first. */
 const MAX_WINDOWS = 200_000;

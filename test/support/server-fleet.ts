@@ -1,10 +1,11 @@
 /** Built servers of one cluster as processes of their own, over a Redis and a sandbox of the test's own, and their clients. */
 import { once } from 'node:events';
 import { expect } from 'vitest';
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { steadyNow } from '../../src/lib/steady-clock.js';
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.js';
 import { startServer } from '../e2e/streams-rig.js';
+import { openSocket } from './patient-socket.js';
 import { startRedis, type RedisServer } from './redis-server.js';
 
 const PATIENT = { timeout: 30_000, interval: 10 };
@@ -29,29 +30,14 @@ export class TradesClient {
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
-    socket.on('error', () => undefined);
     socket.on('message', (data: Buffer) => {
       this.events.push({ ...(JSON.parse(data.toString()) as WireEvent), at: steadyNow() });
     });
   }
 
-  static async open(
-    url: string,
-    symbols: readonly string[],
-    until = steadyNow() + PATIENT.timeout,
-  ): Promise<TradesClient> {
-    const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`);
+  static async open(url: string, symbols: readonly string[]): Promise<TradesClient> {
+    const socket = await openSocket(url);
     const client = new TradesClient(socket);
-    const refused = await new Promise<boolean>((resolve) => {
-      socket.once('open', () => resolve(false));
-      socket.once('error', () => resolve(true));
-    });
-    if (refused) {
-      // A server on a busy machine refuses newcomers as overloaded; they come back.
-      if (steadyNow() > until) throw new Error(`${url} lets nobody in`);
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      return TradesClient.open(url, symbols, until);
-    }
     const params = { channel: 'trades', exchange: 'binance', symbol: symbols };
     socket.send(JSON.stringify({ method: 'subscribe', params }));
     return client;

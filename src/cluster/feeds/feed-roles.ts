@@ -7,6 +7,7 @@
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import { NamedTimers } from '../../lib/timers.js';
 import type { Millis } from '../../schemas/common.js';
+import { isFarAhead } from '../../streams/channels/channel-state.js';
 import type { EventId, NextEventId } from '../../streams/event-ids.js';
 import type { FeedListener, FeedStatus, ItemSource } from '../../streams/feed/feed-source.js';
 import { isSequence } from '../../streams/feed/feed-state.js';
@@ -244,7 +245,8 @@ export class FeedRoles {
   #received(item: StreamItem, source: ItemSource): StreamItem | null {
     const accepted = this.#listener.onItem(item, source);
     if (accepted?.channel === 'trades')
-      for (const { timestamp } of accepted.trades) this.#ownNewest = Math.max(this.#ownNewest, timestamp);
+      for (const { timestamp } of accepted.trades)
+        if (!isFarAhead(timestamp, source.receivedAt)) this.#ownNewest = Math.max(this.#ownNewest, timestamp);
     if (accepted !== null) this.#ownership?.publish(accepted, source);
     return accepted;
   }
