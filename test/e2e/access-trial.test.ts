@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { launchChromium } from '../support/chromium.js';
+import { launchChromium, openTab } from '../support/chromium.js';
 import { blocksOf, type Block } from './readme-blocks.js';
 import { startServer } from './streams-rig.js';
 
@@ -178,7 +178,7 @@ describe('the page of docs/streams.md that takes a ticket', () => {
     const { port } = pages.address() as AddressInfo;
     const key = keyIn(await follow(blockWith('keys create --name first')));
     await expect.poll(() => statusOf(key), PATIENT).toBe(200);
-    const page = await browser.newPage();
+    const page = await openTab(browser);
     const [urls, told]: [string[], string[]] = [[], []];
     page.on('dialog', (dialog) => void dialog.accept(key));
     page.on('request', (request) => urls.push(request.url()));

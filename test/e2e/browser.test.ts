@@ -6,13 +6,13 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launchChromium } from '../support/chromium.js';
+import { launchChromium, openTab } from '../support/chromium.js';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.js';
 import { startServer } from './streams-rig.js';
 
 /** Kept as CI artefacts. */
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url));
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 
 /** A page of another origin, as a user's own would be. `?mode=sse|ws&base=<server>` */
 const PAGE = `<!doctype html><meta charset="utf-8"><title>streams</title>
@@ -86,7 +86,7 @@ const seenBy = (page: Page): Promise<Seen> => page.evaluate('window.seen');
 test.each(['sse', 'ws'])(
   'a page with %s shows moving prices, heartbeats and a change of status',
   async (mode) => {
-    const page = await browser.newPage();
+    const page = await openTab(browser);
     const origin = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
     await page.goto(`${origin}/?mode=${mode}&base=${encodeURIComponent(server.url)}`);
     const until = (condition: string): Promise<unknown> =>
@@ -118,7 +118,7 @@ test.each(['sse', 'ws'])(
 );
 
 test('a browser has six event streams of a host over HTTP/1.1, and a WebSocket beside them', async () => {
-  const page = await browser.newPage();
+  const page = await openTab(browser);
   await page.goto(`http://127.0.0.1:${(pages.address() as AddressInfo).port}/?mode=ws&base=${server.url}`);
   const stream = `${server.url}/v1/stream/ticker?exchange=binance&symbol=BTC/USDT&threshold=0`;
   const states = (): Promise<number[]> => page.evaluate('window.sources.map(({ readyState }) => readyState)');
@@ -167,7 +167,7 @@ const startPrefixProxy = async (target: string): Promise<{ readonly url: string;
 
 test('the documentation works below the path prefix of a proxy, and its requests go below it too', async () => {
   const proxy = await startPrefixProxy(server.url);
-  const page = await browser.newPage();
+  const page = await openTab(browser);
   const failed: string[] = [];
   const asked: string[] = [];
   page.on('response', (response) => {
@@ -187,7 +187,7 @@ test('the documentation works below the path prefix of a proxy, and its requests
 
 // Last: what the others share is started anew.
 test('a page whose event stream is ended by a restart comes back by itself', async () => {
-  const page = await browser.newPage();
+  const page = await openTab(browser);
   const origin = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
   await page.goto(`${origin}/?mode=sse&base=${encodeURIComponent(server.url)}`);
   const until = (condition: string): Promise<unknown> =>

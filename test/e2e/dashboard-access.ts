@@ -73,7 +73,7 @@ export const testAccess = (running: () => Running): void => {
     );
     expect(stored).not.toContain(key);
     await expect.poll(() => tapeOf(page).then(({ length }) => length), WAIT).toBeGreaterThan(0);
-    await page.getByText(/50\d candles/).waitFor(WAIT);
+    await page.locator('[data-candles]', { hasText: /50\d candles/ }).waitFor(WAIT);
     const tape = await tapeOf(page);
     const restartedAt = Date.now();
 

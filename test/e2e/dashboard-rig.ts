@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 import type { Rig } from './streams-rig.js';
 
 /** Generous: the machine may be busy. */
-export const WAIT = { timeout: 30_000 };
+export const WAIT = { timeout: 60_000 };
 
 /** Counts violations of the policy before any script of the page runs. */
 const WATCH_VIOLATIONS = `window.violations = [];
@@ -55,6 +55,7 @@ export const openPage = async (
   { mayBeUnreachable = false, clockOffMs = 0, scripts = [], ...options }: OpenOptions = {},
 ): Promise<OpenPage> => {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  context.setDefaultTimeout(WAIT.timeout);
   const page = await context.newPage();
   const faults: string[] = [];
   let sockets = 0;

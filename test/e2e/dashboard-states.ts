@@ -33,7 +33,7 @@ export const testStates = (running: () => Running): void => {
     ];
     const opened = await openPage(browser, { url: rig.url, hash: '#/binance/BTC-USDT/1m' });
     const { page } = opened;
-    await page.getByText(/\b(?:499|50\d) candles/).waitFor(WAIT);
+    await page.locator('[data-candles]', { hasText: /\b(?:499|50\d) candles/ }).waitFor(WAIT);
     expect(await hatchedPixels(page)).toBe(0);
     rig.sandbox.control.setFault({ venue: 'binance', fault: { type: 'candles_hole', from, to } });
     // A candle of which the exchange gives no price, which the sandbox does not have.
@@ -81,7 +81,7 @@ export const testStates = (running: () => Running): void => {
       expect(await page.evaluate('document.documentElement.scrollWidth'), name).toBeLessThanOrEqual(320);
     }
     expect(await page.title()).toBe('Crypto market data');
-    await page.getByText(/\b(?:499|50\d) candles/).waitFor(WAIT);
+    await page.locator('[data-candles]', { hasText: /\b(?:499|50\d) candles/ }).waitFor(WAIT);
     await expect.poll(() => scrolledByTouch(page), WAIT).toBeGreaterThan(0);
     expect(await page.evaluate('document.getAnimations().length')).toBe(0);
     await opened.expectNoFault();

@@ -20,7 +20,7 @@ const UPSTREAM_TIMEOUT_S = 1;
 /** Less than the shortest cool-down, which is then told rather than waited out. */
 const REQUEST_TIMEOUT_S = 3.5;
 /** The deadline, and some for a machine that does other things as well. */
-const LATEST_MS = REQUEST_TIMEOUT_S * 1000 + 1500;
+const LATEST_MS = REQUEST_TIMEOUT_S * 1000 + 5_000;
 const MARKETS = 60;
 /** Of a column of the table, whose silent venues alone take half a minute. */
 const MATRIX_MS = 300_000;

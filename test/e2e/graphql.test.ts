@@ -8,7 +8,7 @@ import { cacheExchange, Client, fetchExchange } from '@urql/core';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launchChromium } from '../support/chromium.js';
+import { launchChromium, openTab } from '../support/chromium.js';
 import { blocksOf } from './readme-blocks.js';
 import { run, startDemo, type Demo } from './readme-demo.js';
 
@@ -183,7 +183,7 @@ test('the stream that the document shows is one', async () => {
 test('GraphiQL asks and subscribes in a browser, under its policy, without another host', async () => {
   const browser = await launchChromium();
   try {
-    const page = await browser.newPage();
+    const page = await openTab(browser);
     const faults: string[] = [];
     const foreign: string[] = [];
     page.on('console', (message) => {

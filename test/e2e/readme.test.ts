@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { startSandbox } from '../../src/sandbox/sandbox.js';
-import { launchChromium } from '../support/chromium.js';
+import { launchChromium, openTab } from '../support/chromium.js';
 import { blocksOf, differences, examplesOf, type Example } from './readme-blocks.js';
 import { run, startDemo, type Demo } from './readme-demo.js';
 
@@ -28,7 +28,7 @@ const withAnswer = (language: string): Example[] =>
 /** A generous bound on one answer: the machine may be busy with other tests. */
 const ANSWER_MS = 15_000;
 /** How long a snippet may take to print its first events. */
-const EVENTS_MS = 15_000;
+const EVENTS_MS = 45_000;
 
 let demo: Demo;
 beforeAll(async () => {
@@ -230,7 +230,7 @@ describe('the snippets of the documents', () => {
     const browser = await launchChromium();
     try {
       for (const { text } of pages) {
-        const page = await browser.newPage();
+        const page = await openTab(browser);
         await page.setContent(here(text));
         const out = page.locator('#out');
         await expect.poll(() => out.textContent(), { timeout: EVENTS_MS }).toMatch(/^\d+(\.\d+)?$/);

@@ -26,7 +26,7 @@ const SLOWER_AT_MOST = 3;
 const BACK_WITHIN_MS = 2_000;
 /** What a busy machine may add to the slowest of a hundred, and to a probe's turn. */
 const NOISE_MS = 100;
-const BUSY_MS = 1_000;
+const BUSY_MS = 18_000;
 
 interface Run {
   readonly failed: number;

@@ -6,7 +6,7 @@ const STALE_IF_ERROR_S = 6;
 /** A caller who waited for retries would wait through back-offs of this order. */
 const BACKOFF_S = 20;
 /** One attempt, on a busy machine. */
-const ONE_ATTEMPT_MS = 3_000;
+const ONE_ATTEMPT_MS = 8_000;
 
 let rig: Rig;
 beforeAll(async () => {
@@ -49,7 +49,7 @@ test('while the venue fails, old answers are served, marked and with their true 
 
   control.setFault({ venue: 'binance', fault: { type: 'status', status: 500 } });
   await vi.waitFor(async () => expect((await ask()).cache).toBe('STALE'), {
-    timeout: 10_000,
+    timeout: 30_000,
     interval: 50,
   });
   const ageBefore = (Date.now() - receivedAt) / 1000;

@@ -1,6 +1,6 @@
 /** A Chromium for tests: CHROMIUM_PATH, or one that the machine has. */
 import { accessSync, constants } from 'node:fs';
-import { chromium, type Browser } from 'playwright-core';
+import { chromium, type Browser, type Page } from 'playwright-core';
 
 const PLACES = [
   '/usr/bin/chromium',
@@ -44,3 +44,12 @@ const findChromium = (): string => {
 /** Throws one clear line where there is no Chromium. */
 export const launchChromium = (): Promise<Browser> =>
   chromium.launch({ executablePath: findChromium(), args: ARGUMENTS });
+
+/** Playwright gives each step 30 s, of which a page of the documentation was seen to take all on a busy machine. */
+const STEP_MS = 60_000;
+
+export const openTab = async (browser: Browser): Promise<Page> => {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(STEP_MS);
+  return page;
+};

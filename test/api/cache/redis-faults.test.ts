@@ -9,7 +9,7 @@ import { venueAnswer } from '../../support/fake-exchange-client.js';
 
 /** As the product promises; the rest is for a busy machine. */
 const BACK_WITHIN_MS = 2_000;
-const BUSY_MACHINE_MS = 8_000;
+const BUSY_MACHINE_MS = 18_000;
 /** A command's deadline where time is not the subject: a Redis that gets no turn on a busy machine is not at fault. */
 const PATIENT_MS = 250;
 const SYMBOLS = Array.from({ length: 20 }, (_, i) => `C${i}/USDT`);
@@ -62,7 +62,7 @@ const expectBackSoon = async (): Promise<void> => {
     const { cache } = await other.marketData.get(tickerOf('C0/USDT'));
     await other.close();
     expect(cache).toBe('HIT');
-  }, 10_000);
+  }, 60_000);
   expect(rig.cache.stats().shared!.hits).toBeGreaterThanOrEqual(hits);
 };
 
@@ -104,7 +104,7 @@ describe('a Redis that', () => {
       () => {
         if (rig.cache.health().state === 'ok') throw new Error('paused');
       },
-      { timeout: 5_000 },
+      { timeout: 20_000 },
     );
     await new Promise((resolve) => setTimeout(resolve, 2_500));
     server.resume();
@@ -119,7 +119,7 @@ describe('a Redis that', () => {
     const before = Date.now();
     await load(20);
     // 20 rounds that each waited for the slow replies would take 12 s.
-    expect(Date.now() - before).toBeLessThan(6_000);
+    expect(Date.now() - before).toBeLessThan(10_000);
     proxy.delayMs = 0;
     await expectBackSoon();
     expect(rig.log.warnings().length).toBe(1);
@@ -210,7 +210,7 @@ describe('a Redis that', () => {
   it('swallows the handshake is tried anew, and used as soon as it answers', async () => {
     proxy.tamper = () => Buffer.from('$999999999\r\n');
     rig = createRig({ redisUrl: `redis://127.0.0.1:${proxy.port}`, now, commandTimeoutMs: PATIENT_MS });
-    await vi.waitFor(() => expect(rig.log.warnings().length).toBe(1), { timeout: 5_000 });
+    await vi.waitFor(() => expect(rig.log.warnings().length).toBe(1), { timeout: 20_000 });
     await load(5);
     proxy.tamper = null;
     await expectBackSoon();
@@ -247,7 +247,7 @@ describe('a Redis that', () => {
     const { port } = web.address() as AddressInfo;
     rig = createRig({ redisUrl: `redis://127.0.0.1:${port}`, now });
     await load(5);
-    await vi.waitFor(() => expect(rig.log.warnings().length).toBe(1), { timeout: 5_000 });
+    await vi.waitFor(() => expect(rig.log.warnings().length).toBe(1), { timeout: 20_000 });
     web.close();
   });
 });

@@ -114,7 +114,7 @@ describe('two servers', () => {
       ...{ status: 429, headers: { 'retry-after': '30' }, bodyThrottled: false, reason: 'slow down' },
     });
     expect(await waits).toBe('upstream_rate_limited');
-    // Ten times what is promised, for a busy machine; the promise itself: shared-budget-timing.test.ts.
+    // Ten times what is promised, for a busy machine; the promise itself: test/slow/fleet-budget.test.ts.
     expect(steadyNow() - at).toBeLessThan(1_000);
     expect(await send(two, 1_000)).toBe('upstream_rate_limited');
     expect(two.gate.state(EXCHANGE)).toMatchObject({

@@ -65,5 +65,5 @@ it('"Tokamak Network/KRW" is served over REST, /ws and MCP alike', async () => {
     }),
   );
   const ticks = () => events.filter(({ event_type }) => event_type === 'ticker');
-  await expect.poll(ticks, { timeout: 5_000 }).toMatchObject([{ exchange: 'upbit', symbol, last: 2512 }]);
+  await expect.poll(ticks, { timeout: 20_000 }).toMatchObject([{ exchange: 'upbit', symbol, last: 2512 }]);
 });

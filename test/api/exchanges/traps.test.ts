@@ -46,7 +46,7 @@ describe('0.1 a body that never ends', () => {
     const started = performance.now();
     const error = await refusal(requestFor('binance', 'ticker'));
     expect(error).toMatchObject({ name: 'AppError', code });
-    expect(performance.now() - started).toBeLessThan(5000);
+    expect(performance.now() - started).toBeLessThan(10_000);
     expect(await ask(requestFor('binance', 'ticker'))).toMatchObject({ symbol: 'BTC/USDT' });
   });
 

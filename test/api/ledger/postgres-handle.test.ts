@@ -84,7 +84,7 @@ test('a transaction that is cut leaves nothing of itself', async () => {
       "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
     );
     expect(waiting).toHaveLength(1);
-  }, 10_000);
+  }, 60_000);
   await sql(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,
   );
@@ -208,7 +208,7 @@ test('what is forgotten waits for whoever writes the series', async () => {
        WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted`,
     );
     expect(waiting).toHaveLength(1);
-  }, 10_000);
+  }, 60_000);
   expect(await store.series(NAME)).toMatchObject({ candles: 10 });
   await writer.query('COMMIT');
   await writer.end();

@@ -113,10 +113,10 @@ test('a PostgreSQL that is slow or gone costs no answer: the exchange is asked',
     await ask(app, since);
     await rangesOf(app, BTC);
     expect(await ask(app, since, 20)).toMatchObject({ cache: 'STORE', source: 'sandbox; via=store' });
-    proxy.delayMs = 3_000;
+    proxy.delayMs = 10_000;
     const startedAt = performance.now();
     expect(await ask(app, since, 21)).toMatchObject({ cache: 'MISS', source: 'sandbox; via=rest' });
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
     proxy.delayMs = 0;
     await proxy.close();
     expect(await ask(app, since, 22)).toMatchObject({ status: 200, cache: 'MISS' });

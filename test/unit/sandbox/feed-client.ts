@@ -39,7 +39,7 @@ export async function openFeed(sandbox: Sandbox, path: string): Promise<FeedClie
     send: (message) => socket.send(typeof message === 'string' ? message : JSON.stringify(message)),
     frame: async (members) => {
       const found = (): Frame | undefined => frames.find((frame) => has(frame, members));
-      await expect.poll(found, { interval: 3, timeout: 5_000 }).toBeDefined();
+      await expect.poll(found, { interval: 3, timeout: 20_000 }).toBeDefined();
       return found() ?? {};
     },
     close: () => socket.terminate(),
