@@ -27,7 +27,9 @@ test('both show the same events under the same ids, for one subscription at the 
   const before = subscriptions();
   const [here, there] = [await open(a, TRADES), await open(b, TRADES)];
   await Promise.all([here, there].map(isLive));
-  await expect.poll(() => there.ids.filter((id) => here.ids.includes(id)).length, PATIENT).toBeGreaterThan(12);
+  await expect
+    .poll(() => there.ids.filter((id) => here.ids.includes(id)).length, PATIENT)
+    .toBeGreaterThan(12);
   expect(subscriptions() - before).toBe(1);
   expectSame(here, there);
   expectWhole(there.trades);
