@@ -212,7 +212,8 @@ describe('the snippets of the documents', () => {
 
   it.each(marked('script'))('end well and print a line under Python: $heading', async ({ text }) => {
     const { code, output } = await run(['python3', '-c', here(text)], { limitMs: EVENTS_MS });
-    expect(output).toMatch(/^\d{4,} candles, the last one: \{.*'closed': False\}\n$/);
+    // Its minute may have ended while the pages came.
+    expect(output).toMatch(/^\d{4,} candles, the last one: \{.*'closed': (?:False|True)\}\n$/);
     expect(code).toBe(0);
   });
 
