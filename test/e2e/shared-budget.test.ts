@@ -5,10 +5,10 @@ import { startRedis } from '../support/redis-server.js';
 import { startServer } from './streams-rig.js';
 
 const LIMIT = 10;
-const WINDOW_MS = 1_000;
+const WINDOW_MS = 2_500;
 /** What a busy machine may need from the gate to the exchange, for one request more than for another. */
-const BUSY_MS = 200;
-const PATIENT = { timeout: 20_000, interval: 50 };
+const BUSY_MS = 1_000;
+const PATIENT = { timeout: 60_000, interval: 50 };
 
 const closers: (() => Promise<unknown>)[] = [];
 const owned = <T extends { close(): Promise<unknown> }>(thing: T): T => {
@@ -92,4 +92,4 @@ test('stay within the limit in every window of the exchange, with Redis, without
   expect(fullest).toBeLessThanOrEqual(LIMIT);
   // Nothing fails because of Redis.
   expect([...refusals].filter((code) => code !== 'upstream_budget_exhausted')).toEqual([]);
-}, 60_000);
+}, 180_000);
