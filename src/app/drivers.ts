@@ -2,7 +2,6 @@
  * The services that have a driver of their own, made from the settings. Drivers are imported when they are needed, so
  * that a start without Redis, CoinMarketCap or sandbox does not pay for them.
  */
-import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,10 +9,6 @@ import { ConfigError, type Config } from '../config/config.js';
 import type { Access } from '../access/access.js';
 import type { Notices } from '../access/notify/notices.js';
 import type { SharedTier } from '../cache/shared-tier.js';
-import type { Bus } from '../cluster/bus.js';
-import type { SharedFeeds } from '../cluster/feeds/shared-feeds.js';
-import type { Membership } from '../cluster/membership.js';
-import type { FeedSources } from '../streams/feed/feed-source.js';
 import type { CoinMarketCapClient } from '../coinmarketcap/coinmarketcap-api.js';
 import type { ExchangeClient } from '../exchanges/exchange-client.js';
 import { byExchangeId, type ExchangeNames } from '../exchanges/exchange-names.js';
@@ -27,10 +22,6 @@ import { VERSION } from '../config/version.js';
 import { sandboxSeed } from './sandbox-seed.js';
 
 const USER_AGENT = `mcp-crypto-data-server/${VERSION}`;
-
-/** Of a random server id, and of the digest that names an egress. */
-const SERVER_ID_BYTES = 6;
-const EGRESS_LENGTH = 16;
 
 /** Two sandboxes with the same seed simulate the same prices. */
 const SANDBOX_SEED = 1;
@@ -65,77 +56,6 @@ interface RawClient {
   /** Starts the worker threads, which otherwise start with the first call. */
   readonly start: () => void;
 }
-
-const digest = (text: string): string =>
-  createHash('sha256').update(text).digest('hex').slice(0, EGRESS_LENGTH);
-
-/** Egress of servers that use the same proxy, or the same simulated venues, without telling an address or a password. */
-const egressOf = ({ proxy: { https, http }, sandbox }: Pick<Config, 'proxy' | 'sandbox'>): string => {
-  if (typeof sandbox === 'string') return digest(sandbox);
-  return https === '' && http === '' ? 'direct' : digest(`${https} ${http}`);
-};
-
-/** The same settings with a name of this server: a random one where they say none. */
-export const named = (config: Config): Config =>
-  config.serverId === '' ? { ...config, serverId: randomBytes(SERVER_ID_BYTES).toString('hex') } : config;
-
-/** Where this server meets others; null: it acts alone. */
-export const busPlaceOf = ({ bus, redis, proxy, sandbox, serverId }: Config): BusPlace | null => {
-  if (bus === null) return null;
-  const egress = bus.egress === '' ? egressOf({ proxy, sandbox }) : bus.egress;
-  return {
-    ...{ url: redis.url, namespace: bus.namespace, serverId, sandbox: sandbox !== false },
-    // The venues inside this process are nobody else's: there is no budget to share.
-    egress: sandbox === true ? `inside-${serverId}` : egress,
-  };
-};
-
-export interface Cluster {
-  /** Beats once it is started; null: this server acts alone. */
-  readonly membership: Membership | null;
-  /** Where the hub gets its feeds from. */
-  readonly feeds: FeedSources;
-  /** null: each server has its own. */
-  readonly shared: SharedFeeds | null;
-}
-
-/** `local`: the feeds of this process. `topics`: how many there are. `part`: it is one of several of a server. */
-export const createCluster = async (
-  { config, bus, log, now, monotonic }: Base,
-  {
-    local,
-    topics,
-    random,
-    part = null,
-  }: { local: FeedSources; topics: () => number; random: () => number; part?: { readonly bus: Bus } | null },
-): Promise<Cluster> => {
-  if (part !== null && bus === null) {
-    const { createSharedFeeds } = await import('../cluster/feeds/shared-feeds.js');
-    const { events, bytes } = config.localHistory;
-    const shared = createSharedFeeds({
-      ...{ bus: part.bus, local, history: events, historyBytes: bytes, venues: '' },
-      ...{ log, now, monotonic, random },
-    });
-    return { membership: null, feeds: shared, shared };
-  }
-  if (bus === null || config.bus === null) return { membership: null, feeds: local, shared: null };
-  const { history, historyBytes } = config.bus;
-  const common = { settings: bus, limit: config.budget.requests, log, now, monotonic };
-  // The venues inside this process are nobody else's: there is no feed to share.
-  if (config.sandbox === true) {
-    const { createMembership } = await import('../cluster/membership.js');
-    const membership = createMembership({ ...common, topics: () => ({ owned: topics(), followed: 0 }) });
-    return { membership, feeds: local, shared: null };
-  }
-  const { createRedisBus } = await import('../cluster/redis-bus.js');
-  const { createSharedFeeds } = await import('../cluster/feeds/shared-feeds.js');
-  const membership = createRedisBus({ ...common, topics: () => shared.stats });
-  const shared: SharedFeeds = createSharedFeeds({
-    ...{ bus: membership, local, history, historyBytes, log, now, monotonic, random },
-    venues: config.sandbox === false ? '' : digest(config.sandbox),
-  });
-  return { membership, feeds: shared, shared };
-};
 
 /** One worker pool, or the very same client in this thread where EXCHANGE_WORKERS=0. */
 export const createRawClient = async ({

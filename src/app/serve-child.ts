@@ -36,9 +36,10 @@ export const serveChild = async (
   program: ProgramProcess,
   place: Place,
 ): Promise<number> => {
-  // Each process that serves is one of the servers that share feeds; budgets are shared by the server as one.
-  const config = { ...settings, serverId: isFeeder(place) ? place.serverId : idOfProcess(place) };
-  const log = await createLog(config, { fields: { process: place.name } });
+  const { serverId, name } = place;
+  const log = await createLog({ ...settings, serverId }, { fields: { process: name } });
+  // Those that serve have names among each other; to other servers all are one.
+  const config = { ...settings, serverId: isFeeder(place) ? serverId : idOfProcess(place) };
   const child = endedByPrimary(program);
   const tellReady = (ready: Omit<ReadyMessage, 'type'>): void => {
     process.send?.({ type: 'ready', ...ready } satisfies ReadyMessage);

@@ -6,7 +6,7 @@ import { EXIT } from '../lib/exit-codes.js';
 import type { Log } from '../log/log.js';
 import { createLog } from '../log/pino-log.js';
 import { buildApp, type AppOverrides } from './app.js';
-import { named } from './drivers.js';
+import { named } from './cluster.js';
 import { endedBySignal } from './ending-signals.js';
 import { watchFaults } from './process-faults.js';
 import type { ProgramProcess } from './program-process.js';

@@ -16,7 +16,8 @@ import { makeSocketFolder, removeDeadFolders, removeSocketFolder } from '../proc
 import { PRIMARY } from '../processes/primary-protocol.js';
 import { withPlace } from '../processes/place.js';
 import { startPrimaryHost } from '../processes/primary-host.js';
-import { named, startSandbox, type Own } from './drivers.js';
+import { createMachineBus, named } from './cluster.js';
+import { startSandbox, type Own } from './drivers.js';
 import { endedBySignal } from './ending-signals.js';
 import { watchFaults } from './process-faults.js';
 import type { ProgramProcess } from './program-process.js';
@@ -66,13 +67,17 @@ export const servePrimary = async (settings: Config, program: ProgramProcess): P
   // Here, so that it outlives a feeder.
   const sandboxUrl = await startSandbox(config, own);
   const serving = Array.from({ length: config.serverProcesses }, (_, index) => String(index + 1));
+  const bus = await createMachineBus({ ...config, sandbox: sandboxUrl ?? config.sandbox }, log);
   const metrics = createMetrics({
     ...{ version: VERSION, upstream: createUpstreamMeter() },
-    sources: { unhandledRejections, processRestarts: () => children.restarts },
+    sources: {
+      ...{ unhandledRejections, processRestarts: () => children.restarts },
+      bus: bus === null ? null : { membership: bus.bus, feeds: () => null },
+    },
   });
   const host = await startPrimaryHost({
     ...{ folder, log, now: Date.now, monotonic: steadyNow, ownMetrics: () => metrics.text() },
-    historyBytes: config.localHistory.bytes,
+    ...{ historyBytes: config.localHistory.bytes, bus: bus ?? undefined },
   });
   own('host', () => host.close());
   const children = new Children({

@@ -3,7 +3,7 @@ import type { Config } from '../config/config.js';
 import { EXIT } from '../lib/exit-codes.js';
 import { createLog } from '../log/pino-log.js';
 import { buildStdioServer } from './app.js';
-import { named } from './drivers.js';
+import { named } from './cluster.js';
 import { endedBySignal } from './ending-signals.js';
 import { watchFaults } from './process-faults.js';
 import type { ProgramProcess } from './program-process.js';

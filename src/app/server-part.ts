@@ -11,9 +11,10 @@ import type { TakePlaces } from '../lib/open-places.js';
 import type { Millis } from '../schemas/common.js';
 import { FeederExchanges } from '../processes/feeder-exchanges.js';
 import { connectFeederServices } from '../processes/feeder-services.js';
-import { LocalBus } from '../processes/local-bus.js';
+import type { Membership } from '../cluster/membership.js';
+import { LocalBus, membershipOver } from '../processes/local-bus.js';
 import { MachineFeeds, type Feeds } from '../processes/machine-feeds.js';
-import type { Place } from '../processes/place.js';
+import { idOfProcess, type Place } from '../processes/place.js';
 import { connectPrimary, type PrimaryLink } from '../processes/primary-link.js';
 import type { Base, Own } from './drivers.js';
 
@@ -31,6 +32,8 @@ export interface ServerPart {
   ledgerStats(): LedgerStats | null;
   /** Where the processes share feeds. */
   readonly bus: LocalBus;
+  /** Of the server among others; null: it acts alone. */
+  readonly membership: Membership | null;
   /** Counts of clients, added up by the primary. */
   readonly counts: SharedCounts;
   /** What of clients' windows this process may use. */
@@ -105,14 +108,18 @@ const placesOver = (link: PrimaryLink): TakePlaces => {
 /** Rejects where primary or feeder cannot be reached. */
 export const openServerPart = async (
   place: Place,
-  { config, names, log, now, monotonic }: Base,
+  { config, bus: others, names, log, now, monotonic }: Base,
   own: Own,
 ): Promise<ServerPart> => {
-  const { folder, name } = place;
+  const { folder, name, serverId } = place;
   const link = await connectPrimary({ folder, name, serverId: config.serverId, log, monotonic });
   own('primary', () => link.close());
   const services = await connectFeederServices(folder, { log, now });
   own('feeder', () => services.close());
+  const bus = new LocalBus(link, { sharesAs: others === null ? null : serverId, now });
+  const processes = Array.from({ length: config.serverProcesses }, (_, at) =>
+    idOfProcess({ name: String(at + 1), serverId }),
+  );
   return {
     exchanges: new FeederExchanges({
       ...{ folder, exchanges: names.exchangeIds, budget: config.budget, log, now, monotonic },
@@ -120,12 +127,17 @@ export const openServerPart = async (
     store: services.store,
     coinMarketCap: services.coinMarketCap,
     ledgerStats: () => services.facts.ledger,
-    bus: new LocalBus(link, now),
+    bus,
+    membership: others === null ? null : membershipOver(bus, serverId),
     counts: countsOver(link),
     leases: leasesOver(link),
     takePlaces: placesOver(link),
     notices: noticesOver(link),
-    feeds: new MachineFeeds({ ask: () => feedsOfOthers(link), monotonic }),
+    feeds: new MachineFeeds({
+      ask: () => feedsOfOthers(link),
+      processes: new Set(processes),
+      monotonic,
+    }),
     tellFeeds: (own) => link.listen({ ownFeeds: own }),
     metrics: () => link.call('metrics'),
     tellMetrics: (metrics) => link.start(metrics),

@@ -1,10 +1,8 @@
 /** Constructs the services from the settings. app.ts builds the server on them. */
+import { busPlaceOf, createCluster, named } from './cluster.js';
 import {
-  busPlaceOf,
-  named,
   createAccess,
   createCoinMarketCap,
-  createCluster,
   createSharedTier,
   openStore,
   storeOpened,
@@ -270,7 +268,11 @@ export const buildServices = async (
         cache: () => cache.stats(),
         cacheHealth: () => cache.health(),
         ledger: () => ledger?.stats() ?? null,
-        bus: cluster === null ? null : { membership: cluster, feeds: () => shared?.stats ?? null },
+        // That a server of several processes is with the others, its primary counts.
+        bus:
+          cluster === null
+            ? null
+            : { membership: part === null ? cluster : null, feeds: () => shared?.stats ?? null },
         hub: () => hub.stats(),
         connections: () => connections.stats(),
         access: () => ({ mode: config.access.mode, isServing: access?.isServing() ?? null }),

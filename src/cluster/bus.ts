@@ -46,7 +46,10 @@ export interface Overrule {
 export interface TopicListener {
   /** A publication, or what was told: in the order in which its owner sent them. */
   heard(text: string): void;
-  /** The topic has a new owner; null: nobody has it any more, since its owner has died, whoever has that server's name now. */
+  /**
+   * The topic has a new owner; null: nobody has it any more, since its owner has released it or has died, whoever has that
+   * server's name now.
+   */
   owned(owner: TopicOwner | null): void;
   /** From here on everything is heard; after a break once more: what was sent meanwhile was missed. */
   joined(): void;
@@ -57,9 +60,14 @@ export interface Bus extends Membership {
   readonly isIn: boolean;
   /** Since this server heard a beat of another, or since it listens where it never did; Infinity: it has heard that it left. */
   silentFor(server: string): Millis;
+  /** Who may take over from a server that is dead, by their names, and which of them this one is. */
+  survivors(dead: string): { readonly own: string; readonly ids: readonly string[] };
   /** The feed of a topic, unless a server holds it that may not be overruled. A fence is never granted twice. */
   claim(topic: string, overrule?: Overrule): Promise<Claim>;
-  /** Nothing where the fence does not hold any more. What is kept of the topic is forgotten in time. */
+  /**
+   * The topic is nobody's, and its listeners are told; nothing where the fence does not hold any more. What is kept of the
+   * topic is forgotten in time.
+   */
   release(topic: string, fence: number): Promise<void>;
   /**
    * Keeps the publications, the last `keep` (≥ 1) of the topic, and delivers them to its listeners: all or none. One that is

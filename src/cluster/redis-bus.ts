@@ -98,6 +98,10 @@ class RedisBus implements Bus {
     return this.#monotonic() - (this.#heardAt.get(server) ?? this.#listensSince);
   }
 
+  survivors(dead: string): ReturnType<Bus['survivors']> {
+    return { own: this.serverId, ids: this.servers.map(({ id }) => id).filter((id) => id !== dead) };
+  }
+
   async claim(topic: string, overrule?: Overrule): Promise<Claim> {
     const keys = ['owners', 'servers', 'fence', `t:${topic}`, `m:${topic}`].map((key) => this.#key(key));
     const reply = await CLAIM.run(this.#connection, keys, [
@@ -113,7 +117,7 @@ class RedisBus implements Bus {
 
   async release(topic: string, fence: number): Promise<void> {
     const keys = ['owners', `t:${topic}`, `m:${topic}`].map((key) => this.#key(key));
-    await RELEASE.run(this.#connection, keys, [topic, this.#mine(fence)]);
+    await RELEASE.run(this.#connection, keys, [topic, this.#mine(fence), this.#channel(topic)]);
   }
 
   async publish(

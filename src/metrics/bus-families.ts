@@ -6,8 +6,9 @@ import type { Registry, Sample } from './families.js';
 import { histogramOf } from './histogram.js';
 
 export interface BusSource {
-  readonly membership: Pick<Membership, 'health' | 'servers' | 'stats'>;
-  /** null: each server has its own feeds. */
+  /** null: another process of the server counts that. */
+  readonly membership: Pick<Membership, 'health' | 'servers' | 'stats'> | null;
+  /** null: each server has its own feeds, or other processes have them. */
   readonly feeds: () => SharedFeedsStats | null;
 }
 
@@ -37,6 +38,11 @@ export const addSharedBudgets = (registry: Registry, health: () => readonly Exch
 
 /** For servers that share: a server that acts alone has none of these. */
 export const addBus = (registry: Registry, { membership, feeds }: BusSource): void => {
+  if (membership !== null) addMembership(registry, membership);
+  if (feeds() !== null) addSharedFeeds(registry, () => feeds());
+};
+
+const addMembership = (registry: Registry, membership: NonNullable<BusSource['membership']>): void => {
   registry.addGauge({
     name: 'bus_up',
     help: '1 while this server shares with the others of its namespace, 0 while it acts alone.',
@@ -71,7 +77,6 @@ export const addBus = (registry: Registry, { membership, feeds }: BusSource): vo
     help: 'Subscribed connections that were replaced because this server did not hear its own beat.',
     samples: () => [[membership.stats.subscriberReplaced ?? 0]],
   });
-  if (feeds() !== null) addSharedFeeds(registry, () => feeds());
 };
 
 const addSharedFeeds = (registry: Registry, stats: () => SharedFeedsStats | null): void => {

@@ -3,22 +3,13 @@
  * there for as long as any of them is.
  */
 import type { Claim, Overrule, Publication, TopicOwner } from '../cluster/bus.js';
+import { LEASE_MS, MAX_FENCES, type Beat, type BusHost, type BusListener } from './bus-host.js';
 import type { Millis } from '../schemas/common.js';
 import { compareEventIds, type EventId } from '../streams/event-ids.js';
 
-/** A process that has not been heard of for so long may be overruled. */
-const LEASE_MS: Millis = 1_200;
-/** Fences of a topic that are remembered: an id under an older one is not known any more. */
-const MAX_FENCES = 32;
 /** What is kept of a topic without an owner. */
 const ORPHAN_MS: Millis = 600_000;
 const SWEEP_EVERY_MS: Millis = 30_000;
-
-/** What a process is told. */
-export interface BusListener {
-  heard(topic: string, text: string): void;
-  owned(topic: string, owner: TopicOwner | null): void;
-}
 
 interface Topic {
   owner: TopicOwner | null;
@@ -43,7 +34,7 @@ interface Member {
   beatAt: Millis;
 }
 
-export class LocalBusHost {
+export class LocalBusHost implements BusHost {
   readonly #now: () => Millis;
   readonly #monotonic: () => Millis;
   readonly #topics = new Map<string, Topic>();
@@ -61,18 +52,15 @@ export class LocalBusHost {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_EVERY_MS).unref();
   }
 
-  close(): void {
+  close(): Promise<void> {
     clearInterval(this.#sweeper);
+    return Promise.resolve();
   }
 
   join(id: string, listener: BusListener): void {
     this.#members.set(id, { listener, beatAt: this.#monotonic() });
   }
 
-  /**
-   * It is dead, and its topics are nobody's: the process that replaces it has its name, and would seem to hold them.
-   * `listener`: of the connection that has ended; a later one of the same name stays.
-   */
   leave(id: string, listener: BusListener): void {
     if (this.#members.get(id)?.listener !== listener) return;
     this.#members.delete(id);
@@ -85,12 +73,12 @@ export class LocalBusHost {
     }
   }
 
-  /** How long each process has been silent, itself included. */
-  beat(id: string): ReadonlyMap<string, Millis> {
+  beat(id: string): Beat {
     const at = this.#monotonic();
     const own = this.#members.get(id);
     if (own !== undefined) own.beatAt = at;
-    return new Map([...this.#members].map(([member, { beatAt }]) => [member, at - beatAt]));
+    const processes = new Map([...this.#members].map(([member, { beatAt }]) => [member, at - beatAt]));
+    return { processes, servers: new Map(), state: null };
   }
 
   claim(id: string, name: string, overrule: Overrule | undefined): Claim {
@@ -111,6 +99,7 @@ export class LocalBusHost {
     if (topic === null) return;
     topic.owner = topic.status = null;
     topic.orphanedAt = this.#monotonic();
+    for (const listener of topic.listeners.values()) listener.owned(name, null);
   }
 
   publish(
@@ -147,7 +136,9 @@ export class LocalBusHost {
 
   subscribe(id: string, name: string): void {
     const member = this.#members.get(id);
-    if (member !== undefined) this.#topicOf(name).listeners.set(id, member.listener);
+    if (member === undefined) return;
+    this.#topicOf(name).listeners.set(id, member.listener);
+    member.listener.joined(name);
   }
 
   unsubscribe(id: string, name: string): void {

@@ -1,5 +1,5 @@
-/** The bus between the processes of one server, over the primary. */
-import type { Bus, Overrule, Publication, TopicListener } from '../cluster/bus.js';
+/** The bus of a process of a server that has several, over the primary: between them, and to other servers where there are. */
+import type { Bus, Claim, Overrule, Publication, TopicListener } from '../cluster/bus.js';
 import type { Membership } from '../cluster/membership.js';
 import { settleWithin } from '../lib/deadline.js';
 import type { Millis } from '../schemas/common.js';
@@ -10,36 +10,60 @@ const DEADLINE_MS: Millis = 2_000;
 /** The primary does little: where it does not answer for so long, it does not work any more. */
 const AWAY_MS: Millis = 5_000;
 
+export interface LocalBusOptions {
+  /** Of the server, as others know it; null: it acts alone. */
+  readonly sharesAs: string | null;
+  readonly now: () => Millis;
+}
+
 export class LocalBus implements Bus {
   readonly #link: PrimaryLink;
+  readonly #sharesAs: string | null;
   readonly #listeners = new Map<string, TopicListener>();
   readonly #startedAt: Millis;
-  readonly stats: Membership['stats'] = { beats: 0, missed: 0, roundTripMs: null };
 
-  constructor(link: PrimaryLink, now: () => Millis) {
+  constructor(link: PrimaryLink, { sharesAs, now }: LocalBusOptions) {
     this.#link = link;
+    this.#sharesAs = sharesAs;
     this.#startedAt = now();
     link.listen({
       heard: (topic, text) => this.#listeners.get(topic)?.heard(text),
       owned: (topic, owner) => this.#listeners.get(topic)?.owned(owner),
+      joined: (topic) => this.#listeners.get(topic)?.joined(),
     });
   }
 
+  /** Of this process. */
   get serverId(): string {
     return this.#link.serverId;
   }
 
   get isIn(): boolean {
-    return this.#link.silence < AWAY_MS;
+    return this.#isLinked && (this.#sharesAs === null || this.#link.state?.isIn === true);
   }
 
   get health(): Membership['health'] {
-    const state = this.isIn ? 'ok' : 'unshared';
-    return { state, since: this.#startedAt, detail: 'The processes of this server share its feeds.' };
+    const since = this.#startedAt;
+    if (!this.#isLinked) return { state: 'unshared', since, detail: 'The primary process does not answer.' };
+    if (this.#sharesAs === null)
+      return { state: 'ok', since, detail: 'The processes of this server share its feeds.' };
+    return this.#link.state?.health ?? { state: 'unshared', since, detail: 'This server has just started.' };
   }
 
+  /** Where the server acts alone, its processes. */
   get servers(): Membership['servers'] {
-    return [...this.#link.alive].map((id) => ({ id, since: this.#startedAt, owned: 0, followed: 0 }));
+    const ids = this.#sharesAs === null ? this.#link.processes : [this.#sharesAs];
+    const own = ids.map((id) => ({ id, since: this.#startedAt, owned: 0, followed: 0 }));
+    return this.#link.state?.servers ?? own;
+  }
+
+  /** Its beats and round trips are those of the server. */
+  get stats(): Membership['stats'] {
+    return this.#link.state?.stats ?? { beats: 0, missed: 0, roundTripMs: null };
+  }
+
+  get #isLinked(): boolean {
+    return this.#link.silence < AWAY_MS;
   }
 
   /** The link beats. */
@@ -53,11 +77,33 @@ export class LocalBus implements Bus {
   }
 
   silentFor(server: string): Millis {
-    return this.#link.silenceOf(server);
+    const silence = this.#link.silenceOf(server);
+    if (silence !== undefined) return silence;
+    return this.#sharesAs === null ? Infinity : this.#link.silenceOfServer(server);
   }
 
-  claim(topic: string, overrule?: Overrule): ReturnType<Bus['claim']> {
-    return this.#within(this.#link.call('claim', topic, overrule));
+  /** Of a process its siblings; of another server the servers that are left, this one's processes as one. */
+  survivors(dead: string): ReturnType<Bus['survivors']> {
+    const { processes } = this.#link;
+    const isProcess = this.#sharesAs === null || processes.includes(dead);
+    const names = isProcess ? processes : this.servers.map(({ id }) => id);
+    return { own: isProcess ? this.serverId : this.#sharesAs, ids: names.filter((id) => id !== dead) };
+  }
+
+  async claim(topic: string, overrule?: Overrule): Promise<Claim> {
+    const asked = this.#link.call('claim', topic, overrule);
+    try {
+      return await this.#within(asked);
+    } catch (thrown) {
+      // Whoever asked has given it up: what is granted later would be held by nobody.
+      asked
+        .then(
+          (claim) => (claim.granted ? this.release(topic, claim.fence) : undefined),
+          () => undefined,
+        )
+        .catch(() => undefined);
+      throw thrown;
+    }
   }
 
   release(topic: string, fence: number): Promise<void> {
@@ -82,12 +128,7 @@ export class LocalBus implements Bus {
 
   subscribe(topic: string, listener: TopicListener): () => void {
     this.#listeners.set(topic, listener);
-    this.#link.call('subscribe', topic).then(
-      () => {
-        if (this.#listeners.get(topic) === listener) listener.joined();
-      },
-      () => undefined,
-    );
+    this.#link.send('subscribe', topic);
     return () => {
       if (this.#listeners.get(topic) !== listener) return;
       this.#listeners.delete(topic);
@@ -104,3 +145,19 @@ export class LocalBus implements Bus {
     return settleWithin(call, { ms: DEADLINE_MS, giveUp });
   }
 }
+
+/** The server as one of many, for whoever tells of it. */
+export const membershipOver = (bus: LocalBus, serverId: string): Membership => ({
+  serverId,
+  get health() {
+    return bus.health;
+  },
+  get servers() {
+    return bus.servers;
+  },
+  get stats() {
+    return bus.stats;
+  },
+  start: () => undefined,
+  close: () => Promise.resolve(),
+});

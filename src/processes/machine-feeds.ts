@@ -10,6 +10,8 @@ const FRESH_MS: Millis = 500;
 export interface MachineFeedsOptions {
   /** Those of the other processes, of one topic first as its owner has it. */
   readonly ask: () => Promise<Feeds>;
+  /** What they hold is this server's. */
+  readonly processes: ReadonlySet<string>;
   readonly monotonic: () => Millis;
 }
 
@@ -32,7 +34,7 @@ export class MachineFeeds {
     return (this.#asking ??= this.#ask());
   }
 
-  /** Each topic once: as the process has it that holds the feed, or else one that follows it. */
+  /** Each topic once: as the process has it that holds the feed, or else one that follows it. `owner`: another server. */
   withOthers(own: Feeds): Feeds {
     void this.refresh();
     const all = new Map(own.map((feed) => [keyOf(feed), feed]));
@@ -44,7 +46,10 @@ export class MachineFeeds {
       if (!told.has(key) && (known === undefined || isFollowed)) all.set(key, feed);
       told.add(key);
     }
-    return [...all.values()];
+    const { processes } = this.#options;
+    return [...all.values()].map((feed) =>
+      feed.owner !== undefined && processes.has(feed.owner) ? { ...feed, owner: undefined } : feed,
+    );
   }
 
   async #ask(): Promise<void> {

@@ -29,8 +29,8 @@ export const isFeeder = ({ name }: Place): boolean => name === FEEDER;
 /** Letters of a server's id that are left for the number of the process. */
 const MAX_ID_LENGTH = 32;
 
-/** The name of a serving process among the servers that share feeds. */
-export const idOfProcess = ({ name, serverId }: Place): string => {
+/** The name of a serving process among those of its server. */
+export const idOfProcess = ({ name, serverId }: Pick<Place, 'name' | 'serverId'>): string => {
   const suffix = `_${name}`;
   return `${serverId.slice(0, MAX_ID_LENGTH - suffix.length)}${suffix}`;
 };

@@ -3,8 +3,9 @@ import { createBirpc, type BirpcReturn } from 'birpc';
 import { settleWithin } from '../lib/deadline.js';
 import type { Log } from '../log/log.js';
 import type { Millis } from '../schemas/common.js';
+import type { BusHost, BusListener } from './bus-host.js';
 import type { FramedPort } from './framed-port.js';
-import { LocalBusHost, type BusListener } from './local-bus-host.js';
+import { LocalBusHost } from './local-bus-host.js';
 import type { Feeds } from './machine-feeds.js';
 import { listenLocally, socketPath, type LocalServer } from './local-socket.js';
 import { addMetrics, metricsText, readMetrics, type Families } from './metrics-sum.js';
@@ -39,8 +40,10 @@ export interface PrimaryHostOptions {
   readonly folder: string;
   /** The primary's own metrics. */
   readonly ownMetrics: () => Promise<string>;
-  /** Of events of streams that are kept; default: no bound. */
+  /** Of events of streams that are kept here; default: no bound. */
   readonly historyBytes?: number | undefined;
+  /** Of the processes; closed here. Default: one in the memory of this process, for a server that acts alone. */
+  readonly bus?: BusHost | undefined;
   readonly log: Log;
   readonly now: () => Millis;
   readonly monotonic: () => Millis;
@@ -55,7 +58,7 @@ export interface PrimaryHost {
 class Host implements PrimaryHost {
   readonly #options: PrimaryHostOptions;
   readonly #children = new Map<ProcessName, Child>();
-  readonly #bus: LocalBusHost;
+  readonly #bus: BusHost;
   readonly #counts: SharedCounts;
   readonly #leases: WindowLeases;
   readonly #places = new OpenPlaces<Child>();
@@ -65,7 +68,7 @@ class Host implements PrimaryHost {
 
   constructor(options: PrimaryHostOptions) {
     this.#options = options;
-    this.#bus = new LocalBusHost(options);
+    this.#bus = options.bus ?? new LocalBusHost(options);
     this.#counts = new SharedCounts(options);
     this.#leases = new WindowLeases({
       monotonic: options.monotonic,
@@ -85,8 +88,8 @@ class Host implements PrimaryHost {
   }
 
   async close(): Promise<void> {
-    this.#bus.close();
     await this.#server?.close();
+    await this.#bus.close();
   }
 
   #serve(port: FramedPort): void {
@@ -101,9 +104,9 @@ class Host implements PrimaryHost {
         // The feeder takes no part in the bus.
         if (serverId !== '') bus.join(serverId, child.listener);
       },
-      beat: () => {
+      beat: (asked) => {
         child.beatAt = monotonic();
-        return bus.beat(child.serverId);
+        return bus.beat(child.serverId, asked);
       },
       metrics: () => this.#metrics(),
       feedsOfOthers: () => this.#feedsOfOthers(child),
@@ -134,6 +137,8 @@ class Host implements PrimaryHost {
       listener: {
         heard: (topic, text) => void rpc.$callEvent('heard', topic, text).catch(() => undefined),
         owned: (topic, owner) => void rpc.$callEvent('owned', topic, owner).catch(() => undefined),
+        joined: (topic) => void rpc.$callEvent('joined', topic).catch(() => undefined),
+        state: (state) => void rpc.$callEvent('state', state).catch(() => undefined),
       },
       holder: { recall: (windows) => rpc.$call('recall', windows) },
       ...{ serverId: '', metrics: '', beatAt: monotonic() },

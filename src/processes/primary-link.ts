@@ -4,6 +4,7 @@ import { settleWithin } from '../lib/deadline.js';
 import type { ReturnedLease, WindowName } from '../lib/lease-messages.js';
 import type { Log } from '../log/log.js';
 import type { Millis } from '../schemas/common.js';
+import type { Beat, ServerState } from './bus-host.js';
 import type { Feeds } from './machine-feeds.js';
 import { connectLocally, socketPath } from './local-socket.js';
 import {
@@ -20,7 +21,7 @@ const BEAT_MS: Millis = 300;
 const METRICS_EVERY_MS: Millis = 1_000;
 
 type Rpc = BirpcReturn<PrimaryFunctions, ChildFunctions, false>;
-type Listeners = Pick<ChildFunctions, 'heard' | 'owned' | 'noticed'> & {
+type Listeners = Pick<ChildFunctions, 'heard' | 'owned' | 'joined' | 'noticed'> & {
   recall(windows: readonly WindowName[]): readonly ReturnedLease[];
   ownFeeds(): Feeds;
 };
@@ -44,8 +45,10 @@ export class PrimaryLink {
   #timers: NodeJS.Timeout[] = [];
   #beatAt: Millis;
   #beating = false;
-  /** What the others' silence was at the latest beat. */
-  #silences: ReadonlyMap<string, Millis> = new Map();
+  /** The latest answer to a beat. */
+  #beat: Beat = { processes: new Map(), servers: new Map(), state: null };
+  /** Servers whose silence was wanted since the latest beat. */
+  #asked = new Set<string>();
 
   constructor(
     { name, serverId, monotonic }: PrimaryLinkOptions,
@@ -67,6 +70,8 @@ export class PrimaryLink {
       },
       heard: (topic, text) => this.#listeners.heard?.(topic, text),
       owned: (topic, owner) => this.#listeners.owned?.(topic, owner),
+      joined: (topic) => this.#listeners.joined?.(topic),
+      state: (state) => (this.#beat = { ...this.#beat, state }),
       noticed: (topic, text) => this.#listeners.noticed?.(topic, text),
     });
   }
@@ -92,15 +97,27 @@ export class PrimaryLink {
     return this.#monotonic() - this.#beatAt;
   }
 
-  /** Since another process was last heard of; Infinity: it is not there. */
-  silenceOf(serverId: string): Millis {
-    const known = this.#silences.get(serverId);
-    return known === undefined ? Infinity : known + this.silence;
+  /** Since another process was last heard of; undefined: it is not there. */
+  silenceOf(process: string): Millis | undefined {
+    const known = this.#beat.processes.get(process);
+    return known === undefined ? undefined : known + this.silence;
   }
 
-  /** On the bus, as of the latest beat. */
-  get alive(): Iterable<string> {
-    return this.#silences.keys();
+  /** Since another server was last heard of; 0: not known before the next beat. */
+  silenceOfServer(server: string): Millis {
+    this.#asked.add(server);
+    const known = this.#beat.servers.get(server);
+    return known === undefined ? 0 : known + this.silence;
+  }
+
+  /** Processes on the bus, as of the latest beat. */
+  get processes(): readonly string[] {
+    return [...this.#beat.processes.keys()];
+  }
+
+  /** null: the server acts alone, or has not told. */
+  get state(): ServerState | null {
+    return this.#beat.state;
   }
 
   /** `metrics`: of this process, in Prometheus' text format. */
@@ -108,10 +125,10 @@ export class PrimaryLink {
     this.#metrics = metrics;
     const keep = async (): Promise<void> => this.send('keepMetrics', await metrics());
     this.#timers = [
-      setInterval(() => void this.#beat(), BEAT_MS).unref(),
+      setInterval(() => void this.#sendBeat(), BEAT_MS).unref(),
       setInterval(() => void keep().catch(() => undefined), METRICS_EVERY_MS).unref(),
     ];
-    await this.#beat();
+    await this.#sendBeat();
   }
 
   close(): void {
@@ -120,12 +137,14 @@ export class PrimaryLink {
     this.#close();
   }
 
-  async #beat(): Promise<void> {
+  async #sendBeat(): Promise<void> {
     if (this.#beating) return;
     this.#beating = true;
     const at = this.#monotonic();
+    const asked = [...this.#asked];
+    this.#asked.clear();
     try {
-      this.#silences = await this.call('beat');
+      this.#beat = await this.call('beat', asked);
       this.#beatAt = at;
     } catch {
       // The primary is gone, and this process is about to end.

@@ -55,12 +55,15 @@ export class MemoryCluster {
         this.#alive.delete(serverId);
         return Promise.resolve();
       },
+      survivors: () => ({ own: serverId, ids: [...this.#alive] }),
       silentFor: (server) => (this.#alive.has(server) ? 0 : Infinity),
       claim: (name, overrule) => ask(() => this.#claim(serverId, name, overrule)),
       release: (name, fence) =>
         ask(() => {
           const topic = topicOf(name);
-          if (holds(topic, fence)) topic.owner = topic.status = null;
+          if (!holds(topic, fence)) return;
+          topic.owner = topic.status = null;
+          hear(topic, (listener) => listener.owned(null));
         }),
       publish: (name, fence, { publications, keep }) =>
         ask(() => {

@@ -8,6 +8,7 @@ const LONGEST_FIRST = [
   ...[
     'e2e/faults',
     'e2e/processes',
+    'e2e/processes-redis',
     'e2e/drain',
     'e2e/backfill',
     'e2e/dashboard',

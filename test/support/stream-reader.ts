@@ -41,6 +41,10 @@ export class Reader {
     this.#socket.terminate();
   }
 
+  get isOpen(): boolean {
+    return this.#socket.readyState === WebSocket.OPEN;
+  }
+
   of(type: string): StreamEvent[] {
     return this.events.filter(({ event_type }) => event_type === type);
   }

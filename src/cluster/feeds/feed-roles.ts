@@ -25,6 +25,15 @@ const FIRST_ITEM_MS: Millis = 1_000;
 
 export type Role = 'opening' | 'owner' | 'follower' | 'alone' | 'closed';
 
+/** Of its trades; one of the future tells nothing. */
+const newestOf = (item: StreamItem, { receivedAt }: ItemSource): Millis =>
+  item.channel === 'trades'
+    ? Math.max(
+        -Infinity,
+        ...item.trades.flatMap(({ timestamp }) => (isFarAhead(timestamp, receivedAt) ? [] : [timestamp])),
+      )
+    : -Infinity;
+
 export class FeedRoles {
   readonly #parts: SharedFeedParts;
   readonly #listener: FeedListener;
@@ -45,6 +54,8 @@ export class FeedRoles {
   #isOrphaned = false;
   /** null: the topic is not this server's. */
   #ownership: Ownership | null = null;
+  /** What the bus last sent of the owner's status; null: nothing since it is heard, or since this server was the owner. */
+  #heardLast: FeedStatus | null = null;
   /** What a fence that is over could not publish. */
   #unpublished: Publication[] = [];
   #claiming = false;
@@ -53,6 +64,8 @@ export class FeedRoles {
   #offeredAt: Millis = 0;
   /** The newest trade that this server's own feed has shown: what others publish of the time before overlaps with it. */
   #ownNewest: Millis = -Infinity;
+  /** The newest trade that was published, by this server or by whom it followed. */
+  #publishedNewest: Millis = -Infinity;
   /** Whether what REST knows is wanted, though something is known already. */
   primes = false;
   /** Called once this server is not the owner any more. */
@@ -163,13 +176,16 @@ export class FeedRoles {
       return;
     }
     this.#role = 'owner';
-    this.#owner = null;
+    this.#owner = this.#heardLast = null;
     this.#isOrphaned = false;
     this.events.addFence(fence);
     this.events.lastId = top;
     const pending = this.#unpublished.splice(0);
     this.#ownership = new Ownership(this.#parts, { fence, top, pending }, () => this.#fenced());
     this.#timers.cancelAll();
+    // Clients of this server have seen what the followers' have not: it fed itself while the owner died.
+    if (top !== null && this.#ownNewest > this.#publishedNewest)
+      this.#ownership.tell({ kind: 'loss', loss: { count: undefined } });
     if (because === 'dead')
       this.#announce({
         ...{ state: 'reconnecting', at: now() },
@@ -200,9 +216,14 @@ export class FeedRoles {
     this.events.addFence(owner.fence);
     if (this.own.isHeld) this.own.close();
     const message = statusText === null ? null : readMessage(statusText);
-    if (message?.kind === 'status') this.heardStatus(message.status);
-    if (!isNew) return;
+    const answered = message?.kind === 'status' ? message.status : null;
+    // What was told after the answer may have come before it.
+    const isOld = answered === null || (this.#heardLast !== null && this.#heardLast.at >= answered.at);
+    const status = isOld ? this.#heardLast : answered;
+    if (status !== null) this.#showOnce(status);
+    // The bus says who holds it, maybe sooner than its listeners heard that the owner before had released it.
     this.#isOrphaned = false;
+    if (!isNew) return;
     const { local, request } = this.#parts;
     local.prepare?.(request.topic.exchange);
     this.#over();
@@ -233,7 +254,7 @@ export class FeedRoles {
     this.#timers.cancelAll();
     if (this.own.isHeld) this.own.close();
     this.#role = 'alone';
-    this.#owner = null;
+    this.#owner = this.#heardLast = null;
     this.#nextUnshared = unsharedIds();
     this.own.show();
     const status = this.own.status ?? this.#status;
@@ -244,10 +265,11 @@ export class FeedRoles {
 
   #received(item: StreamItem, source: ItemSource): StreamItem | null {
     const accepted = this.#listener.onItem(item, source);
-    if (accepted?.channel === 'trades')
-      for (const { timestamp } of accepted.trades)
-        if (!isFarAhead(timestamp, source.receivedAt)) this.#ownNewest = Math.max(this.#ownNewest, timestamp);
-    if (accepted !== null) this.#ownership?.publish(accepted, source);
+    if (accepted === null) return null;
+    this.#ownNewest = Math.max(this.#ownNewest, newestOf(accepted, source));
+    if (this.#ownership === null) return accepted;
+    this.#publishedNewest = Math.max(this.#publishedNewest, this.#ownNewest);
+    this.#ownership.publish(accepted, source);
     return accepted;
   }
 
@@ -267,8 +289,19 @@ export class FeedRoles {
     this.#ownership?.tell({ kind: 'loss', loss });
   }
 
-  /** The owner's. One that takes over without a break tells what is known already. */
+  /** The owner's. */
   heardStatus(status: FeedStatus): void {
+    this.#heardLast = status;
+    this.#showOnce(status);
+  }
+
+  /** The owner's, before it is known that this server follows. */
+  overheardStatus(status: FeedStatus): void {
+    this.#heardLast = status;
+  }
+
+  /** An owner that takes over without a break tells what is known already. */
+  #showOnce(status: FeedStatus): void {
     const { state, detail, at } = this.#status;
     if (status.state !== state || status.detail !== detail || status.at !== at) this.show(status);
   }
@@ -316,13 +349,18 @@ export class FeedRoles {
   /** What the bus sends is heard from now on, and again: what the owner told meanwhile was missed. */
   joined(): void {
     this.events.joined();
-    if (this.#role === 'follower') void this.claim();
+    this.#heardLast = null;
+    if (this.#role !== 'follower') return;
+    // However short ago it asked: what the owner told since then it has not heard.
+    this.#claimAt = -Infinity;
+    void this.claim();
   }
 
   #showPublished(item: StreamItem, source: ItemSource): void {
     // Of a sequence the owner has done what REST and feed need; what this server's own feed has shown overlaps.
     const overlap = { via: 'rest', seam: true } as const;
     const overlaps = this.own.isOpen || this.#isBehindOwn(item);
+    this.#publishedNewest = Math.max(this.#publishedNewest, newestOf(item, source));
     const way = this.#isSequence ? (overlaps ? overlap : { via: 'feed' as const }) : {};
     this.#listener.onItem(item, { ...source, ...way });
     if (this.#role === 'follower') this.#endOpening();

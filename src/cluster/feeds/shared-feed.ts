@@ -15,6 +15,8 @@ import { maySucceed } from './succession.js';
 
 /** Servers that lose the bus together do not open all their feeds at once. */
 const ALONE_SPREAD_MS: Millis = 300;
+/** Those who follow a topic that is offered may end meanwhile, like its owner. */
+const RECOUNT_MS: Millis = 250;
 
 export class SharedFeed implements FeedSource {
   readonly #parts: SharedFeedParts;
@@ -107,7 +109,13 @@ export class SharedFeed implements FeedSource {
     if (this.#roles.ownership === null) return;
     const taken = new Promise<void>((resolve) => (this.#roles.onOver = resolve));
     const heard = await this.#roles.ownership.tellAndCount({ kind: 'handover' });
-    if (heard !== null && heard > 1) await taken;
+    if (heard === null || heard <= 1) return;
+    do await Promise.race([taken, this.#pause(RECOUNT_MS)]);
+    while (!(await this.mayEnd()));
+  }
+
+  #pause(ms: Millis): Promise<void> {
+    return new Promise((resolve) => void this.#parts.timers.after(ms, resolve));
   }
 
   /** Called ten times a second. `mayReturn`: the bus is back for good. */
@@ -149,8 +157,11 @@ export class SharedFeed implements FeedSource {
   }
 
   #heard(text: string): void {
-    const message = this.#roles.role === 'follower' ? readMessage(text) : null;
-    if (message !== null) this.#hear(message);
+    const { role } = this.#roles;
+    const message = role === 'owner' || role === 'closed' ? null : readMessage(text);
+    if (message === null) return;
+    if (role === 'follower') this.#hear(message);
+    else if (message.kind === 'status') this.#roles.overheardStatus(message.status);
   }
 
   #hear(message: FeedMessage): void {

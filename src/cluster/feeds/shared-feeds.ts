@@ -52,7 +52,10 @@ export interface SharedFeedsStats extends Readonly<FeedCounts> {
 export interface SharedFeeds extends FeedSources {
   readonly stats: SharedFeedsStats;
   start(): void;
-  /** Offers what this server owns to those who follow it; resolves when they have it, or after some seconds. */
+  /**
+   * Offers what this server owns to those who follow it; resolves when they have it, or after some seconds. What it does not
+   * own is closed: another that ends at the same time must not hand over to this one.
+   */
   handOver(): Promise<void>;
   close(): void;
 }
@@ -112,6 +115,7 @@ class ClusterFeeds implements SharedFeeds {
 
   async handOver(): Promise<void> {
     if (!this.#options.bus.isIn) return;
+    for (const feed of this.#feeds) if (feed.role !== 'owner') feed.close();
     const given = Promise.all([...this.#feeds].map((feed) => feed.handOver()));
     await new Promise<void>((resolve) => {
       const cancel = this.#timers.after(HAND_OVER_MS, resolve);

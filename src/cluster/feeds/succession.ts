@@ -10,11 +10,9 @@ export const RANK_MS: Millis = 250;
 export const maySucceed = (bus: Bus, key: string, owner: TopicOwner): boolean => {
   const silent = bus.silentFor(owner.server);
   if (silent <= DEAD_AFTER_MS) return false;
-  const survivors = bus.servers.map(({ id }) => id).filter((id) => id !== owner.server);
-  const scores = new Map(
-    survivors.map((id) => [id, createHash('sha1').update(`${id} ${key}`).digest('hex')]),
-  );
-  const own = scores.get(bus.serverId) ?? '';
+  const { own: name, ids } = bus.survivors(owner.server);
+  const scores = new Map(ids.map((id) => [id, createHash('sha1').update(`${id} ${key}`).digest('hex')]));
+  const own = scores.get(name) ?? '';
   const rank = [...scores.values()].filter((score) => score > own).length;
   return silent > DEAD_AFTER_MS + rank * RANK_MS;
 };

@@ -134,6 +134,16 @@ export const busContract = (name: string, driver: Driver): void => {
       expect(await a.claim(topic)).toMatchObject({ granted: true });
     });
 
+    test('those who listen to a topic that is released are told that it is nobody’s, by its owner alone', async () => {
+      const { owners, ready } = listen(b, topic);
+      await ready;
+      const fence = await claimed(a, topic);
+      await b.release(topic, fence);
+      await a.release(topic, fence - 1);
+      await a.release(topic, fence);
+      await expect.poll(() => owners, PATIENT).toEqual([{ server: a.serverId, fence }, null]);
+    });
+
     test('a server that left is silent at once', async () => {
       await expect.poll(() => a.silentFor(b.serverId), PATIENT).toBeLessThan(900);
       await b.close();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { busPlaceOf, named } from '../../../src/app/drivers.js';
+import { busPlaceOf, named } from '../../../src/app/cluster.js';
 import { loadConfig } from '../../../src/config/config.js';
 
 const egressOf = (env: Record<string, string>): string | undefined =>

@@ -11,6 +11,7 @@ const start = () => {
   const state = { at: 0, asked: 0, others: [] as Feeds, fails: false };
   const feeds = new MachineFeeds({
     monotonic: () => state.at,
+    processes: new Set(['1', '2']),
     ask: () => {
       state.asked += 1;
       return state.fails ? Promise.reject(new Error('busy')) : Promise.resolve(state.others);
@@ -20,12 +21,12 @@ const start = () => {
   return { state, feeds, symbols };
 };
 
-test('each topic is told once, as its owner has it', async () => {
+test('each topic is told once, as its owner has it, and what a process holds is this server’s', async () => {
   const { state, feeds } = start();
-  state.others = [feed('A', '2', 7), feed('B', '2'), feed('A', '2', 0), feed('C', '1')];
+  state.others = [feed('A', '2', 7), feed('B', 'far'), feed('A', '2', 0), feed('C', '1')];
   await feeds.refresh();
   const all = feeds.withOthers([feed('A', '2'), feed('C')]);
-  expect(all).toEqual([feed('A', '2', 7), feed('C'), feed('B', '2')]);
+  expect(all).toEqual([feed('A', undefined, 7), feed('C'), feed('B', 'far')]);
 });
 
 test('what the others have is asked for twice a second at most, and what they said last counts where they are busy', async () => {
