@@ -1,11 +1,13 @@
 /** Many clients that count what they get, and what a cluster's processes hold, in samples. */
 import { readFileSync } from 'node:fs';
 import type { WebSocket } from 'ws';
+import type { ExchangeId } from '../../src/sandbox/listings.js';
 import { openSocket, subscribePatiently } from '../support/patient-socket.js';
 import type { RedisServer } from '../support/redis-server.js';
 import type { FleetServer } from '../support/server-fleet.js';
 
 export interface Topic {
+  readonly exchange: ExchangeId;
   readonly channel: 'ticker' | 'trades' | 'orderbook' | 'ohlcv';
   readonly symbol: string;
 }
@@ -18,7 +20,7 @@ const ID = /"id":"([^"]+)"/;
 /** All clients of one server. */
 export class Audience {
   readonly #sockets: WebSocket[] = [];
-  /** Of each topic its latest event: its id, and when it came. */
+  /** Of each topic (exchange, channel, symbol) its latest event: its id, and when it came. */
   readonly latest = new Map<string, { readonly id: string; readonly at: number }>();
   events = 0;
   lost = 0;
@@ -29,24 +31,30 @@ export class Audience {
   refusals = 0;
 
   async open({ url }: FleetServer, topics: readonly Topic[]): Promise<void> {
-    for (const channel of new Set(topics.map((topic) => topic.channel))) {
-      const symbols = topics.filter((topic) => topic.channel === channel).map(({ symbol }) => symbol);
-      for (let from = 0; from < symbols.length; from += PER_SOCKET)
-        await this.#connect(url, channel, symbols.slice(from, from + PER_SOCKET));
+    const alike = new Map<string, Topic[]>();
+    for (const topic of topics) {
+      const kind = `${topic.exchange} ${topic.channel}`;
+      alike.set(kind, [...(alike.get(kind) ?? []), topic]);
     }
+    for (const group of alike.values())
+      for (let from = 0; from < group.length; from += PER_SOCKET)
+        await this.#connect(url, group.slice(from, from + PER_SOCKET));
   }
 
-  async #connect(url: string, channel: Topic['channel'], symbol: readonly string[]): Promise<void> {
+  /** Topics of one exchange and channel. */
+  async #connect(url: string, topics: readonly Topic[]): Promise<void> {
+    const { exchange, channel } = topics[0]!;
     const socket = await openSocket(url);
     this.#sockets.push(socket);
-    socket.on('message', (data: Buffer) => this.#receive(channel, data.toString()));
+    socket.on('message', (data: Buffer) => this.#receive({ exchange, channel }, data.toString()));
     const special = { ticker: { threshold: 0 }, ohlcv: { interval: '1m' }, trades: {}, orderbook: {} }[
       channel
     ];
-    subscribePatiently(socket, { channel, symbol, ...special }, () => (this.refusals += 1));
+    const symbol = topics.map((topic) => topic.symbol);
+    subscribePatiently(socket, { exchange, channel, symbol, ...special }, () => (this.refusals += 1));
   }
 
-  #receive(channel: string, text: string): void {
+  #receive({ exchange, channel }: Omit<Topic, 'symbol'>, text: string): void {
     const [, type, symbol = ''] = EVENT.exec(text) ?? [];
     if (type === 'lost') this.lost += 1;
     else if (type === 'status') {
@@ -54,7 +62,7 @@ export class Audience {
       this.states[state] = (this.states[state] ?? 0) + 1;
     } else if (type === channel) {
       const id = ID.exec(text)?.[1] ?? '';
-      const topic = `${channel} ${symbol}`;
+      const topic = `${exchange} ${channel} ${symbol}`;
       this.events += 1;
       if (this.latest.get(topic)?.id === id) this.repeated += 1;
       this.latest.set(topic, { id, at: performance.now() });
@@ -64,8 +72,8 @@ export class Audience {
   /** Topics of which nothing came for `ms`. */
   silent(topics: readonly Topic[], ms: number): Topic[] {
     const since = performance.now() - ms;
-    return topics.filter(({ channel, symbol }) => {
-      const at = this.latest.get(`${channel} ${symbol}`)?.at;
+    return topics.filter(({ exchange, channel, symbol }) => {
+      const at = this.latest.get(`${exchange} ${channel} ${symbol}`)?.at;
       return at === undefined || at < since;
     });
   }

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { expect } from 'vitest';
 import type { WebSocket } from 'ws';
 import { steadyNow } from '../../src/lib/steady-clock.js';
+import type { ExchangeId } from '../../src/sandbox/listings.js';
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.js';
 import { startServer } from '../e2e/streams-rig.js';
 import { openSocket } from './patient-socket.js';
@@ -136,10 +137,10 @@ export class Fleet {
     return new Fleet(redis, sandbox);
   }
 
-  /** Active markets of binance. */
-  symbols(count: number): string[] {
+  /** Active markets. */
+  symbols(count: number, exchange: ExchangeId = 'binance'): string[] {
     return this.sandbox.market
-      .markets('binance')
+      .markets(exchange)
       .filter(({ active, thin }) => active && !thin)
       .slice(0, count)
       .map(({ symbol }) => symbol);
