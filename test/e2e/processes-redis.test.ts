@@ -5,8 +5,8 @@ import { Fleet, type FleetServer } from '../support/server-fleet.js';
 import { Reader, expectWhole } from '../support/stream-reader.js';
 import { PATIENT, fromEach, killed, processesOf } from './process-rig.js';
 
-/** What is promised of a Redis that is away and comes back, and what a busy machine may add. */
-const [UNSHARED_MS, SHARED_MS, BUSY_MS] = [1_500, 6_000, 1_500];
+/** What is promised of a Redis that is away and comes back, and how many times longer a busy machine may take. */
+const [UNSHARED_MS, SHARED_MS, SLOW] = [1_500, 6_000, 10];
 const TRADES = { channel: 'trades' };
 
 interface Machine {
@@ -223,7 +223,7 @@ test('while Redis is away each machine as a whole feeds itself, and shares again
   await fleet.redis.kill();
   const killedAt = performance.now();
   await expect.poll(states, { ...PATIENT, interval: 10 }).toEqual(Array(4).fill('unshared 1'));
-  expect(performance.now() - killedAt).toBeLessThan(UNSHARED_MS + BUSY_MS);
+  expect(performance.now() - killedAt).toBeLessThan(SLOW * UNSHARED_MS);
   const isUnshared = ({ detail = '' }: { detail?: string }): boolean => detail.startsWith('unshared');
   // The owner just keeps its feed.
   const unshared = () => all().filter((reader) => reader.of('status').some(isUnshared)).length;
@@ -235,7 +235,7 @@ test('while Redis is away each machine as a whole feeds itself, and shares again
   const backAt = performance.now();
   await expect.poll(states, { ...PATIENT, interval: 50 }).toEqual(Array(4).fill('ok 2'));
   await expect.poll(() => fleet.subscriptions(), { ...PATIENT, interval: 50 }).toBe(1);
-  expect(performance.now() - backAt).toBeLessThan(SHARED_MS + BUSY_MS);
+  expect(performance.now() - backAt).toBeLessThan(SLOW * SHARED_MS);
   await holder();
   expectNothingUntold(all());
 });
