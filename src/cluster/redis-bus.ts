@@ -35,6 +35,15 @@ class RedisBus implements Bus {
   #listensSince: Millis;
   #canary: NodeJS.Timeout | undefined;
   #sweeper: NodeJS.Timeout | undefined;
+  /**
+   * Topics that Redis may have as this server's though nobody here holds them, since the answer to a claim or a release did
+   * not come in time. By fence; null: that is not known.
+   */
+  readonly #doubtful = new Map<string, number | null>();
+  /** How many claims of a topic are under way. */
+  readonly #claims = new Map<string, number>();
+  /** By topic; each resolves once it is over. */
+  readonly #givingBack = new Map<string, Promise<void>>();
   #cursor = '0';
   #canaryReconnects = 0;
   #joining = false;
@@ -103,6 +112,26 @@ class RedisBus implements Bus {
   }
 
   async claim(topic: string, overrule?: Overrule): Promise<Claim> {
+    this.#claims.set(topic, (this.#claims.get(topic) ?? 0) + 1);
+    try {
+      const givingBack = this.#givingBack.get(topic);
+      // Else it might give back what is granted here.
+      if (givingBack !== undefined) await givingBack;
+      const claim = await this.#claim(topic, overrule);
+      this.#doubtful.delete(topic);
+      return claim;
+    } catch (thrown) {
+      // Redis may have granted it all the same, or may yet do so.
+      this.#doubtful.set(topic, null);
+      throw thrown;
+    } finally {
+      const left = (this.#claims.get(topic) ?? 1) - 1;
+      if (left > 0) this.#claims.set(topic, left);
+      else this.#claims.delete(topic);
+    }
+  }
+
+  async #claim(topic: string, overrule: Overrule | undefined): Promise<Claim> {
     const keys = ['owners', 'servers', 'fence', `t:${topic}`, `m:${topic}`].map((key) => this.#key(key));
     const reply = await CLAIM.run(this.#connection, keys, [
       ...[topic, this.serverId, overrule === undefined ? '' : ownerText(overrule.owner)],
@@ -116,8 +145,28 @@ class RedisBus implements Bus {
   }
 
   async release(topic: string, fence: number): Promise<void> {
+    if (this.#doubtful.get(topic) !== null) this.#doubtful.set(topic, fence);
+    await this.#release(topic, fence);
+  }
+
+  /** Where Redis does not answer it is asked again by `#giveBackDoubtful`. */
+  async #release(topic: string, fence: number | null): Promise<void> {
     const keys = ['owners', `t:${topic}`, `m:${topic}`].map((key) => this.#key(key));
-    await RELEASE.run(this.#connection, keys, [topic, this.#mine(fence), this.#channel(topic)]);
+    const mine = fence === null ? `${this.serverId}|` : this.#mine(fence);
+    await RELEASE.run(this.#connection, keys, [topic, mine, this.#channel(topic)]);
+    if (this.#doubtful.get(topic) === fence) this.#doubtful.delete(topic);
+  }
+
+  /** Else the others would follow this server, which lives, and wait for a feed that nobody has. */
+  #giveBackDoubtful(): void {
+    for (const [topic, fence] of this.#doubtful) {
+      if (this.#givingBack.has(topic)) continue;
+      // Who listens holds it, or claims it again: of any fence only what nobody wants is given back.
+      const isWanted = this.#claims.has(topic) || this.#subscriber.has(this.#channel(topic));
+      if (fence === null && isWanted) continue;
+      const end = (): void => void this.#givingBack.delete(topic);
+      this.#givingBack.set(topic, this.#release(topic, fence).then(end, end));
+    }
   }
 
   async publish(
@@ -196,6 +245,7 @@ class RedisBus implements Bus {
 
   #listenForItself(): void {
     void this.#join();
+    if (this.isIn) this.#giveBackDoubtful();
     for (const server of this.#heardAt.keys())
       if (this.silentFor(server) > FORGOTTEN_AFTER_MS) this.#heardAt.delete(server);
     if (!this.isIn || this.silentFor(this.serverId) < CANARY_MS) return;

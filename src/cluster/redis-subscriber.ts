@@ -1,6 +1,6 @@
 /**
  * One subscribed connection to Redis for all topics. A subscription can die without a word while its socket stays open, so
- * the server listens for its own beat: `hearsItself` is false where that did not come, and the connection is replaced.
+ * the server listens for its own beat: where that does not come, the bus has the connection replaced.
  */
 import { Redis } from 'ioredis';
 import type { Millis } from '../schemas/common.js';
@@ -18,6 +18,8 @@ interface ChannelListener {
 export interface RedisSubscriber {
   /** One listener a channel; the answer ends it. */
   subscribe(channel: string, listener: ChannelListener): () => void;
+  /** Whether the channel has a listener here. */
+  has(channel: string): boolean;
   /** Makes a new connection in place of one that is suspected dead. */
   replace(): void;
   close(): void;
@@ -55,6 +57,10 @@ class Subscriber implements RedisSubscriber {
       this.#listeners.delete(channel);
       if (this.#redis.status === 'ready') this.#redis.unsubscribe(channel).catch(() => undefined);
     };
+  }
+
+  has(channel: string): boolean {
+    return this.#listeners.has(channel);
   }
 
   replace(): void {

@@ -68,9 +68,10 @@ if ARGV[5] == '1' then redis.call('HSET', KEYS[2], 'status', ARGV[4]) end
 return redis.call('PUBLISH', ARGV[3], 'm' .. ARGV[4])
 `);
 
-/** KEYS: owners, stream, facts of the topic. ARGV: topic, owner, channel. */
+/** KEYS: owners, stream, facts of the topic. ARGV: topic, owner (`server|fence`, or `server|` for any fence of it), channel. */
 export const RELEASE = redisScript(`
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+local held = redis.call('HGET', KEYS[1], ARGV[1])
+if not held or (held ~= ARGV[2] and string.match(held, '^.-|') ~= ARGV[2]) then return 0 end
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[3], 'status')
 redis.call('EXPIRE', KEYS[2], ${ORPHAN_SECONDS})

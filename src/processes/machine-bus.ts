@@ -16,8 +16,6 @@ const HEIR_MS: Millis = 500;
 interface Member {
   readonly listener: BusListener;
   beatAt: Millis;
-  /** It has not beaten for LEASE_MS: what it held has been given up. */
-  isSilent: boolean;
 }
 
 /** Claims of one topic come one after the other. */
@@ -68,8 +66,10 @@ export class MachineBus implements BusHost {
 
   /** The server takes part once one of its processes does. */
   join(id: string, listener: BusListener): void {
+    const before = this.#members.get(id);
+    if (before !== undefined) this.leave(id, before.listener);
     this.#names.add(id);
-    this.#members.set(id, { listener, beatAt: this.#monotonic(), isSilent: false });
+    this.#members.set(id, { listener, beatAt: this.#monotonic() });
     this.bus.start();
   }
 
@@ -84,10 +84,7 @@ export class MachineBus implements BusHost {
   beat(id: string, asked: readonly string[]): Beat {
     const at = this.#monotonic();
     const own = this.#members.get(id);
-    if (own !== undefined) {
-      own.beatAt = at;
-      own.isSilent = false;
-    }
+    if (own !== undefined) own.beatAt = at;
     const silence = (server: string): Millis =>
       this.#names.has(server) ? Infinity : this.bus.silentFor(server);
     return {
@@ -231,12 +228,14 @@ export class MachineBus implements BusHost {
     for (const [id, member] of this.#members) {
       // While this process did not run, it heard no beat.
       if (lateMs > CHECK_EVERY_MS) member.beatAt = Math.min(at, member.beatAt + lateMs);
-      if (member.isSilent || this.#isAlive(id)) continue;
-      member.isSilent = true;
-      this.#giveUp(id);
+      // Also what was granted to it since the last time: it had claimed that before it froze.
+      if (!this.#isAlive(id)) this.#giveUp(id);
     }
-    for (const [name, { at: since }] of this.#abandoned)
-      if (at - since > HEIR_MS || this.#topics.get(name)?.listeners === 0) void this.#releaseAbandoned(name);
+    // While the bus is away it would reject each of them, ten times a second.
+    if (this.bus.isIn)
+      for (const [name, { at: since }] of this.#abandoned)
+        if (at - since > HEIR_MS || this.#topics.get(name)?.listeners === 0)
+          void this.#releaseAbandoned(name);
     this.#tellState();
   }
 
@@ -279,7 +278,8 @@ export class MachineBus implements BusHost {
   }
 
   #forgetUnused(topic: MachineTopic | undefined): void {
-    if (topic?.owner !== null || topic.listeners > 0) return;
+    // A later topic of the same name stays.
+    if (topic?.owner !== null || topic.listeners > 0 || this.#topics.get(topic.name) !== topic) return;
     if (!this.#abandoned.has(topic.name) && !this.#turns.has(topic.name)) this.#topics.delete(topic.name);
   }
 }

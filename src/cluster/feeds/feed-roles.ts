@@ -59,6 +59,8 @@ export class FeedRoles {
   /** What a fence that is over could not publish. */
   #unpublished: Publication[] = [];
   #claiming = false;
+  /** The subscription has begun: what a claim that was under way is told may be older than what was missed. */
+  #asksAgain = false;
   #claimAt: Millis = -Infinity;
   /** When the owner offered the topic. */
   #offeredAt: Millis = 0;
@@ -152,6 +154,7 @@ export class FeedRoles {
       if (this.#isOpening()) this.goAlone();
     } finally {
       this.#claiming = false;
+      this.#askAgain();
     }
   }
 
@@ -168,7 +171,8 @@ export class FeedRoles {
   async #take({ fence, top }: Claim & { granted: true }, overrule?: Overrule): Promise<void> {
     const { bus, key, now } = this.#parts;
     const because = overrule?.because;
-    if (overrule !== undefined) this.#countTakeover(overrule);
+    const isReleased = overrule !== undefined && this.#isReleased(overrule);
+    if (overrule !== undefined) this.#countTakeover(overrule, isReleased);
     const wasKnown = this.events.lastId !== null || this.own.isOpen;
     if (top !== null && (this.#isSequence || wasKnown)) await this.events.catchUp();
     if (this.#isClosed()) {
@@ -189,7 +193,9 @@ export class FeedRoles {
     if (because === 'dead')
       this.#announce({
         ...{ state: 'reconnecting', at: now() },
-        detail: 'The server that held this feed is gone; this one takes over.',
+        detail: isReleased
+          ? 'Nobody holds this feed any more; this server takes over.'
+          : 'The server that held this feed is gone; this one takes over.',
       });
     this.own.show();
     const { status } = this.own;
@@ -199,12 +205,17 @@ export class FeedRoles {
     this.#endOpening();
   }
 
-  #countTakeover({ owner, because }: Overrule): void {
+  /** Its owner let go of it, and lives. */
+  #isReleased({ owner }: Overrule): boolean {
+    return this.#isOrphaned && Number.isFinite(this.#parts.bus.silentFor(owner.server));
+  }
+
+  #countTakeover({ owner, because }: Overrule, isReleased: boolean): void {
     const { bus, counts, log, request, monotonic } = this.#parts;
     const tookMs = because === 'dead' ? bus.silentFor(owner.server) : monotonic() - this.#offeredAt;
     counts.takeovers[because] += 1;
     // A server that has said that it leaves is silent for ever.
-    if (Number.isFinite(tookMs)) counts.takeoverSeconds[because].observe(tookMs / 1000);
+    if (Number.isFinite(tookMs) && !isReleased) counts.takeoverSeconds[because].observe(tookMs / 1000);
     log.info({ ...request.topic, because, from: owner.server }, 'took over a feed of another server');
   }
 
@@ -350,8 +361,15 @@ export class FeedRoles {
   joined(): void {
     this.events.joined();
     this.#heardLast = null;
-    if (this.#role !== 'follower') return;
-    // However short ago it asked: what the owner told since then it has not heard.
+    this.#asksAgain = true;
+    if (!this.#claiming) this.#askAgain();
+  }
+
+  /** However short ago it asked: what the owner told since then it has not heard. */
+  #askAgain(): void {
+    const isDue = this.#asksAgain && this.#role === 'follower';
+    this.#asksAgain = false;
+    if (!isDue) return;
     this.#claimAt = -Infinity;
     void this.claim();
   }

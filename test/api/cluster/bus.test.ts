@@ -82,6 +82,48 @@ test('a subscription that has died without a word is replaced, and its topics ar
   }
 });
 
+test('what could not be given back while Redis was away is given back when it answers again', async () => {
+  const proxy = await startTcpProxy(redis.port);
+  const [cut, other] = [await joinRedis('cut', proxy.port), await joinRedis('other')];
+  try {
+    const held = await cut.claim('topic that is let go');
+    proxy.isCut = true;
+    await expect(cut.release('topic that is let go', held.granted ? held.fence : 0)).rejects.toThrow();
+    proxy.isCut = false;
+    const isGranted = async (): Promise<boolean> => (await other.claim('topic that is let go')).granted;
+    await expect.poll(isGranted, PATIENT).toBe(true);
+  } finally {
+    await Promise.all([cut.close(), other.close()]);
+    await proxy.close();
+  }
+});
+
+test('what Redis granted too late is given back once nobody here listens to it, unless it is claimed again', async () => {
+  const proxy = await startTcpProxy(redis.port);
+  const [late, other] = [await joinRedis('late', proxy.port), await joinRedis('other than late')];
+  const topics = ['left', 'listened to', 'claimed again'];
+  try {
+    const end = late.subscribe('listened to', {
+      ...{ heard: () => undefined, owned: () => undefined, joined: () => undefined },
+    });
+    proxy.delayMs = 800;
+    await Promise.all(topics.map((topic) => expect(late.claim(topic)).rejects.toThrow()));
+    proxy.delayMs = 0;
+    const claimAgain = () => late.claim('claimed again').catch(() => null);
+    await expect.poll(claimAgain, PATIENT).toMatchObject({ granted: true });
+    await expect.poll(() => other.claim('left'), PATIENT).toMatchObject({ granted: true });
+    const refused = { granted: false, owner: { server: 'late' } };
+    expect(await other.claim('listened to')).toMatchObject(refused);
+    expect(await other.claim('claimed again')).toMatchObject(refused);
+    end();
+    await expect.poll(() => other.claim('listened to'), PATIENT).toMatchObject({ granted: true });
+    expect(await other.claim('claimed again')).toMatchObject(refused);
+  } finally {
+    await Promise.all([late.close(), other.close()]);
+    await proxy.close();
+  }
+});
+
 test('fences go on rising where Redis was emptied, and the owner before has none any more', async () => {
   const bus = await joinRedis('emptied');
   try {

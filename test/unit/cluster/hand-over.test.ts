@@ -94,6 +94,7 @@ test('two servers that end together wait for nobody, though one has followed the
   const follower = join(cluster, 'b');
   await vi.advanceTimersByTimeAsync(1);
   expect(follower.feed.owner).toBe('a');
+  follower.did.claims = 0;
   const ended: string[] = [];
   void owner.feeds.handOver().then(() => ended.push('a'));
   // The other ends a moment later: it has heard of the offer, and dials.
@@ -101,7 +102,7 @@ test('two servers that end together wait for nobody, though one has followed the
   void follower.feeds.handOver().then(() => ended.push('b'));
   await vi.advanceTimersByTimeAsync(600);
   expect(ended.sort()).toEqual(['a', 'b']);
-  expect(follower.did).toEqual({ claims: 1, opened: 0 });
+  expect(follower.did).toEqual({ claims: 0, opened: 0 });
 });
 
 test('an owner that ends hands over to one that goes on', async () => {
@@ -119,12 +120,18 @@ test('an owner that ends hands over to one that goes on', async () => {
 test('a topic whose owner releases it is taken over at once by who follows it', async () => {
   const owner = join(cluster, 'a');
   await vi.advanceTimersByTimeAsync(1);
-  const follower = join(cluster, 'b');
+  const details: string[] = [];
+  const onStatus = ({ detail }: FeedStatus): void => void details.push(detail);
+  const follower = join(cluster, 'b', { onStatus });
   await vi.advanceTimersByTimeAsync(300);
   owner.feed.close();
   await vi.advanceTimersByTimeAsync(50);
   expect(follower.feed.owner).toBeUndefined();
   expect(follower.did.opened).toBe(1);
+  // Its owner lives.
+  expect(details).toContain('Nobody holds this feed any more; this server takes over.');
+  expect(follower.feeds.stats.takeovers.dead).toBe(1);
+  expect(follower.feeds.stats.takeoverSeconds.dead.counts.every((count) => count === 0)).toBe(true);
 });
 
 test('a follower that hears late that an owner before had released the topic asks once whose it is', async () => {
@@ -148,6 +155,25 @@ test('a follower whose subscription begins after the answer to its claim asks ag
   const before = follower.did.claims;
   follower.heard.listener?.joined();
   expect(follower.did.claims).toBe(before + 1);
+});
+
+test('a follower whose subscription begins before the answer to its claim asks once more after it', async () => {
+  join(cluster, 'a');
+  await vi.advanceTimersByTimeAsync(1);
+  const follower = join(cluster, 'b', { replyMs: 200 });
+  await vi.advanceTimersByTimeAsync(100);
+  expect(follower.did.claims).toBe(1);
+  follower.heard.listener?.joined();
+  await vi.advanceTimersByTimeAsync(150);
+  expect(follower.did.claims).toBe(2);
+  // And so does one that follows already.
+  follower.heard.listener?.joined();
+  await vi.advanceTimersByTimeAsync(100);
+  expect(follower.did.claims).toBe(2);
+  await vi.advanceTimersByTimeAsync(100);
+  expect(follower.did.claims).toBe(3);
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(follower.did.claims).toBe(3);
 });
 
 test('of what an owner told while a claim was asked and answered the latest is shown, and goes on to be', async () => {

@@ -34,6 +34,8 @@ class Machine {
   readonly bus: MachineBus;
   topics: () => { readonly owned: number; readonly followed: number } = () => ({ owned: 0, followed: 0 });
   readonly did = { subscribed: 0, claimed: 0, released: 0 };
+  /** What the bus takes to answer a claim that it has granted. */
+  replyMs = 0;
 
   constructor(cluster: MemoryCluster, serverId: string) {
     const server = (this.server = cluster.join(serverId));
@@ -42,9 +44,11 @@ class Machine {
         this.did.subscribed += 1;
         return server.subscribe(...args);
       },
-      claim: (...args: Parameters<MemoryServer['claim']>) => {
+      claim: async (...args: Parameters<MemoryServer['claim']>) => {
         this.did.claimed += 1;
-        return server.claim(...args);
+        const claim = await server.claim(...args);
+        if (this.replyMs > 0) await new Promise((resolve) => setTimeout(resolve, this.replyMs));
+        return claim;
       },
       release: (...args: Parameters<MemoryServer['release']>) => {
         this.did.released += 1;
@@ -224,6 +228,43 @@ test('what was to be given back while the bus was away is given back when it ans
   here.server.cutOff(false);
   await pass(200);
   expect(await there.claim('there_1')).toMatchObject({ granted: true });
+});
+
+test('what a process held that died while the bus was away is given back once, when the bus answers', async () => {
+  here.bus.subscribe('here_1', TOPIC);
+  await listen(there);
+  const fence = fenceOf(await here.claim('here_1'));
+  here.server.cutOff(true);
+  here.kill('here_1');
+  await pass(3_000);
+  expect(here.did.released).toBe(0);
+  here.server.cutOff(false);
+  await pass(200);
+  expect(here.did.released).toBe(1);
+  const dead = { owner: { server: 'here', fence }, because: 'dead' as const };
+  expect(await there.claim('there_1', dead)).toMatchObject({ granted: true });
+});
+
+test('what was granted to a process after it had frozen is any machine’s', async () => {
+  await listen(there);
+  here.bus.subscribe('here_1', TOPIC);
+  here.replyMs = 2_000;
+  const claim = here.claim('here_1');
+  await pass(3_000, ['2']);
+  expect(await claim).toMatchObject({ granted: true });
+  expect(await there.claim('there_1')).toMatchObject({ granted: true });
+});
+
+test('a process that joins again without having left holds and hears nothing of before', async () => {
+  await listen(here);
+  const fence = fenceOf(await here.claim('here_1'));
+  const before = here.process('here_1');
+  here.start('here_1');
+  expect(await here.publish('here_1', fence, 1)).toBe(false);
+  const next = fenceOf(await here.claim('here_2'));
+  expect(await here.publish('here_2', next, 1)).toBe(true);
+  expect(before.heardTexts).toEqual([]);
+  expect(here.process('here_2').heardTexts).toEqual([`${next}-1`]);
 });
 
 test('a process that is frozen loses its topics, and is refused when it wakes', async () => {
