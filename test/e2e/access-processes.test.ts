@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { DatabaseSync } from '@photostructure/sqlite';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createKeys } from '../../src/access/keys-in-store.js';
 import { openAccessStore } from '../../src/access/open-access.js';
 import { limitsOfBody, textOfLimits } from '../../src/access/plan-limits.js';
@@ -207,6 +208,18 @@ test('usage that was written outlives SIGKILL, and counts on every server of the
   expect((await again.ask('/v1/me')).json).toMatchObject({ used: { day: left } });
   for (let i = left; i < 10; i++) expect((await again.ask()).status).toBe(200);
   expect((await again.ask()).json).toMatchObject({ status: 429, code: 'quota_exceeded' });
+});
+
+test('a server whose store of keys is locked while it starts waits, serves what it can, and keys once the lock is gone', async () => {
+  const store = 'locked.db';
+  const { key } = await prepare(store, ({ issue }) => issue());
+  const other = new DatabaseSync(join(folder, store));
+  onTestFinished(() => other.close());
+  other.exec('BEGIN EXCLUSIVE');
+  const server = keep(await start(store), key);
+  expect((await server.ask('/v1/health')).status).toBe(200);
+  other.exec('ROLLBACK');
+  await expect.poll(async () => (await server.ask('/v1/me')).status, PATIENT).toBe(200);
 });
 
 describe('over one Redis', () => {
