@@ -110,12 +110,15 @@ export class SharedFeed implements FeedSource {
     const taken = new Promise<void>((resolve) => (this.#roles.onOver = resolve));
     const heard = await this.#roles.ownership.tellAndCount({ kind: 'handover' });
     if (heard === null || heard <= 1) return;
-    do await Promise.race([taken, this.#pause(RECOUNT_MS)]);
+    do await this.#untilOrAfter(taken, RECOUNT_MS);
     while (!(await this.mayEnd()));
   }
 
-  #pause(ms: Millis): Promise<void> {
-    return new Promise((resolve) => void this.#parts.timers.after(ms, resolve));
+  async #untilOrAfter(event: Promise<void>, ms: Millis): Promise<void> {
+    let cancel = (): void => undefined;
+    const late = new Promise<void>((resolve) => (cancel = this.#parts.timers.after(ms, resolve)));
+    await Promise.race([event, late]);
+    cancel();
   }
 
   /** Called ten times a second. `mayReturn`: the bus is back for good. */

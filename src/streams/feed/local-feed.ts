@@ -166,7 +166,6 @@ export class LocalFeed implements FeedSource {
     session.spoke = true;
     if (session.socket !== null) session.socket.lastMessageAt = this.#options.monotonic();
     if (session.spokeAt === null) this.#goLive(session, `Live from ${exchange}.`);
-    // A venue may have taken the subscription later than it was asked what had come before.
     else {
       if (this.status.state !== 'live') this.#state.set('live', `Live from ${exchange} again.`);
       // A venue may have taken the subscription later than it was asked what had come before.
