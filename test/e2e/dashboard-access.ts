@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { startPathProxy } from '../support/nginx.js';
-import { openPage, tapeOf, WAIT, type OpenPage, type Running } from './dashboard-rig.js';
+import { chartWords, LOADED, openPage, tapeOf, WAIT, type OpenPage, type Running } from './dashboard-rig.js';
 import { startServer } from './streams-rig.js';
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
@@ -73,7 +73,7 @@ export const testAccess = (running: () => Running): void => {
     );
     expect(stored).not.toContain(key);
     await expect.poll(() => tapeOf(page).then(({ length }) => length), WAIT).toBeGreaterThan(0);
-    await page.locator('[data-candles]', { hasText: /50\d candles/ }).waitFor(WAIT);
+    await expect.poll(() => chartWords(page), WAIT).toMatch(LOADED);
     const tape = await tapeOf(page);
     const restartedAt = Date.now();
 

@@ -114,6 +114,13 @@ export const shownBook = (page: Page): Promise<{ timestamp: number; bids: number
     return { timestamp: Number(table.dataset.timestamp), bids: levels('bid'), asks: levels('ask').reverse() };
   })()`);
 
+/** What the chart says in words: how many candles it has, and what is wrong where it has none. */
+export const chartWords = (page: Page): Promise<string> =>
+  page.evaluate("document.querySelector('section.chart')?.innerText ?? ''");
+
+/** A page of 500 candles: one less where a period began on the way, more where some have begun since. */
+export const LOADED = /\b(?:499|5\d\d) candles/;
+
 /** The trades on the page, newest first. */
 export const tapeOf = (page: Page): Promise<{ id: string; price: number; amount: number; side: string }[]> =>
   page.evaluate(`(() => {

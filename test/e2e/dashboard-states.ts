@@ -2,7 +2,15 @@
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { expectAccessible } from './dashboard-looks.js';
-import { hatchedPixels, openPage, SELECTED, WAIT, type Running } from './dashboard-rig.js';
+import {
+  chartWords,
+  hatchedPixels,
+  LOADED,
+  openPage,
+  SELECTED,
+  WAIT,
+  type Running,
+} from './dashboard-rig.js';
 
 const ROW = 'binance BTC/USDT';
 const HOSTILE = '<img src=x onerror=document.title=1>';
@@ -33,7 +41,7 @@ export const testStates = (running: () => Running): void => {
     ];
     const opened = await openPage(browser, { url: rig.url, hash: '#/binance/BTC-USDT/1m' });
     const { page } = opened;
-    await page.locator('[data-candles]', { hasText: /\b(?:499|50\d) candles/ }).waitFor(WAIT);
+    await expect.poll(() => chartWords(page), WAIT).toMatch(LOADED);
     expect(await hatchedPixels(page)).toBe(0);
     rig.sandbox.control.setFault({ venue: 'binance', fault: { type: 'candles_hole', from, to } });
     // A candle of which the exchange gives no price, which the sandbox does not have.
@@ -81,7 +89,7 @@ export const testStates = (running: () => Running): void => {
       expect(await page.evaluate('document.documentElement.scrollWidth'), name).toBeLessThanOrEqual(320);
     }
     expect(await page.title()).toBe('Crypto market data');
-    await page.locator('[data-candles]', { hasText: /\b(?:499|50\d) candles/ }).waitFor(WAIT);
+    await expect.poll(() => chartWords(page), WAIT).toMatch(LOADED);
     await expect.poll(() => scrolledByTouch(page), WAIT).toBeGreaterThan(0);
     expect(await page.evaluate('document.getAnimations().length')).toBe(0);
     await opened.expectNoFault();

@@ -2,7 +2,16 @@
 import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import { recordedPrices, recordPrices } from './dashboard-records.js';
-import { openPage, SELECTED, shownBook, tapeOf, WAIT, type Running } from './dashboard-rig.js';
+import {
+  chartWords,
+  LOADED,
+  openPage,
+  SELECTED,
+  shownBook,
+  tapeOf,
+  WAIT,
+  type Running,
+} from './dashboard-rig.js';
 import { expectAccessible } from './dashboard-looks.js';
 
 const MARKET = ['binance', 'BTC/USDT'] as const;
@@ -19,8 +28,7 @@ export const testTruth = (running: () => Running): void => {
     await recordPrices(page);
     await expect.poll(() => tapeOf(page).then((tape) => tape.length), WAIT).toBeGreaterThan(20);
     await expect.poll(() => page.url(), WAIT).toContain('#/binance/BTC%2FUSDT/1m');
-    // A period may begin meanwhile.
-    await page.locator('[data-candles]', { hasText: /\b50[01] candles/ }).waitFor(WAIT);
+    await expect.poll(() => chartWords(page), WAIT).toMatch(LOADED);
     expect(await text(page.locator('.open-candle'))).toMatch(/^open, \d+ s left$/);
     await page.getByText('SANDBOX').first().waitFor(WAIT);
     expect(await text(page.getByRole('region', { name: 'Health' }))).toMatch(/budget \d+\/\d+/);
@@ -61,9 +69,9 @@ export const testTruth = (running: () => Running): void => {
     const { page, text } = opened;
     await page.evaluate("location.hash = '#/binance/BTC-USDT/1s'");
     await page.getByText('BTC/USDT · binance · 1s').waitFor(WAIT);
-    await page.locator('[data-candles]', { hasText: /\b5\d\d candles/ }).waitFor(WAIT);
+    await expect.poll(() => chartWords(page), WAIT).toMatch(LOADED);
     await expect.poll(() => text(page.locator('.open-candle')), WAIT).toMatch(/^open, [01] s left$/);
-    await page.locator('[data-candles]', { hasText: /\b5(0[3-9]|[1-9]\d) candles/ }).waitFor(WAIT);
+    await expect.poll(() => chartWords(page), WAIT).toMatch(/\b5(0[3-9]|[1-9]\d) candles/);
     await page.getByRole('application').focus();
     // The last but three is closed, and what the chart says of it is what the server does.
     for (const key of ['End', 'ArrowLeft', 'ArrowLeft', 'ArrowLeft']) await page.keyboard.press(key);
