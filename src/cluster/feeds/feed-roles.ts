@@ -7,32 +7,23 @@
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import { NamedTimers } from '../../lib/timers.js';
 import type { Millis } from '../../schemas/common.js';
-import { isFarAhead } from '../../streams/channels/channel-state.js';
 import type { EventId, NextEventId } from '../../streams/event-ids.js';
 import type { FeedListener, FeedStatus, ItemSource } from '../../streams/feed/feed-source.js';
 import { isSequence } from '../../streams/feed/feed-state.js';
 import type { Claim, Overrule, Publication, TopicOwner } from '../bus.js';
+import { Claims } from './claims.js';
 import type { SharedFeedParts, SharedTimers } from './feed-parts.js';
-import { readMessage } from './messages.js';
 import { OwnFeed } from './own-feed.js';
 import { Ownership } from './ownership.js';
 import { PublishedEvents } from './published-events.js';
 import { RANK_MS } from './succession.js';
+import { ToldStatus } from './told-status.js';
+import { TradesSeen } from './trades-seen.js';
 
-const CLAIM_EVERY_MS: Millis = 250;
 /** A follower of an owner that has not published yet is ready after this time at the latest. */
 const FIRST_ITEM_MS: Millis = 1_000;
 
 export type Role = 'opening' | 'owner' | 'follower' | 'alone' | 'closed';
-
-/** Of its trades; one of the future tells nothing. */
-const newestOf = (item: StreamItem, { receivedAt }: ItemSource): Millis =>
-  item.channel === 'trades'
-    ? Math.max(
-        -Infinity,
-        ...item.trades.flatMap(({ timestamp }) => (isFarAhead(timestamp, receivedAt) ? [] : [timestamp])),
-      )
-    : -Infinity;
 
 export class FeedRoles {
   readonly #parts: SharedFeedParts;
@@ -43,7 +34,9 @@ export class FeedRoles {
   readonly opened: Promise<void>;
   #endOpening: () => void = () => undefined;
   #role: Role = 'opening';
-  #status: FeedStatus;
+  readonly #status: ToldStatus;
+  readonly #claims: Claims;
+  readonly #trades = new TradesSeen();
   /** The feed of this server. */
   readonly own: OwnFeed;
   /** What the owner publishes. */
@@ -54,20 +47,10 @@ export class FeedRoles {
   #isOrphaned = false;
   /** null: the topic is not this server's. */
   #ownership: Ownership | null = null;
-  /** What the bus last sent of the owner's status; null: nothing since it is heard, or since this server was the owner. */
-  #heardLast: FeedStatus | null = null;
   /** What a fence that is over could not publish. */
   #unpublished: Publication[] = [];
-  #claiming = false;
-  /** The subscription has begun: what a claim that was under way is told may be older than what was missed. */
-  #asksAgain = false;
-  #claimAt: Millis = -Infinity;
   /** When the owner offered the topic. */
   #offeredAt: Millis = 0;
-  /** The newest trade that this server's own feed has shown: what others publish of the time before overlaps with it. */
-  #ownNewest: Millis = -Infinity;
-  /** The newest trade that was published, by this server or by whom it followed. */
-  #publishedNewest: Millis = -Infinity;
   /** Whether what REST knows is wanted, though something is known already. */
   primes = false;
   /** Called once this server is not the owner any more. */
@@ -96,12 +79,21 @@ export class FeedRoles {
       onRepaired: () => this.#repaired(),
     });
     const detail = `Connecting to ${request.topic.exchange} for the first time.`;
-    this.#status = { state: 'reconnecting', detail, at: now() };
+    this.#status = new ToldStatus({ state: 'reconnecting', detail, at: now() }, (status) =>
+      this.#listener.onStatus(status),
+    );
+    this.#claims = new Claims(parts, {
+      onAnswer: (claim, overrule) => this.#answered(claim, overrule),
+      onFailure: () => {
+        if (this.#role === 'opening') this.goAlone();
+      },
+      isFollowing: () => this.#role === 'follower',
+    });
     this.opened = new Promise((resolve) => (this.#endOpening = resolve));
   }
 
   get status(): FeedStatus {
-    return this.#status;
+    return this.#status.current;
   }
 
   /** null: the topic is not this server's. */
@@ -140,29 +132,17 @@ export class FeedRoles {
   }
 
   /** Asks the bus for the topic, in the place of another where that one is dead or offers it. */
-  async claim(overrule?: Overrule): Promise<void> {
-    const { bus, key, monotonic } = this.#parts;
-    if (this.#claiming || monotonic() - this.#claimAt < CLAIM_EVERY_MS) return;
-    this.#claiming = true;
-    this.#claimAt = monotonic();
-    try {
-      const claim = await bus.claim(key, overrule);
-      for (const fence of claim.fences) this.events.addFence(fence);
-      if (claim.granted) await this.#take(claim, overrule);
-      else this.#follow(claim.owner, claim.status);
-    } catch {
-      if (this.#isOpening()) this.goAlone();
-    } finally {
-      this.#claiming = false;
-      this.#askAgain();
-    }
+  claim(overrule?: Overrule): void {
+    void this.#claims.ask(overrule);
+  }
+
+  async #answered(claim: Claim, overrule?: Overrule): Promise<void> {
+    for (const fence of claim.fences) this.events.addFence(fence);
+    if (claim.granted) await this.#take(claim, overrule);
+    else this.#follow(claim.owner, claim.status);
   }
 
   /** A method, since the role may change during an await. */
-  #isOpening(): boolean {
-    return this.#role === 'opening';
-  }
-
   #isClosed(): boolean {
     return this.#role === 'closed';
   }
@@ -180,7 +160,8 @@ export class FeedRoles {
       return;
     }
     this.#role = 'owner';
-    this.#owner = this.#heardLast = null;
+    this.#owner = null;
+    this.#status.forgetHeard();
     this.#isOrphaned = false;
     this.events.addFence(fence);
     this.events.lastId = top;
@@ -188,7 +169,7 @@ export class FeedRoles {
     this.#ownership = new Ownership(this.#parts, { fence, top, pending }, () => this.#fenced());
     this.#timers.cancelAll();
     // Clients of this server have seen what the followers' have not: it fed itself while the owner died.
-    if (top !== null && this.#ownNewest > this.#publishedNewest)
+    if (top !== null && this.#trades.isOwnAhead)
       this.#ownership.tell({ kind: 'loss', loss: { count: undefined } });
     if (because === 'dead')
       this.#announce({
@@ -199,7 +180,7 @@ export class FeedRoles {
       });
     this.own.show();
     const { status } = this.own;
-    if (status !== undefined && status.state !== this.#status.state) this.#announce(status);
+    if (status !== undefined && status.state !== this.status.state) this.#announce(status);
     else this.#tellStatus();
     this.primes = this.#listener.ready && because === undefined && !wasKnown;
     this.#endOpening();
@@ -226,12 +207,7 @@ export class FeedRoles {
     this.#owner = owner;
     this.events.addFence(owner.fence);
     if (this.own.isHeld) this.own.close();
-    const message = statusText === null ? null : readMessage(statusText);
-    const answered = message?.kind === 'status' ? message.status : null;
-    // What was told after the answer may have come before it.
-    const isOld = answered === null || (this.#heardLast !== null && this.#heardLast.at >= answered.at);
-    const status = isOld ? this.#heardLast : answered;
-    if (status !== null) this.#showOnce(status);
+    this.#status.answered(statusText);
     // The bus says who holds it, maybe sooner than its listeners heard that the owner before had released it.
     this.#isOrphaned = false;
     if (!isNew) return;
@@ -246,8 +222,7 @@ export class FeedRoles {
     this.#parts.counts.fenced += 1;
     this.#unpublished = this.#endOwnership();
     this.#role = 'opening';
-    this.#claimAt = -Infinity;
-    void this.claim();
+    this.#claims.askAtOnce();
   }
 
   /** The answer is what was not published. */
@@ -265,21 +240,22 @@ export class FeedRoles {
     this.#timers.cancelAll();
     if (this.own.isHeld) this.own.close();
     this.#role = 'alone';
-    this.#owner = this.#heardLast = null;
+    this.#owner = null;
+    this.#status.forgetHeard();
     this.#nextUnshared = unsharedIds();
     this.own.show();
-    const status = this.own.status ?? this.#status;
+    const status = this.own.status ?? this.status;
     if (hasBeenIn()) this.#announce(status);
-    else this.#status = status;
+    else this.#status.replace(status);
     this.#endOpening();
   }
 
   #received(item: StreamItem, source: ItemSource): StreamItem | null {
     const accepted = this.#listener.onItem(item, source);
     if (accepted === null) return null;
-    this.#ownNewest = Math.max(this.#ownNewest, newestOf(accepted, source));
+    this.#trades.byOwnFeed(accepted, source);
     if (this.#ownership === null) return accepted;
-    this.#publishedNewest = Math.max(this.#publishedNewest, this.#ownNewest);
+    this.#trades.ownPublished();
     this.#ownership.publish(accepted, source);
     return accepted;
   }
@@ -287,13 +263,13 @@ export class FeedRoles {
   /** Of the feed of this server, to its clients and to those of the followers. */
   #announce(status: FeedStatus): void {
     const isUnshared = this.#role === 'alone' && this.#parts.hasBeenIn();
-    this.show(isUnshared ? { ...status, detail: `unshared: ${status.detail}` } : status);
+    this.#status.show(isUnshared ? { ...status, detail: `unshared: ${status.detail}` } : status);
     this.#tellStatus();
   }
 
   /** The venue could not be asked: on every connection it is told that something may be missing. */
   #tellGap(detail: string): void {
-    this.#announce({ ...this.#status, detail, at: this.#parts.now() });
+    this.#announce({ ...this.status, detail, at: this.#parts.now() });
     if (!this.#isSequence) return;
     const loss = { count: undefined };
     this.#listener.onLoss(loss);
@@ -302,28 +278,16 @@ export class FeedRoles {
 
   /** The owner's. */
   heardStatus(status: FeedStatus): void {
-    this.#heardLast = status;
-    this.#showOnce(status);
+    this.#status.heard(status);
   }
 
   /** The owner's, before it is known that this server follows. */
   overheardStatus(status: FeedStatus): void {
-    this.#heardLast = status;
-  }
-
-  /** An owner that takes over without a break tells what is known already. */
-  #showOnce(status: FeedStatus): void {
-    const { state, detail, at } = this.#status;
-    if (status.state !== state || status.detail !== detail || status.at !== at) this.show(status);
-  }
-
-  show(status: FeedStatus): void {
-    this.#status = status;
-    this.#listener.onStatus(status);
+    this.#status.overheard(status);
   }
 
   #tellStatus(): void {
-    this.#ownership?.tell({ kind: 'status', status: this.#status }, true);
+    this.#ownership?.tell({ kind: 'status', status: this.status }, true);
   }
 
   #over(): void {
@@ -353,40 +317,24 @@ export class FeedRoles {
     const owner = this.#owner;
     if (this.#role !== 'follower' || owner === null) return;
     this.#isOrphaned = true;
-    this.#claimAt = -Infinity;
-    void this.claim({ owner, because: 'dead' });
+    this.#claims.askAtOnce({ owner, because: 'dead' });
   }
 
   /** What the bus sends is heard from now on, and again: what the owner told meanwhile was missed. */
   joined(): void {
     this.events.joined();
-    this.#heardLast = null;
-    this.#asksAgain = true;
-    if (!this.#claiming) this.#askAgain();
-  }
-
-  /** However short ago it asked: what the owner told since then it has not heard. */
-  #askAgain(): void {
-    const isDue = this.#asksAgain && this.#role === 'follower';
-    this.#asksAgain = false;
-    if (!isDue) return;
-    this.#claimAt = -Infinity;
-    void this.claim();
+    this.#status.forgetHeard();
+    this.#claims.joined();
   }
 
   #showPublished(item: StreamItem, source: ItemSource): void {
     // Of a sequence the owner has done what REST and feed need; what this server's own feed has shown overlaps.
     const overlap = { via: 'rest', seam: true } as const;
-    const overlaps = this.own.isOpen || this.#isBehindOwn(item);
-    this.#publishedNewest = Math.max(this.#publishedNewest, newestOf(item, source));
+    const overlaps = this.own.isOpen || this.#trades.isBehindOwn(item);
+    this.#trades.byPublication(item, source);
     const way = this.#isSequence ? (overlaps ? overlap : { via: 'feed' as const }) : {};
     this.#listener.onItem(item, { ...source, ...way });
     if (this.#role === 'follower') this.#endOpening();
-  }
-
-  /** The owner may be behind what this server's feed had shown before it ended. */
-  #isBehindOwn(item: StreamItem): boolean {
-    return item.channel === 'trades' && item.trades.some(({ timestamp }) => timestamp <= this.#ownNewest);
   }
 
   #repaired(): void {
@@ -409,7 +357,6 @@ export class FeedRoles {
   #dialedIn(): void {
     const owner = this.#owner;
     if (this.#role !== 'follower' || owner === null) return;
-    this.#claimAt = -Infinity;
-    void this.claim({ owner, because: 'handover' });
+    this.#claims.askAtOnce({ owner, because: 'handover' });
   }
 }

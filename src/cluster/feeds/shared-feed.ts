@@ -59,7 +59,7 @@ export class SharedFeed implements FeedSource {
       owned: (owner) => roles.owned(owner),
       joined: () => roles.joined(),
     });
-    if (bus.isIn) void roles.claim();
+    if (bus.isIn) roles.claim();
     else roles.goAlone();
   }
 
@@ -126,7 +126,7 @@ export class SharedFeed implements FeedSource {
     const { bus, monotonic, random } = this.#parts;
     switch (this.#roles.role) {
       case 'opening':
-        if (bus.isIn) void this.#roles.claim();
+        if (bus.isIn) this.#roles.claim();
         else this.#roles.goAlone();
         break;
       case 'owner':
@@ -144,7 +144,7 @@ export class SharedFeed implements FeedSource {
         }
         break;
       case 'alone':
-        if (mayReturn) void this.#roles.claim();
+        if (mayReturn) this.#roles.claim();
         break;
       case 'closed':
         break;
@@ -154,9 +154,9 @@ export class SharedFeed implements FeedSource {
   #watchOwner(): void {
     const { bus, key } = this.#parts;
     const owner = this.#roles.owner;
-    if (owner === null) void this.#roles.claim();
+    if (owner === null) this.#roles.claim();
     else if (this.#roles.isOrphaned || maySucceed(bus, key, owner))
-      void this.#roles.claim({ owner, because: 'dead' });
+      this.#roles.claim({ owner, because: 'dead' });
   }
 
   #heard(text: string): void {

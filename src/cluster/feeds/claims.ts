@@ -1,0 +1,62 @@
+/** Asks the bus whose a topic is: once at a time, and not more often than it helps. */
+import type { Millis } from '../../schemas/common.js';
+import type { Claim, Overrule } from '../bus.js';
+import type { SharedFeedParts } from './feed-parts.js';
+
+const EVERY_MS: Millis = 250;
+
+interface ClaimsHooks {
+  /** What the bus says; nothing else is asked until this has settled. */
+  onAnswer(claim: Claim, overrule?: Overrule): Promise<void>;
+  /** The bus did not answer. */
+  onFailure(): void;
+  readonly isFollowing: () => boolean;
+}
+
+export class Claims {
+  readonly #parts: SharedFeedParts;
+  readonly #hooks: ClaimsHooks;
+  #isUnderWay = false;
+  #askedAt: Millis = -Infinity;
+  /** The subscription has begun: what a claim that was under way is told may be older than what was missed. */
+  #isDueAgain = false;
+
+  constructor(parts: SharedFeedParts, hooks: ClaimsHooks) {
+    this.#parts = parts;
+    this.#hooks = hooks;
+  }
+
+  /** In the place of another where that one is dead or offers the topic. Nothing where it was asked just now. */
+  async ask(overrule?: Overrule): Promise<void> {
+    const { bus, key, monotonic } = this.#parts;
+    if (this.#isUnderWay || monotonic() - this.#askedAt < EVERY_MS) return;
+    this.#isUnderWay = true;
+    this.#askedAt = monotonic();
+    try {
+      await this.#hooks.onAnswer(await bus.claim(key, overrule), overrule);
+    } catch {
+      this.#hooks.onFailure();
+    } finally {
+      this.#isUnderWay = false;
+      this.#askAgain();
+    }
+  }
+
+  /** However short ago it asked: what it knows is over. */
+  askAtOnce(overrule?: Overrule): void {
+    this.#askedAt = -Infinity;
+    void this.ask(overrule);
+  }
+
+  /** What the bus sends is heard from now on, and again: what the owner told meanwhile was missed. */
+  joined(): void {
+    this.#isDueAgain = true;
+    if (!this.#isUnderWay) this.#askAgain();
+  }
+
+  #askAgain(): void {
+    const isDue = this.#isDueAgain && this.#hooks.isFollowing();
+    this.#isDueAgain = false;
+    if (isDue) this.askAtOnce();
+  }
+}
