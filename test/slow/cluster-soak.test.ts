@@ -103,8 +103,9 @@ test(
       await Promise.all(servers.map((server, at) => audiences[at]!.open(server, halves[at]!)));
       await Promise.all(servers.map((server, at) => audiences[at]!.open(server, halves[1 - at]!)));
       await expect.poll(() => silent(Infinity, next), PATIENT).toEqual([0, 0]);
+      const seconds = ((steadyNow() - openedAt) / 1_000).toFixed(0);
+      console.info(`${from + next.length} topics open after ${seconds} s`);
     }
-    console.info(`all topics open after ${((steadyNow() - openedAt) / 1_000).toFixed(0)} s`);
 
     const samples: (readonly [seconds: number, Sample])[] = [];
     const startedAt = steadyNow();
