@@ -7,6 +7,7 @@ import { isSequence } from '../../streams/feed/feed-state.js';
 import type { Publication } from '../bus.js';
 import type { SharedFeedParts } from './feed-parts.js';
 import { type FeedMessage, writeMessage } from './messages.js';
+import type { Moment } from './moment.js';
 import { Publisher } from './publisher.js';
 
 const TELL_TOP_MS: Millis = 1_000;
@@ -120,11 +121,11 @@ export class Ownership {
   }
 
   /** Called ten times a second. */
-  check(): void {
+  check({ at, isIn, leases }: Pick<Moment, 'at' | 'isIn' | 'leases'>): void {
     this.#publisher.resume();
-    if (!this.#parts.bus.isIn) return;
+    if (!isIn) return;
     if (this.#untold.length > 0) void this.#tellUntold();
-    this.#tellTop();
+    this.#tellTop(at, leases);
   }
 
   /** Nothing is published any more. The answer is what was not. */
@@ -141,12 +142,9 @@ export class Ownership {
    * Once a second, of a topic that has published, but nothing since the second before. At once, of any, where the lease of
    * this server began anew: meanwhile another may have taken the topic, or the bus was emptied.
    */
-  #tellTop(): void {
-    const { monotonic, bus } = this.#parts;
-    const { leases } = bus.stats;
+  #tellTop(now: Millis, leases: number | undefined): void {
     const isNewLease = this.#leases !== undefined && leases !== this.#leases;
     this.#leases = leases;
-    const now = monotonic();
     if (now - this.#checkedAt < TELL_TOP_MS && !isNewLease) return;
     this.#checkedAt = now;
     const top = this.acknowledged;

@@ -11,6 +11,7 @@ import type { Loss, Recalled } from '../../streams/history.js';
 import type { SharedFeedParts } from './feed-parts.js';
 import { FeedRoles, type Role } from './feed-roles.js';
 import { type FeedMessage, readMessage } from './messages.js';
+import type { Moment } from './moment.js';
 import { maySucceed } from './succession.js';
 
 /** Servers that lose the bus together do not open all their feeds at once. */
@@ -121,24 +122,24 @@ export class SharedFeed implements FeedSource {
     cancel();
   }
 
-  /** Called ten times a second. `mayReturn`: the bus is back for good. */
-  check(mayReturn: boolean): void {
-    const { bus, monotonic, random } = this.#parts;
+  /** Called ten times a second. */
+  check(moment: Moment): void {
+    const { at, isIn, mayReturn } = moment;
     switch (this.#roles.role) {
       case 'opening':
-        if (bus.isIn) this.#roles.claim();
+        if (isIn) this.#roles.claim();
         else this.#roles.goAlone();
         break;
       case 'owner':
-        this.#roles.ownership?.check();
+        this.#roles.ownership?.check(moment);
         break;
       case 'follower':
-        if (bus.isIn) {
+        if (isIn) {
           this.#aloneAt = null;
-          this.#watchOwner();
+          this.#watchOwner(moment);
         } else {
-          this.#aloneAt ??= monotonic() + random() * ALONE_SPREAD_MS;
-          if (monotonic() < this.#aloneAt) break;
+          this.#aloneAt ??= at + this.#parts.random() * ALONE_SPREAD_MS;
+          if (at < this.#aloneAt) break;
           this.#aloneAt = null;
           this.#roles.goAlone();
         }
@@ -151,11 +152,11 @@ export class SharedFeed implements FeedSource {
     }
   }
 
-  #watchOwner(): void {
+  #watchOwner({ silentFor }: Moment): void {
     const { bus, key } = this.#parts;
     const owner = this.#roles.owner;
     if (owner === null) this.#roles.claim();
-    else if (this.#roles.isOrphaned || maySucceed(bus, key, owner))
+    else if (this.#roles.isOrphaned || maySucceed(bus, key, { owner, silent: silentFor(owner.server) }))
       this.#roles.claim({ owner, because: 'dead' });
   }
 

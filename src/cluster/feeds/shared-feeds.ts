@@ -7,6 +7,7 @@ import { createUnsharedIds, type NextEventId } from '../../streams/event-ids.js'
 import type { FeedRequest, FeedSource, FeedSources } from '../../streams/feed/feed-source.js';
 import type { Bus } from '../bus.js';
 import { createFeedCounts, type FeedCounts } from './feed-parts.js';
+import { momentOf } from './moment.js';
 import { PublishingRoom } from './publishing-room.js';
 import type { Role } from './feed-roles.js';
 import { SharedFeed } from './shared-feed.js';
@@ -144,7 +145,8 @@ class ClusterFeeds implements SharedFeeds {
     const isStable = this.#backSince !== null && monotonic() - this.#backSince >= STABLE_MS;
     if (isStable) this.#wasAway = false;
     const mayReturn = bus.isIn && (isStable || !this.#wasAway);
-    for (const feed of this.#feeds) feed.check(mayReturn);
+    const moment = momentOf(bus, { at: monotonic(), mayReturn });
+    for (const feed of this.#feeds) feed.check(moment);
   }
 }
 

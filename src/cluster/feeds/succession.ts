@@ -7,8 +7,12 @@ import type { Bus, TopicOwner } from '../bus.js';
 const DEAD_AFTER_MS: Millis = 1_200;
 export const RANK_MS: Millis = 250;
 
-export const maySucceed = (bus: Bus, key: string, owner: TopicOwner): boolean => {
-  const silent = bus.silentFor(owner.server);
+/** `silent`: for how long the owner has not been heard of. */
+export const maySucceed = (
+  bus: Bus,
+  key: string,
+  { owner, silent }: { readonly owner: TopicOwner; readonly silent: Millis },
+): boolean => {
   if (silent <= DEAD_AFTER_MS) return false;
   const { own: name, ids } = bus.survivors(owner.server);
   const scores = new Map(ids.map((id) => [id, createHash('sha1').update(`${id} ${key}`).digest('hex')]));

@@ -10,9 +10,6 @@ const rig = () => {
   const told: unknown[] = [];
   const bus = {
     isIn: true,
-    get stats() {
-      return { beats: 0, missed: 0, roundTripMs: null, leases: state.leases };
-    },
     tell: (_topic: string, _fence: number, { text }: { text: string }) => {
       if (state.isDown) return Promise.reject(new Error('no answer'));
       if (!state.isMine) return Promise.resolve(null);
@@ -27,13 +24,14 @@ const rig = () => {
   } as unknown as SharedFeedParts;
   const hold = { fence: 2, top: null, pending: [] };
   const ownership = new Ownership(parts, hold, () => (state.fenced += 1));
-  return { state, told, ownership };
+  const check = (): void => ownership.check({ at: state.now, isIn: true, leases: state.leases });
+  return { state, told, ownership, check };
 };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 const status = (detail: string) => ({ kind: 'status', status: { state: 'live', detail, at: 0 } }) as const;
 
 test('what could not be told is told once the bus answers: each loss, and the latest status', async () => {
-  const { state, told, ownership } = rig();
+  const { state, told, ownership, check } = rig();
   state.isDown = true;
   ownership.tell(status('first'), true);
   ownership.tell({ kind: 'loss', loss: { count: 3 } });
@@ -41,25 +39,25 @@ test('what could not be told is told once the bus answers: each loss, and the la
   await settle();
   expect(told).toEqual([]);
   state.isDown = false;
-  ownership.check();
+  check();
   await settle();
   expect(told).toEqual([{ kind: 'loss', loss: { count: 3 } }, status('second')]);
 });
 
 test('an owner of a quiet topic asks whether it still has it when its lease began anew, and twice a minute', async () => {
-  const { state, told, ownership } = rig();
-  ownership.check();
+  const { state, told, check } = rig();
+  check();
   state.now = 20_000;
-  ownership.check();
+  check();
   await settle();
   expect(told).toEqual([]);
   state.now = 31_000;
-  ownership.check();
+  check();
   await settle();
   expect(told).toHaveLength(1);
   state.isMine = false;
   state.leases += 1;
-  ownership.check();
+  check();
   await settle();
   expect(state.fenced).toBe(1);
 });

@@ -19,6 +19,7 @@ import type { WatchDeps } from './venue-watch.js';
 import { correctedTicker, correctedTrades } from '../../venues/corrections.js';
 import { watchQuirks } from '../../venues/watch-quirks.js';
 import { rowAsSent } from './feed-names.js';
+import { forgetReadTrades } from './trades-table.js';
 
 /** Levels a side of an order book item. */
 const BOOK_LEVELS = 20;
@@ -82,6 +83,7 @@ const tradesReader = (context: ReaderContext): ChannelReader => {
     read: (result) => {
       const list = correctedTrades(context.deps.exchange, isList(result) ? Array.from(result) : result);
       const trades = normalizeTrades(list, receipt(context));
+      forgetReadTrades(instance, topic.symbol);
       return trades.length === 0 ? undefined : { channel: 'trades', trades };
     },
   };
