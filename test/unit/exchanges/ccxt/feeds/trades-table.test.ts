@@ -37,7 +37,6 @@ describe.each([
   {
     name: 'coinbase, also by their ids',
     Class: ccxt.pro.coinbase,
-    method: 'handleTrades',
     message: coinbase,
   },
 ])('trades of $name', ({ Class, message }) => {

@@ -42,6 +42,21 @@ describe('what a watch loop reads of CCXT', () => {
     expect(ends).toMatchObject([{ code: 'upstream_bad_response' }]);
   });
 
+  it('leaves few trades that it has read in the table', async () => {
+    const { items } = rig.open({ channel: 'trades' });
+    await settle();
+    const trade = (id: number) => ({ id: String(id), price: 5, amount: 1, side: 'buy', timestamp: START });
+    const table = Array.from({ length: 300 }, (_, id) => trade(id));
+    rig.exchange.trades['BTC/USD'] = Object.assign(table, {
+      newUpdatesBySymbol: { 'BTC/USD': 300 },
+      clearUpdatesBySymbol: { 'BTC/USD': true },
+    });
+    rig.exchange.socket.resolve('trade@BTC/USD', table.slice());
+    await settle();
+    expect(items[0]).toHaveProperty('trades.length', 300);
+    expect(table.map(({ id }) => id)).toEqual(Array.from({ length: 100 }, (_, index) => String(200 + index)));
+  });
+
   it('copies the live book when it sends it, shows a locked one, and ends where bids and asks cross', async () => {
     const { items, ends } = rig.open({ channel: 'orderbook' });
     await settle();

@@ -56,6 +56,7 @@ export class FakeExchange {
   readonly options: Record<string, unknown> = { ws: { cost: 2 } };
   readonly tickers: Record<string, unknown> = {};
   readonly ohlcvs: Record<string, Record<string, unknown>> = {};
+  readonly trades: Record<string, unknown> = {};
   /** Calls of a watch method. */
   readonly calls: string[] = [];
 
