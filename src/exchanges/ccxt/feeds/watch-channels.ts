@@ -19,7 +19,7 @@ import type { WatchDeps } from './venue-watch.js';
 import { correctedTicker, correctedTrades } from '../../venues/corrections.js';
 import { watchQuirks } from '../../venues/watch-quirks.js';
 import { rowAsSent } from './feed-names.js';
-import { forgetReadTrades } from './trades-table.js';
+import { forgetReadCandles, forgetReadTrades } from './ccxt-tables.js';
 
 /** Levels a side of an order book item. */
 const BOOK_LEVELS = 20;
@@ -116,13 +116,18 @@ const orderBookReader = (context: ReaderContext): ChannelReader => {
   };
 };
 
-/** Whether the latest of `starts` is over by the venue's clock: its period is as long as the rows show, not as its name says. */
-const isLatestOver = (named: Interval, starts: readonly Millis[], venueNow: Millis): boolean => {
-  const latest = starts.at(-1);
-  if (latest === undefined) return false;
-  const interval = learnInterval(named, starts);
-  const slack = CLOSE_MARGIN_MS + (isIrregular(interval, starts) ? HOUR_MS : 0);
-  return periodEnd(interval, latest) + slack <= venueNow;
+/** Whether the latest of a series' starts is over by the venue's clock: its period is as long as the rows show, not as its name says. */
+const createIsLatestOver = (named: Interval) => {
+  let wasIrregular = false;
+  return (starts: readonly Millis[], venueNow: Millis): boolean => {
+    const latest = starts.at(-1);
+    if (latest === undefined) return false;
+    const interval = learnInterval(named, starts);
+    // The rows that showed it may be gone since.
+    wasIrregular ||= isIrregular(interval, starts);
+    const slack = CLOSE_MARGIN_MS + (wasIrregular ? HOUR_MS : 0);
+    return periodEnd(interval, latest) + slack <= venueNow;
+  };
 };
 
 /** Never with `since`, which empties the answer on Kraken. Whatever woke us: the table by interval is the truth. */
@@ -138,6 +143,7 @@ const ohlcvReader = (context: ReaderContext): ChannelReader => {
   const held = (): unknown => member(member(member(instance, 'ohlcvs'), topic.symbol), text);
   /** Of the last item: whatever came since is in the next one, also where the thread was busy for several periods. */
   let readUpTo: Millis = Infinity;
+  const isLatestOver = createIsLatestOver(interval);
   return {
     next: () => instance.watchOHLCV(topic.symbol, text),
     read: () => {
@@ -150,7 +156,8 @@ const ohlcvReader = (context: ReaderContext): ChannelReader => {
       const rows = known.slice(-Math.max(CANDLES, unread));
       readUpTo = rows.at(-1)?.timestamp ?? readUpTo;
       const starts = known.map(({ timestamp }) => timestamp);
-      const isOver = isLatestOver(interval, starts, deps.venueNow());
+      const isOver = isLatestOver(starts, deps.venueNow());
+      forgetReadCandles(stored);
       const candles = rows.map((row, index): Candle => ({
         ...row,
         closed: index < rows.length - 1 || isOver,

@@ -13,6 +13,7 @@ import { isNonceFault } from '../faults.js';
 import { guardSnapshots, type BookGuard, type SnapshotTaker } from './book-guard.js';
 import type { OpenWatch, WatchDeps } from './venue-watch.js';
 import { forgetDials, lastPongAt, paceDials } from './connections.js';
+import { emptyTable } from './ccxt-tables.js';
 import { createReader, type ChannelReader } from './watch-channels.js';
 import { bookIntegrity } from '../../venues/book-integrity.js';
 import { applyWatchQuirks } from '../../venues/watch-quirks.js';
@@ -264,9 +265,10 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
     this.#books.close();
     this.#unguard?.();
     this.#cancelCheck?.();
-    const { instance, sink, deps } = this.#parts;
+    const { instance, topic, sink, deps } = this.#parts;
     const { open } = this.#feeds;
     open.delete(this);
+    emptyTable(instance, topic);
     release(instance, this.#subscriptions, new Error('The feed was closed.'));
     // Without feeds the sockets are of no use; where no feed has received anything for long, all sockets count as stuck.
     if (open.size === 0 || (error === null && this.#isStuck())) deps.discardInstance();

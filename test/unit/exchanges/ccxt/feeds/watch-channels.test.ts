@@ -168,6 +168,41 @@ describe('what a watch loop reads of CCXT', () => {
     expect(items.at(-1)).toMatchObject({ candles: [{ closed: true }, { closed: true }] });
   });
 
+  it('reads few candles of a long table, and remembers that a day had an hour more', async () => {
+    const DAY = 86_400_000;
+    const at = Date.UTC(2026, 10, 30, 15);
+    rig.ahead = at - rig.time.now();
+    const { items } = rig.open({ channel: 'ohlcv', interval: '1d' });
+    await settle();
+    // The clock was put back forty days ago; the last day began 24 hours ago and may last one more.
+    const starts = Array.from(
+      { length: 60 },
+      (_, back) => at - 60_000 - (back + 1) * DAY - (back > 40 ? 3_600_000 : 0),
+    );
+    const table = starts.reverse().map((start) => [start, 1, 1, 1, 1, 1]);
+    rig.exchange.ohlcvs['BTC/USD'] = { '1d': table };
+    for (const expected of [60, 20]) {
+      expect(table).toHaveLength(expected);
+      rig.exchange.socket.resolve('ohlc@BTC/USD', []);
+      await settle();
+      expect(items.at(-1)).toMatchObject({ candles: [{ closed: true }, { closed: false }] });
+    }
+    expect(table).toHaveLength(20);
+  });
+
+  it('empties the table of a feed that ends', async () => {
+    const cleared: string[] = [];
+    const tableOf = (name: string) => Object.assign([], { clear: () => cleared.push(name) });
+    Object.assign(rig.exchange.trades, { 'BTC/USD': tableOf('trades') });
+    const trades = rig.open({ channel: 'trades' });
+    const minute = rig.open({ channel: 'ohlcv', interval: '1m' });
+    await settle();
+    rig.exchange.ohlcvs['BTC/USD'] = { '1m': tableOf('1m'), '1h': tableOf('1h') };
+    trades.handle.close();
+    minute.handle.close();
+    expect(cleared).toEqual(['trades', '1m']);
+  });
+
   it('forgets candles of an earlier connection, and needs an interval', async () => {
     rig.exchange.ohlcvs['BTC/USD'] = { '1m': [[START, 1, 1, 1, 1, 1]] };
     rig.open({ channel: 'ohlcv', interval: '1m' });
