@@ -13,7 +13,7 @@ const POLL_MS = 30_000;
  * Files at once, whatever the number of cores. The tests are bound by the CPU: on two cores, six at once take as long as
  * three and starve each other, so that leases of servers lapse and browsers give up.
  */
-const AT_ONCE = 3;
+const AT_ONCE = 4;
 /** MB for young objects: with V8's 16, their collection takes a tenth of the CPU time of these tests. */
 const YOUNG_SPACE = ['--max-semi-space-size=64'];
 /** Files share processes, so that CCXT and the app are imported once a process and not once a file. */
@@ -87,7 +87,7 @@ export default defineConfig({
           include: IN_PAIRS,
           testTimeout: E2E_MS,
           hookTimeout: E2E_MS,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

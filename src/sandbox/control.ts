@@ -13,6 +13,8 @@ interface Counters {
   readonly sockets: number;
   readonly channels: number;
   readonly framesSent: number;
+  /** What clients of feeds sent, but for pings. */
+  readonly framesReceived: number;
 }
 
 export interface SandboxControl {
@@ -58,6 +60,7 @@ export function createControl(parts: ControlParts): SandboxControl {
       sockets: parts.ws.sockets().length,
       channels: parts.channels(),
       framesSent: parts.ws.framesSent(),
+      framesReceived: parts.ws.framesReceived(),
     }),
     setTickRate: (perSecond, of) => {
       if (!of) {

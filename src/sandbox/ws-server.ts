@@ -36,6 +36,7 @@ export interface WsSide {
   readonly sockets: () => readonly SocketInfo[];
   /** Frames sent since the start. */
   readonly framesSent: () => number;
+  readonly framesReceived: () => number;
   readonly close: () => void;
 }
 
@@ -49,6 +50,7 @@ export function attachWebSockets(server: Server, options: WsOptions): WsSide {
   /** Every connection that asked for an upgrade: the HTTP server no longer knows them. */
   const connections = new Set<Duplex>();
   let framesSent = 0;
+  let framesReceived = 0;
   let beats = 0;
   let beat: NodeJS.Timeout | undefined;
 
@@ -104,6 +106,7 @@ export function attachWebSockets(server: Server, options: WsOptions): WsSide {
     socket.on('error', () => undefined);
     socket.on('ping', (data) => peer.pong(data));
     socket.on('message', (data: Buffer) => {
+      framesReceived += 1;
       if (!peer.muted) venue.message(peer.feed, data.toString(), options.now());
     });
     socket.on('close', () => {
@@ -170,6 +173,7 @@ export function attachWebSockets(server: Server, options: WsOptions): WsSide {
         muted: peer.muted,
       })),
     framesSent: () => framesSent,
+    framesReceived: () => framesReceived,
     close: () => {
       clearInterval(beat);
       for (const timer of timers) clearTimeout(timer);

@@ -1,6 +1,7 @@
 /** What has to be known of single venues' feeds; the only place in the watch code that names venues. */
 import type { ExchangeId } from '../../schemas/common.js';
 import { type CcxtExchange, member, wrapMethod } from '../ccxt/ccxt-exchange.js';
+import type { FrameRules } from '../ccxt/feeds/frame-queue.js';
 import { BookGuard } from '../ccxt/feeds/book-guard.js';
 import { nameMarkets, type FeedNameOf } from '../ccxt/feeds/feed-names.js';
 import { type SocketCapacity, assignSockets } from '../ccxt/feeds/watch-subscriptions.js';
@@ -18,6 +19,8 @@ export interface WatchQuirks {
   readonly feedName: FeedNameOf | null;
   /** CCXT subscribes by unified currency codes, and what comes back can not be told apart. */
   readonly subscribesByCode: boolean;
+  /** Where frames that subscribe may be put together, and how. */
+  readonly frames: FrameRules | null;
 }
 
 const PLAIN: WatchQuirks = {
@@ -26,6 +29,7 @@ const PLAIN: WatchQuirks = {
   socketCapacity: null,
   feedName: null,
   subscribesByCode: false,
+  frames: null,
 };
 
 /** v2 writes BTC and DOGE where `wsname` has the old codes (docs.kraken.com, "WebSocket v2", "Instrument"). */
@@ -36,14 +40,33 @@ const krakenFeedName: FeedNameOf = (market) => {
   return name.split('/').map(code).join('/');
 };
 
+/**
+ * `{"method": "SUBSCRIBE", "params": [<stream>, …], "id": <id>}`, five messages a second at most; a name that it does not know is no
+ * error (developers.binance.com, "Live Subscribing/Unsubscribing to streams"). A hundred names are some 2 kB.
+ */
+const BINANCE_FRAMES: FrameRules = {
+  most: 100,
+  keyOf: ({ method, params, id }) =>
+    (method === 'SUBSCRIBE' || method === 'UNSUBSCRIBE') && Array.isArray(params) && id !== undefined
+      ? method
+      : undefined,
+  merge: (frames) => ({
+    ...frames[0],
+    params: frames.flatMap(({ params }) => (Array.isArray(params) ? (params as unknown[]) : [])),
+  }),
+};
+
 const BY_CODE: Partial<WatchQuirks> = { subscribesByCode: true };
 
 const VENUES: ReadonlyMap<ExchangeId, Partial<WatchQuirks>> = new Map<ExchangeId, Partial<WatchQuirks>>([
   [
     'binance',
     // The venue takes 1024 streams a connection (developers.binance.com, "WebSocket Streams").
-    { socketCapacity: { sockets: 4, each: 1000 } },
+    { socketCapacity: { sockets: 4, each: 1000 }, frames: BINANCE_FRAMES },
   ],
+  ['binancecoinm', { frames: BINANCE_FRAMES }],
+  ['binanceus', { frames: BINANCE_FRAMES }],
+  ['binanceusdm', { frames: BINANCE_FRAMES }],
   ['kraken', { feedName: krakenFeedName }],
   [
     'coinbaseexchange',

@@ -8,6 +8,14 @@ import { AppError } from '../../../errors.js';
 import type { ExchangeId } from '../../../schemas/common.js';
 import type { StreamTopic } from '../../exchange-client.js';
 import { type CcxtExchange, type Method, isMethod } from '../ccxt-exchange.js';
+import {
+  type FrameQueueOptions,
+  followFrames,
+  hasLeft,
+  isFollowed,
+  shareAnswers,
+  withdraw,
+} from './frame-queue.js';
 
 /** One subscription of one feed on one socket. */
 interface Subscribed {
@@ -55,29 +63,6 @@ const withInterval = ({ symbol, interval }: StreamTopic, hash: unknown): unknown
   return hash.replace(symbol, '').includes(interval) ? hash : `${hash}#${interval}`;
 };
 
-/** Frames of subscriptions that left, and those that shall not leave any more. */
-const sent = new WeakSet<object>();
-const withdrawn = new WeakSet<object>();
-const followed = new WeakSet<object>();
-
-/**
- * CCXT sends a frame once the socket is open and its queue lets it, which may be seconds after the end of the feed that it
- * was for: what undoes it would be lost, or come first, and the venue would send to nobody for as long as the socket lives.
- */
-const followFrames = (client: unknown): void => {
-  if (!isTable(client) || followed.has(client)) return;
-  const { send } = client;
-  if (!isMethod(send)) return;
-  followed.add(client);
-  client['send'] = (frame: unknown, ...rest: unknown[]): unknown => {
-    if (isTable(frame)) {
-      if (withdrawn.has(frame)) return Promise.resolve(null);
-      sent.add(frame);
-    }
-    return send.apply(client, [frame, ...rest]);
-  };
-};
-
 const note = (feed: FeedSubscriptions, args: readonly unknown[]): void => {
   const [url, messageHashes, frame, subscribeHashes] = args;
   const key = textsOf(subscribeHashes).join(' ');
@@ -88,7 +73,7 @@ const note = (feed: FeedSubscriptions, args: readonly unknown[]): void => {
   feed.onNoted(url);
 };
 
-const noting = (original: Method, instance: CcxtExchange): Method =>
+const noting = (original: Method, instance: CcxtExchange, frames: FrameQueueOptions): Method =>
   function (...args) {
     const feed = current.getStore();
     if (feed === undefined) return original.apply(instance, args);
@@ -99,19 +84,20 @@ const noting = (original: Method, instance: CcxtExchange): Method =>
     note(feed, changed);
     // A socket that is dialled now, and all that CCXT does later about its messages, does not belong to this feed alone.
     const next = current.run(undefined, () => original.apply(instance, changed));
-    if (typeof url === 'string') followFrames(instance.clients?.[url]);
+    if (typeof url === 'string') followFrames(instance, instance.clients?.[url], frames);
     return next;
   };
 
 /** Once per instance: notes subscriptions, and keeps CCXT from printing frames that it can't parse. */
-export const prepareInstance = (instance: CcxtExchange): void => {
+export const prepareInstance = (instance: CcxtExchange, frames: FrameQueueOptions): void => {
   if (prepared.has(instance)) return;
   prepared.add(instance);
   for (const name of ['watch', 'watchMultiple']) {
     const original: unknown = Reflect.get(instance, name);
-    if (isMethod(original)) Reflect.set(instance, name, noting(original, instance));
+    if (isMethod(original)) Reflect.set(instance, name, noting(original, instance, frames));
   }
   Reflect.set(instance, 'log', () => undefined);
+  if (frames.rules !== null) shareAnswers(instance);
 };
 
 /** The feed in whose name CCXT's present call runs, through all that it awaits. */
@@ -150,9 +136,9 @@ export const undoing = (frame: unknown): Table | undefined => {
 
 const sendQuietly = (client: Table, frame: Table): void => {
   if (!isMethod(client['send'])) return;
-  const sent = client['send'](frame);
+  const sending = client['send'](frame);
   // The socket may be gone; then there is nothing left to undo.
-  if (sent instanceof Promise) sent.catch(() => undefined);
+  if (sending instanceof Promise) sending.catch(() => undefined);
 };
 
 /** Takes one feed from those that wait under each hash. Returns the hashes under which none is left. */
@@ -188,7 +174,7 @@ const releaseOne = (
   const open = subscribeHashes.filter((hash) => isTable(subscriptions) && Object.hasOwn(subscriptions, hash));
   if (isTable(subscriptions)) for (const hash of open) Reflect.deleteProperty(subscriptions, hash);
   const undo = open.length > 0 ? undoing(frame) : undefined;
-  if (isTable(frame) && followed.has(client) && !sent.has(frame)) withdrawn.add(frame);
+  if (isTable(frame) && isFollowed(client) && !hasLeft(frame)) withdraw(frame);
   else if (undo !== undefined) sendQuietly(client, undo);
   // A rejection that nothing awaits would be kept for the next feed of this key.
   for (const hash of hashes)

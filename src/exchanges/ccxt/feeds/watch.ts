@@ -16,7 +16,7 @@ import { forgetDials, lastPongAt, paceDials } from './connections.js';
 import { emptyTable } from './ccxt-tables.js';
 import { createReader, type ChannelReader } from './watch-channels.js';
 import { bookIntegrity } from '../../venues/book-integrity.js';
-import { applyWatchQuirks } from '../../venues/watch-quirks.js';
+import { applyWatchQuirks, watchQuirks } from '../../venues/watch-quirks.js';
 import {
   asFeed,
   nextMessage,
@@ -70,10 +70,11 @@ const feedsByInstance = new WeakMap<CcxtExchange, InstanceFeeds>();
 const feedsOf = (
   instance: CcxtExchange,
   { exchange, upstreamTimeoutMs: timeoutMs, monotonic }: WatchDeps,
+  timers: Timers,
 ): InstanceFeeds => {
   const known = feedsByInstance.get(instance);
   if (known !== undefined) return known;
-  prepareInstance(instance);
+  prepareInstance(instance, { rules: watchQuirks(exchange).frames, timers, monotonic });
   paceDials(instance);
   const guard = applyWatchQuirks(instance, exchange);
   const open = new Set<WatchLoop>();
@@ -111,7 +112,7 @@ class WatchLoop implements WatchHandle, SnapshotTaker {
   constructor(parts: LoopParts) {
     this.#parts = parts;
     const { instance, topic, deps, timers } = parts;
-    this.#feeds = feedsOf(instance, deps);
+    this.#feeds = feedsOf(instance, deps, parts.timers);
     this.#itemsBefore = this.#feeds.items;
     this.#openedAt = deps.monotonic();
     this.#subscriptions = {

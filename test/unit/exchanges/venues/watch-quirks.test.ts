@@ -33,6 +33,7 @@ describe('a venue of which nothing has to be known', () => {
       socketCapacity: null,
       feedName: null,
       subscribesByCode: false,
+      frames: null,
     };
     expect(watchQuirks('gemini')).toEqual(plain);
     expect(watchQuirks('constructor')).toEqual(plain);
@@ -49,6 +50,29 @@ describe('a venue of which nothing has to be known', () => {
 
 it('Binance is given four sockets, each with fewer feeds than the 1024 streams that it takes', () => {
   expect(watchQuirks('binance').socketCapacity).toEqual({ sockets: 4, each: 1000 });
+});
+
+describe('frames of Binance', () => {
+  const { frames } = watchQuirks('binance');
+  const subscribe = (id: number, stream: string) => ({ method: 'SUBSCRIBE', params: [stream], id });
+
+  it('are put together with those of their kind, under the id of the first', () => {
+    expect(frames?.merge([subscribe(4, 'a'), subscribe(5, 'b')])).toEqual({
+      ...{ method: 'SUBSCRIBE', params: ['a', 'b'] },
+      id: 4,
+    });
+    expect(frames?.keyOf(subscribe(4, 'a'))).toBe('SUBSCRIBE');
+    expect(frames?.keyOf({ ...subscribe(4, 'a'), method: 'UNSUBSCRIBE' })).toBe('UNSUBSCRIBE');
+    expect(watchQuirks('binanceusdm').frames).toBe(frames);
+  });
+
+  it.each([
+    [{ method: 'PING', id: 1 }],
+    [{ method: 'SUBSCRIBE', params: ['a'] }],
+    [{ method: 'SUBSCRIBE', id: 1 }],
+  ])('do not include %j', (frame) => {
+    expect(frames?.keyOf(frame)).toBeUndefined();
+  });
 });
 
 it('public feeds for which CCXT would log in need no keys', async () => {
