@@ -10,8 +10,8 @@ const SLOW_MS = 1_800_000;
 const POLL_MS = 30_000;
 
 /**
- * Files at once, whatever the number of cores. The tests are bound by the CPU: on two cores, six at once take as long as
- * three and starve each other, so that leases of servers lapse and browsers give up.
+ * Files at once, whatever the number of cores. On two fast cores three leave 40 % of them idle, since many tests wait; on two slow
+ * ones six starve each other, so that leases of servers lapse and browsers give up.
  */
 const AT_ONCE = 4;
 /** MB for young objects: with V8's 16, their collection takes a tenth of the CPU time of these tests. */
@@ -26,10 +26,10 @@ const SHARED_PROCESS = {
 const OWN_PROCESS = ['test/unit/exchanges/ccxt/feeds/connections.test.ts'];
 
 /**
- * They measure times or memory of the machine that they run on, by medians and by bounds that one more file beside them
- * does not reach, or read what the others build: two at once, after all others.
+ * They measure times or memory of the machine that they run on, by medians and by bounds that two more files beside them
+ * do not reach, or read what the others build: three at once, after all others.
  */
-const IN_PAIRS = [
+const APART = [
   ...['e2e/stalled-readers', 'e2e/workers', 'api/cluster/shared-budget-timing', 'e2e/redis-trouble'],
   ...['e2e/shared-budget', 'e2e/abuse', 'e2e/package', 'e2e/hostile', 'e2e/hostile-budget'],
   'e2e/killed-owners',
@@ -65,7 +65,7 @@ export default defineConfig({
           ...SHARED_PROCESS,
           name: 'api',
           include: ['test/api/**/*.test.ts'],
-          exclude: IN_PAIRS,
+          exclude: APART,
           testTimeout: UNIT_MS,
           hookTimeout: UNIT_MS,
         },
@@ -75,7 +75,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          exclude: IN_PAIRS,
+          exclude: APART,
           testTimeout: E2E_MS,
           hookTimeout: E2E_MS,
         },
@@ -83,8 +83,8 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'e2e-pairs',
-          include: IN_PAIRS,
+          name: 'e2e-apart',
+          include: APART,
           testTimeout: E2E_MS,
           hookTimeout: E2E_MS,
           maxWorkers: 3,

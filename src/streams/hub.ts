@@ -5,6 +5,7 @@ import { errorInWordsOf } from '../exchanges/refusals.js';
 import { createSingleFlight } from '../lib/single-flight.js';
 import type { LiveTicker, LiveTickers } from '../market-data/market-data-api.js';
 import { likelySymbol } from '../market-data/market-directory.js';
+import { type Millis, systemTimers } from '../lib/timers.js';
 import type { ExchangeId, UnifiedSymbol } from '../schemas/common.js';
 import type { Channel } from '../schemas/stream.js';
 import { itemOf, requestOf, type RestItem } from './feed/rest-items.js';
@@ -18,6 +19,11 @@ import type {
 } from './hub-api.js';
 import { keyOf, TopicTable, type TopicEntry } from './topic-table.js';
 
+/** A price of REST that is not there by then waits for its turn at the exchange's pace, and the feed may well be sooner. */
+const HEAD_START_MS: Millis = 1_000;
+/** Their latest event is all that there is to show; the others' first one has what happened before as well. */
+const SHOW_LATEST: ReadonlySet<Channel> = new Set<Channel>(['ticker', 'orderbook']);
+
 const shuttingDown = (): AppError => new AppError('shutting_down', 'The server is shutting down.');
 
 const clientGone = (cause: unknown): AppError =>
@@ -25,6 +31,22 @@ const clientGone = (cause: unknown): AppError =>
 
 const isOffered = (channel: Channel, { watchable, capabilities }: ExchangeDescription): boolean =>
   watchable.includes(channel) || capabilities[channel];
+
+interface Opening {
+  readonly wanted: StreamTopic;
+  readonly description: ExchangeDescription;
+  readonly signal: AbortSignal;
+}
+interface Asking {
+  readonly asking: Promise<RestItem | AppError>;
+}
+
+/** Whether a feed had something before REST answered; one that failed did not. Neither promise rejects. */
+const broughtSooner = async (first: Promise<boolean>, asking: Promise<unknown>): Promise<boolean> =>
+  Promise.race([
+    first.then((brought) => (brought ? true : asking.then(() => false))),
+    asking.then(() => false),
+  ]);
 
 /** From a client's request to a running topic that has something to show, opened once however many want it at once. */
 class TopicOpening {
@@ -68,10 +90,59 @@ class TopicOpening {
   async #open({ topic: wanted, client }: SubscribeRequest, signal: AbortSignal): Promise<TopicEntry> {
     if (this.#closed) throw shuttingDown();
     this.#table.refuseWhereFull(this.#openings.size);
-    const [description, snapshot] = await Promise.all([
-      this.#options.exchanges.describe(wanted.exchange),
-      this.#snapshot(wanted, { client, signal }),
-    ]);
+    const unneeded = new AbortController();
+    const asking = this.#snapshot(wanted, { client, signal: AbortSignal.any([signal, unneeded.signal]) });
+    const description = await this.#options.exchanges.describe(wanted.exchange);
+    const early = await this.#openEarly({ wanted, description, asking, signal });
+    if (early === null) return this.#openWith(await asking, { wanted, description, signal });
+    try {
+      if ((await broughtSooner(early.topic.firstItem(), asking)) && !signal.aborted) {
+        unneeded.abort(new Error('The feed was sooner.'));
+        await early.topic.opened();
+        if (this.#isClosed()) throw shuttingDown();
+        this.#table.lingerIfEmpty(early);
+        return early;
+      }
+      const entry = await this.#openWith(await asking, { wanted, description, signal });
+      // The venue spells the symbol in another way than was likely.
+      if (entry !== early) this.#endIfEmpty(early);
+      return entry;
+    } catch (thrown) {
+      this.#endIfEmpty(early);
+      throw thrown;
+    }
+  }
+
+  #endIfEmpty(entry: TopicEntry): void {
+    if (entry.topic.members === 0) this.#table.end(entry);
+  }
+
+  /** A new topic, where its feed is worth opening before REST has answered; null: REST goes first. */
+  async #openEarly({ wanted, description, asking, signal }: Opening & Asking): Promise<TopicEntry | null> {
+    if (!SHOW_LATEST.has(wanted.channel) || !description.watchable.includes(wanted.channel)) return null;
+    const isLate = await this.#isPending(asking, HEAD_START_MS);
+    if (!isLate || this.#isClosed() || signal.aborted) return null;
+    const topic: StreamTopic = { ...wanted, symbol: likelySymbol(wanted.symbol) };
+    return this.#table.get(keyOf(topic)) === undefined ? this.#table.start(topic, description) : null;
+  }
+
+  /** Whether `promise`, which never rejects, takes longer than `ms`. */
+  #isPending(promise: Promise<unknown>, ms: Millis): Promise<boolean> {
+    return new Promise((resolve) => {
+      const cancel = (this.#options.timers ?? systemTimers).after(ms, () => {
+        resolve(true);
+      });
+      void promise.then(() => {
+        cancel();
+        resolve(false);
+      });
+    });
+  }
+
+  async #openWith(
+    snapshot: RestItem | AppError,
+    { wanted, description, signal }: Opening,
+  ): Promise<TopicEntry> {
     if (this.#isClosed()) throw shuttingDown();
     // The last client that waited has left: no feed is opened.
     if (signal.aborted) throw clientGone(signal.reason);
@@ -88,7 +159,7 @@ class TopicOpening {
     const entry = this.#table.get(keyOf(topic)) ?? this.#table.start(topic, description);
     if (snapshot instanceof AppError) {
       if (!entry.topic.ready && !(await entry.topic.firstItem())) {
-        if (entry.topic.members === 0) this.#table.end(entry);
+        this.#endIfEmpty(entry);
         throw this.#isClosed() ? shuttingDown() : snapshot;
       }
     } else {

@@ -1,4 +1,4 @@
-/** Many feeds of Binance at the pace that it takes: CCXT would send a frame for each, four a second. */
+/** Many feeds at the pace that an exchange takes: CCXT would send Binance a frame for each, four a second. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { StreamTopic } from '../../../src/exchanges/exchange-client.js';
 import { startRig, watchRejections, type Rig } from './rig.js';
@@ -6,14 +6,16 @@ import { startRig, watchRejections, type Rig } from './rig.js';
 const PATIENT = { timeout: 60_000, interval: 20 };
 const [SOCKETS, SYMBOLS] = [4, 60];
 /** Each asks REST for half a second of its pace. */
-const BOOKS = 8;
+const BOOKS = 3;
+/** Of Kraken. */
+const TICKERS = 30;
 
 let rig: Rig;
 let rejections: ReturnType<typeof watchRejections>;
 
 beforeAll(async () => {
   rejections = watchRejections();
-  rig = await startRig({ rateLimit: 50, sandbox: { marketsPerVenue: 80, weightLimit: Infinity } });
+  rig = await startRig({ rateLimit: null, sandbox: { marketsPerVenue: 80, weightLimit: Infinity } });
 });
 
 afterAll(async () => {
@@ -22,7 +24,7 @@ afterAll(async () => {
   expect(rejections.seen).toEqual([]);
 });
 
-test('are subscribed and unsubscribed with a few frames, and each brings its items', async () => {
+test('of Binance are subscribed and unsubscribed with a few frames, and each brings its items', async () => {
   const { market, control } = rig.sandbox;
   const symbols = market.markets('binance').filter(({ active, thin }) => active && !thin);
   const topics = (['ticker', 'trades', 'orderbook'] as const).flatMap((channel) =>
@@ -46,4 +48,22 @@ test('are subscribed and unsubscribed with a few frames, and each brings its ite
   await feeds[0]!.heard.more(2);
   await expect.poll(() => again.filter(({ heard }) => heard.items.length === 0).length, PATIENT).toBe(0);
   for (const { handle } of [feeds[0]!, ...again]) handle.close();
+}, 120_000);
+
+test('of Kraken do not wait for prices of REST, which takes one request a second', async () => {
+  const { market, control } = rig.sandbox;
+  const tickers = market.markets('kraken').filter(({ active, thin }) => active && !thin);
+  const requests = (): number =>
+    control.requestLog().filter(({ venue, kind }) => venue === 'kraken' && kind === 'ticker').length;
+  const joined = await Promise.all(
+    tickers
+      .slice(0, TICKERS)
+      .map(({ symbol }) => rig.join({ channel: 'ticker', exchange: 'kraken', symbol })),
+  );
+  // By REST alone it would have taken as many.
+  expect(requests()).toBeLessThan(TICKERS / 2);
+  for (const { client, subscription } of joined) {
+    expect(client.ofType('ticker').length).toBeGreaterThan(0);
+    subscription.close();
+  }
 }, 120_000);

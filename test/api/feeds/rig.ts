@@ -121,8 +121,8 @@ export interface RigOptions {
   /** Requests a minute; default: more than any test makes. */
   readonly requests?: number;
   readonly upstreamTimeoutMs?: number;
-  /** CCXT's pace of each exchange, in ms a request; default: none, so that a test waits for what it is about alone. */
-  readonly rateLimit?: number;
+  /** CCXT's pace of each exchange, in ms a request; default: none, so that a test waits for what it is about alone. null: its own. */
+  readonly rateLimit?: number | null;
 }
 
 export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
@@ -133,7 +133,9 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
   const { rateLimit = 1 } = options;
   const client = createCcxtClient({
     exchanges,
-    exchangeOptions: Object.fromEntries(exchanges.map((exchange) => [exchange, { rateLimit }])),
+    exchangeOptions: Object.fromEntries(
+      exchanges.map((exchange) => [exchange, rateLimit === null ? {} : { rateLimit }]),
+    ),
     budget: { requests: options.requests ?? 10_000, windowMs: 60_000 },
     upstreamTimeoutMs: options.upstreamTimeoutMs ?? 8_000,
     proxy: { https: '', http: '', no: '' },

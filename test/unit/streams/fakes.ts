@@ -218,8 +218,11 @@ export class FakeMarketData {
     this.answer = tickerBody(100, START - 1000);
   }
 
-  get = async (query: MarketQuery): Promise<ServedAnswer> => {
+  readonly signals: (AbortSignal | undefined)[] = [];
+
+  get = async (query: MarketQuery, signal?: AbortSignal): Promise<ServedAnswer> => {
     this.queries.push(query);
+    this.signals.push(signal);
     if (this.gate !== null) await this.gate;
     if (this.answer instanceof Error) throw this.answer;
     const symbol = this.spelling ?? query.symbol;
