@@ -330,8 +330,8 @@ export class FeedRoles {
   #showPublished(item: StreamItem, source: ItemSource): void {
     // Of a sequence the owner has done what REST and feed need; what this server's own feed has shown overlaps.
     const overlap = { via: 'rest', seam: true } as const;
-    const overlaps = this.own.isOpen || this.#trades.isBehindOwn(item);
     this.#trades.byPublication(item, source);
+    const overlaps = this.own.isOpen || this.#trades.isBehind(item);
     const way = this.#isSequence ? (overlaps ? overlap : { via: 'feed' as const }) : {};
     this.#listener.onItem(item, { ...source, ...way });
     if (this.#role === 'follower') this.#endOpening();

@@ -2,6 +2,7 @@
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import type { Millis } from '../../schemas/common.js';
 import { isFarAhead } from '../../streams/channels/channel-state.js';
+import { positionOf } from '../../streams/event-ids.js';
 import type { ItemSource } from '../../streams/feed/feed-source.js';
 
 /** Of its trades; one of the future tells nothing. */
@@ -18,6 +19,9 @@ export class TradesSeen {
   #own: Millis = -Infinity;
   /** The newest trade that was published, by this server or by whom it followed. */
   #published: Millis = -Infinity;
+  /** The newest trade that was published before the present owner began. */
+  #before: Millis = -Infinity;
+  #epoch: string | undefined;
 
   /** Clients of this server have seen what no other server's have. */
   get isOwnAhead(): boolean {
@@ -29,6 +33,9 @@ export class TradesSeen {
   }
 
   byPublication(item: StreamItem, source: ItemSource): void {
+    const epoch = positionOf(source.id ?? '')?.epoch;
+    if (epoch !== this.#epoch) this.#before = this.#published;
+    this.#epoch = epoch;
     this.#published = Math.max(this.#published, newestOf(item, source));
   }
 
@@ -37,8 +44,9 @@ export class TradesSeen {
     this.#published = Math.max(this.#published, this.#own);
   }
 
-  /** The owner may be behind what this server's feed had shown before it ended. */
-  isBehindOwn(item: StreamItem): boolean {
-    return item.channel === 'trades' && item.trades.some(({ timestamp }) => timestamp <= this.#own);
+  /** The owner may be behind what this server's feed, or an owner before it, had shown. Of an item that was published. */
+  isBehind(item: StreamItem): boolean {
+    const shown = Math.max(this.#own, this.#before);
+    return item.channel === 'trades' && item.trades.some(({ timestamp }) => timestamp <= shown);
   }
 }

@@ -30,6 +30,8 @@ export class TradesState implements ChannelState {
   /** The next batch of the feed may repeat trades that are known. */
   #overlap = true;
   #newest: Millis = 0;
+  /** The newest trade that came another way than by the feed, which may be behind it. */
+  #newestElsewhere: Millis = 0;
   /** Up to here nothing is missing; null while the feed itself sees to that. */
   #wholeUpTo: Millis | null = null;
   /** Since the last interruption. */
@@ -39,8 +41,9 @@ export class TradesState implements ChannelState {
 
   accept(item: StreamItem, { via, seam = false, receivedAt }: ItemOrigin): Judgement {
     if (item.channel !== 'trades') return 'late';
-    if (isFarAhead(this.#newest, receivedAt)) this.#newest = 0;
-    const overlap = via === 'rest' || this.#overlap;
+    if (isFarAhead(this.#newest, receivedAt)) this.#newest = this.#newestElsewhere = 0;
+    const isBehind = item.trades.some(({ timestamp }) => timestamp < this.#newestElsewhere);
+    const overlap = via === 'rest' || this.#overlap || isBehind;
     if (via === 'rest') this.#judgeGap(item.trades);
     // An answer that was overtaken by the feed: what is newer in it the feed brings itself.
     const overtaken = via === 'rest' && this.#feedSpoke && !seam;
@@ -50,6 +53,7 @@ export class TradesState implements ChannelState {
     this.#lost += late.length;
     const shown = overtaken ? [] : next;
     for (const trade of [...late, ...shown]) this.#remember(trade);
+    if (via === 'rest') this.#newestElsewhere = this.#newest;
     if (via === 'rest') this.#wholeUpTo = this.#feedSpoke || seam ? null : this.#newest;
     if (!this.#primed) {
       this.#primed = true;

@@ -14,7 +14,7 @@ import type {
 import type { StreamItem } from '../../../src/exchanges/exchange-client.js';
 import { TradesState } from '../../../src/streams/channels/sequence-state.js';
 import { createLocalFeeds } from '../../../src/streams/feed/local-feeds.js';
-import { MemoryCluster } from '../../support/memory-bus.js';
+import { MemoryCluster, type MemoryServer } from '../../support/memory-bus.js';
 
 const clocks = { log: silentLog, now: () => 0, monotonic: () => 0, random: () => 0 };
 const request = {
@@ -22,6 +22,57 @@ const request = {
   description: { watchable: ['trades'] },
   listener: { ready: false, onStatus: () => undefined, onInterrupted: () => undefined },
 } as unknown as FeedRequest;
+
+/** A server "a" that shows trades, and what its clients get of them. */
+const showTrades = (cluster: MemoryCluster) => {
+  const state = new TradesState();
+  const seen = { shown: [] as (string | null)[], losses: 0 };
+  let bring: FeedListener['onItem'] = () => null;
+  const listener = {
+    ...{ ready: true, onStatus: () => undefined, onInterrupted: () => state.interrupted() },
+    onLoss: () => undefined,
+    onItem: (item: StreamItem, source: ItemSource) => {
+      const judged = state.accept(item, source);
+      seen.losses += state.takeLost();
+      if (typeof judged === 'string') return null;
+      if (judged.channel === 'trades') seen.shown.push(...judged.trades.map(({ trade_id: id }) => id));
+      return judged;
+    },
+  } as unknown as FeedListener;
+  const local = {
+    open: (opened: FeedRequest) => {
+      bring = (item, source) => opened.listener.onItem(item, source);
+      const status = { state: 'live', detail: '', at: 0 };
+      return { status, reconnects: 0, start: () => undefined, close: () => undefined };
+    },
+  } as unknown as FeedSources;
+  const feeds = createSharedFeeds({
+    ...{ bus: cluster.join('a'), local, venues: '', history: 10, historyBytes: 100_000, ...clocks },
+    timers: { after: () => () => undefined },
+  });
+  const feed = feeds.open({ ...request, listener });
+  return { seen, feed, bring: (...ids: number[]) => bring(trades(...ids), source) };
+};
+
+const key = 'trades kraken  BTC/USD';
+const source: ItemSource = { via: 'feed', timed: true, receivedAt: 0 };
+const trades = (...ids: number[]): StreamItem => ({
+  channel: 'trades',
+  trades: ids.map((id) => ({ trade_id: String(id), timestamp: id, price: 1, amount: 1, side: 'buy' })),
+});
+
+/** Has the topic in the place of whoever has it, and publishes. */
+const takeOver = async (server: MemoryServer) => {
+  const asked = await server.claim(key);
+  const claim = asked.granted ? asked : await server.claim(key, { owner: asked.owner, because: 'handover' });
+  const fence = claim.granted ? claim.fence : 0;
+  return async (seq: number, previous: number, ...ids: number[]) => {
+    const id = `${fence}-${seq}`;
+    const item = trades(...ids);
+    const text = writeMessage({ kind: 'item', id, previous: `${fence}-${previous}`, item, source });
+    await server.publish(key, fence, { publications: [{ id, text }], keep: 10 });
+  };
+};
 
 test('it opens no feed, and loads the exchange’s markets so that it can take over at once', async () => {
   const cluster = new MemoryCluster();
@@ -61,7 +112,6 @@ test('it shows what the owner tells of its feed, and once where a new owner repe
   const cluster = new MemoryCluster();
   const shown: FeedStatus[] = [];
   const owner = cluster.join('a');
-  const key = 'trades kraken  BTC/USD';
   const claim = await owner.claim(key);
   const feeds = createSharedFeeds({
     ...{ bus: cluster.join('b'), venues: '', history: 10, historyBytes: 1_000, ...clocks },
@@ -84,60 +134,40 @@ test('it shows what the owner tells of its feed, and once where a new owner repe
 
 test('a server that had the feed shows no trade of the new owner behind a later one that its own feed brought', async () => {
   const cluster = new MemoryCluster();
-  const key = 'trades kraken  BTC/USD';
-  const state = new TradesState();
-  const shown: (string | null)[] = [];
-  let bring: FeedListener['onItem'] = () => null;
-  let losses = 0;
-  const listener = {
-    ...{ ready: true, onStatus: () => undefined, onInterrupted: () => state.interrupted() },
-    onLoss: () => undefined,
-    onItem: (item: StreamItem, source: ItemSource) => {
-      const judged = state.accept(item, source);
-      losses += state.takeLost();
-      if (typeof judged === 'string') return null;
-      if (judged.channel === 'trades') shown.push(...judged.trades.map(({ trade_id: id }) => id));
-      return judged;
-    },
-  } as unknown as FeedListener;
-  const local = {
-    open: (opened: FeedRequest) => {
-      bring = (item, source) => opened.listener.onItem(item, source);
-      const status = { state: 'live', detail: '', at: 0 };
-      return { status, reconnects: 0, start: () => undefined, close: () => undefined };
-    },
-  } as unknown as FeedSources;
-  const feeds = createSharedFeeds({
-    ...{ bus: cluster.join('a'), local, venues: '', history: 10, historyBytes: 100_000, ...clocks },
-    timers: { after: () => () => undefined },
-  });
-  const feed = feeds.open({ ...request, listener });
-  const trades = (...ids: number[]): StreamItem => ({
-    channel: 'trades',
-    trades: ids.map((id) => ({ trade_id: String(id), timestamp: id, price: 1, amount: 1, side: 'buy' })),
-  });
-  const source: ItemSource = { via: 'feed', timed: true, receivedAt: 0 };
+  const { seen, feed, bring } = showTrades(cluster);
   feed.start();
   await expect.poll(() => feed.status.state).toBe('live');
-  bring(trades(1, 2, 3), source);
-  const held = cluster.join('b');
-  const owner = await held.claim(key).then((claim) => (claim.granted ? null : claim.owner));
-  const claim = await held.claim(key, { owner: owner!, because: 'handover' });
+  bring(1, 2, 3);
+  const publish = await takeOver(cluster.join('b'));
   // As after a freeze: its own feed has gone on somewhere else, before it is told that another has the topic.
-  bring(trades(7, 8), source);
+  bring(7, 8);
   await expect.poll(() => feed.owner).toBe('b');
-  const fence = claim.granted ? claim.fence : 0;
-  const publish = async (seq: number, previous: number, item: StreamItem) => {
-    const id = `${fence}-${seq}`;
-    const text = writeMessage({ kind: 'item', id, previous: `${fence}-${previous}`, item, source });
-    await held.publish(key, fence, { publications: [{ id, text }], keep: 10 });
-  };
-  await publish(2, 0, trades(4, 5));
-  await publish(5, 2, trades(6, 7, 8));
-  await publish(7, 5, trades(9, 10));
-  await expect.poll(() => shown.at(-1)).toBe('10');
-  expect(shown).toEqual(['1', '2', '3', '7', '8', '9', '10']);
-  expect(losses).toBe(3);
+  await publish(2, 0, 4, 5);
+  await publish(5, 2, 6, 7, 8);
+  await publish(7, 5, 9, 10);
+  await expect.poll(() => seen.shown.at(-1)).toBe('10');
+  expect(seen).toEqual({ shown: ['1', '2', '3', '7', '8', '9', '10'], losses: 3 });
+  feed.close();
+});
+
+test('a server shows no trade of an owner behind a later one of the owner before it', async () => {
+  const cluster = new MemoryCluster();
+  const [quick, slow] = [cluster.join('b'), cluster.join('c')];
+  const publish = await takeOver(quick);
+  const { seen, feed } = showTrades(cluster);
+  feed.start();
+  await expect.poll(() => feed.owner).toBe('b');
+  await publish(3, 0, 1, 2, 3);
+  await publish(5, 3, 7, 8);
+  await expect.poll(() => seen.shown.at(-1)).toBe('8');
+  // Its own feed was late, and has not heard of those.
+  const publishLate = await takeOver(slow);
+  await expect.poll(() => feed.owner).toBe('c');
+  await publishLate(2, 0, 4, 5);
+  await publishLate(4, 2, 6, 8);
+  await publishLate(6, 4, 9, 10);
+  await expect.poll(() => seen.shown.at(-1)).toBe('10');
+  expect(seen).toEqual({ shown: ['1', '2', '3', '7', '8', '9', '10'], losses: 3 });
   feed.close();
 });
 
