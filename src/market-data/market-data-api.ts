@@ -93,6 +93,11 @@ export interface AnswersAtHand {
   atHand(query: MarketQuery, as: ResolvedExchange): ServedAnswer | undefined;
 }
 
+export interface ListedMarkets {
+  /** Whether a market is known to have exactly this symbol: `false` also where no list is loaded. Never rejects. */
+  lists(exchange: ExchangeId, symbol: string): Promise<boolean>;
+}
+
 export interface ManyTickers {
   /** Several tickers of one exchange, of the venue alone. Rejects with an AppError, where the caller left among others. */
   tickers(query: TickersQuery, signal?: AbortSignal): Promise<TickersFound>;

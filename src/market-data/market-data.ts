@@ -16,6 +16,7 @@ import type {
   AnswersAtHand,
   CacheState,
   LiveTickers,
+  ListedMarkets,
   ManyTickers,
   MarketData,
   MarketQuery,
@@ -67,7 +68,7 @@ export interface MarketDataStats extends AnswerCounts {
   readonly flights: number;
 }
 
-export interface MarketDataService extends MarketData, ManyTickers, AnswersAtHand {
+export interface MarketDataService extends MarketData, ManyTickers, AnswersAtHand, ListedMarkets {
   stats(): MarketDataStats;
   /** Ends the refreshes that wait behind stale answers. */
   close(): void;
@@ -320,6 +321,7 @@ export const createMarketData = (deps: MarketDataDeps): MarketDataService => {
       const symbol = spellings.of(exchange, asked);
       return () => live?.latest(exchange, symbol) !== undefined;
     },
+    lists: (exchange, symbol) => directory.lists(exchange, symbol),
     async markets(filter, signal) {
       const as = names.resolve(filter.exchange);
       try {

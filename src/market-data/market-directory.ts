@@ -65,6 +65,8 @@ export interface MarketDirectory {
    * text, for the venue to judge. Makes no request for a list that is not loaded; never rejects.
    */
   spellingOf(exchange: ExchangeId, text: string, signal?: AbortSignal): Promise<UnifiedSymbol>;
+  /** Whether the venue's list has exactly this symbol. Makes no request for a list that is not loaded; never rejects. */
+  lists(exchange: ExchangeId, symbol: string): Promise<boolean>;
 }
 
 const CURSOR_VERSION = '1:';
@@ -164,6 +166,11 @@ export const createMarketDirectory = ({
       if (likely === text || reloadedAt(exchange) === null) return text;
       const listing = await listingOf(exchange, signal).catch(() => undefined);
       return listing !== undefined && !lists(listing, text) && lists(listing, likely) ? likely : text;
+    },
+    async lists(exchange, symbol) {
+      if (reloadedAt(exchange) === null) return false;
+      const listing = await listingOf(exchange).catch(() => undefined);
+      return listing !== undefined && lists(listing, symbol);
     },
     async page({ name, exchange }, { base, quote, search, limit, cursor }, signal) {
       const after = cursor === undefined ? undefined : decodeCursor(cursor);

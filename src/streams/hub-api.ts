@@ -5,7 +5,7 @@
 import type { ExchangeClient, StreamTopic } from '../exchanges/exchange-client.js';
 import type { Timers } from '../lib/timers.js';
 import type { Log } from '../log/log.js';
-import type { MarketData } from '../market-data/market-data-api.js';
+import type { ListedMarkets, MarketData } from '../market-data/market-data-api.js';
 import type { Millis } from '../schemas/common.js';
 import type { Candle } from '../schemas/market.js';
 import type { FeedSources } from './feed/feed-source.js';
@@ -105,7 +105,7 @@ export interface HubOptions {
   readonly exchanges: Pick<ExchangeClient, 'describe'>;
   readonly feeds: FeedSources;
   /** A function, since market data in turn reads live tickers from the hub. */
-  readonly marketData: () => Pick<MarketData, 'get'>;
+  readonly marketData: () => Pick<MarketData, 'get'> & Partial<ListedMarkets>;
   /** The part of Config.stream that the hub needs. */
   readonly settings: {
     /** Fraction by which `last` must move where a request does not say. */

@@ -17,6 +17,7 @@ import type {
   Subscriber,
   Subscription,
 } from './hub-api.js';
+import type { Recalled } from './history.js';
 import { keyOf, TopicTable, type TopicEntry } from './topic-table.js';
 
 /** A price of REST that is not there by then waits for its turn at the exchange's pace, and the feed may well be sooner. */
@@ -47,6 +48,12 @@ const broughtSooner = async (first: Promise<boolean>, asking: Promise<unknown>):
     first.then((brought) => (brought ? true : asking.then(() => false))),
     asking.then(() => false),
   ]);
+
+/** Resolves, with false, once the signal is aborted. */
+const untilAborted = (signal: AbortSignal): Promise<false> =>
+  new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(false), { once: true });
+  });
 
 /** From a client's request to a running topic that has something to show, opened once however many want it at once. */
 class TopicOpening {
@@ -96,17 +103,19 @@ class TopicOpening {
     const early = await this.#openEarly({ wanted, description, asking, signal });
     if (early === null) return this.#openWith(await asking, { wanted, description, signal });
     try {
-      if ((await broughtSooner(early.topic.firstItem(), asking)) && !signal.aborted) {
+      const isSooner = await Promise.race([
+        broughtSooner(early.topic.firstItem(), asking),
+        untilAborted(signal),
+      ]);
+      if (signal.aborted) throw clientGone(signal.reason);
+      if (isSooner) {
         unneeded.abort(new Error('The feed was sooner.'));
         await early.topic.opened();
         if (this.#isClosed()) throw shuttingDown();
         this.#table.lingerIfEmpty(early);
         return early;
       }
-      const entry = await this.#openWith(await asking, { wanted, description, signal });
-      // The venue spells the symbol in another way than was likely.
-      if (entry !== early) this.#endIfEmpty(early);
-      return entry;
+      return await this.#openWith(await asking, { wanted, description, signal });
     } catch (thrown) {
       this.#endIfEmpty(early);
       throw thrown;
@@ -120,10 +129,12 @@ class TopicOpening {
   /** A new topic, where its feed is worth opening before REST has answered; null: REST goes first. */
   async #openEarly({ wanted, description, asking, signal }: Opening & Asking): Promise<TopicEntry | null> {
     if (!SHOW_LATEST.has(wanted.channel) || !description.watchable.includes(wanted.channel)) return null;
-    const isLate = await this.#isPending(asking, HEAD_START_MS);
-    if (!isLate || this.#isClosed() || signal.aborted) return null;
-    const topic: StreamTopic = { ...wanted, symbol: likelySymbol(wanted.symbol) };
-    return this.#table.get(keyOf(topic)) === undefined ? this.#table.start(topic, description) : null;
+    if (!(await this.#isPending(asking, HEAD_START_MS))) return null;
+    // Only REST can tell how the venue spells another text, which would have a feed of its own.
+    const lists = this.#options.marketData().lists?.(wanted.exchange, wanted.symbol) ?? false;
+    const isListed = await Promise.race([lists, asking.then(() => false)]);
+    if (!isListed || this.#isClosed() || signal.aborted) return null;
+    return this.#table.get(keyOf(wanted)) === undefined ? this.#table.start(wanted, description) : null;
   }
 
   /** Whether `promise`, which never rejects, takes longer than `ms`. */
@@ -212,15 +223,33 @@ class Hub implements StreamHub, LiveTickers {
   }
 
   async subscribe(request: SubscribeRequest, subscriber: Subscriber): Promise<Subscription> {
-    const entry = await this.#opening.find(request).catch((thrown: unknown) => {
-      const { name, topic } = request;
-      throw errorInWordsOf({ name, exchange: topic.exchange }, AppError.from(thrown));
-    });
-    this.#table.keep(entry);
-    const recalling = request.lastEventId === undefined ? null : entry.topic.recall(request.lastEventId);
-    const recalled = recalling === null ? null : await recalling;
-    // Nothing is awaited from here on, so that no item falls between the first event and those that follow.
-    if (this.#closed) throw shuttingDown();
+    for (;;) {
+      const entry = await this.#opening.find(request).catch((thrown: unknown) => {
+        const { name, topic } = request;
+        throw errorInWordsOf({ name, exchange: topic.exchange }, AppError.from(thrown));
+      });
+      this.#table.keep(entry);
+      const recalling = request.lastEventId === undefined ? null : entry.topic.recall(request.lastEventId);
+      const recalled = recalling === null ? null : await recalling;
+      // Nothing is awaited from here on, so that no item falls between the first event and those that follow.
+      if (this.#closed) throw shuttingDown();
+      // Another who wanted it and left may have ended it meanwhile.
+      if (this.#table.get(entry.key) === entry) return this.#join(entry, { request, subscriber, recalled });
+    }
+  }
+
+  #join(
+    entry: TopicEntry,
+    {
+      request,
+      subscriber,
+      recalled,
+    }: {
+      readonly request: SubscribeRequest;
+      readonly subscriber: Subscriber;
+      readonly recalled: Recalled | null;
+    },
+  ): Subscription {
     this.#table.keep(entry);
     this.#subscribers += 1;
     const { settings } = this.#options;

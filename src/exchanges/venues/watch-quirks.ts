@@ -40,6 +40,9 @@ const krakenFeedName: FeedNameOf = (market) => {
   return name.split('/').map(code).join('/');
 };
 
+const paramsOf = ({ params }: Readonly<Record<string, unknown>>): readonly unknown[] =>
+  Array.isArray(params) ? (params as readonly unknown[]) : [];
+
 /**
  * `{"method": "SUBSCRIBE", "params": [<stream>, …], "id": <id>}`, five messages a second at most; a name that it does not know is no
  * error (developers.binance.com, "Live Subscribing/Unsubscribing to streams"). A hundred names are some 2 kB.
@@ -50,10 +53,8 @@ const BINANCE_FRAMES: FrameRules = {
     (method === 'SUBSCRIBE' || method === 'UNSUBSCRIBE') && Array.isArray(params) && id !== undefined
       ? method
       : undefined,
-  merge: (frames) => ({
-    ...frames[0],
-    params: frames.flatMap(({ params }) => (Array.isArray(params) ? (params as unknown[]) : [])),
-  }),
+  namesOf: paramsOf,
+  merge: (frames) => ({ ...frames[0], params: frames.flatMap(paramsOf) }),
 };
 
 const BY_CODE: Partial<WatchQuirks> = { subscribesByCode: true };

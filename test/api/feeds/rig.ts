@@ -153,7 +153,7 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
   };
   const hub = createLocalHub({
     exchanges: client,
-    marketData: () => ({ get }),
+    marketData: () => ({ get, lists: () => Promise.resolve(true) }),
     settings: { deltaThreshold: 0, lingerMs: 50, idleTimeoutMs: options.idleTimeoutMs ?? 30_000 },
     sandbox: true,
     log: silentLog,

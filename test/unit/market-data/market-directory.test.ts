@@ -125,3 +125,32 @@ describe('a venue’s markets', () => {
     await expect(left).rejects.toBeInstanceOf(AppError);
   });
 });
+
+describe('whether a market is listed', () => {
+  const loaded = (marketsLoadedAt: number | null): void => {
+    const { health } = rig.exchanges;
+    rig.exchanges.health = () => health().map((state) => ({ ...state, marketsLoadedAt }));
+  };
+
+  it('is known by its exact symbol, once a list is loaded', async () => {
+    loaded(START - 1_000);
+    expect(await rig.marketData.lists('binance', 'BTC/USDT')).toBe(true);
+    expect(await rig.marketData.lists('binance', 'kPEPE/USDT')).toBe(true);
+    for (const other of ['BTCUSDT', 'btc/usdt', 'KPEPE/USDT', ''])
+      expect(await rig.marketData.lists('binance', other)).toBe(false);
+  });
+
+  it('is not known before, and where the list is not to be had', async () => {
+    let asked = 0;
+    rig.exchanges.list = () => {
+      asked += 1;
+      return Promise.reject(new AppError('upstream_unavailable', 'No list.'));
+    };
+    loaded(null);
+    expect(await rig.marketData.lists('binance', 'BTC/USDT')).toBe(false);
+    expect(asked).toBe(0);
+    loaded(START - 1_000);
+    expect(await rig.marketData.lists('binance', 'BTC/USDT')).toBe(false);
+    expect(asked).toBe(1);
+  });
+});

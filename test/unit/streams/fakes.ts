@@ -219,6 +219,11 @@ export class FakeMarketData {
   }
 
   readonly signals: (AbortSignal | undefined)[] = [];
+  /** Symbols that the exchange's list has. */
+  listed: readonly string[] = ['BTC/USDT'];
+
+  lists = (_exchange: string, symbol: string): Promise<boolean> =>
+    Promise.resolve(this.listed.includes(symbol));
 
   get = async (query: MarketQuery, signal?: AbortSignal): Promise<ServedAnswer> => {
     this.queries.push(query);

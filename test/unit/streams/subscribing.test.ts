@@ -273,14 +273,33 @@ describe('where REST waits for its turn for longer than a second', () => {
     expect(time.pending).toBe(0);
   });
 
-  it('a symbol that the exchange spells in another way has one feed in the end', async () => {
+  it('a symbol that is not on the exchange’s list as it stands is left to REST, which alone knows its spelling', async () => {
+    market.listed = ['BTC/USDT:USDT'];
     market.spelling = 'BTC/USDT:USDT';
     const joining = join();
-    await time.advance(1_000);
+    await time.advance(2_000);
+    expect(venue.watches).toHaveLength(0);
     answer();
     const { subscription } = await joining;
     expect(subscription.symbol).toBe('BTC/USDT:USDT');
     expect(hub.stats().feeds.map(({ topic }) => topic.symbol)).toEqual(['BTC/USDT:USDT']);
+  });
+
+  it('a client that comes as the one before it leaves has a feed of its own', async () => {
+    const leaving = new AbortController();
+    const left = join(ticker({ signal: leaving.signal }));
+    const refused = expect(left).rejects.toMatchObject({ code: 'invalid_request' });
+    await time.advance(1_050);
+    leaving.abort();
+    const joining = join();
+    await time.advance(500);
+    answer();
+    await refused;
+    const { client } = await joining;
+    venue.tick(120);
+    expect(client.ofType('ticker')).toMatchObject([{ last: 100 }, { last: 120 }]);
+    expect(hub.stats()).toMatchObject({ topics: 1, subscribers: 1 });
+    expect(venue.watches.filter(({ closed }) => !closed)).toHaveLength(1);
   });
 
   it('a client that leaves leaves no feed behind', async () => {

@@ -9,8 +9,10 @@ export type Frame = Record<string, unknown>;
 
 /** How a venue takes frames that are put together. */
 export interface FrameRules {
-  /** Frames that follow each other and have one key may leave as one. undefined: a frame that leaves at once. */
+  /** Frames of one key may leave as one. undefined: a frame that leaves at once. */
   readonly keyOf: (frame: Frame) => string | undefined;
+  /** What it subscribes, or ends: of one name the latest frame counts. */
+  readonly namesOf: (frame: Frame) => readonly unknown[];
   /** One frame for all, with the id of the first. */
   readonly merge: (frames: readonly Frame[]) => Frame;
   /** Frames that leave as one, at most. */
@@ -35,8 +37,11 @@ class FrameQueue {
   #waiting: Frame[] = [];
   /** Frames that were refused together: each leaves by itself. */
   readonly #alone = new WeakSet<Frame>();
-  /** What left as one and is not answered, by the id that the answer has; of a socket that answers nothing, one a feed. */
-  readonly #unanswered = new Map<string, readonly Frame[]>();
+  /**
+   * What left and is not answered, by the id that the answer has, oldest first: what ends a subscription has its id. Of a socket
+   * that answers nothing, two frames a feed.
+   */
+  readonly #unanswered = new Map<string, (readonly Frame[])[]>();
   #nextAt: Millis = -Infinity;
   #armed = false;
 
@@ -51,16 +56,17 @@ class FrameQueue {
 
   /** The frames that an answer is for besides its own, which each get one like it; null: not CCXT's to see. */
   answered(message: unknown): readonly Frame[] | null {
-    const id = idOf(message);
-    const frames = id === undefined ? undefined : this.#unanswered.get(id);
-    if (id === undefined || frames === undefined) return [];
-    this.#unanswered.delete(id);
-    if (member(message, 'error') === undefined) return frames.slice(1);
+    const id = idOf(message) ?? '';
+    const left = this.#unanswered.get(id);
+    const frames = left?.shift() ?? [];
+    if (left?.length === 0) this.#unanswered.delete(id);
+    if (frames.length <= 1 || member(message, 'error') === undefined) return frames.slice(1);
     for (const frame of frames) {
       sent.delete(frame);
       this.#alone.add(frame);
-      this.push(frame);
     }
+    this.#waiting.unshift(...frames);
+    this.#schedule();
     return null;
   }
 
@@ -83,20 +89,31 @@ class FrameQueue {
     for (const frame of frames) sent.add(frame);
     this.#nextAt = monotonic() + pace();
     const id = idOf(first);
-    if (frames.length > 1 && id !== undefined) this.#unanswered.set(id, frames);
+    if (id !== undefined) this.#unanswered.set(id, [...(this.#unanswered.get(id) ?? []), frames]);
     send(frames.length > 1 ? rules.merge(frames) : first);
   }
 
-  /** The first that waits, and those of its key up to the first of another: what undoes a subscription stays behind it. */
+  /** The first that waits, and those of its key, but for what comes after another frame of the same name. */
   #takeRun(): Frame[] {
-    const { rules } = this.#parts;
-    this.#waiting = this.#waiting.filter((frame) => !withdrawn.has(frame));
-    const [first] = this.#waiting;
-    if (first === undefined) return [];
-    const key = rules.keyOf(first);
-    const fits = (frame: Frame): boolean => rules.keyOf(frame) === key && !this.#alone.has(frame);
-    const end = this.#alone.has(first) ? 1 : this.#waiting.findIndex((frame) => !fits(frame));
-    return this.#waiting.splice(0, Math.min(rules.most, end === -1 ? this.#waiting.length : end));
+    const { keyOf, namesOf, most } = this.#parts.rules;
+    const waiting = this.#waiting.filter((frame) => !withdrawn.has(frame));
+    const [first] = waiting;
+    const run: Frame[] = [];
+    const passed = new Set<unknown>();
+    this.#waiting = [];
+    const fits = (frame: Frame): boolean => {
+      if (frame === first || first === undefined) return true;
+      if (run.length >= most || this.#alone.has(first) || this.#alone.has(frame)) return false;
+      return keyOf(frame) === keyOf(first) && !namesOf(frame).some((name) => passed.has(name));
+    };
+    for (const frame of waiting) {
+      if (fits(frame)) run.push(frame);
+      else {
+        this.#waiting.push(frame);
+        for (const name of namesOf(frame)) passed.add(name);
+      }
+    }
+    return run;
   }
 }
 
@@ -110,9 +127,11 @@ const followed = new WeakSet<object>();
 
 /** Whether it will be known of this connection's frames that they left. */
 export const isFollowed = (client: object): boolean => followed.has(client);
-export const hasLeft = (frame: Frame): boolean => sent.has(frame);
-/** A frame that has not left shall not leave any more. */
-export const withdraw = (frame: Frame): void => void withdrawn.add(frame);
+/** The frame shall not leave any more. Whether it never has. */
+export const withdraw = (frame: Frame): boolean => {
+  withdrawn.add(frame);
+  return !sent.has(frame);
+};
 
 /** What the queues of one instance's connections need. */
 export interface FrameQueueOptions {

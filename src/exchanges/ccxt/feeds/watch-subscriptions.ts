@@ -8,14 +8,7 @@ import { AppError } from '../../../errors.js';
 import type { ExchangeId } from '../../../schemas/common.js';
 import type { StreamTopic } from '../../exchange-client.js';
 import { type CcxtExchange, type Method, isMethod } from '../ccxt-exchange.js';
-import {
-  type FrameQueueOptions,
-  followFrames,
-  hasLeft,
-  isFollowed,
-  shareAnswers,
-  withdraw,
-} from './frame-queue.js';
+import { type FrameQueueOptions, followFrames, isFollowed, shareAnswers, withdraw } from './frame-queue.js';
 
 /** One subscription of one feed on one socket. */
 interface Subscribed {
@@ -174,8 +167,9 @@ const releaseOne = (
   const open = subscribeHashes.filter((hash) => isTable(subscriptions) && Object.hasOwn(subscriptions, hash));
   if (isTable(subscriptions)) for (const hash of open) Reflect.deleteProperty(subscriptions, hash);
   const undo = open.length > 0 ? undoing(frame) : undefined;
-  if (isTable(frame) && isFollowed(client) && !hasLeft(frame)) withdraw(frame);
-  else if (undo !== undefined) sendQuietly(client, undo);
+  // Also one that has left: were it refused, it would leave again.
+  const isHeld = isTable(frame) && isFollowed(client) && withdraw(frame);
+  if (!isHeld && undo !== undefined) sendQuietly(client, undo);
   // A rejection that nothing awaits would be kept for the next feed of this key.
   for (const hash of hashes)
     if (isTable(futures) && Object.hasOwn(futures, hash) && isMethod(reject))

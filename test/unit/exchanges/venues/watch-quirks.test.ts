@@ -61,6 +61,7 @@ describe('frames of Binance', () => {
       ...{ method: 'SUBSCRIBE', params: ['a', 'b'] },
       id: 4,
     });
+    expect(frames?.namesOf(subscribe(4, 'a'))).toEqual(['a']);
     expect(frames?.keyOf(subscribe(4, 'a'))).toBe('SUBSCRIBE');
     expect(frames?.keyOf({ ...subscribe(4, 'a'), method: 'UNSUBSCRIBE' })).toBe('UNSUBSCRIBE');
     expect(watchQuirks('binanceusdm').frames).toBe(frames);

@@ -3,7 +3,6 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { CcxtExchange } from '../../../../../src/exchanges/ccxt/ccxt-exchange.js';
 import {
   followFrames,
-  hasLeft,
   isFollowed,
   shareAnswers,
   withdraw,
@@ -60,7 +59,6 @@ describe('frames that wait for one socket', () => {
     expect(left).toEqual([]);
     await time.advance(0);
     expect(left).toMatchObject([{ method: 'SUBSCRIBE', id: 0, params: { length: 100 } }]);
-    expect(frames.filter(hasLeft)).toEqual(frames.slice(0, 100));
     await time.advance(PACE_MS - 1);
     expect(left).toHaveLength(1);
     await time.advance(1);
@@ -79,7 +77,7 @@ describe('frames that wait for one socket', () => {
     const { send } = open();
     for (const frame of [subscribe(1), subscribe(2), unsubscribe(1), unsubscribe(2), subscribe(1)])
       void send(frame);
-    await time.advance(2 * PACE_MS);
+    await time.advance(3 * PACE_MS);
     expect(left).toEqual([
       { method: 'SUBSCRIBE', params: ['s1', 's2'], id: 1 },
       { method: 'UNSUBSCRIBE', params: ['s1', 's2'], id: 1 },
@@ -87,14 +85,30 @@ describe('frames that wait for one socket', () => {
     ]);
   });
 
+  it('leave with those of their kind also where others are between, but for what those undo', async () => {
+    const { send } = open();
+    for (let id = 0; id < 20; id += 1) {
+      void send(unsubscribe(id));
+      void send(subscribe(100 + id));
+    }
+    void send(subscribe(0));
+    void send(unsubscribe(100));
+    await time.advance(3 * PACE_MS);
+    expect(left.map(({ method, params }) => [method, (params as string[]).length])).toEqual([
+      ['UNSUBSCRIBE', 20],
+      ['SUBSCRIBE', 21],
+      ['UNSUBSCRIBE', 1],
+    ]);
+  });
+
   it('do not leave once they are withdrawn, nor hold others up', async () => {
     const { send } = open();
     const frames = [1, 2, 3].map(subscribe);
     for (const frame of frames) void send(frame);
-    withdraw(frames[0]!);
+    expect(withdraw(frames[0]!)).toBe(true);
     await time.advance(0);
     expect(streams()).toEqual([['s2', 's3']]);
-    expect(frames.map(hasLeft)).toEqual([false, true, true]);
+    expect(withdraw(frames[1]!)).toBe(false);
     expect(await send(frames[0])).toBeNull();
     const last = subscribe(4);
     void send(last);
@@ -144,6 +158,30 @@ describe('an answer to frames that left as one', () => {
       { result: null, id: 2 },
     ]);
   });
+
+  it('that refuses them brings none back whose feed has ended meanwhile', async () => {
+    const { send, answer } = open();
+    const frames = [1, 2].map(subscribe);
+    for (const frame of frames) void send(frame);
+    await time.advance(0);
+    expect(withdraw(frames[0]!)).toBe(false);
+    answer({ error: { code: 2 }, id: 1 });
+    await time.advance(4 * PACE_MS);
+    expect(streams()).toEqual([['s1', 's2'], ['s2']]);
+  });
+
+  it('is not taken for that to what ended some of them before it came', async () => {
+    const { send, answer } = open();
+    for (const id of [1, 2, 3]) void send(subscribe(id));
+    await time.advance(0);
+    for (const id of [1, 3]) void send(unsubscribe(id));
+    await time.advance(PACE_MS);
+    expect(left).toHaveLength(2);
+    answer({ result: null, id: 1 });
+    expect(seen).toEqual([1, 2, 3].map((id) => ({ result: null, id })));
+    answer({ result: null, id: 1 });
+    expect(seen.slice(3)).toEqual([1, 3].map((id) => ({ result: null, id })));
+  });
 });
 
 it('where frames cannot be put together they are only followed, and CCXT keeps its throttle', async () => {
@@ -152,7 +190,7 @@ it('where frames cannot be put together they are only followed, and CCXT keeps i
   const frame = subscribe(1);
   expect(isFollowed(client)).toBe(true);
   expect(await send(frame)).toBe('sent');
-  expect([left, hasLeft(frame), client['throttle']]).toEqual([[frame], true, throttle]);
+  expect([left, withdraw(frame), client['throttle']]).toEqual([[frame], false, throttle]);
   expect(time.pending).toBe(0);
   const other = {};
   followFrames({} as CcxtExchange, other, { rules: null, timers: time, monotonic: time.monotonic });
