@@ -128,8 +128,8 @@ describe('a venue’s markets', () => {
 
 describe('whether a market is listed', () => {
   const loaded = (marketsLoadedAt: number | null): void => {
-    const { health } = rig.exchanges;
-    rig.exchanges.health = () => health().map((state) => ({ ...state, marketsLoadedAt }));
+    const health = rig.exchanges.health();
+    rig.exchanges.health = () => health.map((state) => ({ ...state, marketsLoadedAt }));
   };
 
   it('is known by its exact symbol, once a list is loaded', async () => {
