@@ -41,7 +41,8 @@ const broughtSooner = async (first: Promise<boolean>, asking: Promise<unknown>):
 /** Resolves, with false, once the signal is aborted. */
 const untilAborted = (signal: AbortSignal): Promise<false> =>
   new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(false), { once: true });
+    if (signal.aborted) resolve(false);
+    else signal.addEventListener('abort', () => resolve(false), { once: true });
   });
 
 /** From a client's request to a running topic that has something to show, opened once however many want it at once. */
