@@ -10,13 +10,13 @@ const SLOW_MS = 1_800_000;
 const POLL_MS = 30_000;
 
 /**
- * Files at once, whatever the number of cores. On two fast cores three leave 40 % of them idle, since many tests wait; on two slow
- * ones six starve each other, so that leases of servers lapse and browsers give up.
+ * Files at once, whatever the number of cores: most files wait, so that three leave 40 % of two fast cores idle; on two slow
+ * ones six starve each other, so that leases of servers lapse and browsers give up. project-order.ts mixes what waits and what computes.
  */
-const AT_ONCE = 4;
+const AT_ONCE = 5;
 /** MB for young objects: with V8's 16, their collection takes a tenth of the CPU time of these tests. */
 const YOUNG_SPACE = ['--max-semi-space-size=64'];
-/** Files share processes, so that CCXT and the app are imported once a process and not once a file. */
+/** Files share processes, so that CCXT and the app are imported once a process and not once a file; the same ones for both kinds, so that either may follow the other. */
 const SHARED_PROCESS = {
   isolate: false,
   setupFiles: ['test/support/shared-process.ts'],
@@ -35,7 +35,7 @@ const APART = [
   'e2e/killed-owners',
 ].map((path) => `test/${path}.test.ts`);
 
-// Projects by what they touch: unit (no I/O), api (the app in this process), e2e (the built server as a process).
+// Projects by what they share: in-process (unit: no I/O; api: the app in this process), e2e (the built server as a process).
 export default defineConfig({
   test: {
     // No test writes into the user's folders: a server that a test starts keeps no candles unless the test says where.
@@ -51,25 +51,14 @@ export default defineConfig({
         extends: true,
         test: {
           ...SHARED_PROCESS,
-          name: 'unit',
-          include: ['test/unit/**/*.test.ts'],
-          exclude: OWN_PROCESS,
+          name: 'in-process',
+          include: ['test/unit/**/*.test.ts', 'test/api/**/*.test.ts'],
+          exclude: [...OWN_PROCESS, ...APART],
           testTimeout: UNIT_MS,
           hookTimeout: UNIT_MS,
         },
       },
-      { extends: true, test: { name: 'unit-own-process', include: OWN_PROCESS, testTimeout: UNIT_MS } },
-      {
-        extends: true,
-        test: {
-          ...SHARED_PROCESS,
-          name: 'api',
-          include: ['test/api/**/*.test.ts'],
-          exclude: APART,
-          testTimeout: UNIT_MS,
-          hookTimeout: UNIT_MS,
-        },
-      },
+      { extends: true, test: { name: 'own-process', include: OWN_PROCESS, testTimeout: UNIT_MS } },
       {
         extends: true,
         test: {

@@ -1,5 +1,5 @@
 /** A rig a test, ended after it; what clients of one feed are asked of all of them. */
-import { afterEach, beforeEach, expect } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFailed } from 'vitest';
 import type { Channel } from '../../../src/schemas/stream.js';
 import {
   startRig,
@@ -25,7 +25,14 @@ export const rigOfEachTest = () => {
     expect(rejections.seen).toEqual([]);
   });
   return {
-    start: async (options: RigOptions = {}): Promise<Rig> => (rig = await startRig(options)),
+    start: async (options: RigOptions = {}): Promise<Rig> => {
+      const started = await startRig(options);
+      rig = started;
+      onTestFailed(() => {
+        console.error(started.story().join('\n'));
+      });
+      return started;
+    },
     /** A client whose feed is live and has brought something twice. */
     open: async ({ exchange, symbol }: Venue, channel: Channel = 'ticker'): Promise<StreamClient> => {
       const { client } = await rig.join({ channel, exchange, symbol });

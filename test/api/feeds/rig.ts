@@ -4,9 +4,9 @@ import { createCcxtClient, type CcxtClient } from '../../../src/exchanges/ccxt/c
 import { loadExchangeClass } from '../../../src/exchanges/ccxt/loader.js';
 import { openWatch } from '../../../src/exchanges/ccxt/feeds/watch.js';
 import type { StreamItem, StreamTopic, WatchHandle } from '../../../src/exchanges/exchange-client.js';
-import { silentLog } from '../../../src/log/log.js';
 import type { ServedAnswer } from '../../../src/market-data/market-data-api.js';
 import { createLocalHub } from '../../support/local-hub.js';
+import { recordingLog } from '../../support/recording-log.js';
 import type { SharedEvent, Subscriber, Subscription } from '../../../src/streams/hub-api.js';
 import { systemTimers, type Timers } from '../../../src/lib/timers.js';
 import type { AppError } from '../../../src/errors.js';
@@ -111,6 +111,8 @@ export interface Rig {
   readonly hub: ReturnType<typeof createLocalHub>;
   watch(topic: StreamTopic): { readonly heard: WatchClient; readonly handle: WatchHandle };
   join(topic: StreamTopic): Promise<{ readonly client: StreamClient; readonly subscription: Subscription }>;
+  /** What clients were told of their feeds, and what was logged: for who reads of a test that failed. */
+  story(): readonly string[];
   close(): Promise<void>;
 }
 
@@ -131,6 +133,8 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
   // A feed's opening has three requests' time, in which a busy machine does not import CCXT's modules as well.
   await Promise.all(exchanges.map((exchange) => loadExchangeClass(exchange)));
   const { rateLimit = 1 } = options;
+  const log = recordingLog();
+  const clients: StreamClient[] = [];
   const client = createCcxtClient({
     exchanges,
     exchangeOptions: Object.fromEntries(
@@ -141,7 +145,7 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
     proxy: { https: '', http: '', no: '' },
     sandboxUrl: sandbox.url,
     userAgent: 'test',
-    log: silentLog,
+    log,
     openWatch,
   });
   const get = async (query: Parameters<typeof client.fetch>[0]): Promise<ServedAnswer> => {
@@ -156,7 +160,7 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
     marketData: () => ({ get, lists: () => Promise.resolve(true) }),
     settings: { deltaThreshold: 0, lingerMs: 50, idleTimeoutMs: options.idleTimeoutMs ?? 30_000 },
     sandbox: true,
-    log: silentLog,
+    log,
     now: Date.now,
     random: Math.random,
     timers: options.timers ?? systemTimers,
@@ -171,9 +175,14 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
     },
     join: async (topic) => {
       const joined = new StreamClient();
+      clients.push(joined);
       const subscription = await hub.subscribe({ topic, name: topic.exchange }, joined);
       return { client: joined, subscription };
     },
+    story: () => [
+      ...clients.flatMap((joined) => joined.ofType('status')).map((status) => JSON.stringify(status)),
+      ...log.lines.map((line) => JSON.stringify(line)),
+    ],
     close: async () => {
       await hub.close();
       await client.close();
