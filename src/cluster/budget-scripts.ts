@@ -107,6 +107,12 @@ local lapsed, share = 0, 0
 local heartbeats = redis.call('HGETALL', KEYS[4])
 for i = 1, #heartbeats, 2 do
   local at, among = string.match(heartbeats[i + 1], '^(%S+) (%S+)$')
+  at = tonumber(at)
+  -- A clock that was set back must not keep the dead from lapsing.
+  if at - now > lapse then
+    at = now
+    redis.call('HSET', KEYS[4], heartbeats[i], string.format('%.3f %s', now, among))
+  end
   if heartbeats[i] ~= sid and now - at > lapse then
     if now - at > ${FORGET_LAPSED_MS} then redis.call('HDEL', KEYS[4], heartbeats[i])
     else lapsed, share = lapsed + 1, share + 1 / among end
@@ -232,16 +238,29 @@ return 1
  * Synchronizes with the shared count: begins it where there is none, with this server's own state, and adds what this
  * server sent without asking. ARGV 5: a new epoch, 6 and 7: its own entries of the window and of the reserve, 8 and 9:
  * those sent without asking, 10: cool-down as [ms, status, reason, refusals], 11: the number of servers of which it sends
- * one share from now on without asking; 0: it asks.
+ * one share from now on without asking; 0: it asks, 12: whether Redis' clock was set ahead ('1'): entries that it forgot
+ * too early are in the server's own.
  */
 const SYNC = `
+local function restored(entries, ages)
+  local own = merge({}, ages)
+  if sum(own, 3) > sum(entries, 3) then return own end
+  return entries
+end
+local function coolAsOwn()
+  local own = cjson.decode(ARGV[10])
+  if own[1] > 0 and now + own[1] > (cool[1] or 0) then cool = { now + own[1], own[2], own[3], own[4] } end
+end
 if not epoch then
   epoch = ARGV[5]
   redis.call('HSET', KEYS[1], 'e', epoch)
   w, r = merge(w, cjson.decode(ARGV[6])), merge(r, cjson.decode(ARGV[7]))
-  local own = cjson.decode(ARGV[10])
-  if own[1] > 0 then cool = { now + own[1], own[2], own[3], own[4] } end
+  coolAsOwn()
 else
+  if ARGV[12] == '1' then
+    w, r = restored(w, cjson.decode(ARGV[6])), restored(r, cjson.decode(ARGV[7]))
+    coolAsOwn()
+  end
   w, r = merge(w, cjson.decode(ARGV[8])), merge(r, cjson.decode(ARGV[9]))
 end
 local among = tonumber(ARGV[11])

@@ -19,7 +19,12 @@ export interface BudgetStoreDeps {
   readonly now: () => Millis;
   /** Redis has carried out a command and answered. */
   readonly answered: () => void;
+  /** Redis' clock was set ahead: what it has counted may be forgotten too early. */
+  readonly clockSetAhead: () => void;
 }
+
+/** By more than an answer that was late can make believe: the deadline, and what a busy server takes to read it. */
+const SET_AHEAD_MS: Millis = 200;
 
 type Args = readonly (string | number)[];
 
@@ -106,7 +111,9 @@ export class BudgetStore {
   }
 
   #answered(redisNow: Millis): void {
-    this.#clockOffset = redisNow - this.#deps.now();
+    const offset = redisNow - this.#deps.now();
+    if (this.#clockOffset !== null && offset - this.#clockOffset > SET_AHEAD_MS) this.#deps.clockSetAhead();
+    this.#clockOffset = offset;
     this.#deps.answered();
   }
 

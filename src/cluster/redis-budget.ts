@@ -55,6 +55,8 @@ interface Venue {
   revision: number;
   /** Requests that left without asking and are not yet in the shared count, of one window at most. */
   unreported: { at: Millis; poll: boolean; reserve: boolean }[];
+  /** Redis' clock was set ahead since the last synchronization. */
+  clockSetAhead: boolean;
 }
 
 class SharedOverRedis implements RedisBudget {
@@ -75,11 +77,20 @@ class SharedOverRedis implements RedisBudget {
     this.#options = options;
     this.#now = now;
     for (const exchange of exchanges)
-      this.#venues.set(exchange, { listener: null, epoch: '', revision: 0, unreported: [] });
+      this.#venues.set(exchange, {
+        listener: null,
+        epoch: '',
+        revision: 0,
+        unreported: [],
+        clockSetAhead: false,
+      });
     this.#store = new BudgetStore({
       ...{ settings, log, now, requests: budget.requests, countedMs: budget.windowMs + this.lateMs },
       deadlineMs: times.deadlineMs,
       answered: () => this.#heartbeat.answered(),
+      clockSetAhead: () => {
+        for (const venue of this.#venues.values()) venue.clockSetAhead = true;
+      },
     });
     this.#messages = createRedisMessages({
       url: settings.url,
@@ -184,8 +195,9 @@ class SharedOverRedis implements RedisBudget {
     for (let unusable = 0; ;) {
       let askedAt = this.#now();
       try {
-        // What was sent while Redis was away is reported first: Redis would grant those slots again.
-        if (venue.unreported.length > 0) {
+        // What was sent while Redis was away, or what its clock has forgotten, is reported first: Redis would grant those
+        // slots again.
+        if (venue.unreported.length > 0 || venue.clockSetAhead) {
           await this.#syncOne(exchange, venue);
           askedAt = this.#now();
         }
@@ -222,8 +234,9 @@ class SharedOverRedis implements RedisBudget {
     const { listener } = venue;
     if (listener === null) return;
     const own = listener.snapshot();
-    const sent = venue.unreported;
+    const { unreported: sent, clockSetAhead } = venue;
     venue.unreported = [];
+    venue.clockSetAhead = false;
     this.#forgetOld(venue);
     const now = this.#now();
     const ages = (reserve: boolean): string =>
@@ -237,7 +250,7 @@ class SharedOverRedis implements RedisBudget {
     try {
       const reply = await this.#store.run(exchange, this.#scripts.sync, [
         ...[randomUUID(), flatAges(own.used), flatAges(own.reserveUsed), ages(false), ages(true)],
-        ...[cool, this.isShared ? 0 : this.servers],
+        ...[cool, this.isShared ? 0 : this.servers, clockSetAhead ? 1 : 0],
       ]);
       if (venue.epoch !== '' && reply.epoch !== venue.epoch) this.#heartbeat.lost();
       venue.epoch = reply.epoch;
@@ -246,6 +259,7 @@ class SharedOverRedis implements RedisBudget {
       if (reply.restraint !== null) listener.restrained(reply.restraint);
     } catch (thrown) {
       venue.unreported = [...sent, ...venue.unreported];
+      venue.clockSetAhead ||= clockSetAhead;
       throw thrown;
     }
   }

@@ -44,6 +44,7 @@ class RedisBus implements Bus {
   readonly #claims = new Map<string, number>();
   /** By topic; each resolves once it is over. */
   readonly #givingBack = new Map<string, Promise<void>>();
+  #highestFence = 0;
   #cursor = '0';
   #canaryReconnects = 0;
   #joining = false;
@@ -136,12 +137,20 @@ class RedisBus implements Bus {
     const reply = await CLAIM.run(this.#connection, keys, [
       ...[topic, this.serverId, overrule === undefined ? '' : ownerText(overrule.owner)],
       ...[overrule?.because === 'handover' ? '1' : '0', this.#channel(topic)],
+      this.#highestFence,
     ]);
     const [granted, holder, known, last] = reply as [number, string, string, string];
     const fences = fencesOf(known);
+    const owner = this.#ownerIn(holder);
     return granted === 1
-      ? { granted: true, fence: ownerOf(holder).fence, top: last === '' ? null : last, fences }
-      : { granted: false, owner: ownerOf(holder), status: last === '' ? null : last, fences };
+      ? { granted: true, fence: owner.fence, top: last === '' ? null : last, fences }
+      : { granted: false, owner, status: last === '' ? null : last, fences };
+  }
+
+  #ownerIn(text: string): TopicOwner {
+    const owner = ownerOf(text);
+    this.#highestFence = Math.max(this.#highestFence, owner.fence);
+    return owner;
   }
 
   async release(topic: string, fence: number): Promise<void> {
@@ -197,7 +206,7 @@ class RedisBus implements Bus {
     return this.#subscriber.subscribe(this.#channel(topic), {
       heard: (text) => {
         if (text.startsWith('m')) listener.heard(text.slice(1));
-        else listener.owned(text === 'o' ? null : ownerOf(text.slice(1)));
+        else listener.owned(text === 'o' ? null : this.#ownerIn(text.slice(1)));
       },
       joined: () => listener.joined(),
     });

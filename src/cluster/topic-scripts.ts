@@ -13,7 +13,7 @@ const ORPHAN_SECONDS = 600;
 
 /**
  * KEYS: owners, servers by lease, last fence, stream, facts of the topic. ARGV: topic, server, owner that may be overruled
- * (`server|fence` or ''), whether it need not be dead ('1'), channel.
+ * (`server|fence` or ''), whether it need not be dead ('1'), channel, the highest fence that the server has heard of.
  */
 export const CLAIM = redisScript(`
 local time = redis.call('TIME')
@@ -30,8 +30,8 @@ if current then
     end
   end
 end
--- Redis' clock keeps fences rising where Redis was emptied.
-local fence = string.format('%.0f', math.max(tonumber(redis.call('GET', KEYS[3]) or '0') + 1, now))
+-- Redis' clock, and what the server knows, keep fences rising where Redis was emptied; its clock may have been set back as well.
+local fence = string.format('%.0f', math.max(tonumber(redis.call('GET', KEYS[3]) or '0') + 1, ARGV[6] + 1, now))
 redis.call('SET', KEYS[3], fence)
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. '|' .. fence)
 local known = {}

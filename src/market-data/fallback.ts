@@ -9,7 +9,14 @@ import { etagOf } from '../cache/etag.js';
 import type { TieredCache } from '../cache/tiered-cache.js';
 import type { CoinMarketCapClient, CoinMarketCapQuote } from '../coinmarketcap/coinmarketcap-api.js';
 import type { OhlcvRequest } from '../exchanges/exchange-client.js';
-import { addPeriods, nextPeriodStart, parseInterval, periodEnd, type Interval } from '../lib/intervals.js';
+import {
+  addPeriods,
+  nextPeriodStart,
+  parseInterval,
+  periodEnd,
+  periodStart,
+  type Interval,
+} from '../lib/intervals.js';
 import { COINMARKETCAP as NAME, coinMarketCapSource, type MarketQuery } from './market-data-api.js';
 import { freshnessOf, type FreshnessSettings } from './freshness.js';
 
@@ -92,12 +99,16 @@ export const createFallback = ({ coinMarketCap, cache, ttl, sandbox, now }: Fall
     const { base, quote } = currenciesOf(request.symbol);
     const { symbol, since, limit } = request;
     const asked = { base, convert: quote, interval: interval.text, since, limit };
+    const current = periodStart(interval, now());
     const { candles, receivedAt } = await coinMarketCap.candles(asked, { deadline });
     const gaps = gapsOf(candles, interval, since);
     const answer = { exchange: NAME, symbol, interval: interval.text, candles };
     const body = Buffer.from(JSON.stringify(gaps.length === 0 ? answer : { ...answer, gaps }));
     const open = candles.find(({ closed }) => !closed);
-    const closesAt = open === undefined ? null : periodEnd(interval, open.timestamp);
+    // Where none is open, a range that goes on lacks the next one, which may be there from the end of the current period on.
+    const goesOn = since === undefined || candles.length < limit;
+    const last = open?.timestamp ?? (goesOn ? current : undefined);
+    const closesAt = last === undefined ? null : periodEnd(interval, last);
     const times = { receivedAt, closesAt, ...freshnessOf(request, { receivedAt, closesAt }, ttl) };
     const entry = { body, etag: etagOf(body), source, ...times };
     cache.put(ownKey, entry);

@@ -53,15 +53,21 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
-/** `args`: further command line options, e.g. `['--maxmemory', '2mb']`. */
-export const startRedis = async (args: readonly string[] = []): Promise<RedisServer> => {
+/** `args`: further command line options, e.g. `['--maxmemory', '2mb']`; `env`: further variables. */
+export const startRedis = async (
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<RedisServer> => {
   ensureBinary();
   const port = await freePort();
   let child: ChildProcess | undefined;
 
   const start = async (): Promise<void> => {
     const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-    const started = spawn('redis-server', [...options, '--dir', tmpdir(), ...args], { stdio: 'ignore' });
+    const started = spawn('redis-server', [...options, '--dir', tmpdir(), ...args], {
+      stdio: 'ignore',
+      env: { ...process.env, ...env },
+    });
     child = started;
     const giveUpAt = Date.now() + START_TIMEOUT_MS;
     while (!(await ask(port, ['PING']).catch(() => '')).startsWith('+PONG')) {

@@ -128,8 +128,11 @@ export class Fleet {
     this.sandbox = sandbox;
   }
 
-  static async start(options: SandboxOptions = {}, redisArgs: readonly string[] = []): Promise<Fleet> {
-    const redis = await startRedis(redisArgs);
+  static async start(
+    options: SandboxOptions = {},
+    ...redisOptions: Parameters<typeof startRedis>
+  ): Promise<Fleet> {
+    const redis = await startRedis(...redisOptions);
     const sandbox = await startSandbox({
       ...{ marketsPerVenue: 220, ticksPerSecond: 5, weightLimit: Infinity },
       ...options,

@@ -1,5 +1,6 @@
 /** Gates of several servers over one real Redis: together they keep to one budget, whatever happens to Redis. */
 import { describe, expect, test } from 'vitest';
+import { keyPrefix } from '../../../src/cluster/bus-settings.js';
 import { createMembership } from '../../../src/cluster/membership.js';
 import { createRedisBudget } from '../../../src/cluster/redis-budget.js';
 import { createUpstreamGate } from '../../../src/exchanges/rate-limit/exchange-gate.js';
@@ -24,6 +25,10 @@ import {
 import { startTcpProxy } from '../../support/tcp-proxy.js';
 
 useBudgetServers();
+
+/** The key of a venue's shared count. */
+const countOf = (exchange: string): string =>
+  `${keyPrefix({ namespace: 'default', sandbox: true })}:budget:direct:${exchange}`;
 
 describe('two servers', () => {
   test('never send more than the limit in any rolling window, and use it up', async () => {
@@ -164,6 +169,19 @@ describe('whatever happens to Redis', () => {
     ];
     expect(leftOf(await sendMany(one, 6, 2_000))).toBe(6);
     await rig.redis.command('FLUSHALL');
+    expect(leftOf(await sendMany(two, 10, 2_000))).toBe(4);
+    expect(leftOf(await sendMany(one, 10, 2_000))).toBe(0);
+  });
+
+  test('set ahead by an hour: what has left still counts', async () => {
+    let aheadMs = 0;
+    const now = (): number => steadyNow() - aheadMs;
+    const one = await startServer(10, 60_000, { now });
+    const two = await startServer(10, 60_000, { now });
+    expect(leftOf(await sendMany(one, 6, 2_000))).toBe(6);
+    // By its new time all that it has counted is older than the window; to the servers it is an hour ahead.
+    await rig.redis.command('HDEL', countOf(EXCHANGE), 'w');
+    aheadMs = 3_600_000;
     expect(leftOf(await sendMany(two, 10, 2_000))).toBe(4);
     expect(leftOf(await sendMany(one, 10, 2_000))).toBe(0);
   });

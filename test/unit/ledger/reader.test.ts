@@ -166,6 +166,26 @@ describe('load', () => {
     expect(asked()).toEqual([[1429, 12]]);
   });
 
+  test.each([
+    ['the latest candles', of(null, 50)],
+    ['candles since a time, fewer than the limit so far', of(1400, 50)],
+  ])('%s change at once where their period ends while the venue is asked', async (_, request) => {
+    await store(1340, 90, T0 + 1430 * MINUTE + 10_000);
+    vi.setSystemTime(T0 + 1441 * MINUTE - 5);
+    rig.venue.ahead = 10;
+    const answer = await ledger.load(request, ask);
+    const body: Body = JSON.parse(Buffer.from(answer?.body ?? []).toString());
+    expect(body.candles.at(-1)).toMatchObject({ timestamp: T0 + 1440 * MINUTE, closed: true });
+    expect(answer).toMatchObject({ complete: true, closesAt: T0 + 1441 * MINUTE });
+  });
+
+  test('the latest candles without those that the venue could not be asked for change when the open one ends', async () => {
+    await store(1340, 90, T0 + 1430 * MINUTE + 10_000);
+    rig.venue.fault = new AppError('upstream_unavailable', 'Away.');
+    const answer = await ledger.load(of(null, 50), ask);
+    expect(answer).toMatchObject({ cache: 'STORE', closesAt: T0 + 1441 * MINUTE });
+  });
+
   test('a part of the longest answer is asked for in one call, with its seam', async () => {
     vi.setSystemTime(T0 + 10 * DAY + MINUTE / 2);
     await store(12_392, 10, T0 + 10 * DAY);

@@ -209,6 +209,15 @@ describe('where a venue has no candles to give', () => {
     expect(cmc.asked).toEqual([{ base: 'BTC', convert: 'USDT', interval: '1h', since: undefined, limit: 3 }]);
   });
 
+  it('closed ones alone are fresh until the next may be there, where the range goes on', async () => {
+    vi.setSystemTime(hour(1) - 20_000);
+    open();
+    cmc.candleTimes = [hour(-2), hour(-1)];
+    expect(await get(query)).toMatchObject({ freshUntil: hour(1) });
+    const whole = await get({ ...query, since: hour(-2), limit: 2 });
+    expect(whole.freshUntil).toBeGreaterThan(hour(1));
+  });
+
   it('what is missing of the range is named', async () => {
     open();
     cmc.candleTimes = [hour(-5), hour(-2)];
