@@ -16,7 +16,7 @@ const POLL_MS = 30_000;
 const AT_ONCE = 5;
 /** MB for young objects: with V8's 16, their collection takes a tenth of the CPU time of these tests. */
 const YOUNG_SPACE = ['--max-semi-space-size=64'];
-/** Files share processes, so that CCXT and the app are imported once a process and not once a file; the same ones for both kinds, so that either may follow the other. */
+/** Unit and API files share processes, so that CCXT and the app are imported once a process and not once a file. */
 const SHARED_PROCESS = {
   isolate: false,
   setupFiles: ['test/support/shared-process.ts'],

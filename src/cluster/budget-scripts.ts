@@ -108,7 +108,7 @@ local heartbeats = redis.call('HGETALL', KEYS[4])
 for i = 1, #heartbeats, 2 do
   local at, among = string.match(heartbeats[i + 1], '^(%S+) (%S+)$')
   at = tonumber(at)
-  -- A clock that was set back must not keep the dead from lapsing.
+  -- After the clock was set back: else a server that cannot ask would not count as lapsed, and its share be withheld, for as long.
   if at - now > lapse then
     at = now
     redis.call('HSET', KEYS[4], heartbeats[i], string.format('%.3f %s', now, among))

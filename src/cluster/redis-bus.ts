@@ -44,6 +44,7 @@ class RedisBus implements Bus {
   readonly #claims = new Map<string, number>();
   /** By topic; each resolves once it is over. */
   readonly #givingBack = new Map<string, Promise<void>>();
+  /** Of those that claims were answered with and that owners announced. */
   #highestFence = 0;
   #cursor = '0';
   #canaryReconnects = 0;
@@ -149,7 +150,8 @@ class RedisBus implements Bus {
 
   #ownerIn(text: string): TopicOwner {
     const owner = ownerOf(text);
-    this.#highestFence = Math.max(this.#highestFence, owner.fence);
+    // Other programs may speak on the channel.
+    if (Number.isSafeInteger(owner.fence)) this.#highestFence = Math.max(this.#highestFence, owner.fence);
     return owner;
   }
 

@@ -1,7 +1,7 @@
 /** Four servers of one cluster that ask an exchange as fast as they may: what it sees, with Redis and without it, and after a 429. */
 import { expect, onTestFinished, test } from 'vitest';
 import type { LoggedRequest } from '../../src/sandbox/request-log.js';
-import { Fleet, type FleetServer } from '../support/server-fleet.js';
+import { Fleet, fullestWindow, type FleetServer } from '../support/server-fleet.js';
 
 const SERVERS = 4;
 const PATIENT = { timeout: 120_000, interval: 50 };
@@ -67,9 +67,7 @@ test('together they stay within the limit in every window, while Redis is there,
   await untilMore(2 * limit);
   await stop();
   const times = requests().map(({ time }) => time);
-  const fullest = Math.max(
-    ...times.map((from) => times.filter((at) => at >= from && at < from + windowMs - busyMs).length),
-  );
+  const fullest = fullestWindow(times, windowMs - busyMs);
   console.info(
     `${times.length} requests, ${whileAway} while Redis was away; fullest window ${fullest} of ${limit}`,
   );

@@ -3,7 +3,7 @@
  */
 import { expect, onTestFinished, test } from 'vitest';
 import { fakeClock } from '../support/fake-clock.js';
-import { Fleet, type FleetServer } from '../support/server-fleet.js';
+import { Fleet, fullestWindow, type FleetServer } from '../support/server-fleet.js';
 import { TradesWitness } from './trades-witness.js';
 
 const TOPICS = 20;
@@ -112,6 +112,10 @@ test('nothing fails, is lost untold or leaves beyond the budget while the clock 
       for (; goesOn; await pause((2.2 * windowMs) / limit)) await askAnew(server);
     })(),
   ]);
+  onTestFinished(async () => {
+    goesOn = false;
+    await Promise.allSettled(asking);
+  });
   const left = (): number[] =>
     fleet.sandbox.control
       .requestLog()
@@ -137,9 +141,7 @@ test('nothing fails, is lost untold or leaves beyond the budget while the clock 
 
   expect([...faults]).toEqual([]);
   const times = left();
-  const fullest = Math.max(
-    ...times.map((from) => times.filter((at) => at >= from && at < from + windowMs - busyMs).length),
-  );
+  const fullest = fullestWindow(times, windowMs - busyMs);
   console.info(`${times.length} requests; fullest window ${fullest} of ${limit}`);
   expect(fullest).toBeGreaterThan(limit / 2);
   expect(fullest).toBeLessThanOrEqual(limit);

@@ -37,10 +37,11 @@ export const fakeClock = (): FakeClock => {
   const set = (seconds: number): void =>
     writeFileSync(file, `${seconds < 0 ? '-' : '+'}${Math.abs(seconds)}\n`);
   set(0);
-  const lib = join(libraries(), 'faketime/libfaketimeMT.so.1');
+  const system = libraries();
+  const lib = join(system, 'faketime/libfaketimeMT.so.1');
   const env = {
     ...{ LD_PRELOAD: lib, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_CACHE_DURATION: '1' },
     ...{ FAKETIME_DONT_FAKE_MONOTONIC: '1', DONT_FAKE_MONOTONIC: '1' },
   };
-  return { set, env, redisEnv: { ...env, LD_PRELOAD: `${lib} ${join(libraries(), 'libc.so.6')}` } };
+  return { set, env, redisEnv: { ...env, LD_PRELOAD: `${lib} ${join(system, 'libc.so.6')}` } };
 };

@@ -1,6 +1,6 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Files that wait for processes start first, those that only compute fill the rest of the time. */
+/** Files that start processes come first: they wait the longest. */
 const ORDER = ['e2e', 'own-process', 'in-process'];
 
 /** A file that begins late and waits long is what all others have to wait for. */
@@ -27,12 +27,12 @@ const isLong = (file: TestSpecification): boolean => placeOf(file) < LONGEST_FIR
 const isUnit = ({ moduleId }: TestSpecification): boolean => moduleId.includes('/test/unit/');
 const isShared = ({ project }: TestSpecification): boolean => project.name === 'in-process';
 
-/** Of the run of a project: a long file that begins later is waited for. */
+/** Part of the order that has all long files: one that begins later ends after all others. */
 const LONG_WITHIN = 0.6;
 
 /**
- * Files that wait between files that compute, so that neither are both cores idle nor do all wait for them: the long ones
- * spread over the first part of the run, the others over all of it.
+ * Mixes long files, which mostly wait, with short ones, which mostly compute, so that the CPU is used evenly: long ones are
+ * spread over the first part of the order, the others over all of it.
  */
 function spread(files: readonly TestSpecification[]): TestSpecification[] {
   const kinds = [

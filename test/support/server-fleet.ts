@@ -201,5 +201,9 @@ export class Fleet {
   }
 }
 
+/** Most of the times that lie within `ms`. */
+export const fullestWindow = (times: readonly number[], ms: number): number =>
+  Math.max(0, ...times.map((from) => times.filter((at) => at >= from && at < from + ms).length));
+
 export const percentile = (values: readonly number[], part: number): number =>
   values.toSorted((a, b) => a - b)[Math.ceil(values.length * part) - 1] ?? NaN;

@@ -186,6 +186,20 @@ describe('whatever happens to Redis', () => {
     expect(leftOf(await sendMany(one, 10, 2_000))).toBe(0);
   });
 
+  test('set back by an hour: the share of a server that cannot ask is withheld all the same', async () => {
+    const server = await startServer(10, 60_000, { times: OUTAGE_TIMES });
+    const heartbeats = `${countOf(EXCHANGE)}:asking`;
+    const sinceHeartbeat = async (): Promise<number> => {
+      const [, , at = '0'] =
+        /^\$(\d+)\r\n(\S+)/.exec(await rig.redis.command('HGET', heartbeats, 'cut-off')) ?? [];
+      return Date.now() - Number(at);
+    };
+    await rig.redis.command('HSET', heartbeats, 'cut-off', `${Date.now() + 3_600_000} 2`);
+    expect(await sinceHeartbeat()).toBeLessThan(0);
+    await expect.poll(sinceHeartbeat, PATIENT).toBeGreaterThan(2 * OUTAGE_TIMES.lapseMs);
+    expect(leftOf(await sendMany(server, 10, 2_000))).toBe(5);
+  });
+
   test('answers that come too late: a request asks a few times, then leaves by its server’s own count', async () => {
     let behindMs = 0;
     let isSlow = false;

@@ -29,7 +29,7 @@ export const rigOfEachTest = () => {
       const started = await startRig(options);
       rig = started;
       onTestFailed(() => {
-        console.error(started.story().join('\n'));
+        console.error(started.diagnosis().join('\n'));
       });
       return started;
     },

@@ -111,8 +111,8 @@ export interface Rig {
   readonly hub: ReturnType<typeof createLocalHub>;
   watch(topic: StreamTopic): { readonly heard: WatchClient; readonly handle: WatchHandle };
   join(topic: StreamTopic): Promise<{ readonly client: StreamClient; readonly subscription: Subscription }>;
-  /** What clients were told of their feeds, and what was logged: for who reads of a test that failed. */
-  story(): readonly string[];
+  /** What clients were told of their feeds, and what was logged; printed when a test fails. */
+  diagnosis(): readonly string[];
   close(): Promise<void>;
 }
 
@@ -179,7 +179,7 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
       const subscription = await hub.subscribe({ topic, name: topic.exchange }, joined);
       return { client: joined, subscription };
     },
-    story: () => [
+    diagnosis: () => [
       ...clients.flatMap((joined) => joined.ofType('status')).map((status) => JSON.stringify(status)),
       ...log.lines.map((line) => JSON.stringify(line)),
     ],
