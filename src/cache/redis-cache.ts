@@ -10,7 +10,8 @@ import type { Log } from '../log/log.js';
 import type { CacheEntry } from './cache-entry.js';
 import { decodeEntry, encodeEntry, MAX_HEADER_BYTES } from './entry-codec.js';
 import { createOutage } from '../log/outage.js';
-import { COMMAND_DEADLINE_MS, createRedisConnection, isRefusal } from './redis-connection.js';
+import { isRefusal } from './redis-client.js';
+import { COMMAND_DEADLINE_MS, createRedisConnection } from './redis-connection.js';
 import type { AdmitEntry, LoadClaim, SharedTier } from './shared-tier.js';
 
 /** Larger answers stay in memory: moving them would hold up every other command on the connection. */

@@ -2,11 +2,12 @@
  * A connection to Redis that costs nothing while Redis is not well: every command has a deadline, a few that miss it
  * stop all commands, and a probe notices within PROBE_MS when Redis answers again. Reconnects by itself.
  */
-import { Redis, ReplyError } from 'ioredis';
+import type { Redis } from 'ioredis';
 import type { Millis } from '../schemas/common.js';
 import { steadyNow } from '../lib/steady-clock.js';
 import type { Log } from '../log/log.js';
 import { createOutage } from '../log/outage.js';
+import { CONNECT_TIMEOUT_MS, createRedisClient, isRefusal } from './redis-client.js';
 
 /** Redis is there to be faster than the venue: what takes longer than this is a miss. */
 export const COMMAND_DEADLINE_MS = 50;
@@ -18,11 +19,8 @@ const PROBE_MS = 500;
 const PROBE_SHARE = 0.5;
 /** Turns of the probe through which a socket may owe an answer, its handshake's or a probe's, before it is replaced. */
 const MAX_SILENT_TURNS = 2;
-const CONNECT_TIMEOUT_MS = 1_000;
 /** A socket that is replaced is ended, and destroyed where that takes longer. */
 const CLOSE_TIMEOUT_MS = 100;
-const FIRST_RECONNECT_MS = 50;
-const LONGEST_RECONNECT_MS = 500;
 
 export interface RedisConnection {
   /** false: Redis is known not to answer, and `run` would reject at once. */
@@ -53,9 +51,6 @@ class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
 }
 
-/** Redis itself refused the command (memory full, wrong type): the connection is well. */
-export const isRefusal = (thrown: unknown): thrown is Error => thrown instanceof ReplyError;
-
 /** Rejects late replies. A reply that already lies in the socket when a busy event loop gets here is not late. */
 const within = <T>(reply: Promise<T>, ms: Millis): Promise<T> =>
   new Promise((resolve, reject) => {
@@ -72,23 +67,17 @@ const FAIL_OVER_RECONNECT_MS = 5_000;
 
 const connect = (url: string, now: () => Millis): Redis => {
   let reconnectedAt = -Infinity;
-  return new Redis(url, {
+  return createRedisClient(url, {
     reconnectOnError: ({ message }) => {
       const due = NOT_MASTER.test(message) && now() - reconnectedAt >= FAIL_OVER_RECONNECT_MS;
       if (due) reconnectedAt = now();
       return due;
     },
-    connectTimeout: CONNECT_TIMEOUT_MS,
     disconnectTimeout: CLOSE_TIMEOUT_MS,
     enableAutoPipelining: true,
     // A probe must not queue behind a pipeline that hangs.
     autoPipeliningIgnoredCommands: ['ping'],
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
     keepAlive: 10_000,
-    protocol: 2,
-    retryStrategy: (times) => Math.min(times * FIRST_RECONNECT_MS, LONGEST_RECONNECT_MS),
   });
 };
 

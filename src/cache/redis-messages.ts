@@ -2,34 +2,18 @@
  * Messages between servers by Redis' PUBLISH and SUBSCRIBE. A subscription that has died without a word is found by a
  * ping and made again; what was published meanwhile is lost.
  */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
+import { createRedisClient } from './redis-client.js';
 
 /** How often the subscription's connection is asked for a sign of life, and how long it may take. */
 const PING_EVERY_MS = 2_000;
 const PING_WITHIN_MS = 1_000;
-const CONNECT_TIMEOUT_MS = 1_000;
-const FIRST_RECONNECT_MS = 50;
-const LONGEST_RECONNECT_MS = 1_000;
 
 export interface RedisMessages {
   /** Never throws; lost where Redis does not answer. */
   publish(channel: string, text: string): void;
   close(): Promise<void>;
 }
-
-const connect = (url: string): Redis => {
-  const redis = new Redis(url, {
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    protocol: 2,
-    retryStrategy: (times) => Math.min(times * FIRST_RECONNECT_MS, LONGEST_RECONNECT_MS),
-  });
-  // Reconnects by itself; without a listener its event would end the process.
-  redis.on('error', () => undefined);
-  return redis;
-};
 
 const answersInTime = (redis: Redis): Promise<boolean> =>
   new Promise((resolve) => {
@@ -55,8 +39,8 @@ export const createRedisMessages = ({
   readonly heard: (channel: string, text: string) => void;
   readonly joined: () => void;
 }): RedisMessages => {
-  const publisher = connect(url);
-  const subscriber = connect(url);
+  const publisher = createRedisClient(url);
+  const subscriber = createRedisClient(url);
   subscriber.on('message', heard);
   subscriber.on('ready', () => {
     subscriber.subscribe(...channels).then(joined, () => subscriber.disconnect(true));

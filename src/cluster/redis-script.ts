@@ -1,6 +1,7 @@
 /** A Lua script of Redis: sent whole once, and by its digest from then on. */
 import { createHash } from 'node:crypto';
-import { isRefusal, type RedisConnection } from '../cache/redis-connection.js';
+import { isRefusal } from '../cache/redis-client.js';
+import type { RedisConnection } from '../cache/redis-connection.js';
 
 export interface RedisScript {
   /** The script's answer; rejects as RedisConnection.run does. */

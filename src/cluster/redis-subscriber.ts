@@ -2,12 +2,8 @@
  * One subscribed connection to Redis for all topics. A subscription can die without a word while its socket stays open, so
  * the server listens for its own beat: where that does not come, the bus has the connection replaced.
  */
-import { Redis } from 'ioredis';
-import type { Millis } from '../schemas/common.js';
-
-const CONNECT_TIMEOUT_MS: Millis = 1_000;
-const FIRST_RECONNECT_MS: Millis = 50;
-const LONGEST_RECONNECT_MS: Millis = 500;
+import type { Redis } from 'ioredis';
+import { createRedisClient } from '../cache/redis-client.js';
 
 interface ChannelListener {
   heard(text: string): void;
@@ -30,19 +26,8 @@ class Subscriber implements RedisSubscriber {
   readonly #listeners = new Map<string, ChannelListener>();
 
   constructor(url: string) {
-    this.#redis = new Redis(url, {
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      // Done here, so that each listener learns when it hears again.
-      autoResubscribe: false,
-      maxRetriesPerRequest: 0,
-      keepAlive: 10_000,
-      protocol: 2,
-      retryStrategy: (times) => Math.min(times * FIRST_RECONNECT_MS, LONGEST_RECONNECT_MS),
-    });
-    // Reconnects by itself; without a listener its event would end the process.
-    this.#redis.on('error', () => undefined);
+    // Subscribed again here, so that each listener learns when it hears again.
+    this.#redis = createRedisClient(url, { autoResubscribe: false, keepAlive: 10_000 });
     this.#redis.on('message', (channel: string, text: string) => this.#listeners.get(channel)?.heard(text));
     this.#redis.on('ready', () => {
       for (const [channel, listener] of this.#listeners) this.#join(channel, listener);

@@ -42,8 +42,14 @@ export const startServer = async (
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  const lastWords = rememberLast(child, LAST_WORDS);
+  let isEnding = false;
+  child.once('exit', (code, signal) => {
+    if (!isEnding) console.error([`The server ended with ${String(code ?? signal)}:`, ...lastWords].join('\n'));
+  });
   const url = await listeningUrl(child);
   const close = async (): Promise<void> => {
+    isEnding = true;
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGTERM');
     await once(child, 'exit');
@@ -76,6 +82,16 @@ export const startRig = async (env: Record<string, string> = {}): Promise<Rig> =
       await sandbox.close();
     },
   };
+};
+
+/** What a server that ends by itself has logged last. */
+const LAST_WORDS = 10;
+const rememberLast = (child: ChildProcess, count: number): readonly string[] => {
+  const lines: string[] = [];
+  createInterface({ input: child.stdout! }).on('line', (line) => {
+    if (lines.push(line) > count) lines.shift();
+  });
+  return lines;
 };
 
 const listeningUrl = (child: ChildProcess): Promise<string> =>

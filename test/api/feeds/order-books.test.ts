@@ -3,7 +3,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BookFault } from '../../../src/sandbox/venues/venue.js';
 import {
   eventually,
-  hurried,
   isTrueBook,
   startRig,
   VENUES,
@@ -100,7 +99,7 @@ describe('the order book of a venue that sends nothing to check', () => {
   it('stays live while REST agrees, and is told and renewed within a minute of a level that is in no book', async () => {
     // The market stands still unless the test moves it, so that REST and the feed show the same but for the fault.
     let at = Date.now();
-    rig = await startRig({ timers: hurried(20), sandbox: { now: () => at } });
+    rig = await startRig({ hurry: 20, sandbox: { now: () => at } });
     const { exchange, symbol } = COINBASE;
     const { client } = await rig.join({ channel: 'orderbook', exchange, symbol });
     await client.state('live');

@@ -1,13 +1,13 @@
 /** Polling in the place of a feed. */
 import { describe, expect, it } from 'vitest';
 import { rigOfEachTest } from './each-rig.js';
-import { hurried, VENUES } from './rig.js';
+import { VENUES } from './rig.js';
 
 const { start, open, expectTruePrices } = rigOfEachTest();
 
 describe.each(VENUES)('clients of $exchange', (venue) => {
   it('are served by polling while upgrades are refused, and by the feed afterwards', async () => {
-    const rig = await start({ timers: hurried(5) });
+    const rig = await start({ hurry: 5 });
     const client = await open(venue);
     const before = client.events.length;
     rig.sandbox.control.setFault({
@@ -29,7 +29,7 @@ describe.each(VENUES)('clients of $exchange', (venue) => {
 
 describe('a channel without a feed', () => {
   it('is polled, and says so', async () => {
-    const rig = await start({ timers: hurried(20) });
+    const rig = await start({ hurry: 20 });
     const topic = {
       channel: 'ohlcv',
       exchange: 'coinbaseexchange',

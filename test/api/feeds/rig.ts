@@ -8,6 +8,7 @@ import type { ServedAnswer } from '../../../src/market-data/market-data-api.js';
 import { createLocalHub } from '../../support/local-hub.js';
 import { recordingLog } from '../../support/recording-log.js';
 import type { SharedEvent, Subscriber, Subscription } from '../../../src/streams/hub-api.js';
+import { steadyNow } from '../../../src/lib/steady-clock.js';
 import { systemTimers, type Timers } from '../../../src/lib/timers.js';
 import type { AppError } from '../../../src/errors.js';
 
@@ -100,10 +101,11 @@ export const eventually = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 };
 
-/** The hub's timers, run so many times faster than real time. */
-export const hurried = (factor: number): Timers => ({
+const hurried = (factor: number): Timers => ({
   after: (delay, run) => systemTimers.after(delay / factor, run),
 });
+/** As in src/exchanges/ccxt/feeds/connections.ts: by far less than a feed has for its first message. */
+const DIAL_AGAIN = { base: 250, max: 5_000 };
 
 export interface Rig {
   readonly sandbox: Sandbox;
@@ -119,7 +121,8 @@ export interface Rig {
 export interface RigOptions {
   readonly sandbox?: SandboxOptions;
   readonly idleTimeoutMs?: number;
-  readonly timers?: Timers;
+  /** How many times faster than real time the hub's timers run, and CCXT dials again. */
+  readonly hurry?: number;
   /** Requests a minute; default: more than any test makes. */
   readonly requests?: number;
   readonly upstreamTimeoutMs?: number;
@@ -132,13 +135,17 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
   const exchanges = VENUES.map(({ exchange }) => exchange);
   // A feed's opening has three requests' time, in which a busy machine does not import CCXT's modules as well.
   await Promise.all(exchanges.map((exchange) => loadExchangeClass(exchange)));
-  const { rateLimit = 1 } = options;
+  const { rateLimit = 1, hurry = 1 } = options;
+  const backoff = { base: DIAL_AGAIN.base / hurry, max: DIAL_AGAIN.max / hurry };
   const log = recordingLog();
   const clients: StreamClient[] = [];
   const client = createCcxtClient({
     exchanges,
     exchangeOptions: Object.fromEntries(
-      exchanges.map((exchange) => [exchange, rateLimit === null ? {} : { rateLimit }]),
+      exchanges.map((exchange) => [
+        exchange,
+        { ...(rateLimit === null ? {} : { rateLimit }), options: { ws: { backoff } } },
+      ]),
     ),
     budget: { requests: options.requests ?? 10_000, windowMs: 60_000 },
     upstreamTimeoutMs: options.upstreamTimeoutMs ?? 8_000,
@@ -149,7 +156,7 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
     openWatch,
   });
   const get = async (query: Parameters<typeof client.fetch>[0]): Promise<ServedAnswer> => {
-    const answer = await client.fetch(query, { deadline: Date.now() + 20_000, priority: 'caller' });
+    const answer = await client.fetch(query, { deadline: steadyNow() + 20_000, priority: 'caller' });
     const { receivedAt, untimed } = answer;
     const source = `${query.exchange}; via=rest`;
     const body = Buffer.from(answer.body);
@@ -162,8 +169,9 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
     sandbox: true,
     log,
     now: Date.now,
+    monotonic: steadyNow,
     random: Math.random,
-    timers: options.timers ?? systemTimers,
+    timers: hurried(hurry),
   });
   return {
     sandbox,

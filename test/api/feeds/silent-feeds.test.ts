@@ -1,7 +1,7 @@
 /** Feeds that say nothing although the market moves. */
 import { describe, expect, it } from 'vitest';
 import { rigOfEachTest } from './each-rig.js';
-import { hurried, VENUES } from './rig.js';
+import { VENUES } from './rig.js';
 
 const BINANCE = VENUES[0];
 
@@ -23,7 +23,7 @@ describe.each(VENUES)('clients of $exchange', (venue) => {
 
 describe.each(VENUES)('a subscription at $exchange that is acknowledged and then silent', (venue) => {
   it('does not hang: polling serves until it is subscribed anew', async () => {
-    const rig = await start({ timers: hurried(5) });
+    const rig = await start({ hurry: 5 });
     const { exchange, symbol } = venue;
     const fault = { type: 'ws_silent' } as const;
     rig.sandbox.control.setFault({ venue: exchange, match: 'websocket', fault, times: 1 });
@@ -37,7 +37,7 @@ describe.each(VENUES)('a subscription at $exchange that is acknowledged and then
 
 describe('a depth snapshot that stalls', () => {
   it('hides no dead book: polling until the feed has one', async () => {
-    const rig = await start({ timers: hurried(10) });
+    const rig = await start({ hurry: 10 });
     const { exchange, symbol } = BINANCE;
     rig.sandbox.control.setFault({ venue: exchange, match: 'limit=1000', fault: { type: 'hang' } });
     const { client } = await rig.join({ channel: 'orderbook', exchange, symbol });

@@ -79,10 +79,14 @@ const byUrl = new Proxy<Record<string, unknown>>(
   },
 );
 
-/** Once per instance. CCXT writes into the table that it is given, so each instance gets its own but for the count. */
+/**
+ * Once per instance. CCXT writes into the table that it is given, so each instance gets its own but for the count. What
+ * EXCHANGE_OPTIONS says of `options.ws.backoff` goes before.
+ */
 export const paceDials = (instance: CcxtExchange): void => {
   const own = isTable(instance.options['ws']) ? instance.options['ws'] : {};
-  instance.options['ws'] = { ...own, backoff: BACKOFF, backoffState: byUrl };
+  const backoff = isTable(own['backoff']) ? { ...BACKOFF, ...own['backoff'] } : BACKOFF;
+  instance.options['ws'] = { ...own, backoff, backoffState: byUrl };
 };
 
 /** Data came: should this connection be lost, it is dialled again at once. */
