@@ -30,7 +30,7 @@ export class RedisReplies {
   /** null: these bytes are no replies, and what comes after them can't be told either. */
   read(chunk: Buffer): HeardReplies | null {
     const heard = { whole: 0, nulls: 0 };
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length;) {
       if (this.#body !== null) {
         const taken = Math.min(this.#body, chunk.length - at);
         at += taken;

@@ -43,13 +43,12 @@ export const startServer = async (
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lastWords = rememberLast(child, LAST_WORDS);
-  let isEnding = false;
-  child.once('exit', (code, signal) => {
-    if (!isEnding) console.error([`The server ended with ${String(code ?? signal)}:`, ...lastWords].join('\n'));
+  child.once('exit', (code) => {
+    if (code !== null && code !== 0)
+      console.error([`The server ended with ${code}:`, ...lastWords].join('\n'));
   });
   const url = await listeningUrl(child);
   const close = async (): Promise<void> => {
-    isEnding = true;
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGTERM');
     await once(child, 'exit');
@@ -84,7 +83,7 @@ export const startRig = async (env: Record<string, string> = {}): Promise<Rig> =
   };
 };
 
-/** What a server that ends by itself has logged last. */
+/** Lines of the log that are printed where a server ends by a fault. */
 const LAST_WORDS = 10;
 const rememberLast = (child: ChildProcess, count: number): readonly string[] => {
   const lines: string[] = [];

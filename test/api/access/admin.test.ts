@@ -197,7 +197,7 @@ test('usage is what each key has used by the hour, up to the question', async ()
   await ask('PATCH', `/keys/${id}`, { plan: 'trial' });
   await rig.get(TICKER, key);
   const { usage } = usageAnswer.parse((await ask('GET', `/usage?key=${id}`)).json());
-  const hour = Date.now() - (Date.now() % 3_600_000);
+  const hour = Math.floor(Date.now() / 3_600_000) * 3_600_000;
   expect(usage).toMatchObject([{ key_id: id, hour, requests: 3, units: 3, refused: 1 }]);
   expect((await ask('GET', `/usage?key=${id}&since=${hour + 3_600_000}`)).json()).toEqual({ usage: [] });
   expect(usageAnswer.parse((await ask('GET', '/usage')).json()).usage.map(({ key_id }) => key_id)).toContain(

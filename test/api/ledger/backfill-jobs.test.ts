@@ -176,7 +176,7 @@ test('an exchange is named as it was asked for, and listed as it was enabled', a
 
 test('a range that is older than the exchange keeps is answered from the store, without a request', async () => {
   const app = await rig.app();
-  const at = rig.now() - (rig.now() % MINUTE);
+  const at = Math.floor(rig.now() / MINUTE) * MINUTE;
   const asked = { exchange: 'kraken', symbol: 'BTC/USD', interval: '1m', from: at - 5_000 * MINUTE, to: at };
   expect(await done(app, (await backfill(app, asked)).id)).toMatchObject({ state: 'done', percent: 100 });
   rig.sandbox.control.resetLog();
@@ -194,7 +194,7 @@ test('a range that is older than the exchange keeps is answered from the store, 
 test('of two jobs of one exchange one page is under way at a time', async () => {
   const app = await rig.app();
   rig.sandbox.control.setFault({ match: 'ohlcv', fault: { type: 'delay', ms: 60 } });
-  const at = rig.now() - (rig.now() % MINUTE);
+  const at = Math.floor(rig.now() / MINUTE) * MINUTE;
   const jobs = await Promise.all(
     ['BTC/USDT', 'ETH/USDT'].map((symbol) =>
       backfill(app, { exchange: 'binance', symbol, interval: '1m', from: at - 3_500 * MINUTE, to: at }),

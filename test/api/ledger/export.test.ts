@@ -20,7 +20,7 @@ const BTC = series('binance', 'BTC/USDT');
 /** An hour of candles of which five minutes are missing, and an hour that nobody has asked for. */
 const kept = async () => {
   const app = await rig.app();
-  const to = rig.now() - (rig.now() % MINUTE) - 120 * MINUTE;
+  const to = Math.floor(rig.now() / MINUTE) * MINUTE - 120 * MINUTE;
   const from = to - 60 * MINUTE;
   const hole = { from: from + 20 * MINUTE, to: from + 25 * MINUTE };
   rig.sandbox.control.setFault({ match: 'ohlcv', fault: { type: 'candles_hole', ...hole } });
@@ -129,7 +129,7 @@ test('a fault after the first byte resets the connection: a cut file of either f
   await client.connect();
   try {
     const app = await shared.app();
-    const to = shared.now() - (shared.now() % MINUTE) - 10 * MINUTE;
+    const to = Math.floor(shared.now() / MINUTE) * MINUTE - 10 * MINUTE;
     const job = await backfill(app, {
       ...{ exchange: 'binance', symbol: 'BTC/USDT', interval: '1m', from: to - 30 * MINUTE, to },
     });

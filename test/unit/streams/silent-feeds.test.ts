@@ -181,6 +181,20 @@ describe('a feed that falls silent', () => {
     expect(venue.watches[0]?.closed).toBe(true);
   });
 
+  it('is opened anew only after failures in one silence: a message in between begins the count afresh', async () => {
+    await open();
+    venue.tick(101);
+    venue.answer = unavailable();
+    await time.advance(IDLE_MS + 5_000);
+    venue.tick(102);
+    expect(client.states).toEqual(['live', 'stale', 'live']);
+    await time.advance(IDLE_MS + 5_000);
+    expect(venue.requests).toHaveLength(4);
+    expect(venue.watches).toHaveLength(1);
+    await time.advance(5_000);
+    expect(venue.watches[0]?.closed).toBe(true);
+  });
+
   it('is not opened anew for the failures that the one before it met', async () => {
     await open();
     venue.tick(101);
