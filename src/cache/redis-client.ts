@@ -3,7 +3,7 @@ import { Redis, ReplyError, type RedisOptions } from 'ioredis';
 import type { Millis } from '../schemas/common.js';
 import { RedisReplies } from './redis-replies.js';
 
-/** Until the socket is open; also how long a command that ends a connection may take. */
+/** Until the socket is open; also how long the end of a connection may take. */
 export const CONNECT_TIMEOUT_MS: Millis = 1_000;
 const FIRST_RECONNECT_MS: Millis = 50;
 const LONGEST_RECONNECT_MS: Millis = 500;

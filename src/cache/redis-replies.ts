@@ -4,11 +4,16 @@
  * a null for which no command waits ends the process.
  */
 
-/** Simple strings and errors, integers, lengths of bulk strings and of arrays; -1: null. */
-const LINE = /^(?:[+-][^\r\n]*|:[+-]?\d{1,19}|[$*](?:-1|\d{1,10}))\r\n$/;
+/**
+ * Simple strings and errors, integers, lengths of bulk strings (512 MB at most) and of arrays; -1: null. ioredis makes room for a
+ * whole array when it reads its length.
+ */
+const LINE = /^(?:[+-][^\r\n]*|:[+-]?\d{1,19}|\$(?:-1|\d{1,9})|\*(?:-1|\d{1,6}))\r\n$/;
 const TYPES = /^[-+:$*]/;
 /** Bytes; an error's text is the longest there is. */
 const MAX_LINE = 65_536;
+/** Arrays within arrays; scripts answer with two. */
+const MAX_DEPTH = 8;
 const NEWLINE = 0x0a;
 
 export interface HeardReplies {
@@ -61,7 +66,7 @@ export class RedisReplies {
     if (line.startsWith('$') && length >= 0) this.#body = length + 2;
     else if (line.startsWith('*') && length > 0) this.#arrays.push(length);
     else this.#ended(heard, /^[$*]-1/.test(line));
-    return true;
+    return this.#arrays.length <= MAX_DEPTH;
   }
 
   /** A part, and each array that it was the last part of. */

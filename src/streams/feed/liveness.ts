@@ -67,9 +67,9 @@ const isOver = (session: Session): boolean => session.over;
 
 export class Silence {
   readonly #parts: SilenceParts;
-  /** REST requests in a row that failed while the feed was silent, and how many messages it had brought by then. */
+  /** REST requests in a row that failed while the feed was silent, and how many messages it had brought by the last of them. */
   #unanswered = 0;
-  #messagesThen = 0;
+  #messagesAtFailure = 0;
   #withdraw: (() => void) | null = null;
 
   constructor(parts: SilenceParts) {
@@ -217,8 +217,8 @@ export class Silence {
 
   #unknown(session: Session, fault: AppError): void {
     const { options, state, onDead } = this.#parts;
-    if (state.messages !== this.#messagesThen) this.#unanswered = 0;
-    this.#messagesThen = state.messages;
+    if (state.messages !== this.#messagesAtFailure) this.#unanswered = 0;
+    this.#messagesAtFailure = state.messages;
     // A limit on requests says nothing about the feed, whose subscription a reopening would only lose.
     if (fault.code !== 'upstream_rate_limited') this.#unanswered += 1;
     if (session.spokeAt === null || this.#unanswered >= MAX_UNANSWERED) {

@@ -2,6 +2,7 @@
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../../src/sandbox/sandbox.js';
 import { createCcxtClient, type CcxtClient } from '../../../src/exchanges/ccxt/ccxt-client.js';
 import { loadExchangeClass } from '../../../src/exchanges/ccxt/loader.js';
+import { BACKOFF } from '../../../src/exchanges/ccxt/feeds/connections.js';
 import { openWatch } from '../../../src/exchanges/ccxt/feeds/watch.js';
 import type { StreamItem, StreamTopic, WatchHandle } from '../../../src/exchanges/exchange-client.js';
 import type { ServedAnswer } from '../../../src/market-data/market-data-api.js';
@@ -104,8 +105,6 @@ export const eventually = async (condition: () => boolean): Promise<void> => {
 const hurried = (factor: number): Timers => ({
   after: (delay, run) => systemTimers.after(delay / factor, run),
 });
-/** As in src/exchanges/ccxt/feeds/connections.ts: by far less than a feed has for its first message. */
-const DIAL_AGAIN = { base: 250, max: 5_000 };
 
 export interface Rig {
   readonly sandbox: Sandbox;
@@ -136,7 +135,7 @@ export const startRig = async (options: RigOptions = {}): Promise<Rig> => {
   // A feed's opening has three requests' time, in which a busy machine does not import CCXT's modules as well.
   await Promise.all(exchanges.map((exchange) => loadExchangeClass(exchange)));
   const { rateLimit = 1, hurry = 1 } = options;
-  const backoff = { base: DIAL_AGAIN.base / hurry, max: DIAL_AGAIN.max / hurry };
+  const backoff = { base: BACKOFF.base / hurry, max: BACKOFF.max / hurry };
   const log = recordingLog();
   const clients: StreamClient[] = [];
   const client = createCcxtClient({

@@ -28,6 +28,8 @@ describe.each([1, 2, 3, 7, Infinity])('in pieces of %d bytes', (size) => {
     ['*2\r\n$-1\r\n*2\r\n:1\r\n$-1\r\n$-1\r\n', 2, 1],
     ['*2\r\n*1\r\n*-1\r\n$1\r\nx\r\n+OK\r\n', 2, 0],
     ['*2\r\n$1\r\nx\r\n', 0, 0],
+    ['*999999\r\n', 0, 0],
+    [`${'*1\r\n'.repeat(8)}:1\r\n`, 1, 0],
     ['$5\r\nab', 0, 0],
     ['', 0, 0],
   ])('%j are replies', (text, whole, nulls) => {
@@ -45,6 +47,8 @@ describe.each([1, 2, 3, 7, Infinity])('in pieces of %d bytes', (size) => {
     ['+OK\n'],
     ['$1\r\nx\r\n>1\r\n'],
     ['HTTP/1.1 400 Bad Request\r\n'],
+    ['*9999999\r\n'],
+    ['*1\r\n'.repeat(9)],
   ])('%j are none', (text) => {
     expect(read(text, size)).toBeNull();
   });

@@ -55,7 +55,7 @@ export const createSocketAgents = (proxy: ProxySettings): SocketAgents => {
  * topic: this one keeps a hundred topics from dialling a venue that is down a hundred times. CCXT counts every dial as a
  * failure until `forgetDials`.
  */
-const BACKOFF = { base: 250, factor: 2, max: 5_000, stableAfter: 30_000 };
+export const BACKOFF = { base: 250, factor: 2, max: 5_000, stableAfter: 30_000 };
 
 /** A venue has a handful of addresses. */
 const MAX_ADDRESSES = 1_000;

@@ -132,6 +132,17 @@ it('an address that never sends anything is dialled ever less often although eac
   expect(delayOf(successor, 'wss://ws-api.test/endpoint?token=third')).toBe(0);
 });
 
+it('a back-off of the exchange’s own options goes before, and leaves what it does not name', async () => {
+  const own = new (await loadExchangeClass('kucoin'))({
+    options: { ws: { backoff: { base: 20, max: 100 } } },
+  });
+  paceDials(own);
+  const delays = Array.from({ length: 8 }, () => delayOf(own, 'wss://own-backoff.test/endpoint'));
+  expect(delays[1]).toBeLessThanOrEqual(24);
+  expect(delays[2]).toBeGreaterThan(24);
+  expect(delays.at(-1)).toBe(100);
+});
+
 describe('agents of WebSocket connections', () => {
   const proxy = {
     https: 'http://proxy:1',
