@@ -155,14 +155,14 @@ end
 
 /**
  * ARGV 5: epoch, 6: channel, 7: reserve limit where it may leave out of the reserve, 8: poll limit, 9: is a poll, 10: weight,
- * 11: ms a weight, 12: booking.
+ * 11: ms a weight, 12: weights that a pause saves up, 13: booking.
  */
 const TAKE = `
 if late() then return answer('late') end
 if epoch ~= ARGV[5] then return answer('epoch') end
 if cooling() then return answer('wait') end
 local reserve, pollLimit, poll = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local weight, unit, booking = tonumber(ARGV[10]), tonumber(ARGV[11]), bookings[ARGV[12]]
+local weight, unit, booking = tonumber(ARGV[10]), tonumber(ARGV[11]), bookings[ARGV[13]]
 local wait, ours = 0, math.max(1, reserve - math.floor(reserve * share))
 -- Where other servers have used up the reserve, a market list takes a slot of the budget.
 local fromReserve = reserve > 0 and sum(r, 3) < ours
@@ -181,7 +181,7 @@ if not fromReserve then
   end
 end
 if unit > 0 then
-  pace = math.max(pace, now - unit)
+  pace = math.max(pace, now - unit * tonumber(ARGV[12]))
   wait = math.max(wait, pace - now)
 end
 if wait > 0 then return answer('wait', math.min(math.max(wait, 1), 1000)) end
@@ -190,7 +190,7 @@ if fromReserve then add(r, now, 1, 0) else add(w, now, 1, poll) end
 if booking then
   booking[1] = booking[1] - 1
   if booking[3] > 0 then booking[3] = booking[3] - 1 end
-  if booking[1] <= 0 then bookings[ARGV[12]] = nil end
+  if booking[1] <= 0 then bookings[ARGV[13]] = nil end
 end
 save()
 redis.call('PUBLISH', ARGV[6], cjson.encode({ 'left', sid, n, poll, fromReserve and 1 or 0 }))

@@ -139,7 +139,8 @@ class SharedOverRedis implements RedisBudget {
         pollLimit ?? 0,
         poll ? 1 : 0,
       ],
-      ...[pace?.weight ?? 0, pace?.unitMs ?? 0, booking === undefined ? '' : this.#store.bookingId(booking)],
+      ...[pace?.weight ?? 0, pace?.unitMs ?? 0, pace?.capacity ?? 1],
+      booking === undefined ? '' : this.#store.bookingId(booking),
     ]);
   }
 

@@ -29,6 +29,8 @@ export interface CcxtExchange {
   readonly features?: unknown;
   readonly options: Record<string, unknown>;
   readonly rateLimit: Millis;
+  /** In which the venue counts; 0: CCXT does not know. */
+  readonly rollingWindowSize: Millis;
   /** How `precision` is written; a constant of CCXT's base/functions/number. */
   readonly precisionMode?: unknown;
   readonly quoteJsonNumbers: boolean;

@@ -2,6 +2,7 @@
 import type { ExchangeOptions } from '../../config/config.js';
 import { AppError } from '../../errors.js';
 import type { ExchangeId, Millis } from '../../schemas/common.js';
+import type { VenueRate } from '../rate-limit/shared-budget.js';
 import type { UpstreamGate } from '../rate-limit/upstream-gate.js';
 import { correctedMarkets } from '../venues/corrections.js';
 import { isEmptyAnswer, venueQuirks, type VenueQuirks } from '../venues/venue-quirks.js';
@@ -97,18 +98,38 @@ const constructorConfig = ({ exchange, options, transport, userAgent }: Instance
   };
 };
 
+/** One part in so many of what a venue takes within its window may be saved up, and then leave at once. */
+const SAVED_UP = 20;
+
+/**
+ * CCXT's leaky bucket, which saves up nothing; but where CCXT knows the rolling window in which the venue counts (it would
+ * send all of it at once, `rateLimiterAlgorithm: 'rollingWindow'`), a part of it may be saved up: thousands of feeds that are
+ * opened anew do not wait for each other. One weight then takes longer to flow back by that part, so that no window ever
+ * holds more than CCXT's even pace would send in it.
+ */
+export const rateOf = (
+  { rateLimit, rollingWindowSize }: CcxtExchange,
+  { countsInWindow }: VenueQuirks,
+): VenueRate => {
+  const capacity = Math.floor(rollingWindowSize / rateLimit / SAVED_UP);
+  return countsInWindow && capacity > 1
+    ? { capacity, unitMs: (rateLimit * SAVED_UP) / (SAVED_UP - 1) }
+    : { capacity: 1, unitMs: rateLimit };
+};
+
 /**
  * Requests wait at the gate alone, right before the socket; CCXT's throttle, which knows no deadline, only tells it the
  * weight. CCXT asks for the cost in `fetch2` and keeps it to itself, so it is asked for here.
  */
-const tellPace = (ccxt: CcxtExchange): void => {
+const tellPace = (ccxt: CcxtExchange, exchange: ExchangeId): void => {
+  const quirks = venueQuirks(exchange);
   ccxt.throttle = () => Promise.resolve();
   const fetch = ccxt.fetch2.bind(ccxt);
   ccxt.fetch2 = (...request) => {
     const [path, api, method, params = {}, , , config = {}] = request;
     const cost = ccxt.calculateRateLimiterCost(api, method, path, params, config);
     const weight = Number.isFinite(cost) ? Math.max(0, cost) : 1;
-    return withPace({ weight, unitMs: ccxt.rateLimit }, () => fetch(...request));
+    return withPace({ weight, ...rateOf(ccxt, quirks) }, () => fetch(...request));
   };
 };
 
@@ -226,7 +247,7 @@ const correctMarkets = (ccxt: CcxtExchange, exchange: ExchangeId): void => {
 /** A new instance, which has made no request yet. */
 export const createInstance = (Exchange: CcxtClass, deps: InstanceDeps): Instance => {
   const ccxt = new Exchange(constructorConfig(deps));
-  tellPace(ccxt);
+  tellPace(ccxt, deps.exchange);
   if (deps.sandboxUrl !== null) ccxt.urls = toSandboxUrls(ccxt.urls, deps.sandboxUrl);
   let closed = false;
   hardenSockets(ccxt, deps, () => closed);

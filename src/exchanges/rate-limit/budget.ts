@@ -220,7 +220,7 @@ export class VenueBudget {
 
 /**
  * The pace of one venue: CCXT's leaky bucket. A request passes while the bucket is not in debt, and then takes its
- * weight; one weight flows back every `unitMs`. A pause saves up one weight at most.
+ * weight; one weight flows back every `unitMs`. A pause saves up `capacity` weights at most.
  */
 export class VenuePace {
   /** When the bucket is out of debt. */
@@ -244,8 +244,8 @@ export class VenuePace {
     if (pace !== undefined) this.#freeAt = this.#from(now, pace) + paceMsOf(pace);
   }
 
-  #from(now: Millis, { unitMs }: Pace): Millis {
-    return Math.max(this.#freeAt, now - unitMs);
+  #from(now: Millis, { unitMs, capacity }: Pace): Millis {
+    return Math.max(this.#freeAt, now - capacity * unitMs);
   }
 }
 

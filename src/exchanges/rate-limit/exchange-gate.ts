@@ -247,9 +247,8 @@ class ExchangeGate {
   /** Lets requests go whose time has come, refuses those past their deadline, and sets the timer for the next such moment. */
   #release(): void {
     const now = this.#now();
-    for (const { entry, ahead } of this.#queue.positions(
-      ({ deadline, lane }) => deadline < now || !lane.waitsForSlot,
-    )) {
+    const mayEnd = ({ deadline, lane }: QueueEntry): boolean => deadline < now || !lane.waitsForSlot;
+    for (const { entry, ahead } of this.#queue.has(mayEnd) ? this.#queue.positions(mayEnd) : []) {
       const slot = this.#times.slotAt(entry, now, ahead);
       if (entry.deadline < now) this.#queue.refuse(entry, budgetExhausted(this.#exchange, slot - now));
       else if (slot > now) this.#queue.refuse(entry, this.#times.noSlotBefore(slot, entry.lane, now));
@@ -275,9 +274,8 @@ class ExchangeGate {
     const next = this.#times.next(this.#queue, now);
     if (next === undefined) return;
     // A pending answer of the shared count calls #release itself.
-    let wakeAt = this.#shared?.isPending === true ? Infinity : next.at;
-    for (const { deadline, waiters } of this.#queue.entries)
-      if (waiters.length > 0) wakeAt = Math.min(wakeAt, deadline + 1);
+    const leavesAt = this.#shared?.isPending === true ? Infinity : next.at;
+    const wakeAt = Math.min(leavesAt, this.#queue.earliestDeadline + 1);
     if (wakeAt === Infinity) return;
     this.#timer = setTimeout(() => this.#release(), Math.max(1, Math.ceil(wakeAt - now)));
     this.#timer.unref();

@@ -116,9 +116,11 @@ export class RequestQueue {
       .sort((a, b) => a.rank - b.rank)
       .map((lane) => [lane, new LaneQueue()]),
   );
+  #outstanding = 0;
 
   /** `cost`: how far the client's next request falls behind others' by this one. */
   join(entry: QueueEntry, cost: number): void {
+    this.#outstanding += entry.outstanding;
     this.#queues.get(entry.lane)?.join(entry, cost);
   }
 
@@ -153,8 +155,7 @@ export class RequestQueue {
 
   /** One request of an entry is no longer expected; the entry is removed with its last. */
   done(entry: QueueEntry): void {
-    entry.outstanding -= 1;
-    if (entry.outstanding === 0) this.#queues.get(entry.lane)?.remove(entry);
+    this.#expect(entry, entry.outstanding - 1);
   }
 
   /** A request of this entry has left: newcomers begin no earlier than it did. To be called before `done`. */
@@ -164,15 +165,20 @@ export class RequestQueue {
 
   /** No more requests of this entry will arrive; those that wait go on waiting. */
   close(entry: QueueEntry): void {
-    entry.outstanding = entry.waiters.length;
-    if (entry.outstanding === 0) this.#queues.get(entry.lane)?.remove(entry);
+    this.#expect(entry, entry.waiters.length);
   }
 
   /** Refuses all requests of an entry that wait, and removes it. */
   refuse(entry: QueueEntry, error: AppError): void {
-    entry.outstanding = entry.waiters.length;
+    this.#expect(entry, entry.waiters.length);
     for (const waiter of [...entry.waiters]) waiter.settle(error);
-    this.#queues.get(entry.lane)?.remove(entry);
+  }
+
+  /** So many requests of an entry have yet to leave; it is removed with its last. */
+  #expect(entry: QueueEntry, outstanding: number): void {
+    this.#outstanding += outstanding - entry.outstanding;
+    entry.outstanding = outstanding;
+    if (outstanding === 0) this.#queues.get(entry.lane)?.remove(entry);
   }
 
   /** The requests that leave before the next one of this entry, or before a candidate's. */
@@ -230,17 +236,35 @@ export class RequestQueue {
     return [...this.#queues.values()].flatMap(({ entries }) => entries);
   }
 
+  /** Whether there is one such. It is asked at every request, of a queue that may be long: nothing is copied. */
+  has(isSuch: (entry: QueueEntry) => boolean): boolean {
+    for (const { entries } of this.#queues.values()) if (entries.some(isSuch)) return true;
+    return false;
+  }
+
+  /** Of the entries with a request that waits; Infinity: none does. */
+  get earliestDeadline(): Millis {
+    let earliest = Infinity;
+    for (const { entries } of this.#queues.values())
+      for (const { deadline, waiters } of entries)
+        if (deadline < earliest && waiters.length > 0) earliest = deadline;
+    return earliest;
+  }
+
   get waiting(): number {
     return this.entries.reduce((sum, { waiters }) => sum + waiters.length, 0);
   }
 
   /** Requests that wait, and those that are expected. */
   get outstanding(): number {
-    return this.entries.reduce((sum, { outstanding }) => sum + outstanding, 0);
+    return this.#outstanding;
   }
 
   /** Requests that wait for the pace alone and leave out of the reserve. */
   get reserved(): number {
-    return this.entries.reduce((sum, { reserved, outstanding }) => sum + (reserved ? outstanding : 0), 0);
+    let sum = 0;
+    for (const { entries } of this.#queues.values())
+      for (const { reserved, outstanding } of entries) if (reserved) sum += outstanding;
+    return sum;
   }
 }

@@ -5,10 +5,15 @@
  */
 import type { ExchangeId, Millis } from '../../schemas/common.js';
 
-/** CCXT's weight of a request, and the time in which one weight flows back (CCXT's `rateLimit`). */
-export interface Pace {
-  readonly weight: number;
+/** A venue's pace: the time in which one of CCXT's weights flows back, and how many a pause saves up at most; ≥ 1. */
+export interface VenueRate {
   readonly unitMs: Millis;
+  readonly capacity: number;
+}
+
+/** CCXT's weight of a request to a venue of such a rate. */
+export interface Pace extends VenueRate {
+  readonly weight: number;
 }
 
 /** Requests that left together so long ago. */

@@ -36,6 +36,8 @@ export interface VenueQuirks extends CallSizes, RefusalWords {
   readonly tickersByType: boolean;
   /** CCXT's methods that another one of its methods takes the place of. */
   readonly methods: ReadonlyMap<string, string>;
+  /** It counts requests in the rolling window that CCXT states (`rollingWindowSize`), and takes many of them at once. */
+  readonly countsInWindow: boolean;
   /** Merged into CCXT's constructor options. */
   readonly construct: Readonly<Record<string, unknown>>;
 }
@@ -57,6 +59,7 @@ const CAUTIOUS: VenueQuirks = {
   emptyListThrows: null,
   tickersByType: false,
   methods: new Map(),
+  countsInWindow: false,
   construct: {},
 };
 
@@ -89,6 +92,19 @@ const FORBIDDEN_IS_TOO_FREQUENT: ReadonlySet<ExchangeId> = new Set([
   'bybiteu',
   'bybitid',
   'mexc',
+]);
+
+/** Those whose window CCXT's own class states, by their documentation; the 60 s that all others inherit say nothing of them. */
+const COUNTS_IN_WINDOW: ReadonlySet<ExchangeId> = new Set([
+  'binance',
+  'binanceus',
+  'binanceusdm',
+  'binancecoinm',
+  'bitvavo',
+  'bybit',
+  'gate',
+  'kucoin',
+  'luno',
 ]);
 
 const VENUES: ReadonlyMap<ExchangeId, Partial<VenueQuirks>> = new Map<ExchangeId, Partial<VenueQuirks>>([
@@ -192,8 +208,11 @@ export const venueQuirks = (
 ): VenueQuirks => {
   const known = VENUES.get(exchange);
   const candlePage = known?.candlePage ?? candlePageOf(features, contract) ?? CAUTIOUS.candlePage;
-  const forbiddenIsTooFrequent = FORBIDDEN_IS_TOO_FREQUENT.has(exchange);
-  return { ...CAUTIOUS, forbiddenIsTooFrequent, ...callSizes(exchange, contract), ...known, candlePage };
+  const ways = {
+    forbiddenIsTooFrequent: FORBIDDEN_IS_TOO_FREQUENT.has(exchange),
+    countsInWindow: COUNTS_IN_WINDOW.has(exchange),
+  };
+  return { ...CAUTIOUS, ...ways, ...callSizes(exchange, contract), ...known, candlePage };
 };
 
 /** Whether an answer that CCXT took is empty where this venue's answers never are. */

@@ -26,7 +26,7 @@ describe('two servers', () => {
       TestServer,
       TestServer,
     ];
-    const pace = { weight: 1, unitMs: 40 };
+    const pace = { weight: 1, unitMs: 40, capacity: 1 };
     await Promise.all(
       [one, two, one, two, one, two, one, two, one, two].map((server) => send(server, 5_000, { pace })),
     );
@@ -34,6 +34,24 @@ describe('two servers', () => {
     // The bucket holds one request beside the one that leaves: eight waits on the clock of Redis. A busy machine writes the first
     // departure down late, here by one wait at most; two servers that did not share would need four.
     expect(Math.max(...rig.departures) - Math.min(...rig.departures)).toBeGreaterThanOrEqual(7 * pace.unitMs);
+  });
+
+  test('let leave at once what a pause has saved up together, and space what comes behind', async () => {
+    const [one, two] = (await startServers(2, { requests: 1_000, windowMs: 60_000 })) as [
+      TestServer,
+      TestServer,
+    ];
+    const pace = { weight: 1, unitMs: 400, capacity: 6 };
+    await Promise.all(
+      [one, two, one, two, one, two, one, two, one].map((server) => send(server, 5_000, { pace })),
+    );
+    const first = Math.min(...rig.departures);
+    const waited = rig.departures.map((at) => at - first).toSorted((a, b) => a - b);
+    // Six and the one that the bucket always lets pass; without the six the seventh would wait for five units.
+    expect(waited[6]).toBeLessThan(4 * pace.unitMs);
+    // A busy machine writes the first departure down late, by half a unit at most.
+    expect(waited[7]).toBeGreaterThanOrEqual(0.5 * pace.unitMs);
+    expect(waited[8]).toBeGreaterThanOrEqual(1.5 * pace.unitMs);
   });
 
   test('cut off from one server alone: it keeps to its part, which the other leaves to it', async () => {

@@ -4,8 +4,9 @@ import type { ExchangeOptions } from '../../../../src/config/config.js';
 import type { CcxtExchange } from '../../../../src/exchanges/ccxt/ccxt-exchange.js';
 import { createSocketAgents } from '../../../../src/exchanges/ccxt/feeds/connections.js';
 import { NO_PROXIES } from '../../../../src/exchanges/ccxt/http/transport.js';
-import { createInstance, toSandboxUrls } from '../../../../src/exchanges/ccxt/instance.js';
+import { createInstance, rateOf, toSandboxUrls } from '../../../../src/exchanges/ccxt/instance.js';
 import { loadExchangeClass } from '../../../../src/exchanges/ccxt/loader.js';
+import { venueQuirks } from '../../../../src/exchanges/venues/venue-quirks.js';
 import { createUpstreamGate } from '../../../../src/exchanges/rate-limit/exchange-gate.js';
 
 const agents = createSocketAgents(NO_PROXIES);
@@ -46,6 +47,33 @@ describe('an instance', () => {
   it('sends twenty frames a second to Kraken: a subscription does not wait for the second before it', async () => {
     const { options } = await instanceOf('kraken');
     expect(options['ws']).toMatchObject({ cost: 0.05 });
+  });
+
+  it('saves up a twentieth of the window in which the venue counts, and sends no more in any window than evenly', async () => {
+    for (const [exchange, capacity] of [
+      ['binance', 60],
+      ['bybit', 12],
+      ['kucoin', 200],
+      ['bitget', 1],
+      ['kraken', 1],
+      ['okx', 1],
+      ['coinbaseexchange', 1],
+    ] as const) {
+      const ccxt = await instanceOf(exchange);
+      const rate = rateOf(ccxt, venueQuirks(exchange));
+      expect(rate.capacity, exchange).toBe(capacity);
+      if (capacity === 1) expect(rate.unitMs, exchange).toBe(ccxt.rateLimit);
+      else {
+        const { rollingWindowSize } = ccxt;
+        const most = rate.capacity + rollingWindowSize / rate.unitMs;
+        expect(most, exchange).toBeLessThanOrEqual(rollingWindowSize / ccxt.rateLimit);
+      }
+    }
+  });
+
+  it('spaces requests as the settings ask', async () => {
+    const ccxt = await instanceOf('binance', { rateLimit: 3_000 });
+    expect(rateOf(ccxt, venueQuirks('binance'))).toEqual({ unitMs: 3_000, capacity: 1 });
   });
 });
 

@@ -7,12 +7,12 @@ beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date
 afterEach(() => vi.useRealTimers());
 
 /** A gate whose budget is beyond what any test asks for: the pace alone decides. */
-const make = (unitMs = 100) => {
+const make = (unitMs = 100, capacity = 1) => {
   const budget = { requests: 1_000_000, windowMs: 60_000 };
-  return Object.assign(createUpstreamGate({ budget, now: Date.now }), { unitMs });
+  return Object.assign(createUpstreamGate({ budget, now: Date.now }), { unitMs, capacity });
 };
 const as = (
-  gate: UpstreamGate & { readonly unitMs: number },
+  gate: UpstreamGate & { readonly unitMs: number; readonly capacity: number },
   call: Partial<AdmitRequest>,
   weight = 1,
 ): Promise<void> =>
@@ -21,7 +21,7 @@ const as = (
     kind: 'data',
     priority: 'caller',
     deadline: Date.now() + 60_000,
-    pace: { weight, unitMs: gate.unitMs },
+    pace: { weight, unitMs: gate.unitMs, capacity: gate.capacity },
     ...call,
   });
 /** What CCXT asks on its own account. */
@@ -57,6 +57,40 @@ describe('the pacing of requests', () => {
     for (const name of ['a', 'b', 'c', 'd']) void log(own(gate), left, name);
     await vi.advanceTimersByTimeAsync(0);
     expect(left).toEqual(['a', 'b']);
+  });
+
+  it('counts those that wait, and neither those that have left nor those that were given up', async () => {
+    const gate = make(1);
+    const ends: string[] = [];
+    for (let i = 0; i < MAX_WAITING; i += 1) {
+      const abort = new AbortController();
+      void log(as(gate, { signal: abort.signal }), ends, 'given up');
+      abort.abort(new Error('gone'));
+      void log(own(gate, 2), ends, 'left');
+      void log(own(gate, 2), ends, 'left');
+      await vi.advanceTimersByTimeAsync(4);
+    }
+    await vi.advanceTimersByTimeAsync(100);
+    expect(ends.filter((end) => end === 'left')).toHaveLength(2 * MAX_WAITING);
+    expect(gate.state('kraken').waiting).toBe(0);
+  });
+
+  it('lets as many weights leave at once as a pause has saved up, and spaces those behind them', async () => {
+    const gate = make(100, 5);
+    // The bucket of a gate that has just begun is empty: what left before it is not known.
+    await own(gate);
+    await vi.advanceTimersByTimeAsync(10_000);
+    const left: string[] = [];
+    for (let i = 0; i < 9; i += 1) void log(own(gate), left, String(i));
+    await vi.advanceTimersByTimeAsync(0);
+    // Five that were saved up, and the one that the bucket always lets pass.
+    expect(left).toHaveLength(6);
+    await vi.advanceTimersByTimeAsync(99);
+    expect(left).toHaveLength(6);
+    await vi.advanceTimersByTimeAsync(2);
+    expect(left).toHaveLength(7);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(left).toHaveLength(9);
   });
 
   it('lets clients take turns, however many requests each of them has', async () => {
@@ -149,7 +183,7 @@ describe('the pacing of requests', () => {
   it('holds market lists back too, and lets them pass requests that wait for the budget', async () => {
     const gate = Object.assign(
       createUpstreamGate({ budget: { requests: 2, windowMs: 60_000 }, now: Date.now }),
-      { unitMs: 1000 },
+      { unitMs: 1000, capacity: 1 },
     );
     const left: string[] = [];
     await as(gate, {});

@@ -73,7 +73,7 @@ describe('a backfill', () => {
 
   it('waits for the venue’s pace behind all others, and is refused where they leave it no slot', async () => {
     const gate = gateWith({ budget: { requests: 4, windowMs: MINUTE } });
-    const pace = { weight: 1, unitMs: 1000 };
+    const pace = { weight: 1, unitMs: 1000, capacity: 1 };
     await ask(gate, { pace });
     const backfill = outcomeOf(ask(gate, { priority: 'backfill', pace }));
     await settle();
