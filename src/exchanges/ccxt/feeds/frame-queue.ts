@@ -178,6 +178,26 @@ export const followFrames = (instance: CcxtExchange, client: unknown, options: F
 const isFrame = (value: unknown): value is Frame =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/**
+ * CCXT's handler makes an index of all subscriptions of the connection for each answer: a thousand answers to a thousand
+ * subscriptions took a second and a half. While `work` runs, which awaits nothing, it makes one.
+ */
+const indexingOnce = <T>(instance: CcxtExchange, subscriptions: unknown, work: () => T): T => {
+  const indexBy: unknown = Reflect.get(instance, 'indexBy');
+  if (!isMethod(indexBy)) return work();
+  let index: unknown;
+  Reflect.set(instance, 'indexBy', (...args: unknown[]) =>
+    args[0] === subscriptions && args[1] === 'id'
+      ? (index ??= indexBy.apply(instance, args))
+      : indexBy.apply(instance, args),
+  );
+  try {
+    return work();
+  } finally {
+    Reflect.set(instance, 'indexBy', indexBy);
+  }
+};
+
 /** Once per instance, where frames are put together: an answer to several is shown to CCXT as one to each. */
 export const shareAnswers = (instance: CcxtExchange): void => {
   wrapMethod(instance, 'handleMessage', (handle) => (...args) => {
@@ -185,9 +205,12 @@ export const shareAnswers = (instance: CcxtExchange): void => {
     const queue = isFrame(client) ? queues.get(client) : undefined;
     const others = queue === undefined ? [] : queue.answered(message);
     if (others === null) return undefined;
-    const handled = handle.apply(instance, args);
-    for (const { id } of others)
-      handle.apply(instance, [client, isFrame(message) ? { ...message, id } : message, ...rest]);
-    return handled;
+    if (others.length === 0) return handle.apply(instance, args);
+    return indexingOnce(instance, member(client, 'subscriptions'), () => {
+      const handled = handle.apply(instance, args);
+      for (const { id } of others)
+        handle.apply(instance, [client, isFrame(message) ? { ...message, id } : message, ...rest]);
+      return handled;
+    });
   });
 };

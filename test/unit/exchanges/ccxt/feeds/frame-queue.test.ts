@@ -25,6 +25,14 @@ beforeEach(() => {
   seen = [];
 });
 
+interface Venue {
+  readonly options: object;
+  readonly rateLimit: number;
+  readonly handleMessage: (client: unknown, message: unknown) => void;
+  handle?: (client: { subscriptions: Frame[] }, message: { id: number }) => void;
+  indexBy?: (table: readonly Frame[], key: string) => Record<string, Frame>;
+}
+
 const open = (rules = RULES) => {
   const client: Record<string, unknown> = {
     send: (frame: Frame) => {
@@ -33,10 +41,13 @@ const open = (rules = RULES) => {
     },
     throttle: () => new Promise(() => undefined),
   };
-  const venue = {
+  const venue: Venue = {
     options: { ws: { cost: 5 } },
     rateLimit: 50,
-    handleMessage: (_client: unknown, message: unknown) => void seen.push(message),
+    handleMessage: (client, message) => {
+      seen.push(message);
+      venue.handle?.(client as never, message as never);
+    },
   };
   const instance = venue as unknown as CcxtExchange;
   if (rules !== null) shareAnswers(instance);
@@ -44,7 +55,7 @@ const open = (rules = RULES) => {
   // A second time changes nothing.
   followFrames(instance, client, { rules, timers: time, monotonic: time.monotonic });
   const send = client['send'] as (frame: unknown) => Promise<unknown>;
-  return { client, send, answer: (message: unknown) => venue.handleMessage(client, message) };
+  return { client, venue, send, answer: (message: unknown) => venue.handleMessage(client, message) };
 };
 
 const subscribe = (id: number): Frame => ({ method: 'SUBSCRIBE', params: [`s${id}`], id });
@@ -129,6 +140,30 @@ describe('frames that wait for one socket', () => {
 });
 
 describe('an answer to frames that left as one', () => {
+  it('makes CCXT look through the subscriptions of the connection once', async () => {
+    const { client, venue, send, answer } = open();
+    const found: unknown[] = [];
+    let looked = 0;
+    const indexBy = (table: readonly Frame[], key: string) => {
+      if (table === client['subscriptions']) looked += 1;
+      return Object.fromEntries(table.map((row) => [String(row[key]), row]));
+    };
+    const handle = (asked: { subscriptions: Frame[] }, { id }: { id: number }) => {
+      found.push(venue.indexBy?.(asked.subscriptions, 'id')[id], venue.indexBy?.([{ id: 'other' }], 'id'));
+    };
+    Object.assign(venue, { indexBy, handle });
+    client['subscriptions'] = Array.from({ length: 50 }, (_, id) => subscribe(id));
+    for (const frame of client['subscriptions'] as Frame[]) void send(frame);
+    await time.advance(0);
+    answer({ result: null, id: 0 });
+    expect(seen).toHaveLength(50);
+    expect(found.filter((_row, at) => at % 2 === 0)).toEqual(client['subscriptions']);
+    expect(found[1]).toEqual({ other: { id: 'other' } });
+    expect(looked).toBe(1);
+    // Later answers are looked up among what is subscribed by then.
+    expect(venue.indexBy).toBe(indexBy);
+  });
+
   it('is an answer to each of them', async () => {
     const { send, answer } = open();
     for (const id of [7, 8, 9]) void send(subscribe(id));
