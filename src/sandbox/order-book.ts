@@ -82,13 +82,8 @@ export const bookChange = (market: Market, change: BookChange): BookSides => ({
 
 function sideChange(market: Market, side: Side, change: BookChange): Level[] {
   const window = sideWindow(market, side, change.depth);
-  const touched = new Set<number>();
-  const walk = change.to - change.from <= MAX_WALK ? change.to - change.from : 1;
-  for (let i = 1; i <= walk; i += 1) {
-    const before = walk === 1 ? change.from : change.from + i - 1;
-    const after = walk === 1 ? change.to : change.from + i;
-    window.touched(before, after, touched);
-  }
+  const { from, to } = change;
+  const touched = to - from > MAX_WALK ? window.touchedAtEnds(from, to) : window.touchedOnTheWay(from, to);
   const first = window.at(change.from);
   const last = window.at(change.to);
   const levels: Level[] = [];
@@ -99,7 +94,7 @@ function sideChange(market: Market, side: Side, change: BookChange): Level[] {
   return levels.sort((a, b) => (b[0] - a[0]) * -away(side) * 1);
 }
 
-/** The moving window of one side: which prices it holds at a slot, and which of them change between two slots. */
+/** The moving window of one side: which prices it holds at a slot, and which of them change from one slot to another. */
 function sideWindow(market: Market, side: Side, depth: number) {
   const step = market.bookStep;
   const range = (slot: number): [low: number, high: number] => {
@@ -114,18 +109,46 @@ function sideWindow(market: Market, side: Side, depth: number) {
         price < low || price > high ? 0 : quantityAt(market, levelKey(market, side, price), slot),
     };
   };
-  const touched = (before: number, after: number, found: Set<number>): void => {
-    const [low, high] = range(before);
-    const [newLow, newHigh] = range(after);
+  const touchedAtEnds = (from: number, to: number): Set<number> => {
+    const [low, high] = range(from);
+    const [newLow, newHigh] = range(to);
+    const found = new Set<number>();
     for (let price = Math.min(low, newLow); price <= Math.max(high, newHigh); price += step) {
       const was = price >= low && price <= high;
       const is = price >= newLow && price <= newHigh;
-      if (was !== is || (was && is && expires(levelKey(market, side, price), before, after)))
-        found.add(price);
+      if (was !== is || (was && is && expires(levelKey(market, side, price), from, to))) found.add(price);
     }
+    return found;
   };
-  return { at, touched };
+  /** Slot by slot; the keys of a thousand levels are looked up once. */
+  const touchedOnTheWay = (from: number, to: number): Set<number> => {
+    const ranges = Array.from({ length: to - from + 1 }, (_slot, i) => range(from + i));
+    const expiring = Array.from({ length: LEVEL_LIFE }, (): number[] => []);
+    const highest = Math.max(...ranges.map(([, high]) => high));
+    for (let price = Math.min(...ranges.map(([low]) => low)); price <= highest; price += step)
+      expiring[expiryOf(levelKey(market, side, price))]?.push(price);
+    const found = new Set<number>();
+    const add = (low: number, high: number): void => {
+      for (let price = low; price <= high; price += step) found.add(price);
+    };
+    for (const [i, [newLow, newHigh]] of ranges.entries()) {
+      const before = ranges[i - 1];
+      if (before === undefined) continue;
+      const [low, high] = before;
+      add(low, Math.min(high, newLow - step));
+      add(Math.max(low, newHigh + step), high);
+      add(newLow, Math.min(newHigh, low - step));
+      add(Math.max(newLow, high + step), newHigh);
+      for (const price of expiring[(from + i) % LEVEL_LIFE] ?? [])
+        if (price >= Math.max(low, newLow) && price <= Math.min(high, newHigh)) found.add(price);
+    }
+    return found;
+  };
+  return { at, touchedAtEnds, touchedOnTheWay };
 }
+
+/** The slots at which a level's quantity is replaced, modulo its life. */
+const expiryOf = (key: number): number => (LEVEL_LIFE - (key % LEVEL_LIFE)) % LEVEL_LIFE;
 
 /** Whether a level's quantity is replaced in (before, after]. */
 function expires(key: number, before: number, after: number): boolean {

@@ -47,7 +47,8 @@ export class Audience {
     const socket = await openSocket(url);
     this.#sockets.push(socket);
     socket.on('message', (data: Buffer) => this.#receive({ exchange, channel }, data.toString()));
-    const special = { ticker: { threshold: 0 }, ohlcv: { interval: '1m' }, trades: {}, orderbook: {} }[
+    // Of a day: those of a minute would all turn at once.
+    const special = { ticker: { threshold: 0 }, ohlcv: { interval: '1d' }, trades: {}, orderbook: {} }[
       channel
     ];
     const symbol = topics.map((topic) => topic.symbol);

@@ -4,7 +4,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { fakeClock } from '../support/fake-clock.js';
 import { Fleet, fullestWindow, type FleetServer } from '../support/server-fleet.js';
-import { TradesWitness } from './trades-witness.js';
+import { FeedWitness, tradesOf } from './feed-witness.js';
 
 const TOPICS = 20;
 const PATIENT = { timeout: 120_000, interval: 50 };
@@ -22,20 +22,26 @@ test('no feed changes hands, freezes or loses a trade while the clock of one ser
   const off = await fleet.server(clock.env);
   const right = await fleet.server();
   const servers: readonly FleetServer[] = [off, right];
-  const clients: TradesWitness[] = [];
+  const clients: FeedWitness[] = [];
   onTestFinished(() => clients.forEach((client) => client.close()));
   const areLive = (): boolean =>
-    clients.every((client) => symbols.every((symbol) => client.of(symbol).state === 'live'));
+    clients.every((client) =>
+      symbols.every((symbol) => client.of({ channel: 'trades', symbol }).state === 'live'),
+    );
   // Each owns half of the topics, and follows the others.
   const halves = [symbols.slice(0, TOPICS / 2), symbols.slice(TOPICS / 2)];
   for (const [at, server] of servers.entries()) {
-    const first = await TradesWitness.open(server.url, halves[at]!, fleet.sandbox.market);
+    const first = await FeedWitness.open(server.url, tradesOf(halves[at]!), fleet.sandbox.market);
     onTestFinished(() => first.close());
     await expect
-      .poll(() => halves[at]!.every((symbol) => first.of(symbol).state === 'live'), PATIENT)
+      .poll(
+        () => halves[at]!.every((symbol) => first.of({ channel: 'trades', symbol }).state === 'live'),
+        PATIENT,
+      )
       .toBe(true);
   }
-  for (const { url } of servers) clients.push(await TradesWitness.open(url, symbols, fleet.sandbox.market));
+  for (const { url } of servers)
+    clients.push(await FeedWitness.open(url, tradesOf(symbols), fleet.sandbox.market));
   await expect.poll(areLive, PATIENT).toBe(true);
   expect(await Promise.all(servers.map(async (server) => (await server.bus()).owned))).toEqual([
     TOPICS / 2,
@@ -46,10 +52,14 @@ test('no feed changes hands, freezes or loses a trade while the clock of one ser
   for (const seconds of [0, HOUR_S, -HOUR_S, 0]) {
     clock.set(seconds);
     await pause(FELT_MS);
-    const before = clients.map((client) => symbols.map((symbol) => client.of(symbol).number ?? 0));
+    const before = clients.map((client) =>
+      symbols.map((symbol) => client.of({ channel: 'trades', symbol }).number ?? 0),
+    );
     const goOn = (): boolean =>
       clients.every((client, at) =>
-        symbols.every((symbol, topic) => (client.of(symbol).number ?? 0) > before[at]![topic]! + 5),
+        symbols.every(
+          (symbol, topic) => (client.of({ channel: 'trades', symbol }).number ?? 0) > before[at]![topic]! + 5,
+        ),
       );
     await expect.poll(goOn, { ...PATIENT, message: `at ${seconds} s` }).toBe(true);
   }
@@ -58,7 +68,8 @@ test('no feed changes hands, freezes or loses a trade while the clock of one ser
     expect(client.faults).toEqual([]);
     expect(client.missing()).toEqual({ trades: 0, untold: [] });
     // Nothing was called down.
-    for (const symbol of symbols) expect(client.of(symbol).reconnectingAt).toBe(-Infinity);
+    for (const symbol of symbols)
+      expect(client.of({ channel: 'trades', symbol }).reconnectingAt).toBe(-Infinity);
   }
   for (const server of servers) {
     const text = await (await fetch(`${server.url}/metrics`)).text();
@@ -81,11 +92,14 @@ test('nothing fails, is lost untold or leaves beyond the budget while the clock 
     ...{ TICKER_CACHE_TTL: '600', CLIENT_RATE_LIMIT_REQUESTS: '0' },
   };
   const servers = [await fleet.server(env), await fleet.server(env)];
-  const clients: TradesWitness[] = [];
+  const clients: FeedWitness[] = [];
   onTestFinished(() => clients.forEach((client) => client.close()));
-  for (const { url } of servers) clients.push(await TradesWitness.open(url, symbols, fleet.sandbox.market));
+  for (const { url } of servers)
+    clients.push(await FeedWitness.open(url, tradesOf(symbols), fleet.sandbox.market));
   const areLive = (): boolean =>
-    clients.every((client) => symbols.every((symbol) => client.of(symbol).state === 'live'));
+    clients.every((client) =>
+      symbols.every((symbol) => client.of({ channel: 'trades', symbol }).state === 'live'),
+    );
   await expect.poll(areLive, PATIENT).toBe(true);
 
   let goesOn = true;
@@ -125,13 +139,17 @@ test('nothing fails, is lost untold or leaves beyond the budget while the clock 
   for (const seconds of [HOUR_S, 0, -HOUR_S, 0]) {
     clock.set(seconds);
     await pause(FELT_MS);
-    const before = clients.map((client) => symbols.map((symbol) => client.of(symbol).number ?? 0));
+    const before = clients.map((client) =>
+      symbols.map((symbol) => client.of({ channel: 'trades', symbol }).number ?? 0),
+    );
     const sent = left().length;
     await Promise.all(Array.from({ length: 2 * limit }, (_, place) => askAnew(servers[place % 2]!)));
     const goOn = (): boolean =>
       left().length > sent + limit &&
       clients.every((client, at) =>
-        symbols.every((symbol, topic) => (client.of(symbol).number ?? 0) > before[at]![topic]! + 5),
+        symbols.every(
+          (symbol, topic) => (client.of({ channel: 'trades', symbol }).number ?? 0) > before[at]![topic]! + 5,
+        ),
       );
     await expect.poll(goOn, { ...PATIENT, message: `at ${seconds} s` }).toBe(true);
     for (const server of servers) expect((await server.bus()).state, `at ${seconds} s`).not.toBe('unshared');

@@ -2,7 +2,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { auditFeeds } from '../support/feed-audit.js';
 import { Fleet, type FleetServer } from '../support/server-fleet.js';
-import { TradesWitness } from './trades-witness.js';
+import { FeedWitness, tradesOf } from './feed-witness.js';
 
 const SERVERS = 4;
 const TOPICS = 40;
@@ -16,13 +16,18 @@ test(`owners that are frozen are never accepted beside those who took over, and 
   const symbols = fleet.symbols(TOPICS);
   const audit = await auditFeeds(fleet.redis.url);
   onTestFinished(() => audit.close());
-  const members: { readonly server: FleetServer; readonly client: TradesWitness }[] = [];
+  const members: { readonly server: FleetServer; readonly client: FeedWitness }[] = [];
   onTestFinished(() => members.forEach(({ client }) => client.close()));
   const areLive = (): boolean =>
-    members.every(({ client }) => symbols.every((symbol) => client.of(symbol).state === 'live'));
+    members.every(({ client }) =>
+      symbols.every((symbol) => client.of({ channel: 'trades', symbol }).state === 'live'),
+    );
   for (let i = 0; i < SERVERS; i += 1) {
     const server = await fleet.server();
-    members.push({ server, client: await TradesWitness.open(server.url, symbols, fleet.sandbox.market) });
+    members.push({
+      server,
+      client: await FeedWitness.open(server.url, tradesOf(symbols), fleet.sandbox.market),
+    });
   }
   await expect.poll(areLive, PATIENT).toBe(true);
   let frozenTopics = 0;
@@ -32,13 +37,17 @@ test(`owners that are frozen are never accepted beside those who took over, and 
     const most = owned.reduce((best, topics, at) => (topics.length > owned[best]!.length ? at : best), 0);
     const frozen = members[most]!;
     const others = members.filter((member) => member !== frozen);
-    const before = others.map(({ client }) => owned[most]!.map((symbol) => client.of(symbol).fence));
+    const before = others.map(({ client }) =>
+      owned[most]!.map((symbol) => client.of({ channel: 'trades', symbol }).fence),
+    );
     frozen.server.process.kill('SIGSTOP');
     onTestFinished(() => void frozen.server.process.kill('SIGCONT'));
     const wokenAt = new Promise((resolve) => setTimeout(resolve, FROZEN_MS));
     const takenOver = (): boolean =>
       others.every(({ client }, place) =>
-        owned[most]!.every((symbol, topic) => client.of(symbol).fence > before[place]![topic]!),
+        owned[most]!.every(
+          (symbol, topic) => client.of({ channel: 'trades', symbol }).fence > before[place]![topic]!,
+        ),
       );
     await expect.poll(takenOver, PATIENT).toBe(true);
     await wokenAt;
@@ -47,7 +56,10 @@ test(`owners that are frozen are never accepted beside those who took over, and 
     await expect.poll(() => fleet.subscriptions(), PATIENT).toBe(symbols.length);
     // All are shown the same events again.
     const fencesAgree = (): boolean =>
-      symbols.every((symbol) => new Set(members.map(({ client }) => client.of(symbol).fence)).size === 1);
+      symbols.every(
+        (symbol) =>
+          new Set(members.map(({ client }) => client.of({ channel: 'trades', symbol }).fence)).size === 1,
+      );
     await expect.poll(() => fencesAgree() && areLive(), PATIENT).toBe(true);
   }
 

@@ -1,12 +1,13 @@
 /**
- * Four servers of one cluster share 200 topics; their owners are killed at random, KILLS (50) times, and replaced: what the
- * clients of the others see meanwhile, and what the venue does.
+ * Four servers of one cluster share 200 topics, half of them trades and half tickers, a quarter of which each server was asked
+ * for first; their owners are killed at random, KILLS (50) times, and replaced: what the clients of the others see meanwhile,
+ * and what the venue does.
  */
 import { expect, onTestFinished, test } from 'vitest';
 import { steadyNow } from '../../src/lib/steady-clock.js';
 import { Fleet, type FleetServer, percentile } from '../support/server-fleet.js';
 import { watchUpstream } from '../support/upstream-watch.js';
-import { TradesWitness } from './trades-witness.js';
+import { FeedWitness, type Topic } from './feed-witness.js';
 
 const KILLS = Number(process.env['KILLS'] ?? 50);
 const SERVERS = 4;
@@ -17,7 +18,7 @@ const [OWNER_P95_MS, ITEM_P95_MS, TWICE_MS, SLOW] = [1_500, 2_000, 2_000, 10];
 
 interface Member {
   readonly server: FleetServer;
-  readonly client: TradesWitness;
+  readonly client: FeedWitness;
 }
 
 /** Of Lehmer; the same kills in each run. */
@@ -29,54 +30,65 @@ const createRandom = (): (() => number) => {
 test(`${KILLS} owners of ${SERVERS} servers with ${TOPICS} topics are killed: others take over, and no trade is missing untold`, async () => {
   const fleet = await Fleet.start({ ticksPerSecond: 2 });
   onTestFinished(() => fleet.close());
-  const symbols = fleet.symbols(TOPICS);
-  const clients: TradesWitness[] = [];
+  const topics = fleet.symbols(TOPICS / 2).flatMap((symbol): Topic[] => [
+    { channel: 'trades', symbol },
+    { channel: 'ticker', symbol },
+  ]);
+  const clients: FeedWitness[] = [];
   onTestFinished(() => clients.forEach((client) => client.close()));
-  const join = async (): Promise<Member> => {
+  const join = async (first: readonly Topic[]): Promise<Member> => {
     const server = await fleet.server();
-    const client = await TradesWitness.open(server.url, symbols, fleet.sandbox.market);
+    const client = await FeedWitness.open(server.url, first, fleet.sandbox.market);
     clients.push(client);
     return { server, client };
   };
   /** Topics that are not live at its client, in words. */
-  const awaited = ({ server, client }: Member): string[] =>
-    symbols
-      .filter((symbol) => client.of(symbol).state !== 'live' || client.of(symbol).number === null)
-      .map((symbol) => `${server.id} ${symbol} ${client.of(symbol).state}`);
+  const awaited = ({ server, client }: Member, of: readonly Topic[]): string[] =>
+    of
+      .filter((topic) => client.of(topic).state !== 'live' || !client.of(topic).isShown)
+      .map((topic) => `${server.id} ${topic.channel} ${topic.symbol} ${client.of(topic).state}`);
   const isSettled = async (): Promise<void> => {
-    await expect.poll(() => members.flatMap(awaited).slice(0, 20), PATIENT).toEqual([]);
-    await expect.poll(() => fleet.subscriptions(), PATIENT).toBe(symbols.length);
+    const waits = () => members.flatMap((member) => awaited(member, topics)).slice(0, 20);
+    await expect.poll(waits, PATIENT).toEqual([]);
+    await expect.poll(() => fleet.subscriptions(), PATIENT).toBe(TOPICS);
   };
   let members: Member[] = [];
-  for (let i = 0; i < SERVERS; i += 1) members.push(await join());
+  for (let i = 0; i < SERVERS; i += 1) {
+    const quarter = topics.slice((i * TOPICS) / SERVERS, ((i + 1) * TOPICS) / SERVERS);
+    const member = await join(quarter);
+    await expect.poll(() => awaited(member, quarter).slice(0, 20), PATIENT).toEqual([]);
+    members.push(member);
+  }
+  for (const { client } of members) client.follow(topics.filter((topic) => !client.of(topic).isShown));
   await isSettled();
   const random = createRandom();
   const upstream = watchUpstream(fleet.sandbox);
-  const [ownerMs, itemMs, killsAt]: [number[], number[], number[]] = [[], [], []];
+  const [ownerMs, itemMs, tradesMs, killsAt]: [number[], number[], number[], number[]] = [[], [], [], []];
 
   for (let kill = 1; kill <= KILLS; kill += 1) {
-    const owned = await Promise.all(members.map(({ server }) => server.owned()));
+    const owned = await Promise.all(members.map(({ server }) => server.ownedTopics()));
     const owners = members.filter((_member, at) => (owned[at]?.length ?? 0) > 0);
     const victim = owners[Math.floor(random() * owners.length)]!;
     const orphans = owned[members.indexOf(victim)]!;
     members = members.filter((member) => member !== victim);
-    const before = members.map(({ client }) => orphans.map((symbol) => client.of(symbol).fence));
+    const before = members.map(({ client }) => orphans.map((topic) => client.of(topic).fence));
     const at = steadyNow();
     killsAt.push(at);
     await victim.server.kill();
     const takenOver = (): boolean =>
       members.every(({ client }, place) =>
-        orphans.every((symbol, topic) => client.of(symbol).fence > before[place]![topic]!),
+        orphans.every((topic, index) => client.of(topic).fence > before[place]![index]!),
       );
     await expect.poll(takenOver, PATIENT).toBe(true);
     for (const { client } of members)
-      for (const symbol of orphans) {
-        const { fenceAt, reconnectingAt } = client.of(symbol);
+      for (const topic of orphans) {
+        const { fenceAt, reconnectingAt } = client.of(topic);
         itemMs.push(fenceAt - at);
+        if (topic.channel === 'trades') tradesMs.push(fenceAt - at);
         // A server that was busy for so long that it fed itself tells of that instead.
         if (reconnectingAt >= at) ownerMs.push(reconnectingAt - at);
       }
-    members.push(await join());
+    members.push(await join(topics));
     await isSettled();
     console.info(
       `kill ${kill}: ${orphans.length} topics, first items p95 ${percentile(itemMs.slice(-orphans.length * 3), 0.95).toFixed(0)} ms, settled after ${(steadyNow() - at).toFixed(0)} ms`,
@@ -87,14 +99,14 @@ test(`${KILLS} owners of ${SERVERS} servers with ${TOPICS} topics are killed: ot
   const told = (name: string, values: number[]): string =>
     `${name} p50 ${percentile(values, 0.5).toFixed(0)} ms, p95 ${percentile(values, 0.95).toFixed(0)} ms, ` +
     `at most ${Math.max(...values).toFixed(0)} ms`;
-  const sum = (of: (client: TradesWitness) => number): number =>
+  const sum = (of: (client: FeedWitness) => number): number =>
     clients.reduce((total, client) => total + of(client), 0);
   const apart = upstream.doubled.filter(
     ({ from }) => !killsAt.some((at) => from >= at && from < at + 10_000),
   );
   console.info(
     `${KILLS} kills, ${SERVERS} servers, ${TOPICS} topics, ${itemMs.length} takeovers seen by clients\n` +
-      `${told('new owner', ownerMs)}\n${told('its first item', itemMs)}\n` +
+      `${told('new owner', ownerMs)}\n${told('its first item', itemMs)}; ${told('of trades', tradesMs)}\n` +
       `subscribed more than once: ${upstream.doubled.length}, ` +
       `${told('for', [0, ...upstream.doubled.map(({ ms }) => ms)])}, ${apart.length} of them not at a takeover\n` +
       `${sum(({ trades }) => trades)} trades in ${sum(({ events }) => events)} events, ` +

@@ -103,6 +103,11 @@ export class TradesClient {
   }
 }
 
+interface OwnedTopic {
+  readonly channel: string;
+  readonly symbol: string;
+}
+
 export interface FleetServer {
   readonly id: string;
   readonly url: string;
@@ -113,6 +118,7 @@ export interface FleetServer {
   close(): Promise<void>;
   /** Symbols of the topics that it owns. */
   owned(): Promise<string[]>;
+  ownedTopics(): Promise<OwnedTopic[]>;
   bus(): Promise<{ readonly state: string; readonly owned: number; readonly followed: number }>;
   metric(name: string): Promise<number>;
 }
@@ -167,10 +173,8 @@ export class Fleet {
         child.kill('SIGKILL');
         await exited;
       },
-      owned: async () =>
-        (await ask<{ cluster: { owned: { symbol: string }[] } }>('/v1/status')).cluster.owned.map(
-          ({ symbol }) => symbol,
-        ),
+      owned: async () => (await server.ownedTopics()).map(({ symbol }) => symbol),
+      ownedTopics: async () => (await ask<{ cluster: { owned: OwnedTopic[] } }>('/v1/status')).cluster.owned,
       bus: async () =>
         (await ask<{ checks: { bus: Awaited<ReturnType<FleetServer['bus']>> } }>('/v1/health/ready')).checks
           .bus,
