@@ -82,6 +82,6 @@ export interface Bus extends Membership {
   tell(topic: string, fence: number, message: { text: string; asStatus?: boolean }): Promise<number | null>;
   /** The answer ends it. One listener a topic. */
   subscribe(topic: string, listener: TopicListener): () => void;
-  /** What is kept of the topic, oldest first: all, or what came after an id. */
-  history(topic: string, after?: EventId): Promise<readonly Publication[]>;
+  /** What is kept of the topic, oldest first: all, or what came after an id; of that the `newest` so many at most, default all. */
+  history(topic: string, after?: EventId, newest?: number): Promise<readonly Publication[]>;
 }

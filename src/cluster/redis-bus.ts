@@ -214,9 +214,14 @@ class RedisBus implements Bus {
     });
   }
 
-  async history(topic: string, after?: EventId): Promise<Publication[]> {
+  async history(topic: string, after?: EventId, newest?: number): Promise<Publication[]> {
     const from = after === undefined ? '-' : `(${after}`;
-    const entries = await this.#connection.run((redis) => redis.xrange(this.#key(`t:${topic}`), from, '+'));
+    const key = this.#key(`t:${topic}`);
+    const entries = await this.#connection.run(async (redis) =>
+      newest === undefined
+        ? redis.xrange(key, from, '+')
+        : (await redis.xrevrange(key, '+', from, 'COUNT', newest)).reverse(),
+    );
     return entries.map(([id, [, text = '']]) => ({ id, text }));
   }
 

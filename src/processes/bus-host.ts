@@ -61,6 +61,7 @@ export interface BusHost {
   history(
     topic: string,
     after: EventId | undefined,
+    newest?: number,
   ): readonly Publication[] | Promise<readonly Publication[]>;
   close(): Promise<void>;
 }

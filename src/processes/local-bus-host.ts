@@ -145,9 +145,10 @@ export class LocalBusHost implements BusHost {
     this.#topics.get(name)?.listeners.delete(id);
   }
 
-  history(name: string, after: EventId | undefined): readonly Publication[] {
+  history(name: string, after: EventId | undefined, newest?: number): readonly Publication[] {
     const kept = this.#topics.get(name)?.kept ?? [];
-    return after === undefined ? kept : kept.filter(({ id }) => compareEventIds(id, after) > 0);
+    const asked = after === undefined ? kept : kept.filter(({ id }) => compareEventIds(id, after) > 0);
+    return newest === undefined ? asked : asked.slice(-newest);
   }
 
   /** To so many events. */

@@ -136,8 +136,8 @@ export class LocalBus implements Bus {
     };
   }
 
-  history(topic: string, after?: EventId): Promise<readonly Publication[]> {
-    return this.#within(this.#link.call('history', topic, after));
+  history(topic: string, after?: EventId, newest?: number): Promise<readonly Publication[]> {
+    return this.#within(this.#link.call('history', topic, after, newest));
   }
 
   #within<T>(call: Promise<T>): Promise<T> {

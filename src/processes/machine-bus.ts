@@ -157,8 +157,8 @@ export class MachineBus implements BusHost {
     this.#forgetUnused(topic);
   }
 
-  history(name: string, after: EventId | undefined): Promise<readonly Publication[]> {
-    return this.bus.history(name, after);
+  history(name: string, after: EventId | undefined, newest?: number): Promise<readonly Publication[]> {
+    return this.bus.history(name, after, newest);
   }
 
   async #claim(id: string, topic: MachineTopic, overrule: Overrule | undefined): Promise<Claim> {

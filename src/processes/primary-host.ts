@@ -119,7 +119,7 @@ class Host implements PrimaryHost {
       publish: (topic, fence, what) => bus.publish(child.serverId, topic, { fence, ...what }),
       tell: (topic, fence, message) => bus.tell(child.serverId, topic, { fence, ...message }),
       subscribe: (topic) => bus.subscribe(child.serverId, topic),
-      history: (topic, after) => bus.history(topic, after),
+      history: (topic, after, newest) => bus.history(topic, after, newest),
       unsubscribe: (topic) => bus.unsubscribe(child.serverId, topic),
       notify: (topic, text) => {
         for (const other of this.#children.values())

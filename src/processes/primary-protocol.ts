@@ -48,7 +48,11 @@ export interface PrimaryFunctions {
     fence: number,
     message: { readonly text: string; readonly asStatus: boolean },
   ): number | null | Promise<number | null>;
-  history(topic: string, after?: EventId): readonly Publication[] | Promise<readonly Publication[]>;
+  history(
+    topic: string,
+    after?: EventId,
+    newest?: number,
+  ): readonly Publication[] | Promise<readonly Publication[]>;
   // Events: they have no answer.
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;

@@ -90,9 +90,11 @@ export class MemoryCluster {
         queueMicrotask(() => listeners.get(serverId) === listener && listener.joined());
         return () => listeners.get(serverId) === listener && listeners.delete(serverId);
       },
-      history: (name, after) =>
+      history: (name, after, newest = Infinity) =>
         ask(() =>
-          topicOf(name).kept.filter(({ id }) => after === undefined || compareEventIds(id, after) > 0),
+          topicOf(name)
+            .kept.filter(({ id }) => after === undefined || compareEventIds(id, after) > 0)
+            .slice(-newest),
         ),
       die: () => void this.#alive.delete(serverId),
       cutOff: (cut) => void (isCut = cut),

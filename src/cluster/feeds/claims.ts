@@ -8,8 +8,8 @@ const EVERY_MS: Millis = 250;
 interface ClaimsHooks {
   /** What the bus says; nothing else is asked until this has settled. */
   onAnswer(claim: Claim, overrule?: Overrule): Promise<void>;
-  /** The bus did not answer. */
-  onFailure(): void;
+  /** The bus did not answer, so many times in a row. */
+  onFailure(failures: number): void;
   readonly isFollowing: () => boolean;
 }
 
@@ -18,6 +18,7 @@ export class Claims {
   readonly #hooks: ClaimsHooks;
   #isUnderWay = false;
   #askedAt: Millis = -Infinity;
+  #failures = 0;
   /** The subscription has begun: what a claim that was under way is told may be older than what was missed. */
   #isDueAgain = false;
 
@@ -33,9 +34,12 @@ export class Claims {
     this.#isUnderWay = true;
     this.#askedAt = monotonic();
     try {
-      await this.#hooks.onAnswer(await bus.claim(key, overrule), overrule);
+      const claim = await bus.claim(key, overrule);
+      this.#failures = 0;
+      await this.#hooks.onAnswer(claim, overrule);
     } catch {
-      this.#hooks.onFailure();
+      this.#failures += 1;
+      this.#hooks.onFailure(this.#failures);
     } finally {
       this.#isUnderWay = false;
       this.#askAgain();

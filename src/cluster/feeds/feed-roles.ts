@@ -23,6 +23,9 @@ import { TradesSeen } from './trades-seen.js';
 /** A follower of an owner that has not published yet is ready after this time at the latest. */
 const FIRST_ITEM_MS: Millis = 1_000;
 
+/** A bus that answers beats and so many claims in a row not, over a second or so, cannot say whose a topic is. */
+const MAX_FAILED_CLAIMS = 4;
+
 export type Role = 'opening' | 'owner' | 'follower' | 'alone' | 'closed';
 
 export class FeedRoles {
@@ -84,8 +87,8 @@ export class FeedRoles {
     );
     this.#claims = new Claims(parts, {
       onAnswer: (claim, overrule) => this.#answered(claim, overrule),
-      onFailure: () => {
-        if (this.#role === 'opening') this.goAlone();
+      onFailure: (failures) => {
+        if (this.#role === 'opening' && failures >= MAX_FAILED_CLAIMS) this.goAlone();
       },
       isFollowing: () => this.#role === 'follower',
     });

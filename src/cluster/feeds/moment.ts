@@ -1,32 +1,31 @@
 /** What the topics of a server are checked against: read once for all of them, since they may be thousands, ten times a second. */
 import type { Millis } from '../../schemas/common.js';
 import type { Bus } from '../bus.js';
+import type { Presence } from './bus-presence.js';
 
-export interface Moment {
+export interface Moment extends Presence {
   /** By the monotonic clock. */
   readonly at: Millis;
-  readonly isIn: boolean;
-  /** The bus is back for good. */
-  readonly mayReturn: boolean;
   /** Leases of this server that began; undefined: the bus has none. */
   readonly leases: number | undefined;
-  /** As the bus has it. */
-  readonly silentFor: (server: string) => Millis;
+  /** As the bus has them. */
+  readonly silentFor: Bus['silentFor'];
+  readonly survivors: Bus['survivors'];
 }
 
-export const momentOf = (
-  bus: Bus,
-  { at, mayReturn }: { readonly at: Millis; readonly mayReturn: boolean },
-): Moment => {
-  const silences = new Map<string, Millis>();
-  return {
-    ...{ at, mayReturn, isIn: bus.isIn, leases: bus.stats.leases },
-    silentFor(server) {
-      const known = silences.get(server);
-      if (known !== undefined) return known;
-      const silence = bus.silentFor(server);
-      silences.set(server, silence);
-      return silence;
-    },
+/** The answers of `ask`, each asked for once. */
+const asked = <T>(ask: (server: string) => T): ((server: string) => T) => {
+  const answers = new Map<string, { readonly answer: T }>();
+  return (server) => {
+    const known = answers.get(server) ?? { answer: ask(server) };
+    answers.set(server, known);
+    return known.answer;
   };
 };
+
+export const momentOf = (bus: Bus, as: Presence & Pick<Moment, 'at'>): Moment => ({
+  ...as,
+  leases: bus.stats.leases,
+  silentFor: asked((server) => bus.silentFor(server)),
+  survivors: asked((server) => bus.survivors(server)),
+});

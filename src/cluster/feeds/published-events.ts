@@ -1,6 +1,7 @@
 /** What has been published of a topic, shown here in its order: gaps are repaired from the bus' history, or told. */
 import type { StreamItem } from '../../exchanges/exchange-client.js';
 import type { Millis } from '../../schemas/common.js';
+import { MAX_RECENT_TRADES } from '../../streams/channels/sequence-state.js';
 import { compareEventIds, type EventId, positionOf } from '../../streams/event-ids.js';
 import type { ItemSource } from '../../streams/feed/feed-source.js';
 import { isSequence } from '../../streams/feed/feed-state.js';
@@ -84,9 +85,14 @@ export class PublishedEvents {
 
   /** Before this server goes on from there: shows what it has not heard. */
   async catchUp(): Promise<void> {
-    const { bus, key } = this.#parts;
-    const kept = await bus.history(key, this.lastId ?? undefined).catch(() => []);
-    this.#applyKept(kept);
+    this.#applyKept(await this.#kept().catch(() => []));
+  }
+
+  /** Behind the latest event; where there is none yet, what a new client is shown: to read all of it takes long for many topics. */
+  #kept(): Promise<readonly Publication[]> {
+    const { bus, key, request } = this.#parts;
+    const isFirst = this.lastId === null && request.topic.channel === 'trades';
+    return bus.history(key, this.lastId ?? undefined, isFirst ? MAX_RECENT_TRADES : undefined);
   }
 
   heard(message: SharedItem): void {
@@ -108,7 +114,6 @@ export class PublishedEvents {
 
   /** Reads what the bus keeps behind the latest event; what came meanwhile follows. */
   async repair(): Promise<void> {
-    const { bus, key } = this.#parts;
     if (!this.#hooks.isFollowing() || !this.#joined) return;
     if (this.#repairing) {
       this.#repairAgain = true;
@@ -118,7 +123,7 @@ export class PublishedEvents {
     try {
       do {
         this.#repairAgain = false;
-        const kept = await bus.history(key, this.lastId ?? undefined);
+        const kept = await this.#kept();
         if (!this.#hooks.isFollowing()) return;
         this.#applyKept(kept);
       } while (this.#isRepairDue());

@@ -124,11 +124,11 @@ export class SharedFeed implements FeedSource {
 
   /** Called ten times a second. */
   check(moment: Moment): void {
-    const { at, isIn, mayReturn } = moment;
+    const { at, isIn, isAway, mayReturn } = moment;
     switch (this.#roles.role) {
       case 'opening':
         if (isIn) this.#roles.claim();
-        else this.#roles.goAlone();
+        else if (isAway) this.#roles.goAlone();
         break;
       case 'owner':
         this.#roles.ownership?.check(moment);
@@ -137,7 +137,7 @@ export class SharedFeed implements FeedSource {
         if (isIn) {
           this.#aloneAt = null;
           this.#watchOwner(moment);
-        } else {
+        } else if (isAway) {
           this.#aloneAt ??= at + this.#parts.random() * ALONE_SPREAD_MS;
           if (at < this.#aloneAt) break;
           this.#aloneAt = null;
@@ -152,11 +152,10 @@ export class SharedFeed implements FeedSource {
     }
   }
 
-  #watchOwner({ silentFor }: Moment): void {
-    const { bus, key } = this.#parts;
+  #watchOwner(moment: Moment): void {
     const owner = this.#roles.owner;
     if (owner === null) this.#roles.claim();
-    else if (this.#roles.isOrphaned || maySucceed(bus, key, { owner, silent: silentFor(owner.server) }))
+    else if (this.#roles.isOrphaned || maySucceed(this.#parts.key, owner, moment))
       this.#roles.claim({ owner, because: 'dead' });
   }
 

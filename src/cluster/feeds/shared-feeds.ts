@@ -6,15 +6,13 @@ import type { Channel } from '../../schemas/stream.js';
 import { createUnsharedIds, type NextEventId } from '../../streams/event-ids.js';
 import type { FeedRequest, FeedSource, FeedSources } from '../../streams/feed/feed-source.js';
 import type { Bus } from '../bus.js';
+import { BusPresence, LOOK_EVERY_MS } from './bus-presence.js';
 import { createFeedCounts, type FeedCounts } from './feed-parts.js';
 import { momentOf } from './moment.js';
 import { PublishingRoom } from './publishing-room.js';
 import type { Role } from './feed-roles.js';
 import { SharedFeed } from './shared-feed.js';
 
-const CHECK_EVERY_MS: Millis = 100;
-/** A bus that was away is taken for back once it has been there for so long. */
-const STABLE_MS: Millis = 4_000;
 /** What is left of a hand-over is cut off after this time: the others take over by themselves. */
 const HAND_OVER_MS: Millis = 4_000;
 
@@ -70,10 +68,7 @@ class ClusterFeeds implements SharedFeeds {
   readonly #room: PublishingRoom;
   #endHandOver: () => void = () => undefined;
   #checker: NodeJS.Timeout | undefined;
-  #hasBeenIn = false;
-  /** Since when the bus is there again; null: it is not, or it has been ever since it first was. */
-  #backSince: Millis | null = null;
-  #wasAway = false;
+  readonly #presence = new BusPresence();
 
   constructor(options: SharedFeedsOptions) {
     this.#options = options;
@@ -83,15 +78,20 @@ class ClusterFeeds implements SharedFeeds {
   }
 
   get stats(): SharedFeedsStats {
-    const roles = [...this.#feeds].map(({ role }) => role);
-    const inRole = (wanted: Role): number => roles.filter((role) => role === wanted).length;
-    const [followed, leases, unshared] = [inRole('follower'), inRole('owner'), inRole('alone')];
-    const owned = roles.length - followed;
+    const { owner: leases, follower: followed, alone: unshared } = this.#inRoles();
+    const owned = this.#feeds.size - followed;
     return { ...this.#counts, owned, followed, leases, unshared, pendingBytes: this.#room.pendingBytes };
   }
 
+  /** Each beat tells of them, and they may be thousands. */
+  #inRoles(): Record<Role, number> {
+    const inRoles = { opening: 0, owner: 0, follower: 0, alone: 0, closed: 0 };
+    for (const { role } of this.#feeds) inRoles[role] += 1;
+    return inRoles;
+  }
+
   start(): void {
-    this.#checker ??= setInterval(() => this.#check(), CHECK_EVERY_MS).unref();
+    this.#checker ??= setInterval(() => this.#check(), LOOK_EVERY_MS).unref();
   }
 
   open(request: FeedRequest): FeedSource {
@@ -106,7 +106,7 @@ class ClusterFeeds implements SharedFeeds {
         local,
         keep: keep[channel],
       },
-      ...{ unsharedIds: this.#unsharedIds, hasBeenIn: () => this.#hasBeenIn, counts: this.#counts },
+      ...{ unsharedIds: this.#unsharedIds, hasBeenIn: () => this.#presence.hasBeenIn, counts: this.#counts },
       ...{ log, now, monotonic, random, timers: this.#timers, room: this.#room },
     };
     const feed = new SharedFeed(parts, (closed) => this.#feeds.delete(closed));
@@ -135,17 +135,8 @@ class ClusterFeeds implements SharedFeeds {
 
   #check(): void {
     const { bus, monotonic } = this.#options;
-    if (!bus.isIn) {
-      if (this.#hasBeenIn) this.#wasAway = true;
-      this.#backSince = null;
-    } else {
-      this.#hasBeenIn = true;
-      this.#backSince ??= monotonic();
-    }
-    const isStable = this.#backSince !== null && monotonic() - this.#backSince >= STABLE_MS;
-    if (isStable) this.#wasAway = false;
-    const mayReturn = bus.isIn && (isStable || !this.#wasAway);
-    const moment = momentOf(bus, { at: monotonic(), mayReturn });
+    const at = monotonic();
+    const moment = momentOf(bus, { at, ...this.#presence.look(bus.isIn, at) });
     for (const feed of this.#feeds) feed.check(moment);
   }
 }

@@ -1,20 +1,17 @@
 /** When a follower may claim the topic of an owner that is not heard of any more: the survivors do so one after the other. */
 import { createHash } from 'node:crypto';
 import type { Millis } from '../../schemas/common.js';
-import type { Bus, TopicOwner } from '../bus.js';
+import type { TopicOwner } from '../bus.js';
+import type { Moment } from './moment.js';
 
 /** The lease of a server, by the follower's own clock. */
 const DEAD_AFTER_MS: Millis = 1_200;
 export const RANK_MS: Millis = 250;
 
-/** `silent`: for how long the owner has not been heard of. */
-export const maySucceed = (
-  bus: Bus,
-  key: string,
-  { owner, silent }: { readonly owner: TopicOwner; readonly silent: Millis },
-): boolean => {
+export const maySucceed = (key: string, owner: TopicOwner, { silentFor, survivors }: Moment): boolean => {
+  const silent = silentFor(owner.server);
   if (silent <= DEAD_AFTER_MS) return false;
-  const { own: name, ids } = bus.survivors(owner.server);
+  const { own: name, ids } = survivors(owner.server);
   const scores = new Map(ids.map((id) => [id, createHash('sha1').update(`${id} ${key}`).digest('hex')]));
   const own = scores.get(name) ?? '';
   const rank = [...scores.values()].filter((score) => score > own).length;

@@ -11,7 +11,7 @@ type TradesItem = Extract<StreamItem, { channel: 'trades' }>;
 /** Trades remembered by id, so that overlapping batches (a venue's snapshot after a reconnect) repeat none. */
 const MAX_SEEN_TRADES = 5000;
 /** Latest trades kept for new subscribers. */
-const MAX_RECENT_TRADES = 50;
+export const MAX_RECENT_TRADES = 50;
 
 const tradeKey = ({ trade_id, timestamp, price, amount, side }: Trade): string =>
   trade_id ?? `${timestamp}|${String(price)}|${String(amount)}|${String(side)}`;

@@ -90,6 +90,8 @@ export const busContract = (name: string, driver: Driver): void => {
       }
       expect((await b.history(topic)).map(({ id }) => id)).toEqual(ids);
       expect((await b.history(topic, ids[0])).map(({ id }) => id)).toEqual(ids.slice(1));
+      expect((await b.history(topic, undefined, 1)).map(({ id }) => id)).toEqual(ids.slice(-1));
+      expect((await b.history(topic, ids[0], 100)).map(({ id }) => id)).toEqual(ids.slice(1));
       for (const { end } of listeners) end();
       await expect.poll(() => a.tell(topic, fence, { text: 'nobody' }), PATIENT).toBe(0);
     });

@@ -1,5 +1,5 @@
 /** What a server does with a topic whose feed another one holds. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createSharedFeeds } from '../../../src/cluster/feeds/shared-feeds.js';
 import { writeMessage } from '../../../src/cluster/feeds/messages.js';
 import { silentLog } from '../../../src/log/log.js';
@@ -46,12 +46,14 @@ const showTrades = (cluster: MemoryCluster) => {
       return { status, reconnects: 0, start: () => undefined, close: () => undefined };
     },
   } as unknown as FeedSources;
+  const bus = cluster.join('a');
+  const history = vi.spyOn(bus, 'history');
   const feeds = createSharedFeeds({
-    ...{ bus: cluster.join('a'), local, venues: '', history: 10, historyBytes: 100_000, ...clocks },
+    ...{ bus, local, venues: '', history: 10, historyBytes: 100_000, ...clocks },
     timers: { after: () => () => undefined },
   });
   const feed = feeds.open({ ...request, listener });
-  return { seen, feed, bring: (...ids: number[]) => bring(trades(...ids), source) };
+  return { seen, feed, history, bring: (...ids: number[]) => bring(trades(...ids), source) };
 };
 
 const key = 'trades kraken  BTC/USD';
@@ -106,6 +108,21 @@ test('it opens no feed, and loads the exchange’s markets so that it can take o
   expect(owner.did.prepared).toEqual([]);
   follower.feed.close();
   owner.feed.close();
+});
+
+test('of trades it reads what a new client is shown, and not all that is kept; later what came behind its latest event', async () => {
+  const cluster = new MemoryCluster();
+  const publish = await takeOver(cluster.join('b'));
+  for (let seq = 1; seq <= 10; seq += 1) await publish(seq, seq - 1, seq);
+  const { seen, feed, history } = showTrades(cluster);
+  feed.start();
+  await expect.poll(() => seen.shown.at(-1)).toBe('10');
+  expect(history.mock.calls[0]).toEqual([key, undefined, 50]);
+  await publish(13, 12, 13);
+  await expect.poll(() => seen.shown.at(-1)).toBe('13');
+  const [asked, after, newest] = history.mock.lastCall ?? [];
+  expect([asked, after?.endsWith('-10'), newest]).toEqual([key, true, undefined]);
+  feed.close();
 });
 
 test('it shows what the owner tells of its feed, and once where a new owner repeats it', async () => {

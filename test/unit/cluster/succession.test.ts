@@ -1,0 +1,71 @@
+/** What a server does about an owner that is not heard of any more. */
+import { expect, test, vi } from 'vitest';
+import { createSharedFeeds } from '../../../src/cluster/feeds/shared-feeds.js';
+import { maySucceed } from '../../../src/cluster/feeds/succession.js';
+import { steadyNow } from '../../../src/lib/steady-clock.js';
+import { silentLog } from '../../../src/log/log.js';
+import type { FeedRequest, FeedSources } from '../../../src/streams/feed/feed-source.js';
+import { MemoryCluster, type MemoryServer } from '../../support/memory-bus.js';
+
+const TOPICS = 50;
+
+test('it asks once who survives, however many topics the dead server had', async () => {
+  const cluster = new MemoryCluster();
+  const owner = cluster.join('a');
+  const joined = cluster.join('b');
+  const survivors = vi.fn((dead: string) => joined.survivors(dead));
+  const bus = Object.create(joined, { survivors: { value: survivors } }) as MemoryServer;
+  const local = {
+    open: () => ({
+      status: { state: 'live', detail: '', at: 0 },
+      reconnects: 0,
+      start: vi.fn(),
+      close: vi.fn(),
+    }),
+  } as unknown as FeedSources;
+  const feeds = createSharedFeeds({
+    ...{ bus, local, venues: '', history: 10, historyBytes: 1_000, log: silentLog },
+    ...{ now: () => 0, monotonic: steadyNow, random: () => 0, timers: { after: () => () => undefined } },
+  });
+  const listener = {
+    ...{ ready: false, onStatus: vi.fn(), onInterrupted: vi.fn() },
+  } as unknown as FeedRequest['listener'];
+  const opened = Array.from({ length: TOPICS }, (_each, at) => {
+    const topic = { channel: 'trades', exchange: 'kraken', symbol: `S${at}/USD` } as const;
+    return { feed: feeds.open({ topic, listener } as FeedRequest), key: `trades kraken  S${at}/USD` };
+  });
+  for (const { key } of opened) await owner.claim(key);
+  for (const { feed } of opened) feed.start();
+  await expect.poll(() => feeds.stats.followed).toBe(TOPICS);
+  owner.die();
+  feeds.start();
+  await expect.poll(() => feeds.stats.leases).toBe(TOPICS);
+  // A few moments may pass until the bus has answered all claims.
+  expect(survivors.mock.calls.length).toBeLessThan(TOPICS / 5);
+  feeds.close();
+  for (const { feed } of opened) feed.close();
+});
+
+test('those who survive claim one after the other, in an order that differs by topic', () => {
+  const at = (own: string, silent: number, topic: string): boolean =>
+    maySucceed(
+      topic,
+      { server: 'dead', fence: 1 },
+      {
+        ...{ at: 0, isIn: true, isAway: false, mayReturn: true, leases: 1 },
+        ...{ silentFor: () => silent, survivors: () => ({ own, ids: ['a', 'b', 'c'] }) },
+      },
+    );
+  const firsts = Array.from({ length: 60 }, (_each, index) => {
+    const topic = `t${index}`;
+    for (const own of ['a', 'b', 'c']) {
+      expect(at(own, 1_200, topic)).toBe(false);
+      expect(at(own, 1_701, topic)).toBe(true);
+    }
+    const first = ['a', 'b', 'c'].filter((own) => at(own, 1_201, topic));
+    expect(first).toHaveLength(1);
+    expect(['a', 'b', 'c'].filter((own) => at(own, 1_451, topic))).toHaveLength(2);
+    return first[0];
+  });
+  expect(new Set(firsts)).toEqual(new Set(['a', 'b', 'c']));
+});
