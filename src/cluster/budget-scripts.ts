@@ -256,12 +256,16 @@ if not epoch then
   redis.call('HSET', KEYS[1], 'e', epoch)
   w, r = merge(w, cjson.decode(ARGV[6])), merge(r, cjson.decode(ARGV[7]))
   coolAsOwn()
+  pace = now
 else
   if ARGV[12] == '1' then
     w, r = restored(w, cjson.decode(ARGV[6])), restored(r, cjson.decode(ARGV[7]))
     coolAsOwn()
   end
-  w, r = merge(w, cjson.decode(ARGV[8])), merge(r, cjson.decode(ARGV[9]))
+  local sent, sentOfReserve = cjson.decode(ARGV[8]), cjson.decode(ARGV[9])
+  w, r = merge(w, sent), merge(r, sentOfReserve)
+  -- It is not known at which pace: nothing is saved up then.
+  if #sent + #sentOfReserve > 0 then pace = math.max(pace, now) end
 end
 local among = tonumber(ARGV[11])
 if among > 0 then redis.call('HSET', KEYS[4], sid, string.format('%.3f %d', now - lapse - 1, among)) end

@@ -10,7 +10,7 @@ export const LOOK_EVERY_MS: Millis = 100;
 const STOOD_STILL_MS: Millis = 250;
 /** The bus' answers have so long to arrive then, before it counts as away. */
 const EXCUSE_MS: Millis = 500;
-/** However often it stands still: after this time without the bus it is away. */
+/** However often it stands still: so long after it first did, a bus that has not been heard since is away. */
 const MAX_EXCUSE_MS: Millis = 3_000;
 /** A bus that was away is taken for back once it has been there for so long. */
 const STABLE_MS: Millis = 4_000;
@@ -29,8 +29,10 @@ export class BusPresence {
   /** The bus has been there once. */
   hasBeenIn = false;
   #lookedAt: Millis = Infinity;
+  #wasLate = false;
   #excusedUntil: Millis = -Infinity;
-  #isInAt: Millis = -Infinity;
+  /** null: the bus has been heard since. */
+  #excusedSince: Millis | null = null;
   /** Since when it is there; null: it is away. */
   #inSince: Millis | null = null;
   /** Since when it is away, or was last. */
@@ -42,13 +44,19 @@ export class BusPresence {
   look(isIn: boolean, at: Millis): Presence {
     const stoodStill = at - this.#lookedAt >= LOOK_EVERY_MS + STOOD_STILL_MS;
     this.#lookedAt = at;
-    if (stoodStill) this.#excusedUntil = at + EXCUSE_MS;
-    if (isIn) this.#isInAt = at;
-    const isExcused = at < this.#excusedUntil && at - this.#isInAt < MAX_EXCUSE_MS;
+    // Where every look is late, waiting for one that is not would be for ever.
+    const hasUnread = stoodStill && !this.#wasLate;
+    this.#wasLate = stoodStill;
+    if (isIn) this.#excusedSince = null;
+    if (stoodStill) {
+      this.#excusedSince ??= at;
+      this.#excusedUntil = at + EXCUSE_MS;
+    }
+    const isExcused = at < this.#excusedUntil && at - (this.#excusedSince ?? at) < MAX_EXCUSE_MS;
     if (isIn) this.#in(at);
     else if (!isExcused) this.#away(at);
     const mayReturn = isIn && !this.#wasAway;
-    return { isIn: isIn && !stoodStill, isAway: !isIn && !isExcused, mayReturn };
+    return { isIn: isIn && !hasUnread, isAway: !isIn && !isExcused, mayReturn };
   }
 
   #in(at: Millis): void {

@@ -8,8 +8,8 @@ const EVERY_MS: Millis = 250;
 interface ClaimsHooks {
   /** What the bus says; nothing else is asked until this has settled. */
   onAnswer(claim: Claim, overrule?: Overrule): Promise<void>;
-  /** The bus did not answer, so many times in a row. */
-  onFailure(failures: number): void;
+  /** The bus has not answered for so long, since it was first asked. */
+  onFailure(failingFor: Millis): void;
   readonly isFollowing: () => boolean;
 }
 
@@ -18,7 +18,8 @@ export class Claims {
   readonly #hooks: ClaimsHooks;
   #isUnderWay = false;
   #askedAt: Millis = -Infinity;
-  #failures = 0;
+  /** When the first of the claims was made that have failed since; null: the latest was answered. */
+  #failingSince: Millis | null = null;
   /** The subscription has begun: what a claim that was under way is told may be older than what was missed. */
   #isDueAgain = false;
 
@@ -34,12 +35,11 @@ export class Claims {
     this.#isUnderWay = true;
     this.#askedAt = monotonic();
     try {
-      const claim = await bus.claim(key, overrule);
-      this.#failures = 0;
-      await this.#hooks.onAnswer(claim, overrule);
+      await this.#hooks.onAnswer(await bus.claim(key, overrule), overrule);
+      this.#failingSince = null;
     } catch {
-      this.#failures += 1;
-      this.#hooks.onFailure(this.#failures);
+      this.#failingSince ??= this.#askedAt;
+      this.#hooks.onFailure(monotonic() - this.#failingSince);
     } finally {
       this.#isUnderWay = false;
       this.#askAgain();

@@ -23,8 +23,8 @@ import { TradesSeen } from './trades-seen.js';
 /** A follower of an owner that has not published yet is ready after this time at the latest. */
 const FIRST_ITEM_MS: Millis = 1_000;
 
-/** A bus that answers beats and so many claims in a row not, over a second or so, cannot say whose a topic is. */
-const MAX_FAILED_CLAIMS = 4;
+/** A bus that answers beats, but no claim for so long, cannot say whose a topic is. */
+const CLAIMS_FAIL_MS: Millis = 1_000;
 
 export type Role = 'opening' | 'owner' | 'follower' | 'alone' | 'closed';
 
@@ -87,8 +87,8 @@ export class FeedRoles {
     );
     this.#claims = new Claims(parts, {
       onAnswer: (claim, overrule) => this.#answered(claim, overrule),
-      onFailure: (failures) => {
-        if (this.#role === 'opening' && failures >= MAX_FAILED_CLAIMS) this.goAlone();
+      onFailure: (failingFor) => {
+        if (this.#role === 'opening' && failingFor >= CLAIMS_FAIL_MS) this.goAlone();
       },
       isFollowing: () => this.#role === 'follower',
     });

@@ -88,10 +88,10 @@ export class PublishedEvents {
     this.#applyKept(await this.#kept().catch(() => []));
   }
 
-  /** Behind the latest event; where there is none yet, what a new client is shown: to read all of it takes long for many topics. */
+  /** Behind the latest event; where nothing was shown yet, what a new client is shown: to read all takes long for many topics. */
   #kept(): Promise<readonly Publication[]> {
     const { bus, key, request } = this.#parts;
-    const isFirst = this.lastId === null && request.topic.channel === 'trades';
+    const isFirst = this.lastId === null && !request.listener.ready && request.topic.channel === 'trades';
     return bus.history(key, this.lastId ?? undefined, isFirst ? MAX_RECENT_TRADES : undefined);
   }
 

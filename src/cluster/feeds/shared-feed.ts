@@ -53,7 +53,7 @@ export class SharedFeed implements FeedSource {
   }
 
   start(): void {
-    const { bus, key } = this.#parts;
+    const { bus, key, hasBeenIn } = this.#parts;
     const roles = this.#roles;
     this.#leave = bus.subscribe(key, {
       heard: (text) => this.#heard(text),
@@ -61,7 +61,8 @@ export class SharedFeed implements FeedSource {
       joined: () => roles.joined(),
     });
     if (bus.isIn) roles.claim();
-    else roles.goAlone();
+    // Else the next check tells whether the bus is away, or this server stood still.
+    else if (!hasBeenIn()) roles.goAlone();
   }
 
   opened(): Promise<void> {

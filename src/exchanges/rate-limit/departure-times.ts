@@ -53,7 +53,14 @@ export class DepartureTimes {
   /** By the venue's pace too. A request out of the reserve does not wait behind those that wait for a slot. */
   leavesAt({ pace, ...candidate }: Omit<GateRequest, 'client'>, now: Millis, ahead: Ahead): Millis {
     const paceMs = candidate.reserved ? 0 : ahead.paceMs;
-    return Math.max(this.slotAt(candidate, now, ahead), this.#terms.pace.freeAt(now, pace, paceMs));
+    const freeAt = this.#terms.pace.freeAt(now, this.#allowed(pace), paceMs);
+    return Math.max(this.slotAt(candidate, now, ahead), freeAt);
+  }
+
+  /** What several servers save up together, none of them may take alone. */
+  #allowed(pace: Pace | undefined): Pace | undefined {
+    const { shared } = this.#terms;
+    return pace === undefined || shared === undefined || shared.isShared ? pace : { ...pace, capacity: 1 };
   }
 
   /**
@@ -88,7 +95,7 @@ export class DepartureTimes {
   /** The request leaves now by this server's own count; the shared count has not been asked. */
   count({ lane, reserved, pace }: Omit<GateRequest, 'client'>, now: Millis): void {
     const { budget, pace: venuePace, shared } = this.#terms;
-    venuePace.take(now, pace);
+    venuePace.take(now, this.#allowed(pace));
     if (reserved) budget.takeReserve(now);
     else budget.take(now, lane.countsAsPoll);
     shared?.departed(lane, reserved);

@@ -94,7 +94,10 @@ const FORBIDDEN_IS_TOO_FREQUENT: ReadonlySet<ExchangeId> = new Set([
   'mexc',
 ]);
 
-/** Those whose window CCXT's own class states, by their documentation; the 60 s that all others inherit say nothing of them. */
+/**
+ * Those whose window CCXT's own class states, where it is five seconds or longer; the 60 s that all others inherit say nothing of
+ * them. (Kraken's takes ten requests, of which nothing could be saved up.)
+ */
 const COUNTS_IN_WINDOW: ReadonlySet<ExchangeId> = new Set([
   'binance',
   'binanceus',

@@ -24,12 +24,12 @@ const request = {
 } as unknown as FeedRequest;
 
 /** A server "a" that shows trades, and what its clients get of them. */
-const showTrades = (cluster: MemoryCluster) => {
+const showTrades = (cluster: MemoryCluster, ready = true) => {
   const state = new TradesState();
   const seen = { shown: [] as (string | null)[], losses: 0 };
   let bring: FeedListener['onItem'] = () => null;
   const listener = {
-    ...{ ready: true, onStatus: () => undefined, onInterrupted: () => state.interrupted() },
+    ...{ ready, onStatus: () => undefined, onInterrupted: () => state.interrupted() },
     onLoss: () => undefined,
     onItem: (item: StreamItem, source: ItemSource) => {
       const judged = state.accept(item, source);
@@ -114,7 +114,7 @@ test('of trades it reads what a new client is shown, and not all that is kept; l
   const cluster = new MemoryCluster();
   const publish = await takeOver(cluster.join('b'));
   for (let seq = 1; seq <= 10; seq += 1) await publish(seq, seq - 1, seq);
-  const { seen, feed, history } = showTrades(cluster);
+  const { seen, feed, history } = showTrades(cluster, false);
   feed.start();
   await expect.poll(() => seen.shown.at(-1)).toBe('10');
   expect(history.mock.calls[0]).toEqual([key, undefined, 50]);
@@ -122,6 +122,17 @@ test('of trades it reads what a new client is shown, and not all that is kept; l
   await expect.poll(() => seen.shown.at(-1)).toBe('13');
   const [asked, after, newest] = history.mock.lastCall ?? [];
   expect([asked, after?.endsWith('-10'), newest]).toEqual([key, true, undefined]);
+  feed.close();
+});
+
+test('a server that has shown trades already reads all that is kept', async () => {
+  const cluster = new MemoryCluster();
+  const publish = await takeOver(cluster.join('b'));
+  await publish(1, 0, 1);
+  const { seen, feed, history } = showTrades(cluster);
+  feed.start();
+  await expect.poll(() => seen.shown).toEqual(['1']);
+  expect(history.mock.calls[0]).toEqual([key, undefined, undefined]);
   feed.close();
 });
 

@@ -87,6 +87,28 @@ test('it opens them soon where the bus is away all the same, and in time though 
   often.feeds.close();
 });
 
+test('it waits for the bus after a stall of whatever length', async () => {
+  const { bus, feeds, opened } = await follow();
+  bus.cutOff(true);
+  now += 10_000;
+  await pass(400);
+  bus.cutOff(false);
+  await pass(500);
+  expect(opened()).toBe(0);
+  feeds.close();
+});
+
+test('it takes over also where it is late all the time', async () => {
+  const { owner, feeds } = await follow();
+  owner.die();
+  for (let late = 0; late < 5; late += 1) {
+    now += 400;
+    await pass(100);
+  }
+  expect(feeds.stats.leases).toBe(1);
+  feeds.close();
+});
+
 test('it takes no owner for dead whose messages it has not read yet', async () => {
   const { bus, owner, feeds } = await follow();
   const claim = vi.spyOn(bus, 'claim');
@@ -133,10 +155,10 @@ test('after a short absence it shares again as soon, after another one only once
   feeds.close();
 });
 
-test('a claim that is not answered is made again, and only after the fourth the server feeds itself', async () => {
+test('a claim that is not answered is made again, and only after a second of them the server feeds itself', async () => {
   for (const [failing, expected] of [
-    [3, 'owned'],
-    [4, 'alone'],
+    [4, 'owned'],
+    [5, 'alone'],
   ] as const) {
     const bus = new MemoryCluster().join('a');
     const claims = vi.spyOn(bus, 'claim');

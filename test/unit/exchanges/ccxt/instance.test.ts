@@ -57,6 +57,7 @@ describe('an instance', () => {
       ['bitget', 1],
       ['kraken', 1],
       ['okx', 1],
+      ['coinex', 1],
       ['coinbaseexchange', 1],
     ] as const) {
       const ccxt = await instanceOf(exchange);
