@@ -112,7 +112,8 @@ export const rateOf = (
   { countsInWindow }: VenueQuirks,
 ): VenueRate => {
   const capacity = Math.floor(rollingWindowSize / rateLimit / SAVED_UP);
-  return countsInWindow && capacity > 1
+  // A rate limit of 0 is none.
+  return countsInWindow && capacity > 1 && rateLimit > 0
     ? { capacity, unitMs: (rateLimit * SAVED_UP) / (SAVED_UP - 1) }
     : { capacity: 1, unitMs: rateLimit };
 };

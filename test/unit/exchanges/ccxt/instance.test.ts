@@ -75,6 +75,7 @@ describe('an instance', () => {
   it('spaces requests as the settings ask', async () => {
     const ccxt = await instanceOf('binance', { rateLimit: 3_000 });
     expect(rateOf(ccxt, venueQuirks('binance'))).toEqual({ unitMs: 3_000, capacity: 1 });
+    expect(rateOf({ ...ccxt, rateLimit: 0 }, venueQuirks('binance'))).toEqual({ unitMs: 0, capacity: 1 });
   });
 });
 
