@@ -1,5 +1,4 @@
 /** The built server in front of a sandbox that the test controls, and clients in great numbers. */
-import { appendFileSync } from 'node:fs';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
@@ -89,7 +88,6 @@ const LAST_WORDS = 10;
 const rememberLast = (child: ChildProcess, count: number): readonly string[] => {
   const lines: string[] = [];
   createInterface({ input: child.stdout! }).on('line', (line) => {
-    appendFileSync('/tmp/soak-servers.log', `${line}\n`);
     if (lines.push(line) > count) lines.shift();
   });
   return lines;

@@ -1,24 +1,24 @@
 /**
- * Whether the bus is there, as far as a server may conclude it from what it hears: not from what it missed while it stood still
- * itself, and not for good right after the bus has come back.
+ * Whether the bus is there, as far as a server may conclude it from what it hears: not from what it did not read while it was
+ * stalled itself, and not for good right after the bus has come back.
  */
 import type { Millis } from '../../schemas/common.js';
 
 /** Between two looks. */
 export const LOOK_EVERY_MS: Millis = 100;
-/** A look that is so late says that this process stood still, and heard nothing meanwhile of what there was to hear. */
-const STOOD_STILL_MS: Millis = 250;
-/** The bus' answers have so long to arrive then, before it counts as away. */
-const EXCUSE_MS: Millis = 500;
-/** However often it stands still: so long after it first did, a bus that has not been heard since is away. */
-const MAX_EXCUSE_MS: Millis = 3_000;
+/** A look that is so late says that this process was stalled: what arrived meanwhile has not been read. */
+const STALLED_MS: Millis = 250;
+/** After a stall the bus has so long to answer a beat before it counts as away. */
+const GRACE_MS: Millis = 500;
+/** However often the process is stalled: a bus without an answer since the first stall is away after this time. */
+const MAX_GRACE_MS: Millis = 3_000;
 /** A bus that was away is taken for back once it has been there for so long. */
 const STABLE_MS: Millis = 4_000;
 /** Or for as long as it was away, where that was the first time in so long: feeds are held twice until then. */
 const SELDOM_MS: Millis = 60_000;
 
 export interface Presence {
-  /** False also for a moment where this process stood still: what it has not heard is read before the next look. */
+  /** False also right after a stall: what arrived meanwhile is read before the next look. */
   readonly isIn: boolean;
   readonly isAway: boolean;
   /** The bus is back for good, or was never away. */
@@ -30,9 +30,9 @@ export class BusPresence {
   hasBeenIn = false;
   #lookedAt: Millis = Infinity;
   #wasLate = false;
-  #excusedUntil: Millis = -Infinity;
+  #graceUntil: Millis = -Infinity;
   /** null: the bus has been heard since. */
-  #excusedSince: Millis | null = null;
+  #graceSince: Millis | null = null;
   /** Since when it is there; null: it is away. */
   #inSince: Millis | null = null;
   /** Since when it is away, or was last. */
@@ -42,21 +42,21 @@ export class BusPresence {
 
   /** `at`: by the monotonic clock. */
   look(isIn: boolean, at: Millis): Presence {
-    const stoodStill = at - this.#lookedAt >= LOOK_EVERY_MS + STOOD_STILL_MS;
+    const hasStalled = at - this.#lookedAt >= LOOK_EVERY_MS + STALLED_MS;
     this.#lookedAt = at;
-    // Where every look is late, waiting for one that is not would be for ever.
-    const hasUnread = stoodStill && !this.#wasLate;
-    this.#wasLate = stoodStill;
-    if (isIn) this.#excusedSince = null;
-    if (stoodStill) {
-      this.#excusedSince ??= at;
-      this.#excusedUntil = at + EXCUSE_MS;
+    // Once in a row: on a busy machine every look may be late.
+    const hasUnread = hasStalled && !this.#wasLate;
+    this.#wasLate = hasStalled;
+    if (isIn) this.#graceSince = null;
+    if (hasStalled) {
+      this.#graceSince ??= at;
+      this.#graceUntil = at + GRACE_MS;
     }
-    const isExcused = at < this.#excusedUntil && at - (this.#excusedSince ?? at) < MAX_EXCUSE_MS;
+    const isInGrace = at < this.#graceUntil && at - (this.#graceSince ?? at) < MAX_GRACE_MS;
     if (isIn) this.#in(at);
-    else if (!isExcused) this.#away(at);
+    else if (!isInGrace) this.#away(at);
     const mayReturn = isIn && !this.#wasAway;
-    return { isIn: isIn && !hasUnread, isAway: !isIn && !isExcused, mayReturn };
+    return { isIn: isIn && !hasUnread, isAway: !isIn && !isInGrace, mayReturn };
   }
 
   #in(at: Millis): void {
