@@ -49,6 +49,7 @@ export class Claims {
   /** However short ago it asked: what it knows is over. */
   askAtOnce(overrule?: Overrule): void {
     this.#askedAt = -Infinity;
+    this.#failingSince = null;
     void this.ask(overrule);
   }
 

@@ -1,5 +1,7 @@
 /** What a server concludes from what it did not hear: nothing where it stood still itself, or the bus was late once. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Claims } from '../../../src/cluster/feeds/claims.js';
+import type { SharedFeedParts } from '../../../src/cluster/feeds/feed-parts.js';
 import { createSharedFeeds } from '../../../src/cluster/feeds/shared-feeds.js';
 import { silentLog } from '../../../src/log/log.js';
 import type { FeedRequest, FeedSources } from '../../../src/streams/feed/feed-source.js';
@@ -175,4 +177,21 @@ test('a claim that is not answered is made again, and only after a second of the
     feed.close();
     feeds.close();
   }
+});
+
+test('claims that failed for an owner before do not count against those of a topic that is open again', async () => {
+  const failing: number[] = [];
+  const bus = { claim: () => Promise.reject(new Error('late')) };
+  const parts = { bus, key: KEY, monotonic: () => now } as unknown as SharedFeedParts;
+  const claims = new Claims(parts, {
+    onAnswer: () => Promise.resolve(),
+    onFailure: (failingFor) => failing.push(failingFor),
+    isFollowing: () => false,
+  });
+  await claims.ask();
+  now += 600;
+  await claims.ask();
+  now += 10_000;
+  claims.askAtOnce();
+  await expect.poll(() => failing).toEqual([0, 600, 0]);
 });

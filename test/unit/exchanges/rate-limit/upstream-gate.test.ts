@@ -125,14 +125,32 @@ describe('the state', () => {
   });
 });
 
+/** A shared count that does not answer; `heard` gives the gate's listener. */
+const unanswered = (heard: (listener: SharedListener) => void): SharedBudget => ({
+  ...{ isShared: false, servers: 2, lateMs: 50 },
+  ...{ listen: (_exchange, listener) => heard(listener), departed: () => undefined },
+  ...{ take: () => Promise.resolve(null), book: () => Promise.resolve(null) },
+  ...{ unbook: () => undefined, report: () => undefined },
+});
+
+test('a server that cannot ask the shared count takes nothing of what all have saved up', async () => {
+  const gate = gateWith({
+    budget: { requests: 1_000, windowMs: MINUTE },
+    shared: unanswered(() => undefined),
+  });
+  const pace = { weight: 1, unitMs: 1_000, capacity: 10 };
+  await ask(gate, { pace });
+  await vi.advanceTimersByTimeAsync(MINUTE);
+  const outcomes = Array.from({ length: 4 }, () => outcomeOf(ask(gate, { pace })));
+  await settle();
+  expect(outcomes.map(({ value }) => value)).toEqual(['left', 'left', 'waiting', 'waiting']);
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(outcomes.map(({ value }) => value)).toEqual(['left', 'left', 'left', 'left']);
+});
+
 test('what other servers may have sent a little after it was counted is counted for so much longer', async () => {
   let listener: SharedListener | undefined;
-  const shared = {
-    ...{ isShared: false, servers: 2, lateMs: 50 },
-    ...{ listen: (_exchange, given) => void (listener = given), departed: () => undefined },
-    ...{ take: () => Promise.resolve(null), book: () => Promise.resolve(null) },
-    ...{ unbook: () => undefined, report: () => undefined },
-  } satisfies SharedBudget;
+  const shared = unanswered((given) => (listener = given));
   const gate = gateWith({ budget: { requests: 4, windowMs: 1_000 }, shared });
   gate.state('binance');
   listener!.changed();
