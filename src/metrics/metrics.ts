@@ -82,10 +82,26 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
+/** Asks each source once a scrape, however many families it has: what is counted over thousands of topics takes long. */
+const askedOnce = () => {
+  const answers = new Map<() => unknown, unknown>();
+  return {
+    of<T>(source: () => T): () => T {
+      return () => {
+        if (!answers.has(source)) answers.set(source, source());
+        return answers.get(source) as T;
+      };
+    },
+    forget: () => answers.clear(),
+  };
+};
+
+type AskedOnce = ReturnType<typeof askedOnce>;
+
 /** What the services count by themselves. */
 const addSources = (
   registry: Registry,
-  { version, sources }: Pick<MetricsOptions, 'version' | 'sources'>,
+  { version, sources, once }: Pick<MetricsOptions, 'version' | 'sources'> & { once: AskedOnce },
 ): void => {
   registry.addGauge({
     name: 'build_info',
@@ -137,8 +153,9 @@ const addSources = (
   if (exchanges !== undefined && sharesBudgets === true) addSharedBudgets(registry, exchanges);
   if (workers !== undefined) addWorkers(registry, workers);
   if (ledger !== undefined) addLedger(registry, ledger);
-  if (bus !== undefined && bus !== null) addBus(registry, bus);
-  if (hub !== undefined) addHub(registry, hub);
+  if (bus !== undefined && bus !== null)
+    addBus(registry, { membership: bus.membership, feeds: once.of(bus.feeds) });
+  if (hub !== undefined) addHub(registry, once.of(hub));
   if (connections !== undefined) addConnections(registry, connections);
   if (access !== undefined) addAccessState(registry, access);
   if (processRestarts !== undefined) addProcesses(registry, processRestarts);
@@ -149,11 +166,12 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
   const accessed = createAccessMeter();
   const mcp = createMcpMeter();
   const graphql = createGraphqlMeter();
+  const once = askedOnce();
   const registryOf = untilLoaded(async () => {
     const { createRegistry } = await import('./prometheus.js');
     const registry = createRegistry();
     for (const meter of [answers, accessed, mcp, graphql, upstream]) meter.register(registry);
-    addSources(registry, { version, sources });
+    addSources(registry, { version, sources, once });
     return registry;
   });
 
@@ -165,6 +183,10 @@ export const createMetrics = ({ version, upstream, sources }: MetricsOptions): M
     },
     recordMcpCall: (tool, outcome) => mcp.record(tool, outcome),
     graphql,
-    text: async () => (await registryOf()).text(),
+    async text() {
+      const registry = await registryOf();
+      once.forget();
+      return registry.text().finally(() => once.forget());
+    },
   };
 };

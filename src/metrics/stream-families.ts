@@ -15,7 +15,7 @@ const grouped = (
   const groups = new Map<string, Sample>();
   for (const feed of feeds) {
     const labels = labelsOf(feed);
-    const key = JSON.stringify(labels);
+    const key = Object.values(labels).join(' ');
     const before = groups.get(key);
     groups.set(key, [before === undefined ? value(feed) : join(before[0], value(feed)), labels]);
   }

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { createFeedCounts } from '../../../src/cluster/feeds/feed-parts.js';
 import { AppError, ERROR_CODES } from '../../../src/errors.js';
 import type { CountedAnswer } from '../../../src/metrics/answer-meter.js';
 import { createMetrics, type MetricsSources } from '../../../src/metrics/metrics.js';
@@ -42,6 +43,19 @@ const jobStates = (exchange: string, jobs: Readonly<Record<string, number>>): Re
       jobs[state] ?? 0,
     ]),
   );
+
+test('asks the feeds and the topics once a scrape, however many numbers it makes of them', async () => {
+  const sources = fullSources();
+  const hub = vi.fn(sources.hub);
+  const counts = { owned: 1, followed: 2, leases: 3, unshared: 4, pendingBytes: 5 };
+  const feeds = vi.fn(() => ({ ...createFeedCounts(), ...counts }));
+  const { metrics } = create({ ...sources, hub, bus: { membership: null, feeds } });
+  await metrics.text();
+  // Whether there are shared feeds is asked when the registry is made.
+  expect([hub.mock.calls.length, feeds.mock.calls.length]).toEqual([1, 2]);
+  await metrics.text();
+  expect([hub.mock.calls.length, feeds.mock.calls.length]).toEqual([2, 3]);
+});
 
 test('tells every number of every source', async () => {
   const text = await create().metrics.text();
