@@ -7,6 +7,13 @@ import { type Market } from './listings.js';
 const FINE_STEP: Millis = 1;
 const STEP: Millis = 10;
 const FEW_MARKETS = 20;
+/**
+ * Of thousands that tick seldom, bursts leave, as they do at a real venue: Binance sends the tickers of all markets together
+ * once a second.
+ */
+const COARSE_STEP: Millis = 100;
+const MANY_MARKETS = 1_000;
+const SELDOM_PER_SECOND = 1;
 const MAX_TICKS_PER_SECOND = 100;
 
 export interface TickClock {
@@ -39,7 +46,7 @@ export function createTickClock(options: TickClockOptions): TickClock {
   const rates = new Map<Market, number>();
   let common = options.perSecond;
   let timer: NodeJS.Timeout | undefined;
-  let step: Millis = STEP;
+  let step: Millis = 0;
 
   /** The times of the latest tick that is due at `now` and of the next; ticks of markets are spread, unless in step. */
   const due = (market: Market, now: Millis): { latest: Millis; next: Millis } => {
@@ -66,9 +73,15 @@ export function createTickClock(options: TickClockOptions): TickClock {
     }
   };
 
+  const fittingStep = (): Millis => {
+    if (ticking.size <= FEW_MARKETS) return FINE_STEP;
+    const isSeldom = [common, ...rates.values()].every((rate) => rate <= SELDOM_PER_SECOND);
+    return ticking.size > MANY_MARKETS && isSeldom ? COARSE_STEP : STEP;
+  };
+
   /** Keeps the timer that fits the number of ticking markets; none where there is none. */
   const adjust = (): void => {
-    const fitting = ticking.size <= FEW_MARKETS ? FINE_STEP : STEP;
+    const fitting = fittingStep();
     if (timer !== undefined && ticking.size > 0 && fitting === step) return;
     clearInterval(timer);
     step = fitting;
@@ -92,6 +105,7 @@ export function createTickClock(options: TickClockOptions): TickClock {
         rates.clear();
       }
       for (const entry of ticking.values()) entry.next = 0;
+      adjust();
     },
     close: () => {
       clearInterval(timer);

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Millis } from '../../../src/sandbox/intervals.js';
 import { listMarkets } from '../../../src/sandbox/listings.js';
 import { createTickClock } from '../../../src/sandbox/tick-clock.js';
 
@@ -50,6 +51,30 @@ describe('ticks of different markets', () => {
     expect(looksIn100ms()).toBe(10);
     clock.stop(markets[0]!);
     expect(looksIn100ms()).toBe(100);
+    clock.close();
+  });
+
+  it('of thousands leave in bursts every 100 ms where they are seldom, each at its own time, and none is left out', () => {
+    const markets = listMarkets({ seed: 1, perVenue: 400 }).slice(0, 1_001);
+    expect(markets).toHaveLength(1_001);
+    const clock = createTickClock({ now: Date.now, perSecond: 1 });
+    const times = new Set<Millis>();
+    const bursts = new Set<Millis>();
+    let ticks = 0;
+    for (const market of markets)
+      clock.start(market, (time) => {
+        ticks += 1;
+        times.add(time);
+        bursts.add(Date.now());
+      });
+    vi.advanceTimersByTime(2_000);
+    expect([bursts.size, times.size > 500]).toEqual([20, true]);
+    // Two of each, but for those at the edges.
+    expect(Math.abs(ticks - 2_002)).toBeLessThan(3);
+    clock.setRate(markets[0], 40);
+    bursts.clear();
+    vi.advanceTimersByTime(2_000);
+    expect(bursts.size).toBe(200);
     clock.close();
   });
 });
