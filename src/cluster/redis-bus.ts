@@ -1,5 +1,6 @@
 /** The bus over Redis: Lua decides who owns a topic and refuses what others publish, PUBLISH delivers, a stream repairs. */
 import { createRedisConnection, type RedisConnection } from '../cache/redis-connection.js';
+import { Slots } from '../lib/slots.js';
 import type { Millis } from '../schemas/common.js';
 import { keyPrefix } from './bus-settings.js';
 import type { Bus, Claim, Overrule, Publication, TopicListener, TopicOwner } from './bus.js';
@@ -15,6 +16,14 @@ const CANARY_EVERY_MS: Millis = 300;
 /** A server of which nothing was heard for so long. */
 const FORGOTTEN_AFTER_MS: Millis = 60_000;
 const SWEEP_EVERY_MS: Millis = 30_000;
+
+/**
+ * Claims that Redis is asked for at once, and histories: a takeover of thousands of topics asks for all of them together, and
+ * the last answers would miss their deadline.
+ */
+const ASKED_AT_ONCE = 100;
+/** Until it is asked. */
+const MAX_WAIT_MS: Millis = 5_000;
 
 const ownerText = ({ server, fence }: TopicOwner): string => `${server}|${fence}`;
 const ownerOf = (text: string): TopicOwner => {
@@ -33,6 +42,8 @@ class RedisBus implements Bus {
   readonly #heardAt = new Map<string, Millis>();
   /** Since when beats are heard. */
   #listensSince: Millis;
+  readonly #claimSlots = new Slots(ASKED_AT_ONCE, MAX_WAIT_MS);
+  readonly #historySlots = new Slots(ASKED_AT_ONCE, MAX_WAIT_MS);
   #canary: NodeJS.Timeout | undefined;
   #sweeper: NodeJS.Timeout | undefined;
   /**
@@ -119,7 +130,7 @@ class RedisBus implements Bus {
       const givingBack = this.#givingBack.get(topic);
       // Else it might give back what is granted here.
       if (givingBack !== undefined) await givingBack;
-      const claim = await this.#claim(topic, overrule);
+      const claim = await this.#claimSlots.run(() => this.#claim(topic, overrule));
       this.#doubtful.delete(topic);
       return claim;
     } catch (thrown) {
@@ -217,10 +228,12 @@ class RedisBus implements Bus {
   async history(topic: string, after?: EventId, newest?: number): Promise<Publication[]> {
     const from = after === undefined ? '-' : `(${after}`;
     const key = this.#key(`t:${topic}`);
-    const entries = await this.#connection.run(async (redis) =>
-      newest === undefined
-        ? redis.xrange(key, from, '+')
-        : (await redis.xrevrange(key, '+', from, 'COUNT', newest)).reverse(),
+    const entries = await this.#historySlots.run(() =>
+      this.#connection.run(async (redis) =>
+        newest === undefined
+          ? redis.xrange(key, from, '+')
+          : (await redis.xrevrange(key, '+', from, 'COUNT', newest)).reverse(),
+      ),
     );
     return entries.map(([id, [, text = '']]) => ({ id, text }));
   }

@@ -1,5 +1,6 @@
 /** What the fields of one operation share: the caller, the calls made already, and the sources of the answer. */
 import type { Permit } from '../access/permit.js';
+import { Slots } from '../lib/slots.js';
 import type { Millis } from '../schemas/common.js';
 import type { CacheState, MarketQuery, ServedAnswer } from '../market-data/market-data-api.js';
 import { MAX_CALLS_AT_ONCE } from './limits.js';
@@ -22,28 +23,6 @@ export interface UsedAnswer extends Provenance {
   readonly dataSource: string;
   /** For a ticker: whether a live stream would answer better by now. */
   readonly isLive?: (() => boolean) | undefined;
-}
-
-/** Lets through so many at once; the others wait in their order. */
-class Slots {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(slots: number) {
-    this.#free = slots;
-  }
-
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#free -= 1;
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free += 1;
-      else next();
-    }
-  }
 }
 
 const keyOf = (query: MarketQuery): string => {

@@ -7,6 +7,8 @@ import type { EventId } from '../streams/event-ids.js';
 import type { PrimaryLink } from './primary-link.js';
 
 const DEADLINE_MS: Millis = 2_000;
+/** Of claims and histories, which the primary asks Redis for in turn: longer than one may wait there. */
+const TURN_DEADLINE_MS: Millis = 8_000;
 /** The primary does little: where it does not answer for so long, it does not work any more. */
 const AWAY_MS: Millis = 5_000;
 
@@ -93,7 +95,7 @@ export class LocalBus implements Bus {
   async claim(topic: string, overrule?: Overrule): Promise<Claim> {
     const asked = this.#link.call('claim', topic, overrule);
     try {
-      return await this.#within(asked);
+      return await this.#within(asked, TURN_DEADLINE_MS);
     } catch (thrown) {
       // Whoever asked has given it up: what is granted later would be held by nobody.
       asked
@@ -137,12 +139,12 @@ export class LocalBus implements Bus {
   }
 
   history(topic: string, after?: EventId, newest?: number): Promise<readonly Publication[]> {
-    return this.#within(this.#link.call('history', topic, after, newest));
+    return this.#within(this.#link.call('history', topic, after, newest), TURN_DEADLINE_MS);
   }
 
-  #within<T>(call: Promise<T>): Promise<T> {
+  #within<T>(call: Promise<T>, ms = DEADLINE_MS): Promise<T> {
     const giveUp = (): Error => new Error('The primary process does not answer.');
-    return settleWithin(call, { ms: DEADLINE_MS, giveUp });
+    return settleWithin(call, { ms, giveUp });
   }
 }
 

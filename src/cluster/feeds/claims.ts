@@ -20,6 +20,9 @@ export class Claims {
   #askedAt: Millis = -Infinity;
   /** When the first of the claims was made that have failed since; null: the latest was answered. */
   #failingSince: Millis | null = null;
+  /** The latest fence that an answer named, and the latest that the bus announced as this server's. */
+  #answered = 0;
+  #announced = 0;
   /** The subscription has begun: what a claim that was under way is told may be older than what was missed. */
   #isDueAgain = false;
 
@@ -28,16 +31,32 @@ export class Claims {
     this.#hooks = hooks;
   }
 
+  /** The bus may have granted what it was asked for, though its answer did not come: the topic would be nobody's feed. */
+  get isInDoubt(): boolean {
+    return this.#failingSince !== null || this.#announced > this.#answered;
+  }
+
+  /** The bus says that this server has the topic. */
+  announced(fence: number): void {
+    this.#announced = fence;
+    this.#parts.unsettled();
+  }
+
   /** In the place of another where that one is dead or offers the topic. Nothing where it was asked just now. */
   async ask(overrule?: Overrule): Promise<void> {
     const { bus, key, monotonic } = this.#parts;
     if (this.#isUnderWay || monotonic() - this.#askedAt < EVERY_MS) return;
     this.#isUnderWay = true;
     this.#askedAt = monotonic();
+    const announced = this.#announced;
     try {
-      await this.#hooks.onAnswer(await bus.claim(key, overrule), overrule);
+      const claim = await bus.claim(key, overrule);
+      // Where the bus was emptied, fences may begin below what it announced before.
+      this.#answered = Math.max(announced, claim.granted ? claim.fence : claim.owner.fence);
+      await this.#hooks.onAnswer(claim, overrule);
       this.#failingSince = null;
     } catch {
+      this.#parts.unsettled();
       this.#failingSince ??= this.#askedAt;
       this.#hooks.onFailure(monotonic() - this.#failingSince);
     } finally {

@@ -1,12 +1,12 @@
 /** What the parts of a shared feed have in common. */
 import { Distribution } from '../../lib/distribution.js';
 import type { NamedTimers, Timers } from '../../lib/timers.js';
-import type { Log } from '../../log/log.js';
 import type { Millis } from '../../schemas/common.js';
 import type { NextEventId } from '../../streams/event-ids.js';
 import type { FeedRequest, FeedSources } from '../../streams/feed/feed-source.js';
 import type { Bus } from '../bus.js';
 import type { PublishingRoom } from './publishing-room.js';
+import type { TakeoverLog } from './takeover-log.js';
 
 const LAG_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const TAKEOVER_SECONDS = [0.1, 0.25, 0.5, 1, 1.25, 1.5, 2, 3, 5, 10];
@@ -52,7 +52,9 @@ export interface SharedFeedParts {
   /** Whether this server has ever been with the others. */
   readonly hasBeenIn: () => boolean;
   readonly counts: FeedCounts;
-  readonly log: Log;
+  readonly takeovers: TakeoverLog;
+  /** The feed is to be looked at soon: the bus did not answer it, or says what it does not know yet. */
+  readonly unsettled: () => void;
   readonly now: () => Millis;
   readonly monotonic: () => Millis;
   readonly random: () => number;

@@ -112,6 +112,11 @@ export class FeedRoles {
     return this.#isOrphaned;
   }
 
+  /** Whether the bus may take this server for the owner, though it does not know. */
+  get isInDoubt(): boolean {
+    return this.#claims.isInDoubt;
+  }
+
   /** Who is followed. */
   get owner(): TopicOwner | null {
     return this.#role === 'follower' ? this.#owner : null;
@@ -157,7 +162,7 @@ export class FeedRoles {
     const isReleased = overrule !== undefined && this.#isReleased(overrule);
     if (overrule !== undefined) this.#countTakeover(overrule, isReleased);
     const wasKnown = this.events.lastId !== null || this.own.isOpen;
-    if (top !== null && (this.#isSequence || wasKnown)) await this.events.catchUp();
+    if (top !== null && (this.#isSequence || wasKnown)) await this.events.catchUp(top);
     if (this.#isClosed()) {
       bus.release(key, fence).catch(() => undefined);
       return;
@@ -194,13 +199,14 @@ export class FeedRoles {
     return this.#isOrphaned && Number.isFinite(this.#parts.bus.silentFor(owner.server));
   }
 
-  #countTakeover({ owner, because }: Overrule, isReleased: boolean): void {
-    const { bus, counts, log, request, monotonic } = this.#parts;
+  #countTakeover(overrule: Overrule, isReleased: boolean): void {
+    const { bus, counts, takeovers, request, monotonic } = this.#parts;
+    const { owner, because } = overrule;
     const tookMs = because === 'dead' ? bus.silentFor(owner.server) : monotonic() - this.#offeredAt;
     counts.takeovers[because] += 1;
     // A server that has said that it leaves is silent for ever.
     if (Number.isFinite(tookMs) && !isReleased) counts.takeoverSeconds[because].observe(tookMs / 1000);
-    log.info({ ...request.topic, because, from: owner.server }, 'took over a feed of another server');
+    takeovers.add(request.topic, overrule);
   }
 
   #follow(owner: TopicOwner, statusText: string | null): void {
@@ -225,6 +231,7 @@ export class FeedRoles {
     this.#parts.counts.fenced += 1;
     this.#unpublished = this.#endOwnership();
     this.#role = 'opening';
+    this.#parts.unsettled();
     this.#claims.askAtOnce();
   }
 
@@ -305,7 +312,10 @@ export class FeedRoles {
       return;
     }
     this.events.addFence(owner.fence);
-    if (owner.server === this.#parts.bus.serverId) return;
+    if (owner.server === this.#parts.bus.serverId) {
+      this.#claims.announced(owner.fence);
+      return;
+    }
     if (this.#ownership !== null && owner.fence > this.#ownership.fence) {
       this.#endOwnership();
       this.#unpublished = [];
@@ -320,6 +330,7 @@ export class FeedRoles {
     const owner = this.#owner;
     if (this.#role !== 'follower' || owner === null) return;
     this.#isOrphaned = true;
+    this.#parts.unsettled();
     this.#claims.askAtOnce({ owner, because: 'dead' });
   }
 

@@ -1,4 +1,4 @@
-/** What the topics of a server are checked against: read once for all of them, since they may be thousands, ten times a second. */
+/** What the topics of a server are checked against: read once for all of them, since they may be thousands. */
 import type { Millis } from '../../schemas/common.js';
 import type { Bus } from '../bus.js';
 import type { Presence } from './bus-presence.js';

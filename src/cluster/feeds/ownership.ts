@@ -10,7 +10,8 @@ import { type FeedMessage, writeMessage } from './messages.js';
 import type { Moment } from './moment.js';
 import { Publisher } from './publisher.js';
 
-const TELL_TOP_MS: Millis = 1_000;
+/** Less than between two looks at a topic that may be of one of thousands. */
+const TELL_TOP_MS: Millis = 900;
 /** A quiet topic is told again so often: its owner learns where the bus has forgotten it. */
 const TELL_AGAIN_MS: Millis = 30_000;
 /** Told while the bus did not answer; the oldest are given up. */
@@ -46,6 +47,7 @@ export class Ownership {
     const { bus, key, keep, room, timers, counts, request } = parts;
     this.#parts = parts;
     this.#toldAt = parts.monotonic();
+    this.#leases = bus.stats.leases;
     this.fence = fence;
     this.#lastId = top;
     this.#onFenced = onFenced;
@@ -102,7 +104,8 @@ export class Ownership {
         if (heard === null) this.#fenced();
       }
     } catch {
-      // Asked for again by `check`.
+      // Told again by `check`.
+      this.#parts.unsettled();
     } finally {
       this.#telling = false;
     }
@@ -120,7 +123,7 @@ export class Ownership {
     }
   }
 
-  /** Called ten times a second. */
+  /** Called ten times a second, or once where nothing is about to change. */
   check({ at, isIn, leases }: Pick<Moment, 'at' | 'isIn' | 'leases'>): void {
     this.#publisher.resume();
     if (!isIn) return;

@@ -83,9 +83,15 @@ export class PublishedEvents {
     }
   }
 
-  /** Before this server goes on from there: shows what it has not heard. */
-  async catchUp(): Promise<void> {
-    this.#applyKept(await this.#kept().catch(() => []));
+  /** Before this server goes on from `top`, the latest that the bus has: shows what it has not heard, or tells that it is lost. */
+  async catchUp(top: EventId): Promise<void> {
+    try {
+      this.#applyKept(await this.#kept());
+    } catch {
+      if (!this.#isSequence || this.lastId === null || !this.#isNew(top)) return;
+      this.#parts.counts.lost += 1;
+      this.#parts.request.listener.onLoss({ count: undefined });
+    }
   }
 
   /** Behind the latest event; where nothing was shown yet, what a new client is shown: to read all takes long for many topics. */

@@ -48,6 +48,12 @@ export class SharedFeed implements FeedSource {
     return this.#roles.owner?.server;
   }
 
+  /** Nothing is about to change by itself, as long as its owner lives and the bus is there. */
+  get isSettled(): boolean {
+    const { role, owner, isOrphaned, isInDoubt } = this.#roles;
+    return role === 'owner' || (owner !== null && !isOrphaned && !isInDoubt);
+  }
+
   get wantsPrime(): boolean {
     return this.#roles.primes;
   }
@@ -123,7 +129,7 @@ export class SharedFeed implements FeedSource {
     cancel();
   }
 
-  /** Called ten times a second. */
+  /** Called ten times a second, or once where all are settled. */
   check(moment: Moment): void {
     const { at, isIn, isAway, mayReturn } = moment;
     switch (this.#roles.role) {
@@ -158,6 +164,9 @@ export class SharedFeed implements FeedSource {
     if (owner === null) this.#roles.claim();
     else if (this.#roles.isOrphaned || maySucceed(this.#parts.key, owner, moment))
       this.#roles.claim({ owner, because: 'dead' });
+    // Whoever is followed may follow this server.
+    else if (this.#roles.isInDoubt)
+      this.#roles.claim(this.#roles.own.isHeld ? { owner, because: 'handover' } : undefined);
   }
 
   #heard(text: string): void {

@@ -7,11 +7,13 @@ import { createUnsharedIds, type NextEventId } from '../../streams/event-ids.js'
 import type { FeedRequest, FeedSource, FeedSources } from '../../streams/feed/feed-source.js';
 import type { Bus } from '../bus.js';
 import { BusPresence, LOOK_EVERY_MS } from './bus-presence.js';
+import { FeedChecks } from './feed-checks.js';
 import { createFeedCounts, type FeedCounts } from './feed-parts.js';
 import { momentOf } from './moment.js';
 import { PublishingRoom } from './publishing-room.js';
 import type { Role } from './feed-roles.js';
 import { SharedFeed } from './shared-feed.js';
+import { TakeoverLog } from './takeover-log.js';
 
 /** What is left of a hand-over is cut off after this time: the others take over by themselves. */
 const HAND_OVER_MS: Millis = 4_000;
@@ -63,16 +65,19 @@ class ClusterFeeds implements SharedFeeds {
   readonly #options: SharedFeedsOptions;
   readonly #timers: Timers;
   readonly #feeds = new Set<SharedFeed>();
+  readonly #checks = new FeedChecks(this.#feeds);
   readonly #unsharedIds: () => NextEventId;
   readonly #counts = createFeedCounts();
   readonly #room: PublishingRoom;
   #endHandOver: () => void = () => undefined;
   #checker: NodeJS.Timeout | undefined;
   readonly #presence = new BusPresence();
+  readonly #takeovers: TakeoverLog;
 
   constructor(options: SharedFeedsOptions) {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
+    this.#takeovers = new TakeoverLog(options.log);
     this.#room = new PublishingRoom(options.historyBytes);
     this.#unsharedIds = createUnsharedIds(options.bus.serverId, options.now());
   }
@@ -95,7 +100,7 @@ class ClusterFeeds implements SharedFeeds {
   }
 
   open(request: FeedRequest): FeedSource {
-    const { bus, local, venues, history, log, now, monotonic, random } = this.#options;
+    const { bus, local, venues, history, now, monotonic, random } = this.#options;
     const { channel, exchange, symbol, interval = '' } = request.topic;
     const keep: Record<Channel, number> = { ticker: 1, orderbook: 1, trades: history, ohlcv: KEPT_CANDLES };
     const parts = {
@@ -107,10 +112,12 @@ class ClusterFeeds implements SharedFeeds {
         keep: keep[channel],
       },
       ...{ unsharedIds: this.#unsharedIds, hasBeenIn: () => this.#presence.hasBeenIn, counts: this.#counts },
-      ...{ log, now, monotonic, random, timers: this.#timers, room: this.#room },
+      ...{ now, monotonic, random, timers: this.#timers, room: this.#room, takeovers: this.#takeovers },
+      unsettled: () => this.#checks.unsettled(),
     };
     const feed = new SharedFeed(parts, (closed) => this.#feeds.delete(closed));
     this.#feeds.add(feed);
+    this.#checks.unsettled();
     return feed;
   }
 
@@ -131,13 +138,14 @@ class ClusterFeeds implements SharedFeeds {
   close(): void {
     this.#endHandOver();
     clearInterval(this.#checker);
+    this.#takeovers.tell(Infinity);
   }
 
   #check(): void {
     const { bus, monotonic } = this.#options;
     const at = monotonic();
-    const moment = momentOf(bus, { at, ...this.#presence.look(bus.isIn, at) });
-    for (const feed of this.#feeds) feed.check(moment);
+    this.#takeovers.tell(at);
+    this.#checks.look(momentOf(bus, { at, ...this.#presence.look(bus.isIn, at) }));
   }
 }
 

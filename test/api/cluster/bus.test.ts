@@ -140,3 +140,17 @@ test('fences go on rising where Redis was emptied, and the owner before has none
     await bus.close();
   }
 });
+
+test('claims of very many topics at once, as after a death, are all answered, and so are their histories', async () => {
+  const bus = await joinRedis('many');
+  try {
+    const topics = Array.from({ length: 12_000 }, (_each, at) => `ticker many ${at}`);
+    const claims = await Promise.all(topics.map((topic) => bus.claim(topic)));
+    expect(claims.filter(({ granted }) => granted)).toHaveLength(topics.length);
+    const kept = await Promise.all(topics.map((topic) => bus.history(topic)));
+    expect(kept.flat()).toEqual([]);
+  } finally {
+    await bus.close();
+    await redis.command('FLUSHALL');
+  }
+});

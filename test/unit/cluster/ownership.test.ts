@@ -6,10 +6,11 @@ import { Ownership } from '../../../src/cluster/feeds/ownership.js';
 import { PublishingRoom } from '../../../src/cluster/feeds/publishing-room.js';
 
 const rig = () => {
-  const state = { isDown: false, isMine: true, leases: 1, now: 0, fenced: 0 };
+  const state = { isDown: false, isMine: true, leases: 1, now: 0, fenced: 0, unsettled: 0 };
   const told: unknown[] = [];
   const bus = {
     isIn: true,
+    stats: { leases: 1 },
     tell: (_topic: string, _fence: number, { text }: { text: string }) => {
       if (state.isDown) return Promise.reject(new Error('no answer'));
       if (!state.isMine) return Promise.resolve(null);
@@ -21,6 +22,7 @@ const rig = () => {
     ...{ bus, key: 't', keep: 10, room: new PublishingRoom(1_000), counts: createFeedCounts() },
     ...{ request: { topic: { channel: 'trades' } }, monotonic: () => state.now, now: () => 0 },
     timers: { after: () => () => undefined },
+    unsettled: () => (state.unsettled += 1),
   } as unknown as SharedFeedParts;
   const hold = { fence: 2, top: null, pending: [] };
   const ownership = new Ownership(parts, hold, () => (state.fenced += 1));
@@ -38,6 +40,8 @@ test('what could not be told is told once the bus answers: each loss, and the la
   ownership.tell(status('second'), true);
   await settle();
   expect(told).toEqual([]);
+  // Else it might be a second until it is looked at again.
+  expect(state.unsettled).toBeGreaterThan(0);
   state.isDown = false;
   check();
   await settle();
@@ -60,4 +64,12 @@ test('an owner of a quiet topic asks whether it still has it when its lease bega
   check();
   await settle();
   expect(state.fenced).toBe(1);
+});
+
+test('a lease that began anew before an owner was looked at for the first time is noticed', async () => {
+  const { state, told, check } = rig();
+  state.leases += 1;
+  check();
+  await settle();
+  expect(told).toEqual([{ kind: 'top', id: '' }]);
 });

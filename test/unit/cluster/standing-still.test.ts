@@ -182,7 +182,8 @@ test('a claim that is not answered is made again, and only after a second of the
 test('claims that failed for an owner before do not count against those of a topic that is open again', async () => {
   const failing: number[] = [];
   const bus = { claim: () => Promise.reject(new Error('late')) };
-  const parts = { bus, key: KEY, monotonic: () => now } as unknown as SharedFeedParts;
+  const unsettled = vi.fn();
+  const parts = { bus, key: KEY, monotonic: () => now, unsettled } as unknown as SharedFeedParts;
   const claims = new Claims(parts, {
     onAnswer: () => Promise.resolve(),
     onFailure: (failingFor) => failing.push(failingFor),
@@ -194,4 +195,5 @@ test('claims that failed for an owner before do not count against those of a top
   now += 10_000;
   claims.askAtOnce();
   await expect.poll(() => failing).toEqual([0, 600, 0]);
+  expect(unsettled).toHaveBeenCalledTimes(3);
 });

@@ -81,7 +81,7 @@ test('a claim that is granted after it was given up is given back', async () => 
   const { bus, link, calls } = start('machine');
   const claim = bus.claim(TOPIC);
   claim.catch(() => undefined);
-  await vi.advanceTimersByTimeAsync(2_000);
+  await vi.advanceTimersByTimeAsync(8_000);
   await expect(claim).rejects.toThrow('does not answer');
   link.answerClaim?.({ granted: true, fence: 8, top: null, fences: [] });
   await vi.advanceTimersByTimeAsync(0);
