@@ -18,22 +18,33 @@ import {
   type Topic,
 } from './cluster-soak-rig.js';
 
+const preload = (name: string): string => new URL(`./${name}`, import.meta.url).href;
+
 const MINUTES = Number(process.env['SOAK_MINUTES'] ?? 60);
 const TOPICS = Number(process.env['SOAK_TOPICS'] ?? 10_000);
 const SAMPLE_MS = Math.max(60_000, (MINUTES * 60_000) / 30);
 const VENUES = ['binance', 'kraken', 'coinbaseexchange'] as const;
 const TICKS_PER_SECOND = 0.1;
 /**
- * Of binance, which takes 4,000 feeds of a server (4 connections of 1,000): a third of all topics are its tickers, nearly as
- * many its candles, the rest its trades and order books, whose events are larger, and dearer to simulate.
+ * Of binance, of which a server may have 4,000 (4 connections of 1,000): as many as one can have while the other is away. Most
+ * are its tickers and candles, the rest its trades and order books, whose events are larger, and dearer to simulate.
  */
-const OF_BINANCE = Math.round(TOPICS * 0.6);
-const OF_LARGE_EVENTS = Math.ceil(OF_BINANCE / 30);
+const OF_BINANCE = Math.round(TOPICS * 0.4);
+const OF_LARGE_EVENTS = Math.ceil(OF_BINANCE / 20);
 const SYMBOLS = OF_BINANCE / 2 - OF_LARGE_EVENTS;
 /** Tickers of each other venue. */
 const OF_OTHER_VENUES = (TOPICS - OF_BINANCE) / 2;
 /** CCXT would send Kraken a subscription a second, and the opening alone would last for half an hour. */
 const UNPACED = Object.fromEntries(VENUES.map((venue) => [venue, { rateLimit: 1 }]));
+/**
+ * Node's options for thousands of topics on two cores (docs/scaling.md): else each process has four threads that collect
+ * garbage beside those that serve, which wait for a core meanwhile for as long as a lease is valid.
+ */
+const FEW_CORES = [
+  '--v8-pool-size=1',
+  '--max-semi-space-size=32',
+  `--import=${preload('few-cores.js')}`,
+].join(' ');
 /** Opened before the next are: thousands at once take a server so long that markets of one event in ten seconds seem dead. */
 const AT_ONCE = 100;
 /** Events of trades that Redis keeps: full long before the second half begins. */
@@ -71,7 +82,7 @@ test(
     const serverOf = (at: number): Promise<FleetServer> => {
       writeFileSync(readings(at), '');
       return fleet.server({
-        NODE_OPTIONS: `--import=${new URL('./heap-readings.js', import.meta.url).href}`,
+        NODE_OPTIONS: `${FEW_CORES} --import=${preload('heap-readings.js')}`,
         ...{ SOAK_READINGS: readings(at), SOAK_EVERY_MS: String(SAMPLE_MS) },
         ...{ UPSTREAM_TIMEOUT: '60', REQUEST_TIMEOUT: '120' },
         ...{ BUS_HISTORY: String(HISTORY), CLIENT_RATE_LIMIT_REQUESTS: '0' },
