@@ -20,7 +20,7 @@ const TICKS_TO_MANY = 5;
 /** For V8 to have compiled what runs for every item. */
 const WARM_UP_MS = 10_000;
 
-/** Of 2,500 clients that come at once a busy server turns a few away; what is measured begins once all are there. */
+/** A busy server turns a few of 2,500 clients away that come at once; what is measured begins once all are there. */
 const FOR_MANY = { OVERLOAD_DELAY: '0' };
 
 interface Cluster {

@@ -23,6 +23,12 @@ export interface ListeningOptions {
 /** A family that this machine has not got: the name's other address is the one to use. */
 const NO_SUCH_FAMILY = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT']);
 
+/**
+ * Connections that wait until the server accepts them; the system may allow fewer (Linux: net.core.somaxconn, 4,096). When a
+ * server dies all of its clients come to the others at once: of those that find no room here some wait for seconds, some for ever.
+ */
+const BACKLOG = 4_096;
+
 const allAddresses = async (host: string): Promise<string[]> =>
   (await lookup(host, { all: true })).map(({ address }) => address);
 
@@ -46,7 +52,7 @@ export const createListening = (app: FastifyInstance, options: ListeningOptions 
     });
     other.maxConnections = app.server.maxConnections;
     try {
-      await once(other.listen({ host, port }), 'listening');
+      await once(other.listen({ host, port, backlog: BACKLOG }), 'listening');
       others.push({ server: other, closed: once(other, 'close') });
     } catch (error) {
       if (!NO_SUCH_FAMILY.has(codeOf(error))) throw error;
@@ -57,7 +63,7 @@ export const createListening = (app: FastifyInstance, options: ListeningOptions 
   const listenOnFirst = async (addresses: readonly string[], port: number): Promise<readonly string[]> => {
     const [host = '', ...rest] = addresses;
     try {
-      await app.listen({ host, port });
+      await app.listen({ host, port, backlog: BACKLOG });
       return rest;
     } catch (error) {
       if (rest.length === 0 || !NO_SUCH_FAMILY.has(codeOf(error))) throw error;

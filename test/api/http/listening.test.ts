@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
-import { connect } from 'node:net';
+import { connect, Server, type ListenOptions } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { buildApp } from '../../../src/app/app.js';
 import { loadConfig } from '../../../src/config/config.js';
 import { createListening } from '../../../src/http/connections/listening.js';
@@ -42,6 +42,15 @@ test('a host name with two addresses is served alike on both: health, the answer
     expect(answer.toString()).toMatch(/^HTTP\/1\.1 400 .*application\/problem\+json/s);
     socket.destroy();
   }
+});
+
+test('on each of its addresses thousands may wait to be accepted: the clients of a server that has died come at once', async () => {
+  const listen = vi.spyOn(Server.prototype, 'listen');
+  app = await builtApp();
+  await createListening(app, TWO).listen({ host: 'localhost', port: 0 });
+  const asked = listen.mock.calls.map(([at]) => (at as ListenOptions).backlog);
+  listen.mockRestore();
+  expect(asked).toEqual([4_096, 4_096]);
 });
 
 test('the address told is the one bound, not one that it contains', async () => {
