@@ -20,9 +20,6 @@ const TICKS_TO_MANY = 5;
 /** For V8 to have compiled what runs for every item. */
 const WARM_UP_MS = 10_000;
 
-/** A busy server turns a few of 2,500 clients away that come at once; what is measured begins once all are there. */
-const FOR_MANY = { OVERLOAD_DELAY: '0' };
-
 interface Cluster {
   readonly redis: Child;
   /** The first to be asked for a topic owns it. */
@@ -46,7 +43,6 @@ const startCluster = async (venues: Running, count: number): Promise<Cluster> =>
       servers.push(
         await startProduct(venues, {
           ...{ REDIS_ENABLED: 'true', REDIS_URL: `redis://127.0.0.1:${port}/0`, SERVER_ID: `bench${i}` },
-          ...FOR_MANY,
         }),
       );
     for (const server of servers)
@@ -63,7 +59,7 @@ const deliveries = async (context: Context): Promise<Row> => {
   const what = `ticker, ${count} servers with one upstream × ${clients} WebSocket clients, to one server`;
   context.progress(`C1 ${what}`);
   const venues = await startVenues({ ticks: TICKS_TO_MANY });
-  const alone = await startProduct(venues, FOR_MANY);
+  const alone = await startProduct(venues);
   const cluster = await startCluster(venues, count);
   const tally: Delivery = { events: 0, clientLoad: 0 };
   const slice = { seconds: context.smoke ? 1 : 4, tally, settle: context.smoke ? 100 : 1_500 };

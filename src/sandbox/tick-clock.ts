@@ -75,8 +75,8 @@ export function createTickClock(options: TickClockOptions): TickClock {
 
   const fittingStep = (): Millis => {
     if (ticking.size <= FEW_MARKETS) return FINE_STEP;
-    const isSeldom = [common, ...rates.values()].every((rate) => rate <= SELDOM_PER_SECOND);
-    return ticking.size > MANY_MARKETS && isSeldom ? COARSE_STEP : STEP;
+    if (ticking.size <= MANY_MARKETS) return STEP;
+    return [common, ...rates.values()].every((rate) => rate <= SELDOM_PER_SECOND) ? COARSE_STEP : STEP;
   };
 
   /** Keeps the timer that fits the number of ticking markets; none where there is none. */

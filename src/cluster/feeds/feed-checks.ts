@@ -15,7 +15,7 @@ export class FeedChecks {
   #wasUneventful = false;
   /** Who feeds what this server follows. */
   #owners = new Set<string>();
-  /** When the bus was last there. */
+  /** Those of this server when the bus was last there. */
   #leases: number | undefined;
   #lookedAt: Millis = -Infinity;
   /** What is left of the round. */
@@ -71,7 +71,6 @@ export class FeedChecks {
     feed.check(moment);
     const { owner, isSettled } = feed;
     if (owner !== undefined) this.#owners.add(owner);
-    const isHeard = owner === undefined || moment.silentFor(owner) < UNSURE_AFTER_MS;
-    if (!isSettled || !isHeard) this.#isCalm = false;
+    if (!isSettled) this.#isCalm = false;
   }
 }

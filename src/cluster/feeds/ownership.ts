@@ -10,7 +10,7 @@ import { type FeedMessage, writeMessage } from './messages.js';
 import type { Moment } from './moment.js';
 import { Publisher } from './publisher.js';
 
-/** Less than between two looks at a topic that may be of one of thousands. */
+/** Less than the second between two checks of a topic while nothing is about to change. */
 const TELL_TOP_MS: Millis = 900;
 /** A quiet topic is told again so often: its owner learns where the bus has forgotten it. */
 const TELL_AGAIN_MS: Millis = 30_000;
