@@ -81,7 +81,7 @@ export const addWorkers = (registry: Registry, stats: () => readonly WorkerStats
   });
   registry.addGauge({
     name: 'worker_memory_bytes',
-    help: 'Heap and external memory of a worker.',
+    help: 'Heap and external memory that a worker holds, as its latest full collection of garbage found it.',
     labels,
     samples: reported(({ memoryBytes }) => memoryBytes),
   });

@@ -63,7 +63,7 @@ export interface WorkerReport {
   readonly health: readonly ExchangeHealth[];
   /** Empty unless asked for. */
   readonly gates: readonly GateState[];
-  /** Heap and external memory of the worker's isolate, in bytes. */
+  /** Heap and external memory that the worker's isolate holds, without garbage, in bytes. */
   readonly memoryBytes: number;
   /** Of the worker's event loop since the last report. */
   readonly eventLoopDelayP99Ms: Millis;

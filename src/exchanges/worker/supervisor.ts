@@ -11,9 +11,12 @@ import type { CallOptions, ExchangeClient, ExchangeDescription } from '../exchan
 import type { WorkerLike } from './connection.js';
 import type { WorkerClientOptions, WorkerData } from './protocol.js';
 import { VenueWorker, type WorkerStats } from './venue-worker.js';
+import { maxWorkerBytes } from './worker-health.js';
 
-/** V8's own limit, above the one that a worker reports itself: over it the thread ends, not the process. */
-const MAX_OLD_SPACE_MB = 512;
+/** V8's own limit, as a part of the one that a worker reports itself: over it the thread ends, not the process. */
+const OLD_SPACE = 1.28;
+const maxOldSpaceMb = (exchanges: number): number =>
+  Math.ceil((OLD_SPACE * maxWorkerBytes(exchanges)) / 1_048_576);
 /** A description makes no upstream call; it waits for the module of its exchange to load. */
 const DESCRIBE_TIMEOUT_MS = 15_000;
 
@@ -71,7 +74,7 @@ export const createSupervisor = ({
     return new VenueWorker({
       index,
       exchanges: own,
-      spawn: (data) => spawn(data, { maxOldGenerationSizeMb: MAX_OLD_SPACE_MB }),
+      spawn: (data) => spawn(data, { maxOldGenerationSizeMb: maxOldSpaceMb(own.length) }),
       clientOptions: { ...clientOptions, exchanges: own },
       log,
       now,

@@ -65,13 +65,14 @@ export class VenueWorker {
   #restartAt: Millis = 0;
   #restarts = 0;
   #beats = 0;
-  #heartbeat = new Heartbeat();
+  #heartbeat: Heartbeat;
   #inFlight = 0;
   #lastId = 0;
   #closed = false;
 
   constructor(options: VenueWorkerOptions) {
     this.#options = options;
+    this.#heartbeat = new Heartbeat(options.exchanges.length);
     this.#stateSince = options.now();
   }
 
@@ -206,7 +207,7 @@ export class VenueWorker {
   }
 
   #spawn(): void {
-    this.#heartbeat = new Heartbeat();
+    this.#heartbeat = new Heartbeat(this.#options.exchanges.length);
     try {
       this.#connection = this.#start();
     } catch (thrown) {
@@ -226,12 +227,13 @@ export class VenueWorker {
     this.#restarts += 1;
     this.#restartAt = monotonic() + wait;
     this.#to('restarting');
-    log.warn({ worker: index, exchanges, reason, waitMs: wait }, 'a worker is replaced');
+    const memoryBytes = this.#heartbeat.report?.memoryBytes;
+    log.warn({ worker: index, exchanges, reason, memoryBytes, waitMs: wait }, 'a worker is replaced');
     const lost = this.#lost(exchanges.join(', '), wait > 0 ? wait : undefined);
     // The successor comes first: what is lost with its predecessor goes there at once.
     if (wait === 0) this.#spawn();
     else {
-      this.#heartbeat = new Heartbeat();
+      this.#heartbeat = new Heartbeat(exchanges.length);
       this.#restart = setTimeout(() => this.#spawn(), wait);
       this.#restart.unref();
     }

@@ -1,9 +1,9 @@
 /** A worker thread's entry: the CCXT client of its exchanges, served over the thread's port. Loaded by supervisor.ts. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createCcxtClient } from '../ccxt/ccxt-client.js';
 import { createSteadyClock } from '../../lib/steady-clock.js';
+import { watchHeldMemory } from './held-memory.js';
 import type { WorkerData } from './protocol.js';
 import { serveWorker } from './serve-worker.js';
 
@@ -21,6 +21,7 @@ const driver = bus === null ? null : await import('../../cluster/redis-budget.js
 const EVENT_LOOP_RESOLUTION_MS = 100;
 const delay = monitorEventLoopDelay({ resolution: EVENT_LOOP_RESOLUTION_MS });
 delay.enable();
+const memory = watchHeldMemory();
 let unhandledRejections = 0;
 
 const { log } = serveWorker({
@@ -33,11 +34,9 @@ const { log } = serveWorker({
     return createCcxtClient({ ...clientOptions, ...hooks, gates, monotonic, shared });
   },
   threadStats: () => {
-    // Of this isolate; process.memoryUsage() would read the whole process' figures from the kernel besides.
-    const { used_heap_size: heapUsed, external_memory: external } = getHeapStatistics();
     const p99 = delay.percentile(99) / 1e6;
     delay.reset();
-    return { memoryBytes: heapUsed + external, eventLoopDelayP99Ms: p99, unhandledRejections };
+    return { memoryBytes: memory.bytes(), eventLoopDelayP99Ms: p99, unhandledRejections };
   },
   monotonic,
 });

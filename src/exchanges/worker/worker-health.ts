@@ -9,11 +9,16 @@ import type { GateState } from '../rate-limit/upstream-gate.js';
 import type { WorkerReport } from './protocol.js';
 
 /** Unanswered heartbeats after which a thread counts as hung. Beats, not wall time: a stall of ours is no fault of its. */
-export const MAX_MISSED = 6;
+export const MAX_MISSED = 12;
 /** The same while it starts or loads markets, which blocks it for as long as a slow machine takes. */
 export const MAX_MISSED_LOADING = 60;
-/** Memory (heap and external) over which a worker is replaced, when two reports in a row say so. */
+/** Memory (heap and external, without garbage) over which a worker of one exchange is replaced, when two reports in a row say so. */
 export const MAX_WORKER_BYTES = 400 * 1024 * 1024;
+/** As much more for each further one: the markets of a large one alone take 35 MB. */
+export const MAX_EXCHANGE_BYTES = 50 * 1024 * 1024;
+
+export const maxWorkerBytes = (exchanges: number): number =>
+  MAX_WORKER_BYTES + MAX_EXCHANGE_BYTES * Math.max(0, exchanges - 1);
 
 const HAS_MARKETS: ReadonlySet<MarketsState> = new Set(['loaded', 'refresh_failed']);
 export const hasMarkets = (markets: MarketsState): boolean => HAS_MARKETS.has(markets);
@@ -22,6 +27,12 @@ export class Heartbeat {
   #missed = 0;
   #overMemory = 0;
   #report: WorkerReport | null = null;
+  readonly #maxBytes: number;
+
+  /** `exchanges`: how many the thread has. */
+  constructor(exchanges: number) {
+    this.#maxBytes = maxWorkerBytes(exchanges);
+  }
 
   /** The latest report of this thread; null before its first. */
   get report(): WorkerReport | null {
@@ -38,7 +49,7 @@ export class Heartbeat {
   answered(report: WorkerReport): 'healthy' | 'outgrown' {
     this.#missed = 0;
     this.#report = report;
-    this.#overMemory = report.memoryBytes > MAX_WORKER_BYTES ? this.#overMemory + 1 : 0;
+    this.#overMemory = report.memoryBytes > this.#maxBytes ? this.#overMemory + 1 : 0;
     return this.#overMemory >= 2 ? 'outgrown' : 'healthy';
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createSupervisor } from '../../../../src/exchanges/worker/supervisor.js';
 import {
+  MAX_EXCHANGE_BYTES,
   MAX_MISSED,
   MAX_MISSED_LOADING,
   MAX_WORKER_BYTES,
@@ -124,7 +125,7 @@ describe('a worker that fails', () => {
   });
 
   it('is replaced when it outgrows its memory twice in a row', async () => {
-    const { supervisor, threads } = start();
+    const { supervisor, threads, log } = start();
     supervisor.start();
     await beats(1);
     threads[0]!.threadStats = { ...threads[0]!.threadStats, memoryBytes: MAX_WORKER_BYTES + 1 };
@@ -133,6 +134,23 @@ describe('a worker that fails', () => {
     await beats(2);
     expect(threads[0]!.terminated).toBe(true);
     expect(supervisor.stats()[0]!.report).toMatchObject({ memoryBytes: 1000 });
+    expect(log.warn).toHaveBeenCalledWith(
+      expect.objectContaining({ reason: 'it outgrew its memory', memoryBytes: MAX_WORKER_BYTES + 1 }),
+      'a worker is replaced',
+    );
+  });
+
+  it('may hold more where it has more exchanges', async () => {
+    const { supervisor, threads } = start(undefined, { exchanges: ['binance', 'kraken'], workers: 1 });
+    supervisor.start();
+    await beats(1);
+    const memoryBytes = MAX_WORKER_BYTES + MAX_EXCHANGE_BYTES;
+    threads[0]!.threadStats = { ...threads[0]!.threadStats, memoryBytes };
+    await beats(3);
+    expect(threads[0]!.terminated).toBe(false);
+    threads[0]!.threadStats = { ...threads[0]!.threadStats, memoryBytes: memoryBytes + 1 };
+    await beats(3);
+    expect(threads[0]!.terminated).toBe(true);
   });
 
   it('is replaced ever later when it keeps dying, while calls are told when to come back', async () => {

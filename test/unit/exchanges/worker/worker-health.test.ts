@@ -28,7 +28,7 @@ const report = (marketsLoading: boolean) => {
 
 /** Beats without an answer until the thread is given up. */
 const beatsUntilHung = (marketsLoading: boolean): number => {
-  const signs = new Heartbeat();
+  const signs = new Heartbeat(1);
   signs.answered(report(marketsLoading));
   let beats = 1;
   while (signs.beat(false) !== 'hung') beats += 1;
