@@ -87,6 +87,8 @@ export default defineConfig({
               extends: true as const,
               test: {
                 name: 'slow',
+                // The soak's venues and all its clients are one process of the test.
+                execArgv: [...YOUNG_SPACE, '--v8-pool-size=1'],
                 include: ['test/slow/**/*.test.ts', ...EXTENSIBLE],
                 testTimeout: SLOW_MS,
                 hookTimeout: E2E_MS,

@@ -77,8 +77,8 @@ export const createCluster = async (
     return { membership, feeds: shared, shared };
   }
   if (bus === null || config.bus === null) return { membership: null, feeds: local, shared: null };
-  const { history, historyBytes } = config.bus;
-  const common = { settings: bus, limit: config.budget.requests, log, now, monotonic };
+  const { leaseMs, history, historyBytes } = config.bus;
+  const common = { settings: bus, leaseMs, limit: config.budget.requests, log, now, monotonic };
   // The venues inside this process are nobody else's: there is no feed to share.
   if (config.sandbox === true) {
     const { createMembership } = await import('../cluster/membership.js');
@@ -101,10 +101,18 @@ export const createCluster = async (
  */
 export const createMachineBus = async (config: Config, log: Log): Promise<MachineBus | null> => {
   const settings = busPlaceOf(config);
-  if (settings === null) return null;
+  if (settings === null || config.bus === null) return null;
+  const { leaseMs } = config.bus;
   const { createRedisBus } = await import('../cluster/redis-bus.js');
   const { MachineBus } = await import('../processes/machine-bus.js');
-  const common = { settings, limit: config.budget.requests, log, now: Date.now, monotonic: steadyNow };
+  const common = {
+    settings,
+    leaseMs,
+    limit: config.budget.requests,
+    log,
+    now: Date.now,
+    monotonic: steadyNow,
+  };
   return new MachineBus({
     createBus: (topics) => createRedisBus({ ...common, topics }),
     monotonic: steadyNow,

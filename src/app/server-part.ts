@@ -116,7 +116,10 @@ export const openServerPart = async (
   own('primary', () => link.close());
   const services = await connectFeederServices(folder, { log, now });
   own('feeder', () => services.close());
-  const bus = new LocalBus(link, { sharesAs: others === null ? null : serverId, now });
+  const bus = new LocalBus(link, {
+    ...{ sharesAs: others === null ? null : serverId, now },
+    leaseMs: others === null ? undefined : config.bus?.leaseMs,
+  });
   const processes = Array.from({ length: config.serverProcesses }, (_, at) =>
     idOfProcess({ name: String(at + 1), serverId }),
   );

@@ -60,6 +60,8 @@ export interface Bus extends Membership {
   readonly isIn: boolean;
   /** Since this server heard a beat of another, or since it listens where it never did; Infinity: it has heard that it left. */
   silentFor(server: string): Millis;
+  /** A server that was not heard of for so long may be dead. */
+  readonly leaseMs: Millis;
   /** Who may take over from a server that is dead, by their names, and which of them this one is. */
   survivors(dead: string): { readonly own: string; readonly ids: readonly string[] };
   /** The feed of a topic, unless a server holds it that may not be overruled. A fence is never granted twice. */

@@ -1,5 +1,5 @@
 /**
- * Who is in the cluster: each server beats to Redis, and is alive to the others for LEASE_MS after that. From the
+ * Who is in the cluster: each server beats to Redis, and is alive to the others for as long as its lease is valid. From the
  * serving thread, so that a server that serves nobody any more is not taken for alive.
  */
 import { createRedisConnection, type RedisConnection } from '../cache/redis-connection.js';
@@ -9,10 +9,9 @@ import { FORMAT_VERSION, keyPrefix, limitKey, type BusSettings } from './bus-set
 import { redisScript } from './redis-script.js';
 
 const BEAT_MS: Millis = 300;
-/** A server that has not beaten for so long is taken for dead. */
-const LEASE_MS: Millis = 1_200;
-/** A server without an answer for so long takes itself for dead, before the others do. */
-const SELF_OUT_MS: Millis = 900;
+export const LEASE_MS: Millis = 1_200;
+/** Of a lease: a server without an answer for so long takes itself for dead, before the others do. */
+const SELF_OUT = 0.75;
 const DEADLINE_MS: Millis = 250;
 /** Clocks that differ by more are told. Ages of what another server feeds are corrected by the difference. */
 const MAX_CLOCK_OFFSET_MS: Millis = 250;
@@ -99,6 +98,8 @@ export interface Membership {
 
 export interface MembershipOptions {
   readonly settings: BusSettings;
+  /** A server that has not beaten for so long is taken for dead; the same for all. Default: LEASE_MS. */
+  readonly leaseMs?: Millis | undefined;
   readonly limit: number;
   /** Topics whose feed this server holds, and those that it gets from another. */
   readonly topics: () => { readonly owned: number; readonly followed: number };
@@ -124,6 +125,7 @@ const memberOf = (text: string): Member | null => {
 
 class RedisMembership implements Membership {
   readonly #options: MembershipOptions;
+  readonly #leaseMs: Millis;
   readonly #connection: RedisConnection;
   readonly #startedAt: Millis;
   readonly #keys: readonly string[];
@@ -146,6 +148,7 @@ class RedisMembership implements Membership {
   constructor(options: MembershipOptions) {
     const { settings, log, now, monotonic } = options;
     this.#options = options;
+    this.#leaseMs = options.leaseMs ?? LEASE_MS;
     this.#startedAt = now();
     this.#state = { state: 'unshared', since: this.#startedAt, detail: AWAY };
     const servers = `${keyPrefix(settings)}:servers`;
@@ -202,7 +205,7 @@ class RedisMembership implements Membership {
   }
 
   #isHeard(): boolean {
-    return this.#heardAt !== null && this.#options.monotonic() - this.#heardAt < SELF_OUT_MS;
+    return this.#heardAt !== null && this.#options.monotonic() - this.#heardAt < SELF_OUT * this.#leaseMs;
   }
 
   #judge(): void {
@@ -231,7 +234,7 @@ class RedisMembership implements Membership {
         ...topics(),
       });
       const reply = await BEAT.run(this.#connection, this.#keys, [
-        ...[settings.serverId, LEASE_MS, facts, limit, this.#form, settings.egress, this.#channel],
+        ...[settings.serverId, this.#leaseMs, facts, limit, this.#form, settings.egress, this.#channel],
       ]);
       this.#heardAt = sentAt;
       this.#roundTripMs = monotonic() - sentAt;

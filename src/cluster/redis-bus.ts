@@ -5,7 +5,7 @@ import type { Millis } from '../schemas/common.js';
 import { keyPrefix } from './bus-settings.js';
 import type { Bus, Claim, Overrule, Publication, TopicListener, TopicOwner } from './bus.js';
 import type { EventId } from '../streams/event-ids.js';
-import { createMembership, type Membership, type MembershipOptions } from './membership.js';
+import { createMembership, LEASE_MS, type Membership, type MembershipOptions } from './membership.js';
 import { createRedisSubscriber, type RedisSubscriber } from './redis-subscriber.js';
 import { CLAIM, DISOWN, PUBLISH, RELEASE, SWEEP, TELL } from './topic-scripts.js';
 
@@ -13,6 +13,8 @@ const DEADLINE_MS: Millis = 500;
 /** Own beats come every 300 ms: a subscription that has heard none for so long is dead. */
 const CANARY_MS: Millis = 900;
 const CANARY_EVERY_MS: Millis = 300;
+/** A look that is so late says that this process stood still: what arrived meanwhile has not been read. */
+const STALLED_MS: Millis = 250;
 /** A server of which nothing was heard for so long. */
 const FORGOTTEN_AFTER_MS: Millis = 60_000;
 const SWEEP_EVERY_MS: Millis = 30_000;
@@ -36,6 +38,7 @@ class RedisBus implements Bus {
   readonly #membership: Membership;
   readonly #connection: RedisConnection;
   readonly #subscriber: RedisSubscriber;
+  readonly leaseMs: Millis;
   readonly #monotonic: () => Millis;
   readonly #prefix: string;
   /** By server; those that are not alive any more are forgotten. */
@@ -59,11 +62,14 @@ class RedisBus implements Bus {
   #highestFence = 0;
   #cursor = '0';
   #canaryReconnects = 0;
+  #listenedAt: Millis = Infinity;
+  #wasLate = false;
   #joining = false;
   #hasJoined = false;
 
   constructor(options: MembershipOptions) {
-    const { settings, log, monotonic } = options;
+    const { settings, leaseMs = LEASE_MS, log, monotonic } = options;
+    this.leaseMs = leaseMs;
     this.#monotonic = monotonic;
     this.#listensSince = monotonic();
     this.#prefix = keyPrefix(settings);
@@ -277,12 +283,22 @@ class RedisBus implements Bus {
     if (this.isIn) this.#giveBackDoubtful();
     for (const server of this.#heardAt.keys())
       if (this.silentFor(server) > FORGOTTEN_AFTER_MS) this.#heardAt.delete(server);
-    if (!this.isIn || this.silentFor(this.serverId) < CANARY_MS) return;
+    if (this.#hasUnread() || !this.isIn || this.silentFor(this.serverId) < CANARY_MS) return;
     this.#canaryReconnects += 1;
     // A new connection needs a moment too.
     this.#heardAt.delete(this.serverId);
     this.#listensSince = this.#monotonic();
     this.#subscriber.replace();
+  }
+
+  /** Once in a row: on a busy machine every look may be late. */
+  #hasUnread(): boolean {
+    const at = this.#monotonic();
+    const isLate = at - this.#listenedAt >= CANARY_EVERY_MS + STALLED_MS;
+    const hasUnread = isLate && !this.#wasLate;
+    this.#listenedAt = at;
+    this.#wasLate = isLate;
+    return hasUnread;
   }
 
   async #sweep(): Promise<void> {

@@ -58,6 +58,8 @@ export interface Config {
   /** How servers act as one; null: each alone. */
   readonly bus: {
     readonly namespace: string;
+    /** A server that was not heard of for so long may be dead. */
+    readonly leaseMs: number;
     /** Events of trades that are kept of a topic. */
     readonly history: number;
     /** Of the events that are kept of all topics that this server feeds. */
@@ -175,7 +177,7 @@ const toConfig = (e: Environment, proxy: Config['proxy'], env: Variables): Confi
     e.BUS === 'none' || (e.BUS === 'auto' && !e.REDIS_ENABLED)
       ? null
       : {
-          ...{ namespace: e.BUS_NAMESPACE, egress: e.EGRESS_ID },
+          ...{ namespace: e.BUS_NAMESPACE, egress: e.EGRESS_ID, leaseMs: e.BUS_LEASE },
           ...{ history: e.BUS_HISTORY, historyBytes: e.BUS_MEMORY_MB * 1024 * 1024 },
         },
   localHistory: { events: e.BUS_HISTORY, bytes: e.BUS_MEMORY_MB * 1024 * 1024 },

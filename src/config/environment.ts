@@ -106,6 +106,9 @@ export const environment = z.object({
     .regex(/^[A-Za-z0-9_-]{1,32}$/, 'must be 1 to 32 letters, digits, _ or -')
     .default('default')
     .describe('servers of the same namespace on the same Redis are one cluster'),
+  BUS_LEASE: seconds(1.2, { min: 1.2, max: 60 }).describe(
+    'seconds without a sign of life after which other servers take over the streams of one; the same on all servers',
+  ),
   BUS_HISTORY: whole(1000, { min: 1, max: 10_000 }).describe(
     'trade events of a stream that the cluster keeps for clients that come back',
   ),

@@ -4,6 +4,7 @@ import type { Membership } from '../cluster/membership.js';
 import { settleWithin } from '../lib/deadline.js';
 import type { Millis } from '../schemas/common.js';
 import type { EventId } from '../streams/event-ids.js';
+import { LEASE_MS } from './bus-host.js';
 import type { PrimaryLink } from './primary-link.js';
 
 const DEADLINE_MS: Millis = 2_000;
@@ -15,16 +16,20 @@ const AWAY_MS: Millis = 5_000;
 export interface LocalBusOptions {
   /** Of the server, as others know it; null: it acts alone. */
   readonly sharesAs: string | null;
+  /** Of servers, where it shares. Default: that of processes. */
+  readonly leaseMs?: Millis | undefined;
   readonly now: () => Millis;
 }
 
 export class LocalBus implements Bus {
+  readonly leaseMs: Millis;
   readonly #link: PrimaryLink;
   readonly #sharesAs: string | null;
   readonly #listeners = new Map<string, TopicListener>();
   readonly #startedAt: Millis;
 
-  constructor(link: PrimaryLink, { sharesAs, now }: LocalBusOptions) {
+  constructor(link: PrimaryLink, { sharesAs, leaseMs = LEASE_MS, now }: LocalBusOptions) {
+    this.leaseMs = leaseMs;
     this.#link = link;
     this.#sharesAs = sharesAs;
     this.#startedAt = now();

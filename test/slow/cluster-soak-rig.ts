@@ -19,7 +19,7 @@ const ID = /"id":"([^"]+)"/;
 
 /** All clients of one server. */
 export class Audience {
-  readonly #sockets: WebSocket[] = [];
+  readonly #sockets = new Set<WebSocket>();
   /** Of each topic (exchange, channel, symbol) its latest event: its id, and when it came. */
   readonly latest = new Map<string, { readonly id: string; readonly at: number }>();
   events = 0;
@@ -29,10 +29,15 @@ export class Audience {
   readonly states: Record<string, number> = {};
   /** Subscriptions that a busy server refused, and that were asked for again. */
   refusals = 0;
+  /** Connections that the server ended, and that were opened again, as clients in earnest do. */
+  returns = 0;
+  #isClosed = false;
+  readonly #wanted = new Set<Topic>();
 
   async open({ url }: FleetServer, topics: readonly Topic[]): Promise<void> {
     const alike = new Map<string, Topic[]>();
     for (const topic of topics) {
+      this.#wanted.add(topic);
       const kind = `${topic.exchange} ${topic.channel}`;
       alike.set(kind, [...(alike.get(kind) ?? []), topic]);
     }
@@ -45,7 +50,13 @@ export class Audience {
   async #connect(url: string, topics: readonly Topic[]): Promise<void> {
     const { exchange, channel } = topics[0]!;
     const socket = await openSocket(url);
-    this.#sockets.push(socket);
+    this.#sockets.add(socket);
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      if (this.#isClosed) return;
+      this.returns += 1;
+      void this.#connect(url, topics);
+    });
     socket.on('message', (data: Buffer) => this.#receive({ exchange, channel }, data.toString()));
     // Of a day: those of a minute would all turn at once.
     const special = { ticker: { threshold: 0 }, ohlcv: { interval: '1d' }, trades: {}, orderbook: {} }[
@@ -70,16 +81,19 @@ export class Audience {
     }
   }
 
-  /** Topics of which nothing came for `ms`. */
+  /** Of `topics` those that are asked for and of which nothing came for `ms`. */
   silent(topics: readonly Topic[], ms: number): Topic[] {
     const since = performance.now() - ms;
-    return topics.filter(({ exchange, channel, symbol }) => {
+    return topics.filter((topic) => {
+      if (!this.#wanted.has(topic)) return false;
+      const { exchange, channel, symbol } = topic;
       const at = this.latest.get(`${exchange} ${channel} ${symbol}`)?.at;
       return at === undefined || at < since;
     });
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const socket of this.#sockets) socket.terminate();
   }
 }

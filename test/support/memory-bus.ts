@@ -49,6 +49,7 @@ export class MemoryCluster {
         return !isCut;
       },
       servers: [],
+      leaseMs: 1_200,
       stats: { beats: 0, missed: 0, roundTripMs: null },
       start: () => undefined,
       close: () => {

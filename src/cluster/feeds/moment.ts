@@ -9,6 +9,7 @@ export interface Moment extends Presence {
   /** Leases of this server that began; undefined: the bus has none. */
   readonly leases: number | undefined;
   /** As the bus has them. */
+  readonly leaseMs: Bus['leaseMs'];
   readonly silentFor: Bus['silentFor'];
   readonly survivors: Bus['survivors'];
 }
@@ -26,6 +27,7 @@ const asked = <T>(ask: (server: string) => T): ((server: string) => T) => {
 export const momentOf = (bus: Bus, as: Presence & Pick<Moment, 'at'>): Moment => ({
   ...as,
   leases: bus.stats.leases,
+  leaseMs: bus.leaseMs,
   silentFor: asked((server) => bus.silentFor(server)),
   survivors: asked((server) => bus.survivors(server)),
 });

@@ -4,16 +4,19 @@ import type { Millis } from '../../schemas/common.js';
 import type { TopicOwner } from '../bus.js';
 import type { Moment } from './moment.js';
 
-/** The lease of a server, by the follower's own clock. */
-const DEAD_AFTER_MS: Millis = 1_200;
 export const RANK_MS: Millis = 250;
 
-export const maySucceed = (key: string, owner: TopicOwner, { silentFor, survivors }: Moment): boolean => {
+export const maySucceed = (
+  key: string,
+  owner: TopicOwner,
+  { leaseMs, silentFor, survivors }: Moment,
+): boolean => {
   const silent = silentFor(owner.server);
-  if (silent <= DEAD_AFTER_MS) return false;
+  // The lease of a server, by the follower's own clock.
+  if (silent <= leaseMs) return false;
   const { own: name, ids } = survivors(owner.server);
   const scores = new Map(ids.map((id) => [id, createHash('sha1').update(`${id} ${key}`).digest('hex')]));
   const own = scores.get(name) ?? '';
   const rank = [...scores.values()].filter((score) => score > own).length;
-  return silent > DEAD_AFTER_MS + rank * RANK_MS;
+  return silent > leaseMs + rank * RANK_MS;
 };

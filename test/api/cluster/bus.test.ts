@@ -20,14 +20,14 @@ afterAll(async () => {
   await redis.stop();
 });
 
-const joinRedis = async (serverId: string, port = redis.port): Promise<Bus> => {
+const joinRedis = async (serverId: string, port = redis.port, leaseMs?: number): Promise<Bus> => {
   const bus = createRedisBus({
     settings: {
       ...{ url: `redis://127.0.0.1:${port}/0`, namespace: 'default', serverId, egress: 'direct' },
       sandbox: true,
     },
     ...{ limit: 100, topics: () => ({ owned: 0, followed: 0 }), log: silentLog },
-    ...{ now: Date.now, monotonic: steadyNow },
+    ...{ now: Date.now, monotonic: steadyNow, leaseMs },
   });
   bus.start();
   await expect.poll(() => bus.isIn, PATIENT).toBe(true);
@@ -57,6 +57,19 @@ busContract('memory', {
     (bus as MemoryServer).die();
     return Promise.resolve();
   },
+});
+
+test('a subscription is not replaced for what this process did not read while it stood still', async () => {
+  // Longer than it stands still: else it takes itself for dead.
+  const bus = await joinRedis('still', redis.port, 4_000);
+  try {
+    const { beats } = bus.stats;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
+    await expect.poll(() => bus.stats.beats, PATIENT).toBeGreaterThan(beats + 3);
+    expect(bus.stats.subscriberReplaced).toBe(0);
+  } finally {
+    await bus.close();
+  }
 });
 
 test('a subscription that has died without a word is replaced, and its topics are joined again', async () => {

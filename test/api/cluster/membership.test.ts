@@ -12,10 +12,20 @@ let redis: RedisServer;
 let log: ReturnType<typeof recordingLog>;
 let members: Membership[];
 
-const join = (serverId: string, { namespace = 'default', sandbox = true } = {}): Membership => {
+interface Place {
+  readonly namespace: string;
+  readonly sandbox: boolean;
+  readonly leaseMs: number | undefined;
+}
+
+const join = (
+  serverId: string,
+  { namespace = 'default', sandbox = true, leaseMs }: Partial<Place> = {},
+): Membership => {
   const member = createMembership({
     settings: { url: redis.url, namespace, serverId, egress: 'direct', sandbox },
     ...{ limit: 100, topics: () => ({ owned: 2, followed: 1 }), log, now: Date.now, monotonic: steadyNow },
+    leaseMs,
   });
   member.start();
   members.push(member);
@@ -47,6 +57,21 @@ test('servers see each other come and go, those of another namespace never', asy
   expect(a.servers[1]).toMatchObject({ id: 'b', owned: 2, followed: 1 });
   await b.close();
   await expect.poll(() => idsSeenBy(a), PATIENT).toEqual(['a']);
+});
+
+test('a server is alive to the others for as long as its lease is valid', async () => {
+  for (const [serverId, leaseMs, lasts] of [
+    ['a', undefined, 1_200],
+    ['b', 4_000, 4_000],
+  ] as const) {
+    const member = join(serverId, { namespace: serverId, leaseMs });
+    await expect.poll(() => member.health.state, PATIENT).toBe('ok');
+    const key = `{mcds:${serverId}}:1:sandbox:servers`;
+    const until = Number((await redis.command('ZSCORE', key, serverId)).split('\r\n')[1]);
+    // By the same clock. A beat is 300 ms old at most, or late on a busy machine.
+    expect(until - Date.now()).toBeLessThanOrEqual(lasts);
+    expect(until - Date.now()).toBeGreaterThan(lasts - 1_000);
+  }
 });
 
 test('servers with other venues share nothing, and say so once', async () => {

@@ -6,7 +6,7 @@ import type { SharedFeed } from '../../../src/cluster/feeds/shared-feed.js';
 
 const FEEDS = 95;
 const CALM: Moment = {
-  ...{ at: 0, isIn: true, isAway: false, mayReturn: true, leases: 1 },
+  ...{ at: 0, isIn: true, isAway: false, mayReturn: true, leases: 1, leaseMs: 1_200 },
   ...{ silentFor: () => 0, survivors: () => ({ own: 'a', ids: ['a'] }) },
 };
 

@@ -114,20 +114,25 @@ test.each([
 );
 
 test('those who survive claim one after the other, in an order that differs by topic', () => {
-  const at = (own: string, silent: number, topic: string): boolean =>
-    maySucceed(
-      topic,
-      { server: 'dead', fence: 1 },
-      {
-        ...{ at: 0, isIn: true, isAway: false, mayReturn: true, leases: 1 },
-        ...{ silentFor: () => silent, survivors: () => ({ own, ids: ['a', 'b', 'c'] }) },
-      },
-    );
+  const after =
+    (leaseMs: number) =>
+    (own: string, silent: number, topic: string): boolean =>
+      maySucceed(
+        topic,
+        { server: 'dead', fence: 1 },
+        {
+          ...{ at: 0, isIn: true, isAway: false, mayReturn: true, leases: 1, leaseMs },
+          ...{ silentFor: () => silent, survivors: () => ({ own, ids: ['a', 'b', 'c'] }) },
+        },
+      );
+  const at = after(1_200);
   const firsts = Array.from({ length: 60 }, (_each, index) => {
     const topic = `t${index}`;
     for (const own of ['a', 'b', 'c']) {
       expect(at(own, 1_200, topic)).toBe(false);
       expect(at(own, 1_701, topic)).toBe(true);
+      expect(after(4_000)(own, 4_000, topic)).toBe(false);
+      expect(after(4_000)(own, 4_501, topic)).toBe(true);
     }
     const first = ['a', 'b', 'c'].filter((own) => at(own, 1_201, topic));
     expect(first).toHaveLength(1);

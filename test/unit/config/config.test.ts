@@ -30,7 +30,7 @@ test('without any variable the defaults of the contract hold', () => {
     clientRateLimit: { requests: 0, windowMs: 60_000 },
     redis: { enabled: true, url: 'redis://localhost:6379/0' },
     serverId: '',
-    bus: { namespace: 'default', egress: '', history: 1000, historyBytes: 64 * MB },
+    bus: { namespace: 'default', egress: '', leaseMs: 1200, history: 1000, historyBytes: 64 * MB },
     localHistory: { events: 1000, bytes: 64 * MB },
     cacheMaxBytes: 128 * 1024 * 1024,
     ttl: { tickerMs: 2000, orderbookMs: 1000, tradesMs: 1000, ohlcvMs: 300_000, staleIfErrorMs: 300_000 },
@@ -251,11 +251,17 @@ describe('what is understood', () => {
     [{ BUS: 'auto', REDIS_ENABLED: 'false' }, { bus: null }],
     [
       { BUS: 'auto' },
-      { serverId: '', bus: { namespace: 'default', egress: '', history: 1000, historyBytes: 64 * MB } },
+      {
+        serverId: '',
+        bus: { namespace: 'default', egress: '', leaseMs: 1200, history: 1000, historyBytes: 64 * MB },
+      },
     ],
     [
-      { BUS: 'redis', BUS_NAMESPACE: 'blue', SERVER_ID: 'a_1', EGRESS_ID: 'nat.1' },
-      { serverId: 'a_1', bus: { namespace: 'blue', egress: 'nat.1', history: 1000, historyBytes: 64 * MB } },
+      { BUS: 'redis', BUS_NAMESPACE: 'blue', SERVER_ID: 'a_1', EGRESS_ID: 'nat.1', BUS_LEASE: '4' },
+      {
+        serverId: 'a_1',
+        bus: { namespace: 'blue', egress: 'nat.1', leaseMs: 4000, history: 1000, historyBytes: 64 * MB },
+      },
     ],
     [{ REDIS_ENABLED: ' No ' }, { redis: { enabled: false } }],
     [{ TRUST_PROXY: 'off' }, { trustProxy: false }],
