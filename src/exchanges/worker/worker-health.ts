@@ -9,7 +9,7 @@ import type { GateState } from '../rate-limit/upstream-gate.js';
 import type { WorkerReport } from './protocol.js';
 
 /** Unanswered heartbeats after which a thread counts as hung. Beats, not wall time: a stall of ours is no fault of its. */
-export const MAX_MISSED = 12;
+export const MAX_MISSED = 6;
 /** The same while it starts or loads markets, which blocks it for as long as a slow machine takes. */
 export const MAX_MISSED_LOADING = 60;
 /** Memory (heap and external, without garbage) over which a worker of one exchange is replaced, when two reports in a row say so. */
