@@ -14,9 +14,8 @@ const GRACE_MS: Millis = 500;
 const MAX_GRACE_MS: Millis = 3_000;
 /** A bus that was away is taken for back once it has been there for so long. */
 const STABLE_MS: Millis = 4_000;
-/** Where it was away for the first time in so long, and shortly, it is soon taken for back: feeds are held twice until then. */
+/** Or for as long as it was away, where that was the first time in so long: feeds are held twice until then. */
 const SELDOM_MS: Millis = 60_000;
-const SOON_STABLE_MS: Millis = 500;
 
 export interface Presence {
   /** False also right after a stall: what arrived meanwhile is read before the next look. */
@@ -25,10 +24,6 @@ export interface Presence {
   /** The bus is back for good, or was never away. */
   readonly mayReturn: boolean;
 }
-
-/** How long a bus must be there that was seldom away before. */
-const stableAfter = (awayFor: Millis): Millis =>
-  awayFor < STABLE_MS ? Math.min(SOON_STABLE_MS, awayFor) : STABLE_MS;
 
 export class BusPresence {
   /** The bus has been there once. */
@@ -68,7 +63,7 @@ export class BusPresence {
     this.hasBeenIn = true;
     if (this.#inSince === null) {
       this.#inSince = at;
-      if (this.#stableMs < STABLE_MS) this.#stableMs = stableAfter(at - this.#awaySince);
+      if (this.#stableMs < STABLE_MS) this.#stableMs = Math.min(STABLE_MS, at - this.#awaySince);
     }
     if (at - this.#inSince >= this.#stableMs) this.#wasAway = false;
   }
