@@ -159,19 +159,22 @@ test.each<[string, () => Trouble]>([
   },
 );
 
-test('a Redis that evicts what is shared is told of, and no trade is lost untold', async () => {
-  await fleet.redis.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-random');
-  await fleet.redis.command('CONFIG', 'SET', 'maxmemory', '3mb');
-  const filler = 'x'.repeat(20_000);
-  for (let i = 0; i < 300; i += 1) await fleet.redis.command('SET', `filler:${i}`, filler);
-  await goOn();
-  for (let i = 0; i < 300; i += 1) await fleet.redis.command('SET', `filler:${i}`, filler);
-  await goOn();
-  expect(await fleet.redis.command('INFO', 'stats')).toMatch(/evicted_keys:[1-9]/);
-  await fleet.redis.command('CONFIG', 'SET', 'maxmemory', '0');
-  await expect.poll(() => fleet.subscriptions(), { ...PATIENT, timeout: 120_000 }).toBe(TOPICS);
-  for (const client of clients) client.expectWhole(symbols);
-});
+test.each(['allkeys-lru', 'allkeys-random'])(
+  'a Redis that evicts what is shared (%s) is told of, and no trade is lost untold',
+  async (policy) => {
+    await fleet.redis.command('CONFIG', 'SET', 'maxmemory-policy', policy);
+    await fleet.redis.command('CONFIG', 'SET', 'maxmemory', '3mb');
+    const filler = 'x'.repeat(20_000);
+    for (let i = 0; i < 300; i += 1) await fleet.redis.command('SET', `filler:${i}`, filler);
+    await goOn();
+    for (let i = 0; i < 300; i += 1) await fleet.redis.command('SET', `filler:${i}`, filler);
+    await goOn();
+    expect(await fleet.redis.command('INFO', 'stats')).toMatch(/evicted_keys:[1-9]/);
+    await fleet.redis.command('CONFIG', 'SET', 'maxmemory', '0');
+    await expect.poll(() => fleet.subscriptions(), { ...PATIENT, timeout: 120_000 }).toBe(TOPICS);
+    for (const client of clients) client.expectWhole(symbols);
+  },
+);
 
 test('servers that are restarted one after the other lose no trade and fail no request of the others', async () => {
   let goesOn = true;
