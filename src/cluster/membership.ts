@@ -9,6 +9,7 @@ import { FORMAT_VERSION, keyPrefix, limitKey, type BusSettings } from './bus-set
 import { redisScript } from './redis-script.js';
 
 const BEAT_MS: Millis = 300;
+/** Of a server where nothing else is set (BUS_LEASE). */
 export const LEASE_MS: Millis = 1_200;
 /** Of a lease: a server without an answer for so long takes itself for dead, before the others do. */
 const SELF_OUT = 0.75;

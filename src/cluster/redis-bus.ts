@@ -7,14 +7,13 @@ import type { Bus, Claim, Overrule, Publication, TopicListener, TopicOwner } fro
 import type { EventId } from '../streams/event-ids.js';
 import { createMembership, LEASE_MS, type Membership, type MembershipOptions } from './membership.js';
 import { createRedisSubscriber, type RedisSubscriber } from './redis-subscriber.js';
+import { StallWatch } from './stall-watch.js';
 import { CLAIM, DISOWN, PUBLISH, RELEASE, SWEEP, TELL } from './topic-scripts.js';
 
 const DEADLINE_MS: Millis = 500;
 /** Own beats come every 300 ms: a subscription that has heard none for so long is dead. */
 const CANARY_MS: Millis = 900;
 const CANARY_EVERY_MS: Millis = 300;
-/** A look that is so late says that this process stood still: what arrived meanwhile has not been read. */
-const STALLED_MS: Millis = 250;
 /** A server of which nothing was heard for so long. */
 const FORGOTTEN_AFTER_MS: Millis = 60_000;
 const SWEEP_EVERY_MS: Millis = 30_000;
@@ -62,8 +61,7 @@ class RedisBus implements Bus {
   #highestFence = 0;
   #cursor = '0';
   #canaryReconnects = 0;
-  #listenedAt: Millis = Infinity;
-  #wasLate = false;
+  readonly #stalls = new StallWatch(CANARY_EVERY_MS);
   #joining = false;
   #hasJoined = false;
 
@@ -283,22 +281,13 @@ class RedisBus implements Bus {
     if (this.isIn) this.#giveBackDoubtful();
     for (const server of this.#heardAt.keys())
       if (this.silentFor(server) > FORGOTTEN_AFTER_MS) this.#heardAt.delete(server);
-    if (this.#hasUnread() || !this.isIn || this.silentFor(this.serverId) < CANARY_MS) return;
+    const { hasUnread } = this.#stalls.look(this.#monotonic());
+    if (hasUnread || !this.isIn || this.silentFor(this.serverId) < CANARY_MS) return;
     this.#canaryReconnects += 1;
     // A new connection needs a moment too.
     this.#heardAt.delete(this.serverId);
     this.#listensSince = this.#monotonic();
     this.#subscriber.replace();
-  }
-
-  /** Once in a row: on a busy machine every look may be late. */
-  #hasUnread(): boolean {
-    const at = this.#monotonic();
-    const isLate = at - this.#listenedAt >= CANARY_EVERY_MS + STALLED_MS;
-    const hasUnread = isLate && !this.#wasLate;
-    this.#listenedAt = at;
-    this.#wasLate = isLate;
-    return hasUnread;
   }
 
   async #sweep(): Promise<void> {

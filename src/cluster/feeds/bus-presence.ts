@@ -3,11 +3,10 @@
  * stalled itself, and not for good right after the bus has come back.
  */
 import type { Millis } from '../../schemas/common.js';
+import { StallWatch } from '../stall-watch.js';
 
 /** Between two looks. */
 export const LOOK_EVERY_MS: Millis = 100;
-/** A look that is so late says that this process was stalled: what arrived meanwhile has not been read. */
-const STALLED_MS: Millis = 250;
 /** After a stall the bus has so long to answer a beat before it counts as away. */
 const GRACE_MS: Millis = 500;
 /** However often the process is stalled: a bus without an answer since the first stall is away after this time. */
@@ -28,8 +27,7 @@ export interface Presence {
 export class BusPresence {
   /** The bus has been there once. */
   hasBeenIn = false;
-  #lookedAt: Millis = Infinity;
-  #wasLate = false;
+  readonly #stalls = new StallWatch(LOOK_EVERY_MS);
   #graceUntil: Millis = -Infinity;
   /** null: the bus has been heard since. */
   #graceSince: Millis | null = null;
@@ -42,11 +40,7 @@ export class BusPresence {
 
   /** `at`: by the monotonic clock. */
   look(isIn: boolean, at: Millis): Presence {
-    const hasStalled = at - this.#lookedAt >= LOOK_EVERY_MS + STALLED_MS;
-    this.#lookedAt = at;
-    // Once in a row: on a busy machine every look may be late.
-    const hasUnread = hasStalled && !this.#wasLate;
-    this.#wasLate = hasStalled;
+    const { hasStalled, hasUnread } = this.#stalls.look(at);
     if (isIn) this.#graceSince = null;
     if (hasStalled) {
       this.#graceSince ??= at;
